@@ -1,0 +1,19 @@
+//! The protocols of wsmaster as pure machines.
+//!
+//! Bytes and the time come in as arguments; events and bytes go out. There is no socket, clock, thread, file or random
+//! number in this crate, and its manifest has no package that could bring one.
+//!
+//! - [`http`]: one HTTP/1.1 request after the other, strictly read and bounded.
+//! - [`handshake`]: whether a request may become a WebSocket, and the answer to it.
+//! - [`session`]: an open WebSocket connection (RFC 6455), built on tungstenite's codec.
+//! - [`frame`], [`mask`], [`utf8`], [`close`]: its parts.
+//! - [`channels`]: the JSON messages of the built-in channel application.
+
+pub mod channels;
+pub mod close;
+pub mod frame;
+pub mod handshake;
+pub mod http;
+pub mod mask;
+pub mod session;
+pub mod utf8;

@@ -1,0 +1,4 @@
+//! wsmaster
+pub mod cli;
+pub mod config;
+pub mod supervisor;
