@@ -1,1 +1,26 @@
-//! ipc
+//! The processes of wsmaster and what they say to each other.
+//!
+//! This crate owns everything that crosses a process boundary, and the only `unsafe` and the only system calls of the
+//! project (module [`sys`]). It knows nothing of HTTP, WebSocket frames, configuration or the command line.
+//!
+//! - [`id`]: who is who: slots, connection ids, mailbox addresses.
+//! - [`command`] and [`wire`]: what one process may ask of another, and its bytes.
+//! - [`mailbox`]: the receiving end; [`postbox`]: the sending end with its bounded backlog.
+//! - [`board`]: the shared memory: serial numbers, counters, which worker has subscribers of which channel.
+//! - [`handle`]: push, broadcast, publish, disconnect from any process.
+//! - [`link`]: the private line between the master and one child.
+//! - [`sys`]: fork, sockets, memory, signals, process titles.
+
+pub mod board;
+pub mod command;
+pub mod handle;
+pub mod id;
+pub mod link;
+pub mod mailbox;
+pub mod postbox;
+pub mod sys;
+pub mod wire;
+
+pub use command::{Answer, AskTicket, Command, Outcome, PayloadKind};
+pub use handle::{Handle, PostError};
+pub use id::{Address, ConnectionId, Slot};

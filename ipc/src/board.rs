@@ -1,0 +1,432 @@
+//! The memory that all processes of a server share: small, fixed, made of atomic words.
+//!
+//! It holds three things for each slot, and nothing that a reader has to trust:
+//! - the slot's **serial numbers**, which outlive its workers;
+//! - two **cells** of counters, one for each of the two processes that may live in a slot during a reload. A cell has
+//!   one writer: its process. Readers may see a number that is a moment old, never a torn one;
+//! - its **interest**: one bit for each hash of a channel name that has a subscriber on this worker. A publisher posts
+//!   to the workers whose bit is set. A false positive costs one packet; there are no false negatives, since a
+//!   subscription is answered after its bit is set.
+//!
+//! It never holds a lock: a process may be killed between any two instructions.
+
+use std::{
+    hash::Hasher,
+    io,
+    os::fd::BorrowedFd,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use rustc_hash::FxHasher;
+
+use crate::{
+    id::{ConnectionId, SERIAL_MAX, SLOTS_MAX, Slot},
+    sys::memory::SharedWords,
+};
+
+/// Bits of interest for each slot.
+const INTEREST_BITS: usize = 1 << 16;
+const INTEREST_WORDS: usize = INTEREST_BITS / 64;
+const SERIAL_WORD: usize = 0;
+const SLOT_HEAD_WORDS: usize = 8;
+const CELL_WORDS: usize = 64;
+const CELLS: usize = 2;
+const SLOT_WORDS: usize = SLOT_HEAD_WORDS + CELLS * CELL_WORDS + INTEREST_WORDS;
+
+/// What a worker counts. All but the gauges only grow during the life of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum Counter {
+    /// Gauge: open connections of any kind.
+    Connections,
+    /// Gauge: connections past their WebSocket handshake.
+    WebSockets,
+    /// Gauge: subscriptions of all connections.
+    Subscriptions,
+    /// Gauge: bytes waiting in outboxes.
+    OutboxBytes,
+    /// Connections accepted.
+    Accepted,
+    /// Connections refused because the server was full.
+    RefusedFull,
+    /// Handshakes and requests refused for what they said.
+    RefusedRequests,
+    /// Handshakes that were not finished in time.
+    HandshakeTimeouts,
+    /// HTTP requests answered.
+    Requests,
+    /// Messages received from clients.
+    MessagesIn,
+    /// Messages put into outboxes.
+    MessagesOut,
+    /// Bytes read from sockets.
+    BytesIn,
+    /// Bytes written to sockets.
+    BytesOut,
+    /// Messages that a full outbox did not take.
+    DroppedOutboxFull,
+    /// Connections closed because they read too slowly.
+    SlowClosed,
+    /// Connections closed because they broke the protocol or a limit.
+    ProtocolErrors,
+    /// Connections closed because no pong came.
+    PingTimeouts,
+    /// Connections closed because nothing was received for too long.
+    IdleTimeouts,
+    /// Commands taken from the mailbox.
+    CommandsIn,
+    /// Packets from the mailbox that could not be read.
+    BadPackets,
+    /// Commands that another process's full mailbox did not take.
+    DroppedMailboxFull,
+    /// Commands for a connection that is not here (any more).
+    StaleCommands,
+    /// Answers that did not come in time.
+    UnansweredAsks,
+    /// Times that accepting was paused because descriptors had run out.
+    AcceptPauses,
+    /// Panics in the application that were caught.
+    HandlerPanics,
+    /// Turns of the event loop.
+    Turns,
+}
+
+impl Counter {
+    /// All counters, with the names that status pages and JSON use.
+    pub const ALL: [(Self, &'static str); 26] = [
+        (Self::Connections, "connections"),
+        (Self::WebSockets, "websockets"),
+        (Self::Subscriptions, "subscriptions"),
+        (Self::OutboxBytes, "outbox_bytes"),
+        (Self::Accepted, "accepted"),
+        (Self::RefusedFull, "refused_full"),
+        (Self::RefusedRequests, "refused_requests"),
+        (Self::HandshakeTimeouts, "handshake_timeouts"),
+        (Self::Requests, "requests"),
+        (Self::MessagesIn, "messages_in"),
+        (Self::MessagesOut, "messages_out"),
+        (Self::BytesIn, "bytes_in"),
+        (Self::BytesOut, "bytes_out"),
+        (Self::DroppedOutboxFull, "dropped_outbox_full"),
+        (Self::SlowClosed, "slow_closed"),
+        (Self::ProtocolErrors, "protocol_errors"),
+        (Self::PingTimeouts, "ping_timeouts"),
+        (Self::IdleTimeouts, "idle_timeouts"),
+        (Self::CommandsIn, "commands_in"),
+        (Self::BadPackets, "bad_packets"),
+        (Self::DroppedMailboxFull, "dropped_mailbox_full"),
+        (Self::StaleCommands, "stale_commands"),
+        (Self::UnansweredAsks, "unanswered_asks"),
+        (Self::AcceptPauses, "accept_pauses"),
+        (Self::HandlerPanics, "handler_panics"),
+        (Self::Turns, "turns"),
+    ];
+
+    /// Whether it goes down again, and means nothing once its process is gone.
+    pub fn is_gauge(self) -> bool {
+        match self {
+            Self::Connections | Self::WebSockets | Self::Subscriptions | Self::OutboxBytes => true,
+            Self::Accepted
+            | Self::RefusedFull
+            | Self::RefusedRequests
+            | Self::HandshakeTimeouts
+            | Self::Requests
+            | Self::MessagesIn
+            | Self::MessagesOut
+            | Self::BytesIn
+            | Self::BytesOut
+            | Self::DroppedOutboxFull
+            | Self::SlowClosed
+            | Self::ProtocolErrors
+            | Self::PingTimeouts
+            | Self::IdleTimeouts
+            | Self::CommandsIn
+            | Self::BadPackets
+            | Self::DroppedMailboxFull
+            | Self::StaleCommands
+            | Self::UnansweredAsks
+            | Self::AcceptPauses
+            | Self::HandlerPanics
+            | Self::Turns => false,
+        }
+    }
+}
+
+const _: () = assert!(Counter::ALL.len() <= CELL_WORDS);
+
+/// The shared memory of one server. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Board {
+    memory: Arc<SharedWords>,
+    slots: u16,
+    hash_seed: u64,
+}
+
+impl Board {
+    /// A board for this many slots, whose serial numbers begin at the present tick.
+    ///
+    /// # Errors
+    /// More than [`SLOTS_MAX`] slots, or out of memory.
+    pub fn new(slots: u16, now: Tick, hash_seed: u64) -> io::Result<Self> {
+        if slots == 0 || slots > SLOTS_MAX {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let memory = Arc::new(SharedWords::zeroed(usize::from(slots) * SLOT_WORDS)?);
+        let board = Self { memory, slots, hash_seed };
+        for number in 0..slots {
+            board.word(number, SERIAL_WORD).store(now.0, Ordering::Relaxed);
+        }
+        Ok(board)
+    }
+
+    /// How many slots it has.
+    pub fn slots(&self) -> u16 {
+        self.slots
+    }
+
+    /// The descriptor of the memory, for a child that is to keep it.
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.memory.file()
+    }
+
+    /// The next connection id of a slot, or `None` while the slot's serial numbers would run ahead of the clock: then no
+    /// connection may be accepted for a moment. Only the worker that accepts for the slot may call it.
+    pub fn next_id(&self, slot: Slot, now: Tick) -> Option<ConnectionId> {
+        let word = self.word(slot.number(), SERIAL_WORD);
+        let serial = word.load(Ordering::Relaxed) + 1;
+        if serial > now.0 {
+            return None;
+        }
+        word.store(serial, Ordering::Relaxed);
+        ConnectionId::new(slot, serial)
+    }
+
+    /// The counters of one process of a slot. Generations alternate between the two cells.
+    pub fn cell(&self, slot: Slot, generation: u64) -> Cell {
+        let start = SLOT_HEAD_WORDS + (generation as usize % CELLS) * CELL_WORDS;
+        Cell { board: self.clone(), slot: slot.number(), start }
+    }
+
+    /// A gauge summed over the living cells of all slots: an estimate that is a moment old.
+    pub fn total(&self, gauge: Counter) -> u64 {
+        debug_assert!(gauge.is_gauge());
+        (0..self.slots)
+            .flat_map(|slot| (0..CELLS).map(move |cell| (slot, cell)))
+            .map(|(slot, cell)| {
+                let word = SLOT_HEAD_WORDS + cell * CELL_WORDS + gauge as usize;
+                self.word(slot, word).load(Ordering::Relaxed)
+            })
+            .sum()
+    }
+
+    /// The bit of a channel name, the same in every process of this server.
+    pub fn interest_bit(&self, channel: &str) -> InterestBit {
+        let mut hasher = FxHasher::default();
+        hasher.write_u64(self.hash_seed);
+        hasher.write(channel.as_bytes());
+        // The upper bits of this hash are its best ones.
+        InterestBit((hasher.finish() >> 48) as u16)
+    }
+
+    /// Whether some worker's slot may have subscribers of this bit's channels.
+    pub fn is_interested(&self, slot: Slot, bit: InterestBit) -> bool {
+        let (word, mask) = interest_place(bit);
+        self.word(slot.number(), word).load(Ordering::Acquire) & mask != 0
+    }
+
+    /// The workers that may have subscribers of this bit's channels.
+    pub fn interested(&self, bit: InterestBit) -> impl Iterator<Item = Slot> + '_ {
+        (0..self.slots).filter_map(Slot::new).filter(move |slot| self.is_interested(*slot, bit))
+    }
+
+    /// Sets or clears a bit. Only the worker that owns the slot may call it.
+    pub fn set_interest(&self, slot: Slot, bit: InterestBit, interested: bool) {
+        let (word, mask) = interest_place(bit);
+        let word = self.word(slot.number(), word);
+        let before = word.load(Ordering::Relaxed);
+        word.store(if interested { before | mask } else { before & !mask }, Ordering::Release);
+    }
+
+    /// Forgets what a dead worker was interested in.
+    pub fn clear_interest(&self, slot: Slot) {
+        for word in SLOT_WORDS - INTEREST_WORDS..SLOT_WORDS {
+            self.word(slot.number(), word).store(0, Ordering::Release);
+        }
+    }
+
+    fn word(&self, slot: u16, word: usize) -> &AtomicU64 {
+        debug_assert!(word < SLOT_WORDS);
+        &self.memory.words()[usize::from(slot) * SLOT_WORDS + word]
+    }
+}
+
+/// A bit of a slot's interest.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct InterestBit(u16);
+
+impl InterestBit {
+    /// How many there are.
+    pub const COUNT: usize = INTEREST_BITS;
+
+    /// Its number, below [`Self::COUNT`].
+    pub fn number(self) -> usize {
+        usize::from(self.0)
+    }
+}
+
+fn interest_place(bit: InterestBit) -> (usize, u64) {
+    (SLOT_WORDS - INTEREST_WORDS + bit.number() / 64, 1 << (bit.number() % 64))
+}
+
+/// The counters of one process.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    board: Board,
+    slot: u16,
+    start: usize,
+}
+
+impl Cell {
+    /// All to zero: for a process that begins, and for one that is gone.
+    pub fn clear(&self) {
+        for word in self.words() {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Adds to a counter. Only the cell's own process may call it: it is a load and a store, not an atomic addition.
+    #[inline]
+    pub fn add(&self, counter: Counter, amount: u64) {
+        let word = &self.words()[counter as usize];
+        word.store(word.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    /// Takes from a gauge. Only the cell's own process may call it.
+    #[inline]
+    pub fn subtract(&self, gauge: Counter, amount: u64) {
+        debug_assert!(gauge.is_gauge());
+        let word = &self.words()[gauge as usize];
+        let before = word.load(Ordering::Relaxed);
+        debug_assert!(before >= amount, "{gauge:?} would fall below zero");
+        word.store(before.saturating_sub(amount), Ordering::Relaxed);
+    }
+
+    /// What a counter stands at.
+    pub fn read(&self, counter: Counter) -> u64 {
+        self.words()[counter as usize].load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    fn words(&self) -> &[AtomicU64] {
+        let first = usize::from(self.slot) * SLOT_WORDS + self.start;
+        &self.board.memory.words()[first..first + CELL_WORDS]
+    }
+}
+
+/// A moment on the clock that serial numbers follow: tenths of a millisecond since 2025.
+///
+/// A serial number is never ahead of the clock, so a server that starts later starts above every number that was given out
+/// before, whatever became of it. A slot may accept 10,000 connections a second for ever, and more in bursts after
+/// quieter times. The numbers last until the year 2052.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Tick(u64);
+
+impl Tick {
+    const EPOCH_UNIX_SECONDS: u64 = 1_735_689_600;
+
+    /// The tick at this time since 1970.
+    pub fn at(since_1970: std::time::Duration) -> Self {
+        let since_epoch =
+            since_1970.saturating_sub(std::time::Duration::from_secs(Self::EPOCH_UNIX_SECONDS));
+        let ticks = u64::try_from(since_epoch.as_micros() / 100).unwrap_or(SERIAL_MAX);
+        Self(ticks.clamp(1, SERIAL_MAX - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const T0: Duration = Duration::from_secs(1_800_000_000);
+
+    fn board() -> Board {
+        Board::new(3, Tick::at(T0), 42).unwrap()
+    }
+
+    fn slot(number: u16) -> Slot {
+        Slot::new(number).unwrap()
+    }
+
+    #[test]
+    fn counters_are_numbered_as_they_are_listed() {
+        for (position, (counter, _)) in Counter::ALL.iter().enumerate() {
+            assert_eq!(*counter as usize, position);
+        }
+    }
+
+    #[test]
+    fn serials_grow_and_never_pass_the_clock() {
+        let board = board();
+        let now = Tick::at(T0 + Duration::from_millis(1));
+        let ids: Vec<_> = std::iter::from_fn(|| board.next_id(slot(1), now)).collect();
+        assert_eq!(ids.len(), 10);
+        assert!(ids.is_sorted() && ids.iter().all(|id| id.slot() == slot(1)));
+        assert!(board.next_id(slot(2), now).is_some(), "slots count on their own");
+        assert!(
+            board.next_id(slot(1), Tick::at(T0 + Duration::from_millis(2))) > ids.last().copied()
+        );
+    }
+
+    #[test]
+    fn a_later_board_starts_above_every_id_of_an_earlier_one() {
+        let early = board();
+        let last =
+            std::iter::from_fn(|| early.next_id(slot(0), Tick::at(T0 + Duration::from_secs(1))))
+                .last()
+                .unwrap();
+        let later = T0 + Duration::from_secs(1);
+        let board = Board::new(1, Tick::at(later), 1).unwrap();
+        let first = board.next_id(slot(0), Tick::at(later + Duration::from_micros(100))).unwrap();
+        assert!(first > last, "{first} after {last}");
+    }
+
+    #[test]
+    fn interest_is_kept_apart_by_slot_and_forgotten_when_asked() {
+        let board = board();
+        let bit = board.interest_bit("chat.room.1");
+        assert_eq!(bit, board.clone().interest_bit("chat.room.1"));
+        board.set_interest(slot(2), bit, true);
+        assert_eq!(board.interested(bit).collect::<Vec<_>>(), [slot(2)]);
+        board.set_interest(slot(0), bit, true);
+        board.set_interest(slot(2), bit, false);
+        assert_eq!(board.interested(bit).collect::<Vec<_>>(), [slot(0)]);
+        board.clear_interest(slot(0));
+        assert_eq!(board.interested(bit).count(), 0);
+    }
+
+    #[test]
+    fn names_spread_over_the_bits() {
+        let board = board();
+        let bits: std::collections::HashSet<_> =
+            (0..10_000).map(|n| board.interest_bit(&format!("chat.room.{n}")).number()).collect();
+        assert!(bits.len() > 9_000, "only {} bits for 10,000 names", bits.len());
+    }
+
+    #[test]
+    fn cells_of_two_generations_do_not_touch() {
+        let board = board();
+        let (old, new) = (board.cell(slot(1), 4), board.cell(slot(1), 5));
+        old.add(Counter::Connections, 5);
+        new.add(Counter::Connections, 2);
+        old.subtract(Counter::Connections, 1);
+        assert_eq!((old.read(Counter::Connections), new.read(Counter::Connections)), (4, 2));
+        assert_eq!(board.total(Counter::Connections), 6);
+        old.clear();
+        assert_eq!(board.total(Counter::Connections), 2);
+    }
+}

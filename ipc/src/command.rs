@@ -1,0 +1,159 @@
+//! What one process may ask of another through its mailbox. Owns the vocabulary; its bytes are in [`crate::wire`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{Address, ConnectionId};
+
+/// How the bytes of a message are to be sent: as a text frame (they are valid UTF-8) or as a binary one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PayloadKind {
+    /// UTF-8 text.
+    Text,
+    /// Any bytes.
+    Binary,
+}
+
+/// Where the answer to a command goes, and what the asker calls it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AskTicket {
+    /// The mailbox that waits for the answer.
+    pub reply_to: Address,
+    /// The asker's own number for it.
+    pub request: u64,
+}
+
+/// A command as it stands in a packet: it borrows from the packet.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command<'a> {
+    /// A message for one connection.
+    Push {
+        /// The receiver.
+        id: ConnectionId,
+        /// Text or binary.
+        kind: PayloadKind,
+        /// The message.
+        payload: &'a [u8],
+        /// Who wants to know what became of it.
+        ticket: Option<AskTicket>,
+    },
+    /// A message for every connection of the receiving worker.
+    Broadcast {
+        /// Text or binary.
+        kind: PayloadKind,
+        /// The message.
+        payload: &'a [u8],
+        /// A connection that does not get it: usually the sender.
+        exclude: Option<ConnectionId>,
+        /// Who wants to know what became of it.
+        ticket: Option<AskTicket>,
+    },
+    /// A message for the receiving worker's subscribers of a channel.
+    Publish {
+        /// The channel's name.
+        channel: &'a str,
+        /// Text or binary.
+        kind: PayloadKind,
+        /// The message.
+        payload: &'a [u8],
+        /// A connection that does not get it: usually the sender.
+        exclude: Option<ConnectionId>,
+        /// When not empty, only these subscribers get it.
+        only: Recipients<'a>,
+        /// Who wants to know what became of it.
+        ticket: Option<AskTicket>,
+    },
+    /// Close one connection.
+    Disconnect {
+        /// The connection.
+        id: ConnectionId,
+        /// The WebSocket close code (RFC 6455, 7.4).
+        code: u16,
+        /// The reason, at most 123 bytes.
+        reason: &'a str,
+        /// Who wants to know what became of it.
+        ticket: Option<AskTicket>,
+    },
+    /// Tell what is known of one connection.
+    Info {
+        /// The connection.
+        id: ConnectionId,
+        /// Who asks.
+        ticket: AskTicket,
+    },
+    /// The answer to an earlier command that carried a ticket.
+    Answer {
+        /// The number that the ticket had.
+        request: u64,
+        /// What became of it.
+        answer: Answer<'a>,
+    },
+    /// A message from one process to another.
+    Message {
+        /// The sender's mailbox.
+        from: Address,
+        /// Text or binary.
+        kind: PayloadKind,
+        /// The message.
+        payload: &'a [u8],
+    },
+}
+
+/// What became of a command.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Answer<'a> {
+    /// Of a push or a disconnect.
+    One(Outcome),
+    /// Of a broadcast or a publish, by one worker.
+    Many {
+        /// Connections whose outbox took it.
+        delivered: u64,
+        /// Connections that should have had it and did not: their outbox was full.
+        dropped: u64,
+    },
+    /// Of an info: a JSON object.
+    Info(&'a [u8]),
+}
+
+/// What the owner of a connection did with a command for it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The message is in the connection's outbox, or the close has begun.
+    Delivered,
+    /// No connection has this id: it is closed, or the number never was one.
+    NoSuchConnection,
+    /// The connection is in its close handshake and takes no more messages.
+    Closing,
+    /// The connection does not read fast enough: its outbox has no room for the message.
+    OutboxFull,
+}
+
+/// Connection ids as they stand in a packet.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Recipients<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Recipients<'a> {
+    /// Ids from bytes made by [`Recipients::to_bytes`].
+    pub fn from_bytes(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes of these ids, for a [`Command`] that is about to be posted.
+    pub fn to_bytes(ids: &[ConnectionId]) -> Vec<u8> {
+        ids.iter().flat_map(|id| id.as_u64().to_le_bytes()).collect()
+    }
+
+    /// Whether everybody is meant.
+    pub fn is_everybody(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The ids. A number that is no id is passed over.
+    pub fn iter(&self) -> impl Iterator<Item = ConnectionId> + 'a {
+        self.0
+            .chunks_exact(8)
+            .filter_map(|bytes| <[u8; 8]>::try_from(bytes).ok())
+            .filter_map(|bytes| ConnectionId::try_from(u64::from_le_bytes(bytes)).ok())
+    }
+}

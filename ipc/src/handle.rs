@@ -1,0 +1,287 @@
+//! Push, broadcast, publish and disconnect from any process and any thread. Owns the routing, which is arithmetic: the
+//! owner of a connection is in its id. It never waits.
+
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+pub use crate::postbox::PostError;
+use crate::{
+    board::Board,
+    command::{AskTicket, Command, PayloadKind, Recipients},
+    id::{Address, ConnectionId, Slot},
+    postbox::Postbox,
+};
+
+/// A way to every connection of the server. Clones are cheap and share one postbox, so what one process sends to one
+/// connection arrives in the order in which it was posted.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    shared: Arc<Shared>,
+    timing: Timing,
+}
+
+#[derive(Debug)]
+struct Shared {
+    own: Address,
+    board: Board,
+    postbox: Mutex<Postbox>,
+    posted: AtomicU64,
+    refused: AtomicU64,
+}
+
+/// When a posted command leaves the process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Timing {
+    AtOnce,
+    AtFlush,
+}
+
+impl Handle {
+    /// The handle of the process whose mailbox is `own`.
+    pub fn new(own: Address, board: Board, postbox: Postbox) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                own,
+                board,
+                postbox: Mutex::new(postbox),
+                posted: AtomicU64::new(0),
+                refused: AtomicU64::new(0),
+            }),
+            timing: Timing::AtOnce,
+        }
+    }
+
+    /// A clone for an event loop: it gathers commands and sends them when the loop calls [`Self::flush`], at the end of
+    /// each turn.
+    pub fn for_a_loop(&self) -> Self {
+        Self { shared: self.shared.clone(), timing: Timing::AtFlush }
+    }
+
+    /// The mailbox of this process.
+    pub fn own_address(&self) -> Address {
+        self.shared.own
+    }
+
+    /// The shared memory.
+    pub fn board(&self) -> &Board {
+        &self.shared.board
+    }
+
+    /// All workers.
+    pub fn workers(&self) -> impl Iterator<Item = Slot> + use<> {
+        (0..self.shared.board.slots()).filter_map(Slot::new)
+    }
+
+    /// Sends a message to one connection. `Ok` means that it is on its way to the connection's owner, in order; a
+    /// connection that is gone by then is passed over.
+    ///
+    /// # Errors
+    /// See [`PostError`].
+    pub fn push(
+        &self,
+        id: ConnectionId,
+        kind: PayloadKind,
+        payload: &[u8],
+    ) -> Result<(), PostError> {
+        self.post(id.slot().address(), &Command::Push { id, kind, payload, ticket: None })
+    }
+
+    /// As [`Self::push`]; the owner answers to this process's mailbox, under the number `request`.
+    ///
+    /// # Errors
+    /// See [`PostError`].
+    pub fn push_ack(
+        &self,
+        id: ConnectionId,
+        kind: PayloadKind,
+        payload: &[u8],
+        request: u64,
+    ) -> Result<(), PostError> {
+        let ticket = Some(self.ticket(request));
+        self.post(id.slot().address(), &Command::Push { id, kind, payload, ticket })
+    }
+
+    /// Closes one connection with a WebSocket close code and reason.
+    ///
+    /// # Errors
+    /// See [`PostError`].
+    pub fn disconnect(
+        &self,
+        id: ConnectionId,
+        code: u16,
+        reason: &str,
+        request: Option<u64>,
+    ) -> Result<(), PostError> {
+        let ticket = request.map(|request| self.ticket(request));
+        self.post(id.slot().address(), &Command::Disconnect { id, code, reason, ticket })
+    }
+
+    /// Asks the owner of a connection what it knows of it. The answer comes under the number `request`.
+    ///
+    /// # Errors
+    /// See [`PostError`].
+    pub fn info(&self, id: ConnectionId, request: u64) -> Result<(), PostError> {
+        self.post(id.slot().address(), &Command::Info { id, ticket: self.ticket(request) })
+    }
+
+    /// Sends a message to every connection of these workers. Tells for each worker whether its mailbox took it.
+    ///
+    /// # Errors
+    /// Of the whole call: the body has no room. Of one worker: see [`PostError`].
+    pub fn broadcast(
+        &self,
+        to: impl Iterator<Item = Slot>,
+        kind: PayloadKind,
+        payload: &[u8],
+        exclude: Option<ConnectionId>,
+        request: Option<u64>,
+    ) -> Result<Vec<Posted>, PostError> {
+        let ticket = request.map(|request| self.ticket(request));
+        self.post_to_many(to, &Command::Broadcast { kind, payload, exclude, ticket })
+    }
+
+    /// Sends a message to the subscribers of a channel on these workers; [`Self::subscribed`] names the workers that
+    /// have any.
+    ///
+    /// # Errors
+    /// As [`Self::broadcast`].
+    pub fn publish(
+        &self,
+        to: impl Iterator<Item = Slot>,
+        publication: &Publication<'_>,
+        request: Option<u64>,
+    ) -> Result<Vec<Posted>, PostError> {
+        let recipients = Recipients::to_bytes(publication.only);
+        let command = Command::Publish {
+            channel: publication.channel,
+            kind: publication.kind,
+            payload: publication.payload,
+            exclude: publication.exclude,
+            only: Recipients::from_bytes(&recipients),
+            ticket: request.map(|request| self.ticket(request)),
+        };
+        self.post_to_many(to, &command)
+    }
+
+    /// The workers that may have subscribers of a channel: all that have, and rarely one more.
+    pub fn subscribed(&self, channel: &str) -> impl Iterator<Item = Slot> + '_ {
+        let board = &self.shared.board;
+        board.interested(board.interest_bit(channel))
+    }
+
+    /// Sends a message to another process of this server.
+    ///
+    /// # Errors
+    /// See [`PostError`].
+    pub fn send_to_process(
+        &self,
+        to: Address,
+        kind: PayloadKind,
+        payload: &[u8],
+    ) -> Result<(), PostError> {
+        self.post(to, &Command::Message { from: self.shared.own, kind, payload })
+    }
+
+    /// Posts any command: the way of answers.
+    ///
+    /// # Errors
+    /// See [`PostError`].
+    pub fn post(&self, to: Address, command: &Command<'_>) -> Result<(), PostError> {
+        let attached = Postbox::attach(command)?;
+        let mut postbox = self.postbox();
+        let result = postbox.post(to, command, attached.as_ref());
+        self.count(result);
+        if self.timing == Timing::AtOnce {
+            postbox.flush(to);
+        }
+        result
+    }
+
+    /// Hands everything gathered to the kernel. Whether nothing is left; otherwise a mailbox is full and the rest waits
+    /// for the next call.
+    pub fn flush(&self) -> bool {
+        self.postbox().flush_all()
+    }
+
+    /// Runs `register` with the sending end of each mailbox, for a loop that wants to know when it has room again.
+    ///
+    /// # Errors
+    /// What `register` says.
+    pub fn each_writer<E>(
+        &self,
+        mut register: impl FnMut(Address, std::os::fd::BorrowedFd<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let postbox = self.postbox();
+        for number in 0..postbox.len() {
+            let address = Address(number as u16);
+            if let Some(writer) = postbox.writer(address) {
+                register(address, writer)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commands refused so far because a mailbox was full or there was no room.
+    pub fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    fn ticket(&self, request: u64) -> AskTicket {
+        AskTicket { reply_to: self.shared.own, request }
+    }
+
+    fn post_to_many(
+        &self,
+        to: impl Iterator<Item = Slot>,
+        command: &Command<'_>,
+    ) -> Result<Vec<Posted>, PostError> {
+        let attached = Postbox::attach(command)?;
+        let mut postbox = self.postbox();
+        Ok(to
+            .map(|slot| {
+                let result = postbox.post(slot.address(), command, attached.as_ref());
+                self.count(result);
+                if self.timing == Timing::AtOnce {
+                    postbox.flush(slot.address());
+                }
+                Posted { to: slot, result }
+            })
+            .collect())
+    }
+
+    fn count(&self, result: Result<(), PostError>) {
+        let counter = if result.is_ok() { &self.shared.posted } else { &self.shared.refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn postbox(&self) -> MutexGuard<'_, Postbox> {
+        // A thread that panicked between two pushes left the queue whole: each push is complete before the next.
+        self.shared.postbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What became of a command for one of many workers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Posted {
+    /// The worker.
+    pub to: Slot,
+    /// Whether its mailbox took the command.
+    pub result: Result<(), PostError>,
+}
+
+/// A message for a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'a> {
+    /// The channel's name.
+    pub channel: &'a str,
+    /// Text or binary.
+    pub kind: PayloadKind,
+    /// The message.
+    pub payload: &'a [u8],
+    /// A connection that does not get it: usually the sender.
+    pub exclude: Option<ConnectionId>,
+    /// When not empty, only these subscribers get it; at most [`crate::wire::RECIPIENTS_MAX`].
+    pub only: &'a [ConnectionId],
+}

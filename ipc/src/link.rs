@@ -1,0 +1,149 @@
+//! The private line between the master and one child: typed messages, one JSON value a packet.
+//!
+//! It is for life and death, not for data: a child says that it is ready, the master says that it is time to go. A line
+//! that is closed tells each side that the other is dead.
+
+use std::{
+    io,
+    marker::PhantomData,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::sys::socket;
+
+/// The largest message, in bytes.
+pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
+const QUEUE_BYTES: usize = 256 * 1024;
+
+/// What the master says to a child.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum ToChild {
+    /// Take no more connections, ask the clients to come back, and leave: a successor stands by.
+    Drain {
+        /// Clients are told to come back at a random moment within this time.
+        reconnect_spread_ms: u64,
+        /// Who has not finished its close handshake by then is cut off.
+        deadline_ms: u64,
+    },
+    /// The server stops: tell the clients that it goes away, and leave.
+    Stop {
+        /// As above.
+        deadline_ms: u64,
+    },
+    /// The log file has been moved away: open its name again.
+    ReopenLog,
+}
+
+/// What a child says to the master.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "say", rename_all = "snake_case")]
+pub enum ToMaster {
+    /// It serves.
+    Ready,
+    /// It cannot serve, and why; it exits now.
+    Failed {
+        /// One line for a person.
+        reason: String,
+    },
+    /// It accepts no more and is nobody's subscriber any more: its successor may start.
+    Draining,
+    /// It has done its share (`max_request`) and would like to be replaced.
+    Recycle,
+}
+
+/// One end of a line.
+#[derive(Debug)]
+pub struct Link<Tx, Rx> {
+    socket: OwnedFd,
+    speaks: PhantomData<fn(Tx) -> Rx>,
+}
+
+/// The master's end.
+pub type MasterLink = Link<ToChild, ToMaster>;
+/// The child's end.
+pub type ChildLink = Link<ToMaster, ToChild>;
+
+/// What came over the line.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Heard<Rx> {
+    /// A message.
+    Message(Rx),
+    /// Something that is no message of this version.
+    Noise,
+    /// Nothing waits.
+    Silence,
+    /// The other side is gone.
+    Closed,
+}
+
+/// Both ends of a new line.
+///
+/// # Errors
+/// Out of descriptors.
+pub fn line() -> io::Result<(MasterLink, ChildLink)> {
+    let (master, child) = socket::packet_pair(QUEUE_BYTES)?;
+    Ok((Link { socket: master, speaks: PhantomData }, Link { socket: child, speaks: PhantomData }))
+}
+
+impl<Tx: Serialize, Rx: DeserializeOwned> Link<Tx, Rx> {
+    /// Says something without waiting. Whether it is on its way: a line that is full or closed takes nothing, and the
+    /// speaker's deadlines decide what that means.
+    pub fn say(&self, message: &Tx) -> bool {
+        let Ok(json) = serde_json::to_vec(message) else { return false };
+        debug_assert!(json.len() <= MESSAGE_BYTES_MAX);
+        matches!(socket::send_packet(self.socket.as_fd(), &json, None), Ok(socket::Sent::Whole))
+    }
+
+    /// Hears the next message, without waiting.
+    pub fn hear(&self) -> Heard<Rx> {
+        let mut buffer = [0; MESSAGE_BYTES_MAX];
+        match socket::receive_packet(self.socket.as_fd(), &mut buffer) {
+            Ok(socket::Received::Packet { length, cut: false, .. }) => {
+                serde_json::from_slice(&buffer[..length]).map_or(Heard::Noise, Heard::Message)
+            }
+            Ok(socket::Received::Packet { cut: true, .. }) => Heard::Noise,
+            Ok(socket::Received::Empty) => Heard::Silence,
+            Ok(socket::Received::Closed) | Err(_) => Heard::Closed,
+        }
+    }
+}
+
+impl<Tx, Rx> AsFd for Link<Tx, Rx> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_sides_hear_what_the_other_says_and_that_it_is_gone() {
+        let (master, child) = line().unwrap();
+        assert!(child.say(&ToMaster::Ready));
+        assert!(child.say(&ToMaster::Failed { reason: "no \"luck\"".into() }));
+        assert_eq!(master.hear(), Heard::Message(ToMaster::Ready));
+        assert_eq!(
+            master.hear(),
+            Heard::Message(ToMaster::Failed { reason: "no \"luck\"".into() })
+        );
+        assert_eq!(master.hear(), Heard::Silence);
+        assert!(master.say(&ToChild::Stop { deadline_ms: 5 }));
+        drop(master);
+        assert_eq!(child.hear(), Heard::Message(ToChild::Stop { deadline_ms: 5 }));
+        assert_eq!(child.hear(), Heard::Closed);
+    }
+
+    #[test]
+    fn noise_is_not_the_end_of_the_line() {
+        let (master, child) = line().unwrap();
+        socket::send_packet(child.as_fd(), b"hello?", None).unwrap();
+        assert!(child.say(&ToMaster::Draining));
+        assert_eq!(master.hear(), Heard::Noise);
+        assert_eq!(master.hear(), Heard::Message(ToMaster::Draining));
+    }
+}

@@ -1,0 +1,19 @@
+//! The wall around the kernel: every system call and every `unsafe` block of the project stands below here.
+//!
+//! What leaves this module is safe: owned descriptors that are close-on-exec, `io::Result`s, plain values.
+
+#![allow(unsafe_code)]
+
+pub mod daemon;
+pub mod lock;
+pub mod memory;
+pub mod process;
+pub mod resource;
+pub mod signal;
+pub mod socket;
+pub mod title;
+pub mod user;
+
+pub(crate) fn io_error(errno: nix::errno::Errno) -> std::io::Error {
+    std::io::Error::from_raw_os_error(errno as i32)
+}

@@ -1,0 +1,237 @@
+//! Sockets: packet pairs between processes, and the listeners of the slots.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    net::{SocketAddr, TcpListener},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+};
+
+use nix::{
+    cmsg_space,
+    errno::Errno,
+    sys::socket::{
+        AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
+        SockaddrStorage, bind, listen, recvmsg, sendmsg, setsockopt, socket, socketpair, sockopt,
+    },
+};
+
+use super::io_error;
+
+/// What [`send_packet`] did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// The packet is in the receiver's queue.
+    Whole,
+    /// The queue has no room for it now.
+    Full,
+    /// Nobody holds the other end any more.
+    Closed,
+}
+
+/// What [`receive_packet`] found.
+#[derive(Debug)]
+pub enum Received {
+    /// A packet of this many bytes, with the descriptor that came beside it. `cut`: it was larger than the buffer.
+    Packet {
+        /// Bytes now in the buffer.
+        length: usize,
+        /// The attached descriptor.
+        attachment: Option<OwnedFd>,
+        /// The packet, or what came beside it, did not fit and is lost in part.
+        cut: bool,
+    },
+    /// Nothing waits.
+    Empty,
+    /// Nobody holds the other end any more, and nothing waits.
+    Closed,
+}
+
+/// A connected pair of `SOCK_SEQPACKET` sockets (unix(7)): packets arrive whole and in order, from any number of writers.
+/// `queue_bytes` is the send buffer asked for; an unprivileged process gets at most net.core.wmem_max.
+///
+/// # Errors
+/// What socketpair(2) says.
+pub fn packet_pair(queue_bytes: usize) -> io::Result<(OwnedFd, OwnedFd)> {
+    let (left, right) = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK,
+    )
+    .map_err(io_error)?;
+    for end in [&left, &right] {
+        if setsockopt(end, sockopt::SndBufForce, &queue_bytes).is_err() {
+            setsockopt(end, sockopt::SndBuf, &queue_bytes).map_err(io_error)?;
+        }
+    }
+    Ok((left, right))
+}
+
+/// Sends one packet without waiting.
+///
+/// # Errors
+/// Those that are about this packet or this process: too large, out of memory.
+pub fn send_packet(
+    socket: BorrowedFd<'_>,
+    packet: &[u8],
+    attachment: Option<BorrowedFd<'_>>,
+) -> io::Result<Sent> {
+    let parts = [IoSlice::new(packet)];
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    let descriptors: [RawFd; 1];
+    let control: &[ControlMessage<'_>] = match attachment {
+        Some(fd) => {
+            descriptors = [fd.as_raw_fd()];
+            &[ControlMessage::ScmRights(&descriptors)]
+        }
+        None => &[],
+    };
+    loop {
+        return match sendmsg::<()>(socket.as_raw_fd(), &parts, control, flags, None) {
+            Ok(_) => Ok(Sent::Whole),
+            Err(Errno::EINTR) => continue,
+            // ETOOMANYREFS: too many descriptors are on their way (unix(7)); they arrive, and then there is room.
+            Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::ETOOMANYREFS) => Ok(Sent::Full),
+            Err(Errno::EPIPE | Errno::ECONNRESET) => Ok(Sent::Closed),
+            Err(errno) => Err(io_error(errno)),
+        };
+    }
+}
+
+/// Takes one packet without waiting.
+///
+/// # Errors
+/// What recvmsg(2) says of the socket itself.
+pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+    loop {
+        let mut parts = [IoSliceMut::new(buffer)];
+        let mut space = cmsg_space!([RawFd; 4]);
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+        let message = match recvmsg::<()>(socket.as_raw_fd(), &mut parts, Some(&mut space), flags) {
+            Ok(message) => message,
+            Err(Errno::EINTR) => continue,
+            Err(Errno::EAGAIN) => return Ok(Received::Empty),
+            Err(Errno::ECONNRESET) => return Ok(Received::Closed),
+            Err(errno) => return Err(io_error(errno)),
+        };
+        let mut attachment = None;
+        let mut surplus = false;
+        for control in message.cmsgs().map_err(io_error)? {
+            if let ControlMessageOwned::ScmRights(descriptors) = control {
+                for descriptor in descriptors {
+                    // SAFETY: the kernel has just made this descriptor for us, and nothing else knows it.
+                    let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
+                    surplus |= attachment.replace(owned).is_some();
+                }
+            }
+        }
+        let cut = surplus || message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
+        // A packet is never empty here, so a length of 0 is the end of the line.
+        return Ok(match message.bytes {
+            0 => Received::Closed,
+            length => Received::Packet { length, attachment, cut },
+        });
+    }
+}
+
+/// One listener per slot on the same address and port (`SO_REUSEPORT`, socket(7)). With port 0 the kernel chooses one, and
+/// all slots get it.
+///
+/// # Errors
+/// `AddrInUse` also when the other server set `SO_REUSEPORT` too: the kernel would let both share the port.
+pub fn listeners(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<TcpListener>> {
+    // A socket without SO_REUSEPORT cannot be bound beside listeners that have it: that is the question asked here.
+    let probe = tcp_socket(address)?;
+    bind(probe.as_raw_fd(), &SockaddrStorage::from(address)).map_err(io_error)?;
+    drop(probe);
+    let mut address = address;
+    let mut listeners = Vec::with_capacity(count);
+    for _ in 0..count {
+        let socket = tcp_socket(address)?;
+        setsockopt(&socket, sockopt::ReusePort, &true).map_err(io_error)?;
+        bind(socket.as_raw_fd(), &SockaddrStorage::from(address)).map_err(io_error)?;
+        let backlog = Backlog::new(i32::try_from(backlog).unwrap_or(i32::MAX))
+            .unwrap_or(Backlog::MAXALLOWABLE);
+        listen(&socket, backlog).map_err(io_error)?;
+        let listener = TcpListener::from(socket);
+        address = listener.local_addr()?;
+        listeners.push(listener);
+    }
+    Ok(listeners)
+}
+
+fn tcp_socket(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let socket = socket(family, SockType::Stream, flags, None).map_err(io_error)?;
+    setsockopt(&socket, sockopt::ReuseAddr, &true).map_err(io_error)?;
+    Ok(socket)
+}
+
+/// The uid and pid of the process at the other end of a unix stream socket (`SO_PEERCRED`, unix(7)).
+///
+/// # Errors
+/// What getsockopt(2) says.
+pub fn peer_credentials(socket: impl AsFd) -> io::Result<(u32, i32)> {
+    let credentials = nix::sys::socket::getsockopt(&socket.as_fd(), sockopt::PeerCredentials)
+        .map_err(io_error)?;
+    Ok((credentials.uid(), credentials.pid()))
+}
+
+/// Makes close(2) of this socket send a reset at once instead of a FIN (`SO_LINGER` with 0, socket(7)).
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn reset_on_close(socket: impl AsFd) -> io::Result<()> {
+    let linger = nix::libc::linger { l_onoff: 1, l_linger: 0 };
+    setsockopt(&socket.as_fd(), sockopt::Linger, &linger).map_err(io_error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packets_keep_their_edges_and_full_is_an_answer() {
+        let (left, right) = packet_pair(64 * 1024).unwrap();
+        let mut sent = 0;
+        while send_packet(left.as_fd(), &[7; 1000], None).unwrap() == Sent::Whole {
+            sent += 1;
+        }
+        assert!(sent > 1);
+        let mut buffer = vec![0; 2000];
+        for _ in 0..sent {
+            let Received::Packet { length: 1000, attachment: None, cut: false } =
+                receive_packet(right.as_fd(), &mut buffer).unwrap()
+            else {
+                panic!("not the packet that was sent");
+            };
+        }
+        assert!(matches!(receive_packet(right.as_fd(), &mut buffer).unwrap(), Received::Empty));
+        drop(left);
+        assert!(matches!(receive_packet(right.as_fd(), &mut buffer).unwrap(), Received::Closed));
+    }
+
+    #[test]
+    fn a_packet_larger_than_the_buffer_says_so() {
+        let (left, right) = packet_pair(64 * 1024).unwrap();
+        send_packet(left.as_fd(), &[1; 100], None).unwrap();
+        let mut buffer = [0; 10];
+        assert!(matches!(
+            receive_packet(right.as_fd(), &mut buffer).unwrap(),
+            Received::Packet { length: 10, cut: true, .. }
+        ));
+    }
+
+    #[test]
+    fn slots_share_a_port_that_a_second_server_is_refused() {
+        let first = listeners("127.0.0.1:0".parse().unwrap(), 16, 3).unwrap();
+        let address = first[0].local_addr().unwrap();
+        assert!(first.iter().all(|listener| listener.local_addr().unwrap() == address));
+        let second = listeners(address, 16, 1).unwrap_err();
+        assert_eq!(second.kind(), io::ErrorKind::AddrInUse);
+    }
+}
