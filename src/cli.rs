@@ -1,1 +1,288 @@
-//! cli
+//! The command line: what was asked for, as plain data.
+//!
+//! Owns the arguments, the help texts and what is generated from them (completions, manual page).
+//! It runs nothing and reads no file: what a command does is decided where it is run.
+
+mod arguments;
+mod listen;
+mod pages;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+pub use clap_complete::Shell;
+pub use pages::{completions, man};
+
+use crate::config::{Config, ConfigErrors, Overrides};
+
+/// How a command ended, as its exit code says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: it did what was asked.
+    Done,
+    /// 1: it failed at run time.
+    Failed,
+    /// 2: the arguments or the configuration are wrong.
+    Usage,
+    /// 3: the server it is about is not running.
+    NotRunning,
+}
+
+impl Exit {
+    /// The number the shell sees.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::NotRunning => 3,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Run the server.
+    Start {
+        /// The settings among the flags.
+        flags: Overrides,
+    },
+    /// Stop the running server.
+    Stop {
+        /// Which server.
+        target: Target,
+        /// How long to wait for its end; `None` is the configured `stop_timeout`.
+        timeout: Option<Duration>,
+    },
+    /// Stop the running server, if any, and start it again.
+    Restart {
+        /// The settings among the flags.
+        flags: Overrides,
+        /// How long to wait for the end of the running one; `None` is the configured
+        /// `stop_timeout`.
+        timeout: Option<Duration>,
+    },
+    /// Make the running server read its configuration again and replace its processes.
+    Reload {
+        /// Which server.
+        target: Target,
+    },
+    /// Tell how the running server is.
+    Status {
+        /// Which server.
+        target: Target,
+        /// As JSON for programs instead of words for people.
+        json: bool,
+    },
+    /// Work on the configuration without a server.
+    Config(ConfigCommand),
+    /// Print the completions of a shell.
+    Completions {
+        /// The shell that is to load them.
+        shell: Shell,
+    },
+    /// Print the manual page.
+    Man,
+}
+
+/// What to do with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConfigCommand {
+    /// Tell whether it is valid.
+    Check {
+        /// The settings among the flags.
+        flags: Overrides,
+    },
+    /// Print the effective values and where they came from.
+    Show {
+        /// The settings among the flags.
+        flags: Overrides,
+    },
+    /// Print a complete file with every setting at its default.
+    Default,
+}
+
+/// Which running server a command is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The configuration it was started with, by flag.
+    pub config: Option<PathBuf>,
+    /// Its PID file, by flag.
+    pub pid_file: Option<String>,
+}
+
+impl Target {
+    /// The flags as settings, to load the configuration with.
+    #[must_use]
+    pub fn flags(&self) -> Overrides {
+        let mut flags = Overrides::of_file(self.config.clone());
+        if let Some(path) = &self.pid_file {
+            flags.set("--pid-file", "server.pid_file", path);
+        }
+        flags
+    }
+
+    /// The PID file to look at. The flag answers by itself, so that a server whose configuration is
+    /// broken by now can still be stopped.
+    ///
+    /// # Errors
+    /// Without the flag: all that is wrong with the configuration.
+    pub fn pid_file(
+        &self,
+        env: &[(String, String)],
+        uid: u32,
+        cpus: usize,
+    ) -> Result<PathBuf, ConfigErrors> {
+        match &self.pid_file {
+            Some(path) if !path.is_empty() => Ok(PathBuf::from(path)),
+            Some(_) | None => Ok(Config::load(&self.flags(), env, uid, cpus)?.server.pid_file),
+        }
+    }
+}
+
+/// Reads the arguments, the name of the program first.
+///
+/// # Errors
+/// What is wrong with them, or the help or version that was asked for; `clap::Error::exit` prints
+/// either where it belongs and ends the process with 2 or 0.
+pub fn parse<I, T>(args: I) -> Result<Command, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    arguments::parse(args)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{App, LogLevel, Machine};
+
+    #[track_caller]
+    fn parsed(line: &str) -> Command {
+        match parse(format!("wsmaster {line}").split_whitespace()) {
+            Ok(command) => command,
+            Err(error) => panic!("{line}: {error}"),
+        }
+    }
+
+    #[track_caller]
+    fn refused(line: &str) -> clap::Error {
+        parse(format!("wsmaster {line}").split_whitespace()).expect_err(line)
+    }
+
+    fn config(flags: &Overrides) -> Config {
+        let machine = Machine { uid: 1000, cpus: 6, runtime_dir: None };
+        Config::from_layers(None, &[], flags, &machine).expect("the flags were checked")
+    }
+
+    #[test]
+    fn every_flag_of_start_reaches_its_setting() {
+        let line = "start -w 3 -c x.toml --listen [::1]:9600 --app echo -d --pid-file p.pid \
+                    --log-file l.log --log-level 5 --user u --group g";
+        let Command::Start { flags } = parsed(line) else { panic!("{line}") };
+        assert_eq!(flags.config, Some(PathBuf::from("x.toml")));
+        let server = config(&flags).server;
+        assert_eq!((server.workers, server.host.as_str(), server.port), (3, "::1", 9600));
+        assert_eq!((server.app, server.daemonize), (App::Echo, true));
+        assert_eq!(server.pid_file, PathBuf::from("p.pid"));
+        assert_eq!(server.log_file, Some(PathBuf::from("l.log")));
+        assert_eq!(server.log_level, LogLevel::Error);
+        assert_eq!((server.user.as_deref(), server.group.as_deref()), (Some("u"), Some("g")));
+
+        let Command::Start { flags } = parsed("start") else { panic!("start") };
+        assert_eq!(flags, Overrides::default());
+    }
+
+    #[test]
+    fn the_commands() {
+        let target = Target { config: Some("x".into()), pid_file: Some("p".to_owned()) };
+        let flags = Overrides::of_file(Some("x".into()));
+        let timeout = Some(Duration::from_millis(500));
+        let here = Target::default();
+        for (line, command) in [
+            ("stop -c x --pid-file p", Command::Stop { target: target.clone(), timeout: None }),
+            ("stop --timeout 500ms", Command::Stop { target: here.clone(), timeout }),
+            ("restart -c x --timeout 500ms", Command::Restart { flags: flags.clone(), timeout }),
+            ("reload --pid-file p --config x", Command::Reload { target }),
+            ("status", Command::Status { target: here.clone(), json: false }),
+            ("status --json", Command::Status { target: here, json: true }),
+            ("config check -c x", Command::Config(ConfigCommand::Check { flags: flags.clone() })),
+            ("config show -c x", Command::Config(ConfigCommand::Show { flags })),
+            ("config default", Command::Config(ConfigCommand::Default)),
+            ("completions zsh", Command::Completions { shell: Shell::Zsh }),
+            ("man", Command::Man),
+        ] {
+            assert_eq!(parsed(line), command, "{line}");
+        }
+    }
+
+    #[test]
+    fn wrong_arguments_are_refused_with_the_range_of_the_setting() {
+        for (line, part) in [
+            ("start -w 0", "expected \"auto\" or an integer from 1 to 1000, found \"0\""),
+            ("start --workers many", "found \"many\""),
+            ("start --listen 9501", "expected HOST:PORT"),
+            ("start --listen :99999", "port: expected an integer from 0 to 65535"),
+            ("start --app ecko", "did you mean \"echo\"?"),
+            ("start --log-level loud", "expected \"error\", \"warn\""),
+            ("start --user a:b", "expected the name of a user"),
+            ("start --pid-file /run/", "expected the path of a file"),
+            ("stop --timeout 10x", "expected a duration from 100ms to 1h"),
+            ("stop --timeout 0", "expected a duration from 100ms to 1h"),
+            ("strat", "start"),
+            ("start --wrokers 4", "--workers"),
+            ("config", "Usage: wsmaster config"),
+            ("", "Usage: wsmaster"),
+        ] {
+            let error = refused(line);
+            assert_eq!(error.exit_code(), i32::from(Exit::Usage.code()), "{line}");
+            assert!(error.to_string().contains(part), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_no_errors() {
+        for (line, part) in [
+            ("--help", "Exit codes:"),
+            ("start --help", "Examples:"),
+            ("--version", concat!("wsmaster ", env!("CARGO_PKG_VERSION"))),
+        ] {
+            let answer = refused(line);
+            assert_eq!(answer.exit_code(), 0, "{line}");
+            assert!(answer.to_string().contains(part), "{line}: {answer}");
+        }
+    }
+
+    #[test]
+    fn the_pid_file_flag_needs_no_configuration() {
+        let missing = Some(PathBuf::from("/nonexistent/wsmaster.toml"));
+        let target = Target { config: missing.clone(), pid_file: Some("p.pid".to_owned()) };
+        assert_eq!(target.pid_file(&[], 1000, 1), Ok(PathBuf::from("p.pid")));
+        let target = Target { config: missing, pid_file: None };
+        assert!(target.pid_file(&[], 1000, 1).is_err());
+        let here = Target::default().pid_file(&[], 1000, 1);
+        assert_eq!(here, Ok(PathBuf::from("/tmp/wsmaster-1000/wsmaster.pid")));
+    }
+
+    #[test]
+    fn the_pages_know_every_command() {
+        let page = man();
+        for title in ["WSMASTER START", "WSMASTER STOP", "WSMASTER CONFIG SHOW", "EXIT CODES"] {
+            assert!(page.contains(title), "{title} is not in the manual page");
+        }
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            assert!(completions(shell).contains("reload"), "{shell}");
+        }
+    }
+}

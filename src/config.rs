@@ -1,1 +1,163 @@
-//! config
+//! The configuration: built-in defaults, one TOML file, the environment, the command line.
+//!
+//! Owns the way from those four to a [`Config`] of plain data, and all the words an operator reads
+//! about it. Each later source wins over the ones before. Every setting is declared once, in the
+//! table of keys; parsing, variable names, `config default`, `config show` and the reference of the
+//! documentation come from that table.
+//!
+//! Only [`Config::load`] touches the outside, to read the file. Nothing here looks for a file that
+//! was not named, resolves a host, opens a log or writes anything. Nothing from outside can make it
+//! panic, and all that is wrong is reported at once.
+
+mod access;
+mod assemble;
+mod document;
+mod environment;
+mod error;
+mod expectation;
+mod file;
+mod keys;
+mod overrides;
+mod reading;
+mod reference;
+mod relations;
+mod render;
+mod rules;
+mod secret;
+mod settings;
+mod source;
+mod suggest;
+mod swoole;
+mod syntax;
+mod table;
+mod units;
+mod value;
+
+use std::path::PathBuf;
+
+use reading::Reading;
+
+pub use error::{ConfigError, ConfigErrors, ERRORS_MAX, Place};
+pub use file::FILE_BYTES_MAX;
+pub use overrides::{Overrides, check_value};
+pub use reference::reference_markdown;
+pub use render::default_toml;
+pub use secret::Secret;
+pub use settings::{
+    ApiConfig, App, ChannelsConfig, LimitsConfig, LogLevel, ServerConfig, SlowClient,
+};
+pub use source::{Origin, Sources};
+pub use units::parse_duration;
+
+/// The variable that names the file when no flag does.
+pub const CONFIG_VARIABLE: &str = "WSMASTER_CONFIG";
+
+/// What the server is told to do, complete and valid.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where it listens and how it lives.
+    pub server: ServerConfig,
+    /// What clients may cost.
+    pub limits: LimitsConfig,
+    /// The HTTP interface.
+    pub api: ApiConfig,
+    /// The channel application.
+    pub channels: ChannelsConfig,
+    /// Where all this came from.
+    pub sources: Sources,
+}
+
+/// What the automatic values depend on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The user the process runs as.
+    pub uid: u32,
+    /// CPUs the process may use.
+    pub cpus: usize,
+    /// `$XDG_RUNTIME_DIR`, where it is an absolute path.
+    pub runtime_dir: Option<PathBuf>,
+}
+
+impl Machine {
+    /// Takes the directory from the environment `env`.
+    #[must_use]
+    pub fn new(env: &[(String, String)], uid: u32, cpus: usize) -> Self {
+        let runtime_dir = env
+            .iter()
+            .find(|(name, _)| name == "XDG_RUNTIME_DIR")
+            .map(|(_, path)| PathBuf::from(path))
+            .filter(|path| path.is_absolute());
+        Self { uid, cpus, runtime_dir }
+    }
+}
+
+impl Config {
+    /// Reads everything: the file named by `flags` or by [`CONFIG_VARIABLE`], if any, then `env`,
+    /// then `flags`. Without a name there is no file: none is searched for.
+    ///
+    /// # Errors
+    /// All that is wrong, in all sources; or that the file cannot be read.
+    pub fn load(
+        flags: &Overrides,
+        env: &[(String, String)],
+        uid: u32,
+        cpus: usize,
+    ) -> Result<Self, ConfigErrors> {
+        let machine = Machine::new(env, uid, cpus);
+        let Some(path) = flags.config.clone().or_else(|| environment::config_path(env)) else {
+            return Self::from_layers(None, env, flags, &machine);
+        };
+        let text = file::load(&path)?;
+        Self::from_layers(Some((&path.to_string_lossy(), &text)), env, flags, &machine)
+    }
+
+    /// The defaults with the file `text` over them; `name` is what the file is called in messages.
+    ///
+    /// # Errors
+    /// All that is wrong with the text.
+    pub fn from_toml(text: &str, name: &str, machine: &Machine) -> Result<Self, ConfigErrors> {
+        Self::from_layers(Some((name, text)), &[], &Overrides::default(), machine)
+    }
+
+    /// The defaults alone.
+    #[must_use]
+    pub fn defaults(machine: &Machine) -> Self {
+        assemble::defaults(machine)
+    }
+
+    /// All sources over each other: the defaults, the file as name and text, the environment and
+    /// the flags. Reads nothing: of `flags` and `env`, the name of a file is ignored.
+    ///
+    /// # Errors
+    /// All that is wrong, in all sources.
+    pub fn from_layers(
+        file: Option<(&str, &str)>,
+        env: &[(String, String)],
+        flags: &Overrides,
+        machine: &Machine,
+    ) -> Result<Self, ConfigErrors> {
+        let mut reading = Reading::default();
+        if let Some((name, text)) = file {
+            document::read(name, text, &mut reading);
+        }
+        environment::read(env, &mut reading);
+        overrides::read(flags, &mut reading);
+        let Reading { given, mut errors, refused } = reading;
+        let config = assemble::assemble(given, file.map(|(name, _)| name), machine);
+        errors.extend(relations::check(&config, &refused));
+        ConfigErrors::check(errors)?;
+        Ok(config)
+    }
+
+    /// The effective values as a file, with the origin of each behind it; secrets are not shown.
+    #[must_use]
+    pub fn show(&self) -> String {
+        render::show(self)
+    }
+
+    /// Where the setting `path`, such as `server.port`, came from; `None` if there is no such key.
+    #[must_use]
+    pub fn origin(&self, path: &str) -> Option<&Origin> {
+        keys::position(path).map(|key| self.sources.origin(key))
+    }
+}

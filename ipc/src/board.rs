@@ -2,8 +2,8 @@
 //!
 //! It holds three things for each slot, and nothing that a reader has to trust:
 //! - the slot's **serial numbers**, which outlive its workers;
-//! - two **cells** of counters, one for each of the two processes that may live in a slot during a reload. A cell has
-//!   one writer: its process. Readers may see a number that is a moment old, never a torn one;
+//! - its **cells** of counters, one for each of the processes that may live in a slot during reloads. A cell has one
+//!   writer: its process. Readers may see a number that is a moment old, never a torn one;
 //! - its **interest**: one bit for each hash of a channel name that has a subscriber on this worker. A publisher posts
 //!   to the workers whose bit is set. A false positive costs one packet; there are no false negatives, since a
 //!   subscription is answered after its bit is set.
@@ -33,7 +33,8 @@ const INTEREST_WORDS: usize = INTEREST_BITS / 64;
 const SERIAL_WORD: usize = 0;
 const SLOT_HEAD_WORDS: usize = 8;
 const CELL_WORDS: usize = 64;
-const CELLS: usize = 2;
+/// More than the processes that may live in a slot at a time: the current one and those that are leaving.
+pub const CELLS: usize = 8;
 const SLOT_WORDS: usize = SLOT_HEAD_WORDS + CELLS * CELL_WORDS + INTEREST_WORDS;
 
 /// What a worker counts. All but the gauges only grow during the life of a process.
@@ -204,7 +205,12 @@ impl Board {
         ConnectionId::new(slot, serial)
     }
 
-    /// The counters of one process of a slot. Generations alternate between the two cells.
+    /// Whether [`Self::next_id`] would give one.
+    pub fn has_id(&self, slot: Slot, now: Tick) -> bool {
+        self.word(slot.number(), SERIAL_WORD).load(Ordering::Relaxed) < now.0
+    }
+
+    /// The counters of one process of a slot. `generation` counts the processes of the slot; they take turns in the cells.
     pub fn cell(&self, slot: Slot, generation: u64) -> Cell {
         let start = SLOT_HEAD_WORDS + (generation as usize % CELLS) * CELL_WORDS;
         Cell { board: self.clone(), slot: slot.number(), start }
@@ -304,14 +310,11 @@ impl Cell {
         word.store(word.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
-    /// Takes from a gauge. Only the cell's own process may call it.
+    /// Sets a gauge. Only the cell's own process may call it.
     #[inline]
-    pub fn subtract(&self, gauge: Counter, amount: u64) {
+    pub fn set(&self, gauge: Counter, value: u64) {
         debug_assert!(gauge.is_gauge());
-        let word = &self.words()[gauge as usize];
-        let before = word.load(Ordering::Relaxed);
-        debug_assert!(before >= amount, "{gauge:?} would fall below zero");
-        word.store(before.saturating_sub(amount), Ordering::Relaxed);
+        self.words()[gauge as usize].store(value, Ordering::Relaxed);
     }
 
     /// What a counter stands at.
@@ -423,7 +426,7 @@ mod tests {
         let (old, new) = (board.cell(slot(1), 4), board.cell(slot(1), 5));
         old.add(Counter::Connections, 5);
         new.add(Counter::Connections, 2);
-        old.subtract(Counter::Connections, 1);
+        old.set(Counter::Connections, 4);
         assert_eq!((old.read(Counter::Connections), new.read(Counter::Connections)), (4, 2));
         assert_eq!(board.total(Counter::Connections), 6);
         old.clear();

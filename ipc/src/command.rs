@@ -83,6 +83,8 @@ pub enum Command<'a> {
     },
     /// The answer to an earlier command that carried a ticket.
     Answer {
+        /// Who answers.
+        from: Address,
         /// The number that the ticket had.
         request: u64,
         /// What became of it.

@@ -102,20 +102,23 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
             writer.head(INFO, None, Some(ticket), None);
             writer.u64(id.as_u64());
         }
-        Command::Answer { request, answer } => match answer {
+        Command::Answer { from, request, answer } => match answer {
             Answer::One(outcome) => {
                 writer.head(ANSWER_ONE, None, None, None);
+                writer.u16(from.0);
                 writer.u64(request);
                 writer.u16(outcome_number(outcome));
             }
             Answer::Many { delivered, dropped } => {
                 writer.head(ANSWER_MANY, None, None, None);
+                writer.u16(from.0);
                 writer.u64(request);
                 writer.u64(delivered);
                 writer.u64(dropped);
             }
             Answer::Info(json) => {
                 writer.head(ANSWER_INFO, None, None, None);
+                writer.u16(from.0);
                 writer.u64(request);
                 writer.body(json);
             }
@@ -206,15 +209,21 @@ impl<'a> Decoder<'a> {
             },
             INFO => Command::Info { id: self.id()?, ticket: ticket.ok_or(WireError::BadField)? },
             ANSWER_ONE => Command::Answer {
+                from: Address(self.u16()?),
                 request: self.u64()?,
                 answer: Answer::One(outcome_from(self.u16()?).ok_or(WireError::BadField)?),
             },
             ANSWER_MANY => Command::Answer {
+                from: Address(self.u16()?),
                 request: self.u64()?,
                 answer: Answer::Many { delivered: self.u64()?, dropped: self.u64()? },
             },
             ANSWER_INFO => {
-                Command::Answer { request: self.u64()?, answer: Answer::Info(self.body(attached)?) }
+                Command::Answer {
+                    from: Address(self.u16()?),
+                    request: self.u64()?,
+                    answer: Answer::Info(self.body(attached)?),
+                }
             }
             MESSAGE => Command::Message {
                 from: Address(self.u16()?),
@@ -386,9 +395,17 @@ mod tests {
             },
             Command::Disconnect { id: id(4), code: 1000, reason: "bye", ticket: None },
             Command::Info { id: id(4), ticket: asked },
-            Command::Answer { request: 5, answer: Answer::One(Outcome::OutboxFull) },
-            Command::Answer { request: 5, answer: Answer::Many { delivered: 8, dropped: 1 } },
-            Command::Answer { request: 5, answer: Answer::Info(payload) },
+            Command::Answer {
+                from: Address(3),
+                request: 5,
+                answer: Answer::One(Outcome::OutboxFull),
+            },
+            Command::Answer {
+                from: Address(3),
+                request: 5,
+                answer: Answer::Many { delivered: 8, dropped: 1 },
+            },
+            Command::Answer { from: Address(3), request: 5, answer: Answer::Info(payload) },
             Command::Message { from: Address(6), kind: PayloadKind::Binary, payload },
         ]
     }

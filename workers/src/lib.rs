@@ -1,1 +1,34 @@
-//! workers
+//! The event loop of a wsmaster worker.
+//!
+//! A [`Worker`] owns the sockets of its connections and turns what arrives on them into calls of one [`Handler`]: the
+//! application. It knows nothing of configuration files, of processes other than its own, or of what a message means.
+//!
+//! - [`worker`]: the loop and the written order of one turn.
+//! - [`handler`] and [`context`]: what an application is told and what it may do.
+//! - [`limits`]: every bound.
+//! - pure parts: [`outbox`], [`topics`], [`wheel`], [`patience`], [`asks`], [`gate`], [`token`].
+
+pub mod asks;
+mod connection;
+pub mod context;
+mod core;
+mod exchange;
+pub mod gate;
+pub mod handler;
+pub mod limits;
+pub mod outbox;
+pub mod patience;
+mod registry;
+pub mod token;
+pub mod topics;
+pub mod wheel;
+pub mod worker;
+
+pub use asks::{AskError, Tally};
+pub use connection::Durable;
+pub use context::{Context, SubscribeError};
+pub use handler::{Closed, ClosedBy, Handler, HttpRequest, Message, Responder, Verdict};
+pub use limits::{Limits, SlowClient};
+pub use worker::{Seat, Worker};
+pub use wsmaster_ipc as ipc;
+pub use wsmaster_protocol as protocol;

@@ -8,6 +8,7 @@ pub mod daemon;
 pub mod lock;
 pub mod memory;
 pub mod process;
+pub mod random;
 pub mod resource;
 pub mod signal;
 pub mod socket;

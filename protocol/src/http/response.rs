@@ -1,0 +1,239 @@
+//! The answer to a request, and its bytes.
+//!
+//! Owns the builder [`Response`] and what every answer has: its length, whether the connection goes on, and a guard against
+//! content sniffing. It has no clock (a date is an argument) and writes to a buffer, never to a socket.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::request::is_token_byte;
+
+/// The interim answer to `Expect: 100-continue` (RFC 9110 15.2.1); the final answer follows.
+pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// One answer: status, headers and a whole body.
+///
+/// Content-Length, Connection and X-Content-Type-Options are written by [`encode`](Self::encode) and cannot be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    status: u16,
+    headers: Vec<(Cow<'static, str>, String)>,
+    body: Cow<'static, [u8]>,
+}
+
+impl Response {
+    /// An answer without a body. A status outside of 200 to 599 becomes 500: it may come from an application's message,
+    /// and interim answers have no place here (see [`CONTINUE`]; the answer to an upgrade is the handshake's).
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        let status = if (200..=599).contains(&status) { status } else { 500 };
+        Self { status, headers: Vec::new(), body: Cow::Borrowed(&[]) }
+    }
+
+    /// The answer of an error as JSON: `{"success":false,"status":404,"error":"..."}`.
+    ///
+    /// 426 says what to upgrade to: `Upgrade: websocket` and `Sec-WebSocket-Version: 13` (RFC 9110 15.5.22, RFC 6455 4.4).
+    /// For 405 there is [`method_not_allowed`](Self::method_not_allowed).
+    #[must_use]
+    pub fn error(status: u16, text: &str) -> Self {
+        let response = Self::new(status);
+        let body = ErrorBody { success: false, status: response.status, error: text };
+        let response = match response.status {
+            426 => response.header("Upgrade", "websocket").header("Sec-WebSocket-Version", "13"),
+            _ => response,
+        };
+        response.json(&body)
+    }
+
+    /// 405 with the methods that the resource does have (RFC 9110 15.5.6), for example `&["GET", "HEAD"]`.
+    #[must_use]
+    pub fn method_not_allowed(allow: &[&str]) -> Self {
+        let allow = allow.join(", ");
+        Self::error(405, "the method is not allowed here").header("Allow", &allow)
+    }
+
+    /// Adds a header; one of the same name is kept, except for Content-Type, which there is once.
+    ///
+    /// A value with CR, LF, NUL or another control character but HTAB is dropped together with its header, so that nothing
+    /// that came from outside can begin a header or an answer of its own. A name is the program's: in debug builds it is a
+    /// panic when it is not a token or is one that `encode` writes, in release builds the header is dropped.
+    #[must_use]
+    pub fn header(mut self, name: impl Into<Cow<'static, str>>, value: &str) -> Self {
+        let name = name.into();
+        let name_is_valid = !name.is_empty() && name.bytes().all(is_token_byte) && !is_ours(&name);
+        debug_assert!(name_is_valid, "not a header that a response can be given: {name:?}");
+        if !name_is_valid || value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+            return self;
+        }
+        if name.eq_ignore_ascii_case("content-type") {
+            self.headers.retain(|(n, _)| !n.eq_ignore_ascii_case(&name));
+        }
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// Adds the Date header, which a server with a clock has to send (RFC 9110 6.6.1). The time is in seconds since 1970.
+    #[must_use]
+    pub fn date(self, unix_seconds: u64) -> Self {
+        self.header("Date", &imf_fixdate(unix_seconds))
+    }
+
+    /// Sets the body and its type.
+    #[must_use]
+    pub fn body(mut self, content_type: &str, body: impl Into<Cow<'static, [u8]>>) -> Self {
+        self.body = body.into();
+        self.header("Content-Type", content_type)
+    }
+
+    /// Sets the body to a value as JSON. If the value cannot be written as JSON (a map with keys that are not strings),
+    /// the answer becomes a 500 that says so.
+    #[must_use]
+    pub fn json(mut self, value: &(impl Serialize + ?Sized)) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(body) => self.body("application/json", body),
+            Err(_) => {
+                self.status = 500;
+                let text = "the answer could not be written as JSON";
+                self.json(&ErrorBody { success: false, status: 500, error: text })
+            }
+        }
+    }
+
+    /// Sets the body to plain text.
+    #[must_use]
+    pub fn text(self, text: impl Into<String>) -> Self {
+        self.body("text/plain; charset=utf-8", text.into().into_bytes())
+    }
+
+    /// Sets the body to an HTML page.
+    #[must_use]
+    pub fn html(self, page: impl Into<String>) -> Self {
+        self.body("text/html; charset=utf-8", page.into().into_bytes())
+    }
+
+    /// The status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Appends the bytes of the answer to `out`.
+    ///
+    /// `keep_alive` is the request's [`keep_alive`](super::RequestHead::keep_alive), or false when the server wants to
+    /// close. `head_only` answers HEAD: everything but the body, its length included (RFC 9110 9.3.2). 204 and 304 have
+    /// neither body nor length (RFC 9110 8.6, 15.3.5, 15.4.5).
+    pub fn encode(&self, keep_alive: bool, head_only: bool, out: &mut Vec<u8>) {
+        let mut head = String::with_capacity(256);
+        // Writing to a String cannot fail.
+        let _ = write!(head, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        for (name, value) in &self.headers {
+            let _ = write!(head, "{name}: {value}\r\n");
+        }
+        let bodyless = matches!(self.status, 204 | 304);
+        if !bodyless {
+            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
+        }
+        // Said in both cases, since an HTTP/1.0 client takes silence for `close`.
+        let connection = if keep_alive { "keep-alive" } else { "close" };
+        // RFC 9110 7.8: whoever sends Upgrade says so in Connection.
+        let upgrades = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
+        let upgrade = if upgrades { ", Upgrade" } else { "" };
+        let _ = write!(head, "Connection: {connection}{upgrade}\r\n");
+        head.push_str("X-Content-Type-Options: nosniff\r\n\r\n");
+        out.extend_from_slice(head.as_bytes());
+        if !bodyless && !head_only {
+            out.extend_from_slice(&self.body);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    success: bool,
+    status: u16,
+    error: &'a str,
+}
+
+/// The headers that only `encode` writes.
+fn is_ours(name: &str) -> bool {
+    ["content-length", "transfer-encoding", "connection", "x-content-type-options"]
+        .iter()
+        .any(|ours| ours.eq_ignore_ascii_case(name))
+}
+
+/// The reason phrase (RFC 9110 15); empty, which is allowed (RFC 9112 4), for a code without one here.
+fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        417 => "Expectation Failed",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        426 => "Upgrade Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        507 => "Insufficient Storage",
+        _ => "",
+    }
+}
+
+/// RFC 9110 5.6.7, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn imf_fixdate(unix_seconds: u64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    // The format has four digits for the year: the last second of 9999.
+    let seconds = unix_seconds.min(253_402_300_799);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // A calendar whose year starts in March has its leap day at the end: 1970-01-01 is its day 719,468, and each 400 years
+    // have 146,097 days.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let march_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
+    let month = (march_month + 2) % 12;
+    let year = era * 400 + year_of_era + u64::from(march_month >= 10);
+    let name = |names: &[&'static str], at: u64| {
+        usize::try_from(at).ok().and_then(|at| names.get(at)).copied().unwrap_or_default()
+    };
+    format!(
+        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
+        name(&DAYS, days % 7),
+        name(&MONTHS, month),
+        second / 3_600,
+        second / 60 % 60,
+        second % 60,
+    )
+}

@@ -1,0 +1,54 @@
+//! What a peer may make a session hold.
+//!
+//! Owns the bounds and their comparison with a header, before any byte of its payload is taken.
+
+use super::{SessionError, assembly::PartialMessage};
+use crate::frame::{ClientHeader, FrameKind};
+
+/// What a peer may make the session hold. Reaching a bound is allowed, going beyond it ends the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimits {
+    /// The longest payload of one data frame; a longer one is refused by its header (1009).
+    pub frame_bytes_max: usize,
+    /// The longest message, all its frames together; a longer one is refused by a header (1009).
+    pub message_bytes_max: usize,
+    /// In how many frames a message may come, empty ones included (1008). A message in one frame is always accepted.
+    pub fragments_max: usize,
+}
+
+impl SessionLimits {
+    /// Judges a data frame by its header; `message` is what it continues.
+    pub(super) fn check(
+        &self,
+        header: &ClientHeader,
+        message: Option<&PartialMessage>,
+    ) -> Result<(), SessionError> {
+        let (held_bytes, fragments) = match header.kind {
+            FrameKind::Control(_) => return Ok(()),
+            FrameKind::Message(_) => (0, 0),
+            FrameKind::Continuation => {
+                message.map_or((0, 0), |message| (message.len(), message.fragments))
+            }
+        };
+        if fragments > 0 && fragments >= self.fragments_max {
+            return Err(SessionError::TooManyFragments);
+        }
+        self.check_message(header.payload_len, held_bytes)
+    }
+
+    /// Judges the next `payload_len` bytes of a message of which `held_bytes` have come.
+    #[inline]
+    pub(super) fn check_message(
+        &self,
+        payload_len: u64,
+        held_bytes: usize,
+    ) -> Result<(), SessionError> {
+        if payload_len > self.frame_bytes_max as u64 {
+            return Err(SessionError::FrameTooBig);
+        }
+        if payload_len > self.message_bytes_max.saturating_sub(held_bytes) as u64 {
+            return Err(SessionError::MessageTooBig);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,254 @@
+//! The arguments as they are declared, and their way to a [`Command`].
+//!
+//! Owns names, help texts and examples. What a value may be is said by the table of settings, so a
+//! flag is refused with the same range as a line of the file.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
+
+use super::listen::{self, Listen};
+use super::{Command, ConfigCommand, Target};
+use crate::config::{Overrides, check_value, parse_duration};
+
+/// Stands below the help of the program and, as sections, in the manual page.
+const EXAMPLES: &str = "\
+Examples:
+  wsmaster start                          serve channels on 127.0.0.1:9501
+  wsmaster start -w 4 --listen :9600      four workers on every address
+  wsmaster start -c wsmaster.toml -d      in the background, as the file says
+  wsmaster config default > wsmaster.toml a file with every setting explained
+  wsmaster reload                         new configuration, new processes, gracefully
+
+Exit codes:
+  0  done
+  1  failed at run time
+  2  wrong arguments or configuration
+  3  the server is not running
+
+Every setting also has a variable: WSMASTER_SERVER_PORT=9600 is [server] port.";
+
+/// A WebSocket server that supervises itself: one master, N workers on one port.
+#[derive(Debug, Parser)]
+#[command(name = "wsmaster", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(arg_required_else_help = true, subcommand_required = true)]
+struct Program {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Run the server
+    #[command(after_help = "\
+Examples:
+  wsmaster start -w auto
+  wsmaster start -c /etc/wsmaster.toml --log-level debug
+  wsmaster start --app echo --listen [::1]:9501")]
+    Start(SettingFlags),
+
+    /// Stop the running server and wait for its end
+    #[command(after_help = "Exit code 3: it is not running.")]
+    Stop {
+        #[command(flatten)]
+        target: TargetFlags,
+        #[command(flatten)]
+        wait: WaitFlag,
+    },
+
+    /// Stop the server, if it runs, and start it again
+    #[command(after_help = "\
+Every connection is closed. To replace the processes gracefully: wsmaster reload")]
+    Restart {
+        #[command(flatten)]
+        settings: SettingFlags,
+        #[command(flatten)]
+        wait: WaitFlag,
+    },
+
+    /// Replace the processes of the running server gracefully, with its configuration read again
+    #[command(after_help = "\
+The configuration is checked first; if it is wrong, nothing happens to the server.
+Exit code 3: it is not running.")]
+    Reload(TargetFlags),
+
+    /// Tell how the running server is
+    #[command(after_help = "Exit code 3: it is not running.")]
+    Status {
+        #[command(flatten)]
+        target: TargetFlags,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Check, show or print the configuration, without a server
+    #[command(subcommand, arg_required_else_help = true)]
+    Config(ConfigAction),
+
+    /// Print the completions of a shell
+    #[command(after_help = "\
+Example:
+  wsmaster completions bash > /etc/bash_completion.d/wsmaster")]
+    Completions {
+        /// The shell that is to load them
+        shell: Shell,
+    },
+
+    /// Print the manual page
+    #[command(after_help = "\
+Example:
+  wsmaster man | man -l -")]
+    Man,
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigAction {
+    /// Say all that is wrong with the configuration
+    #[command(after_help = "Exit code 2: something is wrong.")]
+    Check(SettingFlags),
+    /// Print the effective values and where each came from
+    Show(SettingFlags),
+    /// Print a complete file with every setting explained and at its default
+    Default,
+}
+
+/// Flags that set something; each wins over the environment and the file.
+#[derive(Args, Debug)]
+struct SettingFlags {
+    /// The configuration; without it, $WSMASTER_CONFIG or none
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Worker processes; auto is one for each CPU
+    #[arg(short, long, value_name = "N|auto", value_parser = value_of("server.workers"))]
+    workers: Option<String>,
+    /// Address to listen on: HOST:PORT, :PORT (every address) or [IPV6]:PORT
+    #[arg(long, value_name = "ADDR", value_parser = listen::parse)]
+    listen: Option<Listen>,
+    /// What the workers do: channels, echo or broadcast
+    #[arg(long, value_name = "NAME", value_parser = value_of("server.app"))]
+    app: Option<String>,
+    /// Leave the server in the background once it is ready
+    #[arg(short, long)]
+    daemon: bool,
+    /// File for the process id of the master
+    #[arg(long, value_name = "FILE", value_parser = value_of("server.pid_file"))]
+    pid_file: Option<String>,
+    /// File for the log instead of the standard error
+    #[arg(long, value_name = "FILE", value_parser = value_of("server.log_file"))]
+    log_file: Option<String>,
+    /// Least severe messages to log: error, warn, info, debug, trace or off
+    #[arg(long, value_name = "LEVEL", value_parser = value_of("server.log_level"))]
+    log_level: Option<String>,
+    /// User the workers change to
+    #[arg(long, value_name = "NAME", value_parser = value_of("server.user"))]
+    user: Option<String>,
+    /// Group the workers change to
+    #[arg(long, value_name = "NAME", value_parser = value_of("server.group"))]
+    group: Option<String>,
+}
+
+/// Flags that say which server is meant.
+#[derive(Args, Debug)]
+struct TargetFlags {
+    /// The configuration the server was started with
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// File with the process id of the master; the configuration is then not needed
+    #[arg(long, value_name = "FILE", value_parser = value_of("server.pid_file"))]
+    pid_file: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct WaitFlag {
+    /// How long to wait for the end of the running server [default: its stop_timeout]
+    #[arg(long, value_name = "DURATION", value_parser = timeout)]
+    timeout: Option<Duration>,
+}
+
+/// See [`super::parse`].
+pub(super) fn parse<I, T>(args: I) -> Result<Command, clap::Error>
+where
+    I: IntoIterator<Item = T>,
+    T: Into<OsString> + Clone,
+{
+    Program::try_parse_from(args).map(|program| program.action.into())
+}
+
+/// The declaration as a whole, for what is generated from it.
+pub(super) fn declaration() -> clap::Command {
+    Program::command()
+}
+
+/// Reads the value of a setting; it stays a text until the configuration is made.
+fn value_of(path: &'static str) -> impl Fn(&str) -> Result<String, String> + Clone {
+    move |text| check_value(path, text).map(|()| text.to_owned())
+}
+
+fn timeout(text: &str) -> Result<Duration, String> {
+    check_value("server.stop_timeout", text)?;
+    parse_duration(text).ok_or_else(|| "expected a duration".to_owned())
+}
+
+impl From<Action> for Command {
+    fn from(action: Action) -> Self {
+        match action {
+            Action::Start(settings) => Self::Start { flags: settings.into() },
+            Action::Stop { target, wait } => {
+                Self::Stop { target: target.into(), timeout: wait.timeout }
+            }
+            Action::Restart { settings, wait } => {
+                Self::Restart { flags: settings.into(), timeout: wait.timeout }
+            }
+            Action::Reload(target) => Self::Reload { target: target.into() },
+            Action::Status { target, json } => Self::Status { target: target.into(), json },
+            Action::Config(action) => Self::Config(action.into()),
+            Action::Completions { shell } => Self::Completions { shell },
+            Action::Man => Self::Man,
+        }
+    }
+}
+
+impl From<ConfigAction> for ConfigCommand {
+    fn from(action: ConfigAction) -> Self {
+        match action {
+            ConfigAction::Check(settings) => Self::Check { flags: settings.into() },
+            ConfigAction::Show(settings) => Self::Show { flags: settings.into() },
+            ConfigAction::Default => Self::Default,
+        }
+    }
+}
+
+impl From<TargetFlags> for Target {
+    fn from(flags: TargetFlags) -> Self {
+        Self { config: flags.config, pid_file: flags.pid_file }
+    }
+}
+
+impl From<SettingFlags> for Overrides {
+    fn from(flags: SettingFlags) -> Self {
+        let mut overrides = Self::of_file(flags.config);
+        let (host, port) = flags.listen.map(|listen| (listen.host, listen.port)).unzip();
+        let settings = [
+            ("--workers", "server.workers", flags.workers),
+            ("--listen", "server.host", host),
+            ("--listen", "server.port", port),
+            ("--app", "server.app", flags.app),
+            ("--daemon", "server.daemonize", flags.daemon.then(|| "true".to_owned())),
+            ("--pid-file", "server.pid_file", flags.pid_file),
+            ("--log-file", "server.log_file", flags.log_file),
+            ("--log-level", "server.log_level", flags.log_level),
+            ("--user", "server.user", flags.user),
+            ("--group", "server.group", flags.group),
+        ];
+        for (flag, path, value) in settings {
+            if let Some(text) = value {
+                overrides.set(flag, path, text);
+            }
+        }
+        overrides
+    }
+}

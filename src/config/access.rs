@@ -1,0 +1,176 @@
+//! How a value of the table reaches its field, and back.
+//!
+//! Owns the conversion between the few kinds of values and the Rust types of the settings. What is
+//! valid was decided before: a conversion that does not fit is a mistake in the table of keys.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Config;
+use super::secret::Secret;
+use super::settings::{App, LogLevel, SlowClient};
+use super::value::Value;
+
+/// The two ways to the field of a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Access {
+    pub(super) read: fn(&Config) -> Value,
+    pub(super) write: fn(&mut Config, &Value) -> Result<(), Unfit>,
+}
+
+/// A value of a kind its field cannot hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Unfit;
+
+/// The access to one field, `field!(server.port)`.
+macro_rules! field {
+    ($section:ident . $name:ident) => {
+        $crate::config::access::Access {
+            read: |config| $crate::config::access::Setting::value(&config.$section.$name),
+            write: |config, value| {
+                $crate::config::access::Setting::take(&mut config.$section.$name, value)
+            },
+        }
+    };
+}
+pub(super) use field;
+
+/// A type that a field of the settings can have.
+pub(super) trait Setting {
+    /// The value that [`Setting::take`] turns into the same setting.
+    fn value(&self) -> Value;
+    /// Takes a value over.
+    fn take(&mut self, value: &Value) -> Result<(), Unfit>;
+}
+
+impl Setting for bool {
+    fn value(&self) -> Value {
+        Value::Flag(*self)
+    }
+
+    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+        let Value::Flag(flag) = value else { return Err(Unfit) };
+        *self = *flag;
+        Ok(())
+    }
+}
+
+/// Whole numbers of any width; the range of the key keeps them inside it.
+macro_rules! number {
+    ($($width:ty),*) => {$(
+        impl Setting for $width {
+            fn value(&self) -> Value {
+                Value::Number(u64::try_from(*self).unwrap_or(u64::MAX))
+            }
+
+            fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+                let Value::Number(number) = value else { return Err(Unfit) };
+                *self = Self::try_from(*number).map_err(|_| Unfit)?;
+                Ok(())
+            }
+        }
+    )*};
+}
+number!(u16, u32, u64, usize);
+
+impl Setting for Duration {
+    fn value(&self) -> Value {
+        Value::Duration(*self)
+    }
+
+    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+        let Value::Duration(duration) = value else { return Err(Unfit) };
+        *self = *duration;
+        Ok(())
+    }
+}
+
+/// A duration that 0 turns off.
+impl Setting for Option<Duration> {
+    fn value(&self) -> Value {
+        Value::Duration(self.unwrap_or_default())
+    }
+
+    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+        let Value::Duration(duration) = value else { return Err(Unfit) };
+        *self = (!duration.is_zero()).then_some(*duration);
+        Ok(())
+    }
+}
+
+/// Types that are a text in the file; for the optional ones an empty text is none.
+macro_rules! text {
+    ($($type:ty: $show:expr, $read:expr;)*) => {$(
+        impl Setting for $type {
+            fn value(&self) -> Value {
+                let show: fn(&$type) -> String = $show;
+                Value::Text(show(self))
+            }
+
+            fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+                let Value::Text(text) = value else { return Err(Unfit) };
+                let read: fn(&str) -> Option<$type> = $read;
+                *self = read(text).ok_or(Unfit)?;
+                Ok(())
+            }
+        }
+    )*};
+}
+text! {
+    String: Self::clone, |text| Some(text.to_owned());
+    PathBuf: |path| path_text(path), |text| Some(Self::from(text));
+    Secret: |secret| secret.expose().to_owned(), |text| Some(Self::new(text));
+    Option<String>: |text| text.clone().unwrap_or_default(),
+        |text| Some((!text.is_empty()).then(|| text.to_owned()));
+    Option<PathBuf>: |path| path.as_ref().map_or_else(String::new, |path| path_text(path)),
+        |text| Some((!text.is_empty()).then(|| PathBuf::from(text)));
+    App: |app| word(*app, &App::WORDS), |text| named(text, &App::WORDS);
+    LogLevel: |level| word(*level, &Self::WORDS), |text| named(text, &LogLevel::WORDS);
+    SlowClient: |slow| word(*slow, &Self::WORDS), |text| named(text, &SlowClient::WORDS);
+}
+
+impl App {
+    pub(super) const WORDS: [(&'static str, Self); 3] =
+        [("channels", Self::Channels), ("echo", Self::Echo), ("broadcast", Self::Broadcast)];
+}
+
+impl LogLevel {
+    pub(super) const WORDS: [(&'static str, Self); 6] = [
+        ("error", Self::Error),
+        ("warn", Self::Warn),
+        ("info", Self::Info),
+        ("debug", Self::Debug),
+        ("trace", Self::Trace),
+        ("off", Self::Off),
+    ];
+}
+
+impl SlowClient {
+    pub(super) const WORDS: [(&'static str, Self); 2] =
+        [("close", Self::Close), ("drop_newest", Self::DropNewest)];
+}
+
+/// The words of a table, in its order.
+pub(super) const fn words<T: Copy, const N: usize>(
+    table: &[(&'static str, T); N],
+) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut index = 0;
+    while index < N {
+        words[index] = table[index].0;
+        index += 1;
+    }
+    words
+}
+
+fn word<T: PartialEq>(value: T, table: &[(&'static str, T)]) -> String {
+    table.iter().find(|(_, each)| *each == value).map_or("", |(word, _)| word).to_owned()
+}
+
+fn named<T: Copy>(text: &str, table: &[(&'static str, T)]) -> Option<T> {
+    table.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
+}
+
+fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}

@@ -1,0 +1,159 @@
+//! From the values that were given to a complete configuration.
+//!
+//! Owns the precedence and the filling of the fields. It checks nothing: what arrives here is valid
+//! for its key.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::keys::Key;
+use super::secret::Secret;
+use super::settings::{
+    ApiConfig, App, ChannelsConfig, LimitsConfig, LogLevel, ServerConfig, SlowClient,
+};
+use super::source::{Given, Origin, Provenance, Sources};
+use super::table::KEYS;
+use super::value::{Raw, Value};
+use super::{Config, Machine};
+
+/// The defaults alone.
+pub(super) fn defaults(machine: &Machine) -> Config {
+    assemble(Vec::new(), None, machine)
+}
+
+/// The defaults with `given` over them, a later value over an earlier one.
+pub(super) fn assemble(given: Vec<Given>, file: Option<&str>, machine: &Machine) -> Config {
+    let mut values: Vec<(Value, Origin)> =
+        KEYS.iter().map(|key| (default_value(key), Origin::Default)).collect();
+    for Given { key, value, origin } in &given {
+        if let Some(place) = values.get_mut(*key) {
+            *place = (value.clone(), origin.clone());
+        }
+    }
+    let provenances = values
+        .iter()
+        .map(|(value, origin)| Provenance {
+            origin: origin.clone(),
+            is_automatic: *value == Value::Automatic,
+        })
+        .collect();
+    let mut config = blank(Sources::new(file, &given, provenances));
+    for (key, (value, _)) in KEYS.iter().zip(&values) {
+        if *value != Value::Automatic {
+            write(key, &mut config, value);
+        }
+    }
+    // The server's own values may depend on any of the others, so they come after them.
+    for (key, (value, _)) in KEYS.iter().zip(&values) {
+        if let (Value::Automatic, Some(automatic)) = (value, &key.automatic) {
+            let computed = (automatic.compute)(&config, machine);
+            write(key, &mut config, &computed);
+        }
+    }
+    config
+}
+
+/// The default of a key as a value.
+pub(super) fn default_value(key: &Key) -> Value {
+    match key.kind.read(&Raw::Word(key.default), key.automatic_word()) {
+        Ok(value) => value,
+        Err(problem) => unreachable!("the default of {}: {problem}", key.path()),
+    }
+}
+
+fn write(key: &Key, config: &mut Config, value: &Value) {
+    let written = (key.access.write)(config, value);
+    debug_assert!(written.is_ok(), "{} cannot hold {value:?}", key.path());
+}
+
+/// A configuration whose fields are all about to be written. Its values are no defaults.
+fn blank(sources: Sources) -> Config {
+    Config {
+        server: ServerConfig {
+            host: String::new(),
+            port: 0,
+            workers: 0,
+            app: App::Channels,
+            backlog: 0,
+            tcp_nodelay: false,
+            pid_file: PathBuf::new(),
+            log_file: None,
+            log_level: LogLevel::Off,
+            daemonize: false,
+            user: None,
+            group: None,
+            stop_timeout: Duration::ZERO,
+            reconnect_spread: Duration::ZERO,
+            max_request: 0,
+        },
+        limits: LimitsConfig {
+            connections_max: 0,
+            head_bytes_max: 0,
+            headers_max: 0,
+            body_bytes_max: 0,
+            message_bytes_max: 0,
+            frame_bytes_max: 0,
+            fragments_max: 0,
+            outbox_bytes_max: 0,
+            slow_client: SlowClient::Close,
+            handshake_timeout: Duration::ZERO,
+            ping_interval: None,
+            pong_timeout: Duration::ZERO,
+            idle_timeout: None,
+            close_timeout: Duration::ZERO,
+            subscriptions_max: 0,
+            channel_bytes_max: 0,
+            backlog_bytes_max: 0,
+        },
+        api: ApiConfig { enabled: false, key: Secret::default() },
+        channels: ChannelsConfig { heartbeat_interval: Duration::ZERO },
+        sources,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::value::Kind;
+    use super::*;
+
+    fn empty() -> Config {
+        blank(Sources::new(None, &[], Vec::new()))
+    }
+
+    #[test]
+    fn every_key_reads_its_default_and_gives_back_what_was_written() {
+        for key in KEYS {
+            let mut config = empty();
+            let value = match default_value(key) {
+                Value::Automatic => continue,
+                value => value,
+            };
+            assert_eq!((key.access.write)(&mut config, &value), Ok(()), "{}", key.path());
+            assert_eq!((key.access.read)(&config), value, "{}", key.path());
+        }
+    }
+
+    #[test]
+    fn no_two_keys_share_a_field_or_a_name() {
+        for (index, key) in KEYS.iter().enumerate() {
+            let (before, mut after) = (empty(), empty());
+            let value = match &key.kind {
+                Kind::Flag => Value::Flag(true),
+                Kind::Integer { max, .. } | Kind::Size { max, .. } => Value::Number(*max),
+                Kind::Duration { max, .. } => Value::Duration(*max),
+                Kind::Choice { words, .. } => {
+                    Value::Text((*words.get(1).expect("a choice has two words")).to_owned())
+                }
+                Kind::Text { .. } | Kind::Secret { .. } => Value::Text("text".to_owned()),
+            };
+            assert_eq!((key.access.write)(&mut after, &value), Ok(()), "{}", key.path());
+            for (other_index, other) in KEYS.iter().enumerate() {
+                let changed = (other.access.read)(&before) != (other.access.read)(&after);
+                assert_eq!(changed, index == other_index, "{} {}", key.path(), other.path());
+                assert_eq!(key.path() == other.path(), index == other_index);
+                let shared = key.aliases.iter().any(|alias| other.aliases.contains(alias));
+                assert!(!shared || index == other_index, "{} {}", key.path(), other.path());
+            }
+        }
+    }
+}

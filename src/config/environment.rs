@@ -1,0 +1,61 @@
+//! What the environment sets: `WSMASTER_SERVER_PORT=9600` is `port` of `[server]`.
+//!
+//! Owns the names of the variables. Every variable that starts with `WSMASTER_` must be known, so
+//! that a typing error does not pass for a setting.
+
+use std::path::PathBuf;
+
+use super::CONFIG_VARIABLE;
+use super::error::Place;
+use super::keys::Key;
+use super::reading::Reading;
+use super::source::Origin;
+use super::suggest::nearest;
+use super::table::KEYS;
+use super::value::Raw;
+
+const PREFIX: &str = "WSMASTER_";
+
+/// The file named by the environment. An empty name is none, as for a variable that a container
+/// file passes through without a value.
+pub(super) fn config_path(env: &[(String, String)]) -> Option<PathBuf> {
+    let (_, path) = env.iter().find(|(name, path)| name == CONFIG_VARIABLE && !path.is_empty())?;
+    Some(PathBuf::from(path))
+}
+
+/// Takes the values of the variables.
+pub(super) fn read(env: &[(String, String)], reading: &mut Reading) {
+    let ours = env.iter().filter(|(name, _)| name.starts_with(PREFIX) && name != CONFIG_VARIABLE);
+    for (name, text) in ours {
+        let Some(index) = KEYS.iter().position(|key| key.variable() == *name) else {
+            reading.refuse(Place::Environment, name, unknown(name));
+            continue;
+        };
+        let origin = Origin::Environment { variable: name.clone() };
+        reading.take(index, &Raw::Word(text), origin, Place::Environment, name);
+    }
+}
+
+fn unknown(name: &str) -> String {
+    match meant(name) {
+        Some(variable) => format!("unknown variable; did you mean {variable}?"),
+        None => "unknown variable".to_owned(),
+    }
+}
+
+/// The variable that was meant by `name`: one whose key has this name or alias, with or without the
+/// section, or else the nearest one.
+fn meant(name: &str) -> Option<String> {
+    let bare = name.strip_prefix(PREFIX)?;
+    let bare = bare.strip_prefix("SERVER_").unwrap_or(bare);
+    let by_name = KEYS.iter().find(|key| {
+        let mut names = key.aliases.iter().chain(std::iter::once(&key.name));
+        names.any(|name| name.eq_ignore_ascii_case(bare))
+    });
+    if let Some(key) = by_name {
+        return Some(key.variable());
+    }
+    let variables: Vec<String> = KEYS.iter().map(Key::variable).collect();
+    let candidates = variables.iter().map(String::as_str).chain(std::iter::once(CONFIG_VARIABLE));
+    nearest(name, candidates).map(str::to_owned)
+}

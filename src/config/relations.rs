@@ -1,0 +1,125 @@
+//! What must hold between two settings.
+//!
+//! Owns the rules that no range of one key can express. It runs on the complete configuration, so a
+//! value of the environment is held against one of the file.
+
+use super::Config;
+use super::error::{ConfigError, Place};
+use super::keys::position;
+use super::source::Origin;
+use super::table::KEYS;
+use super::units::describe_size;
+
+/// The longest head of a frame (RFC 6455 section 5.2: 2 bytes, 8 of length, 4 of mask).
+const FRAME_HEAD_BYTES_MAX: usize = 14;
+
+/// `smaller + extra` must not exceed `larger`.
+struct Fits {
+    smaller: &'static str,
+    extra: usize,
+    larger: &'static str,
+    /// The one that is reported when both were set.
+    reported: &'static str,
+    sizes: fn(&Config) -> (usize, usize),
+}
+
+const RULES: [Fits; 3] = [
+    // A single message of the largest size must be deliverable to a client that waits for it.
+    Fits {
+        smaller: "limits.message_bytes_max",
+        extra: FRAME_HEAD_BYTES_MAX,
+        larger: "limits.outbox_bytes_max",
+        reported: "limits.outbox_bytes_max",
+        sizes: |config| (config.limits.message_bytes_max, config.limits.outbox_bytes_max),
+    },
+    // A larger frame could never be part of a message that is accepted.
+    Fits {
+        smaller: "limits.frame_bytes_max",
+        extra: 0,
+        larger: "limits.message_bytes_max",
+        reported: "limits.frame_bytes_max",
+        sizes: |config| (config.limits.frame_bytes_max, config.limits.message_bytes_max),
+    },
+    // A message from one process to another must find room at least when nothing else waits.
+    Fits {
+        smaller: "limits.message_bytes_max",
+        extra: 0,
+        larger: "limits.backlog_bytes_max",
+        reported: "limits.backlog_bytes_max",
+        sizes: |config| (config.limits.message_bytes_max, config.limits.backlog_bytes_max),
+    },
+];
+
+/// The rules that `config` breaks, except those about a key whose own value was refused already.
+pub(super) fn check(config: &Config, refused: &[usize]) -> Vec<ConfigError> {
+    RULES.iter().filter_map(|rule| rule.broken(config, refused)).collect()
+}
+
+impl Fits {
+    fn broken(&self, config: &Config, refused: &[usize]) -> Option<ConfigError> {
+        let (smaller, larger) = (position(self.smaller)?, position(self.larger)?);
+        let (smaller_bytes, larger_bytes) = (self.sizes)(config);
+        let needed_bytes = smaller_bytes.saturating_add(self.extra);
+        if needed_bytes <= larger_bytes || refused.contains(&smaller) || refused.contains(&larger) {
+            return None;
+        }
+        let reported = if self.reported == self.larger { larger } else { smaller };
+        let other = if reported == larger { smaller } else { larger };
+        let (bound, found, other_bytes) = if reported == larger {
+            (format!("at least {}{}", self.smaller, self.plus_extra()), larger_bytes, smaller_bytes)
+        } else {
+            (format!("at most {}", self.larger), smaller_bytes, larger_bytes)
+        };
+        let origin = |key| config.sources.origin(key);
+        // One of the two was set: the defaults keep the rules.
+        let place = place(origin(reported)).or_else(|| place(origin(other)))?;
+        let problem = format!(
+            "expected {bound}, found {} ({}); {} is {} ({})",
+            shown_size(found),
+            origin(reported),
+            KEYS.get(other)?.path(),
+            shown_size(other_bytes),
+            origin(other),
+        );
+        Some(ConfigError::new(place, self.reported, problem))
+    }
+
+    fn plus_extra(&self) -> String {
+        if self.extra == 0 { String::new() } else { format!(" + {} bytes", self.extra) }
+    }
+}
+
+fn shown_size(bytes: usize) -> String {
+    describe_size(u64::try_from(bytes).unwrap_or(u64::MAX))
+}
+
+fn place(origin: &Origin) -> Option<Place> {
+    match origin {
+        Origin::Default => None,
+        Origin::File { name, line, column } => {
+            Some(Place::Line { name: name.clone(), line: *line, column: *column })
+        }
+        Origin::Environment { .. } => Some(Place::Environment),
+        Origin::Flag { .. } => Some(Place::CommandLine),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Machine;
+    use super::*;
+
+    #[test]
+    fn the_rules_name_keys_and_the_defaults_keep_them() {
+        for rule in &RULES {
+            assert!(position(rule.smaller).is_some() && position(rule.larger).is_some());
+            assert!([rule.smaller, rule.larger].contains(&rule.reported));
+        }
+        let machine = Machine { uid: 0, cpus: 1, runtime_dir: None };
+        let defaults = Config::defaults(&machine);
+        for rule in &RULES {
+            let (smaller, larger) = (rule.sizes)(&defaults);
+            assert!(smaller + rule.extra <= larger, "{} {}", rule.smaller, rule.larger);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Which texts are valid for the keys that take a text.
+//!
+//! Owns the spelling only: whether a host resolves, a file opens or a user exists is found out by
+//! whoever uses it.
+
+use std::net::Ipv6Addr;
+
+/// The longest path the kernel takes, with its closing zero (`PATH_MAX`).
+const PATH_BYTES_MAX: usize = 4_095;
+
+/// The longest name of a user (`LOGIN_NAME_MAX` without its closing zero).
+const NAME_BYTES_MAX: usize = 255;
+
+/// The longest host name (RFC 1035 section 2.3.4).
+const HOST_BYTES_MAX: usize = 253;
+
+/// The longest label of a host name (RFC 1035 section 2.3.4).
+const LABEL_BYTES_MAX: usize = 63;
+
+/// An IPv4 address, an IPv6 address without brackets, or a host name (RFC 1123 section 2.1).
+pub(super) fn is_host(text: &str) -> bool {
+    if text.contains(':') {
+        return text.parse::<Ipv6Addr>().is_ok();
+    }
+    // Digits and dots alone are an address that must be right: `1.2.3` and `1.2.3.444` would
+    // otherwise pass as names and fail at the resolver.
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return text.parse::<std::net::Ipv4Addr>().is_ok();
+    }
+    let label_fits = |label: &str| {
+        (1..=LABEL_BYTES_MAX).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= HOST_BYTES_MAX && text.split('.').all(label_fits)
+}
+
+/// A path that can name a file.
+pub(super) fn is_file_path(text: &str) -> bool {
+    !text.is_empty() && is_optional_path(text) && !text.ends_with('/')
+}
+
+/// A path that can name a file, or nothing.
+pub(super) fn is_optional_path(text: &str) -> bool {
+    text.len() <= PATH_BYTES_MAX && !text.contains(char::is_control) && !text.ends_with('/')
+}
+
+/// A name or number that can stand in the user database, or nothing.
+pub(super) fn is_system_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    text.len() <= NAME_BYTES_MAX && text.bytes().all(allowed) && !text.starts_with('-')
+}
+
+/// A key that can follow "Bearer " in a header (`b64token` of RFC 6750 section 2.1) and that is
+/// long enough not to be guessed, or nothing.
+pub(super) fn is_bearer_key(text: &str) -> bool {
+    let body = text.trim_end_matches('=');
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte);
+    text.is_empty()
+        || ((16..=256).contains(&text.len()) && !body.is_empty() && body.bytes().all(allowed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rule: fn(&str) -> bool, good: &[&str], bad: &[&str]) {
+        for text in good {
+            assert!(rule(text), "{text:?} should be accepted");
+        }
+        for text in bad {
+            assert!(!rule(text), "{text:?} should be refused");
+        }
+    }
+
+    #[test]
+    fn hosts() {
+        let (label, name) = ("a".repeat(64), format!("{}aa", "abc.".repeat(63)));
+        check(
+            is_host,
+            &["127.0.0.1", "0.0.0.0", "::", "::1", "fe80::1", "localhost", "a-b.example", "x_1"],
+            &[
+                "",
+                "1.2.3",
+                "1.2.3.444",
+                "[::1]",
+                "::1::",
+                "a..b",
+                "-a",
+                "a b",
+                "a:80",
+                &label,
+                &name,
+            ],
+        );
+    }
+
+    #[test]
+    fn paths() {
+        let long = "a".repeat(PATH_BYTES_MAX + 1);
+        check(
+            is_file_path,
+            &["/run/x.pid", "x.pid", "with space"],
+            &["", "/", "dir/", "a\0b", &long],
+        );
+        check(is_optional_path, &["", "x.log"], &["dir/", "a\nb", &long]);
+    }
+
+    #[test]
+    fn names() {
+        let long = "a".repeat(NAME_BYTES_MAX + 1);
+        check(is_system_name, &["", "www-data", "_x", "1000"], &["a b", "a:b", "-a", "é", &long]);
+    }
+
+    #[test]
+    fn bearer_keys() {
+        let (most, long) = ("a".repeat(256), "a".repeat(257));
+        check(
+            is_bearer_key,
+            &["", "0123456789abcdef", "0123456789abcd==", "-._~+/ABCabc0123", &most],
+            &[
+                "short",
+                "0123456789abcde",
+                "0123456789 abcdef",
+                "================",
+                "01234=6789abcdefg",
+                &long,
+            ],
+        );
+    }
+}

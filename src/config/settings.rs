@@ -1,0 +1,172 @@
+//! The settings as plain data: one struct per section of the file, fully resolved.
+//!
+//! Owns the shape only. Names, ranges, defaults and explanations are in the table of keys, which is
+//! also the only code that fills these structs.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::secret::Secret;
+
+/// `[server]`: where the server listens, how many processes it is, and how it lives.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerConfig {
+    /// IP address (IPv6 without brackets) or host name to listen on.
+    pub host: String,
+    /// TCP port; 0 lets the kernel choose one.
+    pub port: u16,
+    /// Worker processes, 1 to 1000; `"auto"` is resolved to the number of CPUs already.
+    pub workers: usize,
+    /// The application the workers run.
+    pub app: App,
+    /// Length of the queue of connections the kernel holds for each worker, 1 to 65535.
+    pub backlog: u32,
+    /// Whether small writes leave at once (`TCP_NODELAY`).
+    pub tcp_nodelay: bool,
+    /// The file that holds the process id of the master; the default place is resolved already.
+    pub pid_file: PathBuf,
+    /// The file the log goes to; `None` is the standard error.
+    pub log_file: Option<PathBuf>,
+    /// The least severe messages that are logged.
+    pub log_level: LogLevel,
+    /// Whether `start` returns and leaves the server in the background.
+    pub daemonize: bool,
+    /// The user the workers change to; `None` keeps the one who starts the server.
+    pub user: Option<String>,
+    /// The group the workers change to; `None` is the main group of `user`.
+    pub group: Option<String>,
+    /// How long processes may take to stop before they are killed.
+    pub stop_timeout: Duration,
+    /// Clients told to reconnect come back at a random moment within this time.
+    pub reconnect_spread: Duration,
+    /// Messages after which a worker is replaced gracefully; 0 is never.
+    pub max_request: u64,
+}
+
+impl ServerConfig {
+    /// `host:port` as it is written in a URL: an IPv6 address stands in brackets.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// Whether only this machine can reach the address: a loopback IP address or `localhost`.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        match self.host.parse::<IpAddr>() {
+            Ok(address) => address.to_canonical().is_loopback(),
+            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
+        }
+    }
+}
+
+/// `[limits]`: what one client, and all of them together, may cost.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LimitsConfig {
+    /// Connections of the whole server at one time.
+    pub connections_max: usize,
+    /// Bytes of a request line and its headers.
+    pub head_bytes_max: usize,
+    /// Number of headers of a request.
+    pub headers_max: usize,
+    /// Bytes of the body of an HTTP request.
+    pub body_bytes_max: usize,
+    /// Bytes of a message from a client, all its fragments together, after unmasking.
+    pub message_bytes_max: usize,
+    /// Bytes of the payload of one frame from a client; at most `message_bytes_max`.
+    pub frame_bytes_max: usize,
+    /// Frames a message may come in.
+    pub fragments_max: usize,
+    /// Bytes that may wait for one slow client; at least `message_bytes_max` and a frame head.
+    pub outbox_bytes_max: usize,
+    /// What happens to a client whose outbox is full.
+    pub slow_client: SlowClient,
+    /// Time from accept to the end of a request's head and body.
+    pub handshake_timeout: Duration,
+    /// Silence after which a client is pinged; `None` is never.
+    pub ping_interval: Option<Duration>,
+    /// Time a client has to answer a ping.
+    pub pong_timeout: Duration,
+    /// Time without a byte from a client after which it is closed; `None` is never.
+    pub idle_timeout: Option<Duration>,
+    /// Time a client has to answer a close frame.
+    pub close_timeout: Duration,
+    /// Channels one connection may be subscribed to.
+    pub subscriptions_max: usize,
+    /// Bytes of the name of a channel.
+    pub channel_bytes_max: usize,
+    /// Bytes a process keeps for mailboxes that are full, before it answers "full".
+    pub backlog_bytes_max: usize,
+}
+
+/// `[api]`: the HTTP interface under `/api`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ApiConfig {
+    /// Whether the interface exists at all.
+    pub enabled: bool,
+    /// The bearer key that guards it (RFC 6750 section 2.1). Empty: the server makes one up when it
+    /// listens on loopback, and leaves the interface off otherwise.
+    pub key: Secret,
+}
+
+/// `[channels]`: the built-in channel application.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelsConfig {
+    /// The interval told to clients in `welcome`.
+    pub heartbeat_interval: Duration,
+}
+
+/// The applications that come with the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum App {
+    /// Channels with subscribe, publish and presence.
+    Channels,
+    /// Every message goes back to its sender.
+    Echo,
+    /// Every message goes to everybody.
+    Broadcast,
+}
+
+/// The least severe messages that are logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Nothing.
+    Off,
+    /// What failed.
+    Error,
+    /// And what looks wrong.
+    Warn,
+    /// And the life of the server.
+    Info,
+    /// And the life of each connection.
+    Debug,
+    /// And everything else; builds for release leave it out.
+    Trace,
+}
+
+impl From<LogLevel> for log::LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Off => Self::Off,
+            LogLevel::Error => Self::Error,
+            LogLevel::Warn => Self::Warn,
+            LogLevel::Info => Self::Info,
+            LogLevel::Debug => Self::Debug,
+            LogLevel::Trace => Self::Trace,
+        }
+    }
+}
+
+/// What happens when a message does not fit the outbox of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlowClient {
+    /// The client is closed.
+    Close,
+    /// The message is dropped and counted; the client stays.
+    DropNewest,
+}

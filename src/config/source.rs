@@ -1,0 +1,115 @@
+//! Where the values of a configuration came from.
+//!
+//! Owns the record only; the words of `config show` are made elsewhere from it.
+
+use std::fmt;
+
+use super::error::printable_path;
+use super::value::Value;
+
+/// Where one value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Nobody set it.
+    Default,
+    /// The file.
+    File {
+        /// The name the file was asked for by.
+        name: String,
+        /// Counted from 1.
+        line: usize,
+        /// Of the value, counted from 1, in characters.
+        column: usize,
+    },
+    /// A variable of the environment.
+    Environment {
+        /// Its name.
+        variable: String,
+    },
+    /// A flag of the command line.
+    Flag {
+        /// Its name with the dashes.
+        flag: &'static str,
+    },
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File { name, line, .. } => write!(f, "{}:{line}", printable_path(name)),
+            Self::Environment { variable } => f.write_str(variable),
+            Self::Flag { flag } => f.write_str(flag),
+        }
+    }
+}
+
+/// Where a whole configuration came from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sources {
+    /// The name of the file; `None` when there was none.
+    pub file: Option<String>,
+    /// The variables that set something, each once.
+    pub environment: Vec<String>,
+    /// The flags that set something, each once.
+    pub flags: Vec<&'static str>,
+    /// One for each key, in the order of the table.
+    values: Vec<Provenance>,
+}
+
+/// Where the value of one key came from, and whether it was left to the server.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Provenance {
+    pub(super) origin: Origin,
+    pub(super) is_automatic: bool,
+}
+
+/// A value somebody gave to the key at a position of the table.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub(super) key: usize,
+    pub(super) value: Value,
+    pub(super) origin: Origin,
+}
+
+impl Sources {
+    /// The sources of a configuration whose values came from `values`, one for each key. The lists
+    /// name also what was overruled by a later source: it was read.
+    pub(super) fn new(file: Option<&str>, given: &[Given], values: Vec<Provenance>) -> Self {
+        let mut sources =
+            Self { file: file.map(str::to_owned), environment: vec![], flags: vec![], values };
+        for Given { origin, .. } in given {
+            match origin {
+                Origin::Environment { variable } if !sources.environment.contains(variable) => {
+                    sources.environment.push(variable.clone());
+                }
+                Origin::Flag { flag } if !sources.flags.contains(flag) => sources.flags.push(flag),
+                Origin::Default
+                | Origin::File { .. }
+                | Origin::Environment { .. }
+                | Origin::Flag { .. } => {}
+            }
+        }
+        sources
+    }
+
+    pub(super) fn origin(&self, key: usize) -> &Origin {
+        self.values.get(key).map_or(&Origin::Default, |value| &value.origin)
+    }
+
+    pub(super) fn is_automatic(&self, key: usize) -> bool {
+        self.values.get(key).is_some_and(|value| value.is_automatic)
+    }
+}
+
+/// One line for the log: `wsmaster.toml, WSMASTER_SERVER_PORT, --workers`.
+impl fmt::Display for Sources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.as_deref().map(printable_path);
+        f.write_str(file.as_deref().unwrap_or("built-in defaults"))?;
+        for name in self.environment.iter().map(String::as_str).chain(self.flags.iter().copied()) {
+            write!(f, ", {name}")?;
+        }
+        Ok(())
+    }
+}

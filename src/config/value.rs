@@ -1,0 +1,176 @@
+//! What a setting can be, and the reading of one value.
+//!
+//! Owns the kinds and their ranges. It knows neither keys nor files; the same code reads a value of
+//! the file, a variable and a flag.
+
+use std::time::Duration;
+
+use super::units::{format_duration, format_size, parse_duration, parse_size};
+
+/// A value that is valid for its kind.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Value {
+    /// Of a [`Kind::Flag`].
+    Flag(bool),
+    /// Of a [`Kind::Integer`], or the bytes of a [`Kind::Size`].
+    Number(u64),
+    /// Of a [`Kind::Duration`].
+    Duration(Duration),
+    /// Of a [`Kind::Choice`], [`Kind::Text`] or [`Kind::Secret`].
+    Text(String),
+    /// The word that leaves the value to the server.
+    Automatic,
+}
+
+/// What a key accepts. Bounds are inclusive.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Kind {
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Integer { min: u64, max: u64 },
+    /// A number of bytes.
+    Size { min: u64, max: u64 },
+    /// A time; where `zero_is_off`, 0 is accepted below `min`.
+    Duration { min: Duration, max: Duration, zero_is_off: bool },
+    /// One of `words`; the number n stands for `numbered[n]`.
+    Choice { words: &'static [&'static str], numbered: &'static [&'static str] },
+    /// A text that `accepts`.
+    Text { expected: &'static str, accepts: fn(&str) -> bool },
+    /// A text that `accepts` and that no message may show.
+    Secret { expected: &'static str, accepts: fn(&str) -> bool },
+}
+
+/// A value as it was found, before it is known to be valid.
+#[derive(Clone, Debug)]
+pub(super) enum Raw<'a> {
+    /// From the environment or the command line, where everything is text.
+    Word(&'a str),
+    /// A string of the file.
+    Quoted(&'a str),
+    /// An integer of the file.
+    Integer(i64),
+    /// A boolean of the file.
+    Flag(bool),
+    /// Anything else: how it looks, and what the file format calls it.
+    Other { shown: String, type_name: &'static str },
+}
+
+impl Raw<'_> {
+    /// A table where a value should be.
+    pub(super) fn table() -> Self {
+        Self::other("", "a table")
+    }
+
+    /// A value of a type no setting has; `shown` is empty where it would be too long.
+    pub(super) fn other(shown: &str, type_name: &'static str) -> Self {
+        Self::Other { shown: shown.to_owned(), type_name }
+    }
+}
+
+impl Kind {
+    /// Reads a value, or says what was expected and what was found. `automatic` is the word that
+    /// leaves the value to the server, where the key has one.
+    pub(super) fn read(&self, raw: &Raw<'_>, automatic: Option<&str>) -> Result<Value, String> {
+        if let (Raw::Word(text) | Raw::Quoted(text), Some(word)) = (raw, automatic)
+            && *text == word
+        {
+            return Ok(Value::Automatic);
+        }
+        self.value(raw).ok_or_else(|| self.mismatch(raw, automatic))
+    }
+
+    /// The value, if it is of this kind and within its bounds.
+    pub(super) fn value(&self, raw: &Raw<'_>) -> Option<Value> {
+        match self {
+            Self::Flag => read_flag(raw),
+            Self::Integer { min, max } => {
+                read_integer(raw).filter(|n| (min..=max).contains(&n)).map(Value::Number)
+            }
+            Self::Size { min, max } => {
+                read_size(raw).filter(|n| (min..=max).contains(&n)).map(Value::Number)
+            }
+            Self::Duration { min, max, zero_is_off } => read_duration(raw)
+                .filter(|d| (min..=max).contains(&d) || (*zero_is_off && d.is_zero()))
+                .map(Value::Duration),
+            Self::Choice { words, numbered } => read_choice(raw, words, numbered),
+            Self::Text { accepts, .. } | Self::Secret { accepts, .. } => {
+                read_text(raw).filter(|text| accepts(text)).map(|text| Value::Text(text.to_owned()))
+            }
+        }
+    }
+
+    /// A value of this kind as it is written in the file; `automatic` is the word of its key.
+    pub(super) fn to_toml(self, value: &Value, automatic: Option<&str>) -> String {
+        match value {
+            Value::Flag(flag) => flag.to_string(),
+            Value::Number(number) => {
+                let plain = number.to_string();
+                let is_size = matches!(self, Self::Size { .. });
+                let text = if is_size { format_size(*number) } else { plain.clone() };
+                if text == plain { plain } else { quoted(&text) }
+            }
+            Value::Duration(duration) => quoted(&format_duration(*duration)),
+            Value::Text(text) => quoted(text),
+            Value::Automatic => quoted(automatic.unwrap_or_default()),
+        }
+    }
+}
+
+fn quoted(text: &str) -> String {
+    toml_edit::Value::from(text).to_string()
+}
+
+fn read_flag(raw: &Raw<'_>) -> Option<Value> {
+    match raw {
+        Raw::Flag(flag) => Some(Value::Flag(*flag)),
+        Raw::Word("true" | "1") => Some(Value::Flag(true)),
+        Raw::Word("false" | "0") => Some(Value::Flag(false)),
+        Raw::Word(_) | Raw::Quoted(_) | Raw::Integer(_) | Raw::Other { .. } => None,
+    }
+}
+
+fn read_integer(raw: &Raw<'_>) -> Option<u64> {
+    match raw {
+        Raw::Integer(number) => u64::try_from(*number).ok(),
+        // `parse` alone would take a sign as well.
+        Raw::Word(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
+        Raw::Word(_) | Raw::Quoted(_) | Raw::Flag(_) | Raw::Other { .. } => None,
+    }
+}
+
+fn read_size(raw: &Raw<'_>) -> Option<u64> {
+    match raw {
+        Raw::Integer(number) => u64::try_from(*number).ok(),
+        Raw::Word(text) | Raw::Quoted(text) => parse_size(text),
+        Raw::Flag(_) | Raw::Other { .. } => None,
+    }
+}
+
+fn read_duration(raw: &Raw<'_>) -> Option<Duration> {
+    match raw {
+        Raw::Integer(seconds) => u64::try_from(*seconds).ok().map(Duration::from_secs),
+        Raw::Word(text) | Raw::Quoted(text) => parse_duration(text),
+        Raw::Flag(_) | Raw::Other { .. } => None,
+    }
+}
+
+fn read_choice(raw: &Raw<'_>, words: &[&str], numbered: &[&str]) -> Option<Value> {
+    let by_number = |index: u64| numbered.get(usize::try_from(index).ok()?).copied();
+    let word = match raw {
+        Raw::Integer(number) => by_number(u64::try_from(*number).ok()?)?,
+        Raw::Word(text) | Raw::Quoted(text) => match words.iter().find(|word| *word == text) {
+            Some(word) => word,
+            None => by_number(read_integer(raw)?)?,
+        },
+        Raw::Flag(_) | Raw::Other { .. } => return None,
+    };
+    Some(Value::Text(word.to_owned()))
+}
+
+fn read_text<'a>(raw: &Raw<'a>) -> Option<&'a str> {
+    match raw {
+        Raw::Word(text) | Raw::Quoted(text) => Some(text),
+        Raw::Integer(_) | Raw::Flag(_) | Raw::Other { .. } => None,
+    }
+}

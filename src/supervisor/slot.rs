@@ -1,0 +1,126 @@
+//! One slot of the table: its state, those who leave it, its failures and its counts.
+//!
+//! Owns what is true of one slot whatever the others do. It says nothing to the shell.
+
+use std::time::Instant;
+
+use super::child::{
+    ChildId, ChildSpec, ChildState, ChildView, ExitStatus, Leaving, Phase, Pid, Pressure, Process,
+    millis,
+};
+use super::tally::Tally;
+
+/// The most replaced processes that may still be finishing beside a slot's current one. Each holds the memory of its
+/// connections, so a further replacement waits until one has ended.
+pub const LEAVING_MAX: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) id: ChildId,
+    pub(super) spec: ChildSpec,
+    pub(super) state: ChildState,
+    pub(super) leaving: Vec<Leaving>,
+    pub(super) tally: Tally,
+    /// Of the last fork asked for.
+    pub(super) generation: u64,
+    pub(super) restarts: u64,
+    pub(super) replacements: u64,
+    pub(super) last_exit: Option<ExitStatus>,
+}
+
+/// Where in its slot a process stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Current,
+    Leaving(usize),
+}
+
+impl Slot {
+    /// A slot whose first fork is asked for.
+    pub(super) fn new(id: ChildId, spec: ChildSpec) -> Self {
+        Self {
+            id,
+            spec,
+            state: ChildState::Forking,
+            leaving: Vec::new(),
+            tally: Tally::default(),
+            generation: 0,
+            restarts: 0,
+            replacements: 0,
+            last_exit: None,
+        }
+    }
+
+    pub(super) fn place_of(&self, pid: Pid) -> Option<Place> {
+        if self.state.process().is_some_and(|process| process.pid == pid) {
+            return Some(Place::Current);
+        }
+        self.leaving.iter().position(|leaving| leaving.process.pid == pid).map(Place::Leaving)
+    }
+
+    /// Every process this slot answers for.
+    pub(super) fn processes(&self) -> impl Iterator<Item = Process> {
+        self.state.process().into_iter().chain(self.leaving.iter().map(|leaving| leaving.process))
+    }
+
+    pub(super) fn has_room_to_leave(&self) -> bool {
+        self.leaving.len() < LEAVING_MAX
+    }
+
+    /// The current process leaves; the state is for the caller to set.
+    pub(super) fn leave(&mut self, process: Process, pressure: Pressure) {
+        debug_assert!(self.has_room_to_leave(), "{}: a fifth process is leaving", self.spec.name);
+        self.leaving.push(Leaving { process, pressure });
+    }
+
+    /// When time alone changes something here.
+    pub(super) fn timeout(&self) -> Option<Instant> {
+        let current = match self.state {
+            ChildState::Starting { deadline, .. } | ChildState::Draining { deadline, .. } => {
+                Some(deadline)
+            }
+            // Without room the wish waits for a death, which is an event of its own.
+            ChildState::Ready { recycle_at, .. } => recycle_at.filter(|_| self.has_room_to_leave()),
+            ChildState::Stopping { pressure, .. } => pressure.deadline(),
+            ChildState::BackingOff { until, .. } => Some(until),
+            ChildState::Forking | ChildState::GivenUp { .. } | ChildState::Stopped => None,
+        };
+        let leaving = self.leaving.iter().filter_map(|leaving| leaving.pressure.deadline());
+        current.into_iter().chain(leaving).min()
+    }
+
+    /// Whether nothing of this slot lives or is about to.
+    pub(super) fn is_over(&self) -> bool {
+        self.leaving.is_empty() && matches!(self.state.phase(), Phase::Stopped | Phase::GivenUp)
+    }
+
+    pub(super) fn view(&self, now: Instant) -> ChildView<'_> {
+        let process = self.state.process();
+        ChildView {
+            id: self.id,
+            name: &self.spec.name,
+            state: self.state.phase(),
+            pid: process.map(|process| process.pid),
+            generation: self.generation,
+            uptime_ms: process
+                .map(|process| millis(now.saturating_duration_since(process.forked_at))),
+            retry_in_ms: match self.state {
+                ChildState::BackingOff { until, .. } => {
+                    Some(millis(until.saturating_duration_since(now)))
+                }
+                ChildState::Forking
+                | ChildState::Starting { .. }
+                | ChildState::Ready { .. }
+                | ChildState::Draining { .. }
+                | ChildState::Stopping { .. }
+                | ChildState::GivenUp { .. }
+                | ChildState::Stopped => None,
+            },
+            failures: self.tally.in_a_row(),
+            restarts: self.restarts,
+            replacements: self.replacements,
+            leaving: self.leaving.iter().map(|leaving| leaving.process.pid).collect(),
+            last_exit: self.last_exit,
+        }
+    }
+}

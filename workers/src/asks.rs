@@ -1,0 +1,206 @@
+//! Questions to other processes whose answers are awaited. Pure: who asked is a value of the caller's, time an argument.
+
+use std::collections::{HashMap, VecDeque};
+
+use wsmaster_ipc::{Address, Answer, Outcome, Slot};
+
+/// Questions that may be open at a time.
+pub const ASKS_MAX: usize = 65_536;
+
+/// Open questions, each with what is to be done with its answer.
+#[derive(Debug)]
+pub struct Asks<D> {
+    open: HashMap<u64, Ask<D>>,
+    /// Deadlines and numbers in the order of asking, which is that of the deadlines. Answered ones are passed over.
+    order: VecDeque<(u64, u64)>,
+    next: u64,
+}
+
+#[derive(Debug)]
+struct Ask<D> {
+    progress: Progress,
+    done: D,
+}
+
+#[derive(Debug)]
+enum Progress {
+    One(Slot),
+    Many { waiting: Vec<Slot>, tally: Tally },
+}
+
+/// An answer that is complete, or as complete as it will get.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Reply {
+    /// To a push or a disconnect.
+    One(Outcome),
+    /// To a broadcast or a publish.
+    Many(Tally),
+    /// To a question about a connection: a JSON object.
+    Info(Vec<u8>),
+    /// None came in time.
+    Unanswered,
+    /// The question was not asked: the mailbox is full.
+    MailboxFull,
+    /// The question was not asked: too many are open.
+    Busy,
+}
+
+/// What became of a message for many.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Tally {
+    /// Connections whose outbox took it.
+    pub delivered: u64,
+    /// Connections that should have had it and whose outbox was full.
+    pub dropped: u64,
+    /// Workers that did not answer in time, or whose mailbox was full: it is not known how many of theirs got it.
+    pub unanswered: Vec<Slot>,
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AskError {
+    /// The mailbox of the worker that was asked is full. The command has no effect.
+    #[error("the worker that owns the connection does not keep up: its mailbox is full")]
+    MailboxFull,
+    /// No answer came in time. The command may still have an effect.
+    #[error("the worker that owns the connection did not answer in time")]
+    Unanswered,
+    /// Too many questions are open in this worker. The command has no effect.
+    #[error("too many requests of this kind are under way")]
+    Busy,
+}
+
+impl<D> Asks<D> {
+    /// Starts numbering at `first`: a successor must not take answers that were meant for the process before it.
+    pub fn starting_at(first: u64) -> Self {
+        Self { open: HashMap::new(), order: VecDeque::new(), next: first }
+    }
+
+    /// Whether one more may be asked.
+    pub fn has_room(&self) -> bool {
+        self.open.len() < ASKS_MAX
+    }
+
+    /// The number that the next question gets.
+    pub fn next_request(&self) -> u64 {
+        self.next
+    }
+
+    /// Waits for one worker's answer. Deadlines must not go backwards from one question to the next.
+    pub fn await_one(&mut self, from: Slot, deadline_ms: u64, done: D) {
+        self.insert(deadline_ms, Ask { progress: Progress::One(from), done });
+    }
+
+    /// Waits for the answers of several workers; `tally` is what is known already.
+    pub fn await_many(&mut self, from: Vec<Slot>, tally: Tally, deadline_ms: u64, done: D) {
+        self.insert(deadline_ms, Ask { progress: Progress::Many { waiting: from, tally }, done });
+    }
+
+    /// Takes an answer that came from a worker. What is complete now is returned; an answer that nobody waits for, or of
+    /// another kind than was asked for, is passed over.
+    pub fn answered(
+        &mut self,
+        request: u64,
+        from: Address,
+        answer: &Answer<'_>,
+    ) -> Option<(D, Reply)> {
+        let ask = self.open.get_mut(&request)?;
+        let reply = match (&mut ask.progress, answer) {
+            (Progress::One(asked), _) if asked.address() != from => return None,
+            (Progress::One(_), Answer::One(outcome)) => Reply::One(*outcome),
+            (Progress::One(_), Answer::Info(json)) => Reply::Info(json.to_vec()),
+            (Progress::Many { waiting, tally }, Answer::Many { delivered, dropped }) => {
+                let place = waiting.iter().position(|slot| slot.address() == from)?;
+                waiting.swap_remove(place);
+                tally.delivered += delivered;
+                tally.dropped += dropped;
+                if !waiting.is_empty() {
+                    return None;
+                }
+                Reply::Many(std::mem::take(tally))
+            }
+            (Progress::One(_), Answer::Many { .. })
+            | (Progress::Many { .. }, Answer::One(_) | Answer::Info(_)) => return None,
+        };
+        let ask = self.open.remove(&request)?;
+        while self.order.front().is_some_and(|(_, first)| !self.open.contains_key(first)) {
+            self.order.pop_front();
+        }
+        Some((ask.done, reply))
+    }
+
+    /// Takes a question whose time is over, if there is one.
+    pub fn expire(&mut self, now_ms: u64) -> Option<(D, Reply)> {
+        while let Some((deadline_ms, request)) = self.order.front().copied() {
+            if deadline_ms > now_ms {
+                return None;
+            }
+            self.order.pop_front();
+            let Some(ask) = self.open.remove(&request) else { continue };
+            let reply = match ask.progress {
+                Progress::One(_) => Reply::Unanswered,
+                Progress::Many { waiting, mut tally } => {
+                    tally.unanswered.extend(waiting);
+                    Reply::Many(tally)
+                }
+            };
+            return Some((ask.done, reply));
+        }
+        None
+    }
+
+    /// When [`Self::expire`] may have something to do next.
+    pub fn next_ms(&self) -> Option<u64> {
+        self.order.front().map(|(deadline_ms, _)| *deadline_ms)
+    }
+
+    fn insert(&mut self, deadline_ms: u64, ask: Ask<D>) {
+        self.open.insert(self.next, ask);
+        self.order.push_back((deadline_ms, self.next));
+        self.next += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slot(number: u16) -> Slot {
+        Slot::new(number).unwrap()
+    }
+
+    #[test]
+    fn one_answer_ends_a_question_and_a_second_is_passed_over() {
+        let mut asks = Asks::starting_at(10);
+        asks.await_one(slot(1), 100, "push");
+        let answer = Answer::One(Outcome::Closing);
+        assert_eq!(asks.answered(11, Address(1), &answer), None);
+        assert_eq!(
+            asks.answered(10, Address(1), &answer),
+            Some(("push", Reply::One(Outcome::Closing)))
+        );
+        assert_eq!(asks.answered(10, Address(1), &answer), None);
+    }
+
+    #[test]
+    fn many_answers_add_up_and_silence_has_a_name() {
+        let mut asks = Asks::starting_at(1);
+        let known = Tally { delivered: 3, ..Tally::default() };
+        asks.await_many(vec![slot(0), slot(2)], known, 100, ());
+        let answer = Answer::Many { delivered: 2, dropped: 1 };
+        assert_eq!(asks.answered(1, Address(2), &answer), None);
+        assert_eq!(asks.expire(99), None);
+        let tally = Tally { delivered: 5, dropped: 1, unanswered: vec![slot(0)] };
+        assert_eq!(asks.expire(100), Some(((), Reply::Many(tally))));
+        assert_eq!(asks.next_ms(), None);
+    }
+
+    #[test]
+    fn an_answer_of_another_kind_changes_nothing() {
+        let mut asks = Asks::starting_at(1);
+        asks.await_one(slot(0), 50, ());
+        assert_eq!(asks.answered(1, Address(0), &Answer::Many { delivered: 1, dropped: 0 }), None);
+        assert_eq!(asks.expire(50), Some(((), Reply::Unanswered)));
+        assert_eq!(asks.expire(50), None);
+    }
+}

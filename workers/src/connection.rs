@@ -1,0 +1,106 @@
+//! One connection: what must outlive a worker ([`Durable`]), and what need not.
+
+use std::net::SocketAddr;
+
+use mio::net::TcpStream;
+use serde::{Deserialize, Serialize};
+use wsmaster_ipc::ConnectionId;
+use wsmaster_protocol::{http::RequestHead, session::Session};
+
+use crate::{exchange::Exchange, outbox::Outbox};
+
+/// The facts about a connection that any process could go on with, apart from bytes that are under way. Its subscriptions
+/// belong here too; they are kept where publishing needs them, and are named by their channels.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Durable {
+    /// Its id, for ever.
+    pub id: ConnectionId,
+    /// The peer's address.
+    pub peer: SocketAddr,
+    /// When it was accepted, in ms since 1970.
+    pub opened_unix_ms: u64,
+    /// The request that became a WebSocket: line and headers.
+    pub head: Option<RequestHead>,
+    /// The subprotocol agreed on.
+    pub subprotocol: Option<Box<str>>,
+    /// What the application keeps about it.
+    pub context: Option<Box<serde_json::Map<String, serde_json::Value>>>,
+}
+
+/// A connection and its socket.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) stream: TcpStream,
+    pub(crate) durable: Durable,
+    pub(crate) state: State,
+    pub(crate) outbox: Outbox,
+    /// Input that could not be handled yet: a request head that is not complete, or what a budget left over.
+    pub(crate) unparsed: Vec<u8>,
+    pub(crate) times: Times,
+    pub(crate) messages_in: u64,
+    pub(crate) messages_out: u64,
+    pub(crate) flags: Flags,
+}
+
+/// What the loop knows about a connection's socket and lists.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flags {
+    /// The kernel may have bytes for us: it has said so and not yet been read empty.
+    pub(crate) readable: bool,
+    /// The peer has sent its end; there is at most what the kernel still holds.
+    pub(crate) peer_done: bool,
+    /// It is a WebSocket of whose end the application has not been told.
+    pub(crate) open: bool,
+    /// It is on the list of outboxes to flush.
+    pub(crate) dirty: bool,
+    /// It is on the list of connections with work left.
+    pub(crate) ready: bool,
+}
+
+/// Moments of the loop's clock, in ms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Times {
+    /// When the present state began to wait for the peer: accepted, request finished, close frame sent, lingering begun.
+    pub since_ms: u64,
+    /// When anything was received last.
+    pub received_ms: u64,
+    /// When the ping was sent that is not answered by anything yet.
+    pub pinged_ms: Option<u64>,
+}
+
+/// How far a connection is.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// It speaks HTTP.
+    Http(Exchange),
+    /// It is a WebSocket.
+    WebSocket(Session),
+    /// All is said: what is in the outbox leaves, then we end our side, and what still comes is thrown away until the peer
+    /// ends its own. Closing earlier with input unread would make the kernel send a reset, and the peer could lose our
+    /// last words (RFC 9112, 9.6).
+    Lingering {
+        /// Our side has been ended.
+        shut: bool,
+    },
+}
+
+impl Connection {
+    /// Whether messages may be put into its outbox.
+    #[inline]
+    pub(crate) fn can_send(&self) -> bool {
+        match &self.state {
+            State::WebSocket(session) => session.can_send(),
+            State::Http(_) | State::Lingering { .. } => false,
+        }
+    }
+
+    /// Bytes on the heap for this connection alone.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let head = self.durable.head.as_ref().map_or(0, RequestHead::memory_bytes);
+        let session = match &self.state {
+            State::WebSocket(session) => session.pinned_bytes(),
+            State::Http(_) | State::Lingering { .. } => 0,
+        };
+        size_of::<Self>() + head + session + self.outbox.memory_bytes() + self.unparsed.capacity()
+    }
+}

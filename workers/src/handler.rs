@@ -1,0 +1,153 @@
+//! What an application is told. It is called on the worker's loop, so nothing it does may block.
+
+use std::borrow::Cow;
+
+use wsmaster_ipc::{Address, ConnectionId, PayloadKind};
+use wsmaster_protocol::{
+    close::CloseCode,
+    http::{RequestHead, Response},
+};
+
+use crate::{context::Context, token::Key};
+
+/// An application. Each worker has one of its own, made after the fork.
+///
+/// During `on_open`, `on_message`, `on_close` and `on_handshake` the context's [`Context::current`] is the connection in
+/// question. A panic is caught and counted; it costs the connection it happened on and nothing else.
+pub trait Handler {
+    /// The worker is about to serve.
+    fn on_start(&mut self, _context: &mut Context<'_>) {}
+
+    /// A client asks to become a WebSocket; its request is valid. Any other answer can be given before it is one.
+    fn on_handshake(&mut self, _context: &mut Context<'_>, _head: &RequestHead) -> Verdict {
+        Verdict::accept()
+    }
+
+    /// The connection is a WebSocket now.
+    fn on_open(&mut self, _context: &mut Context<'_>) {}
+
+    /// A message came. Text is valid UTF-8.
+    fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>);
+
+    /// The WebSocket is over: called exactly once for each `on_open`, whatever ended it, as long as the worker lives.
+    fn on_close(&mut self, _context: &mut Context<'_>, _closed: &Closed) {}
+
+    /// An ordinary HTTP request came. It is answered with [`Context::respond`], now or later.
+    fn on_request(
+        &mut self,
+        context: &mut Context<'_>,
+        _request: HttpRequest,
+        responder: Responder,
+    ) {
+        context.respond(responder, &Response::error(404, "there is nothing here"));
+    }
+
+    /// Another process of the server sent a message.
+    fn on_process_message(
+        &mut self,
+        _context: &mut Context<'_>,
+        _from: Address,
+        _message: Message<'_>,
+    ) {
+    }
+}
+
+/// A message from a client, or for one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Message<'a> {
+    /// UTF-8 text.
+    Text(&'a str),
+    /// Any bytes.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// Its bytes.
+    #[inline]
+    pub fn payload(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(bytes) => bytes,
+        }
+    }
+
+    /// Text or binary.
+    #[inline]
+    pub fn kind(self) -> PayloadKind {
+        match self {
+            Self::Text(_) => PayloadKind::Text,
+            Self::Binary(_) => PayloadKind::Binary,
+        }
+    }
+
+    /// A message that came from another process: text that is not UTF-8 becomes binary.
+    pub fn from_parts(kind: PayloadKind, payload: &'a [u8]) -> Self {
+        match (kind, std::str::from_utf8(payload)) {
+            (PayloadKind::Text, Ok(text)) => Self::Text(text),
+            (PayloadKind::Text, Err(_)) | (PayloadKind::Binary, _) => Self::Binary(payload),
+        }
+    }
+}
+
+/// What the application says to a handshake.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Become a WebSocket.
+    Accept {
+        /// The subprotocol chosen of those that the client offers; another one is left out.
+        subprotocol: Option<String>,
+        /// Headers to add to the answer.
+        headers: Vec<(String, String)>,
+    },
+    /// Answer like this, and close.
+    Reject(Response),
+}
+
+impl Verdict {
+    /// Accepts without more.
+    pub fn accept() -> Self {
+        Self::Accept { subprotocol: None, headers: Vec::new() }
+    }
+}
+
+/// How a WebSocket ended.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    /// Which one it was.
+    pub id: ConnectionId,
+    /// Who ended it.
+    pub by: ClosedBy,
+    /// The code of the close frame that began the end: the peer's, or ours. `None` when there was none.
+    pub code: Option<CloseCode>,
+    /// The reason that stood beside it.
+    pub reason: Cow<'static, str>,
+}
+
+/// Who ended a WebSocket.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ClosedBy {
+    /// The client, with a close frame.
+    Peer,
+    /// This server: a disconnect, a limit, a timeout, a fault of the client's, the worker's end.
+    Server,
+    /// Nobody: the socket broke or ended without a close frame.
+    Lost,
+}
+
+/// An HTTP request, whole.
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    /// Its line and headers.
+    pub head: RequestHead,
+    /// Its body, at most as long as the limits allow.
+    pub body: Vec<u8>,
+    /// The peer's address.
+    pub peer: std::net::SocketAddr,
+}
+
+/// The right to answer one request, once.
+#[derive(Debug)]
+pub struct Responder {
+    pub(crate) key: Key,
+    pub(crate) number: u32,
+}

@@ -1,0 +1,83 @@
+//! Every bound of a worker, with its unit in the name. Owns the numbers; what happens at a bound is said at its user.
+
+use std::time::Duration;
+
+use wsmaster_protocol::{http::HttpLimits, session::SessionLimits};
+
+/// What clients may make a worker hold or wait for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Limits {
+    /// Open connections of the whole server; one more is answered 503.
+    pub connections_max: u64,
+    /// Of HTTP requests.
+    pub http: HttpLimits,
+    /// Of WebSocket messages.
+    pub session: SessionLimits,
+    /// Bytes that may wait for one slow reader.
+    pub outbox_bytes_max: usize,
+    /// What happens to a reader whose outbox is full.
+    pub slow_client: SlowClient,
+    /// From the accepted connection, or from the end of the request before, to the end of a request's head and body.
+    pub handshake_timeout: Duration,
+    /// From a request to its answer.
+    pub request_timeout: Duration,
+    /// A client that has been silent for so long is pinged. Zero: never.
+    pub ping_interval: Duration,
+    /// A client that has been silent for so long after a ping is closed.
+    pub pong_timeout: Duration,
+    /// A client of whom nothing at all was received for so long, pongs included, is closed. Zero: never.
+    pub idle_timeout: Duration,
+    /// From our close frame to the peer's, and from the end of writing to the peer's end.
+    pub close_timeout: Duration,
+    /// Subscriptions of one connection.
+    pub subscriptions_max: usize,
+    /// How long another worker may take to answer.
+    pub ask_timeout: Duration,
+    /// Messages received before the worker asks to be replaced. Zero: never.
+    pub requests_max: u64,
+    /// Whether small frames leave at once (`TCP_NODELAY`).
+    pub tcp_nodelay: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 100_000,
+            http: HttpLimits::default(),
+            session: SessionLimits {
+                frame_bytes_max: 256 * 1024,
+                message_bytes_max: 256 * 1024,
+                fragments_max: 1024,
+            },
+            outbox_bytes_max: 1024 * 1024,
+            slow_client: SlowClient::Close,
+            handshake_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            ping_interval: Duration::from_secs(25),
+            pong_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::ZERO,
+            close_timeout: Duration::from_secs(5),
+            subscriptions_max: 128,
+            ask_timeout: Duration::from_secs(5),
+            requests_max: 0,
+            tcp_nodelay: true,
+        }
+    }
+}
+
+impl Limits {
+    /// The bytes that may wait for a reader before its own messages are left unread: half an outbox. A client that asks
+    /// faster than it reads is held back by that, and only what others send it can fill the rest.
+    pub fn read_pause_bytes(&self) -> usize {
+        self.outbox_bytes_max / 2
+    }
+}
+
+/// What happens to a reader whose outbox is full. Each case is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SlowClient {
+    /// It is closed with 1013 ("try again later").
+    Close,
+    /// It stays, and messages that find no room are dropped.
+    DropNewest,
+}

@@ -1,0 +1,270 @@
+//! What waits to be written to one socket. Pure: it takes frames and gives slices; its bound is its user's to ask for.
+//!
+//! An empty outbox holds nothing on the heap. A frame that many connections get is shared, not copied.
+
+use std::{collections::VecDeque, io::IoSlice};
+
+use bytes::Bytes;
+
+/// A frame shorter than this is copied behind the one before it, so that both leave in one piece.
+const COPY_BYTES_MAX: usize = 2048;
+/// A piece that frames are copied into stops growing here.
+const PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// Frames in the order in which they will be written.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    first: Option<Piece>,
+    rest: VecDeque<Piece>,
+    /// Bytes of `first` that are written already.
+    written: usize,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Own(Vec<u8>),
+    Shared(Bytes),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Copies a small frame behind this one, if that saves a piece.
+    fn absorb(&mut self, frame: &[u8]) -> bool {
+        let length = self.bytes().len();
+        if frame.len() >= COPY_BYTES_MAX || length + frame.len() > PIECE_BYTES_MAX {
+            return false;
+        }
+        match self {
+            Self::Own(bytes) => bytes.extend_from_slice(frame),
+            Self::Shared(_) if length >= COPY_BYTES_MAX => return false,
+            Self::Shared(shared) => {
+                let mut own = Vec::with_capacity(2 * (length + frame.len()));
+                own.extend_from_slice(shared);
+                own.extend_from_slice(frame);
+                *self = Self::Own(own);
+            }
+        }
+        true
+    }
+}
+
+impl Outbox {
+    /// Bytes that wait.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether nothing waits.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// Appends bytes by copying them.
+    pub fn push_copy(&mut self, frame: &[u8]) {
+        if frame.is_empty() {
+            return;
+        }
+        self.bytes += frame.len();
+        if !self.last().is_some_and(|last| last.absorb(frame)) {
+            self.append(Piece::Own(frame.to_vec()));
+        }
+    }
+
+    /// Appends a frame that others get too.
+    #[inline]
+    pub fn push_shared(&mut self, frame: &Bytes) {
+        if frame.is_empty() {
+            return;
+        }
+        self.bytes += frame.len();
+        if !self.last().is_some_and(|last| last.absorb(frame)) {
+            self.append(Piece::Shared(frame.clone()));
+        }
+    }
+
+    /// The slices to write next. How many were filled.
+    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        let pieces = self.first.iter().chain(&self.rest);
+        let skip = std::iter::once(self.written).chain(std::iter::repeat(0));
+        for ((slot, piece), skip) in slices.iter_mut().zip(pieces).zip(skip) {
+            *slot = IoSlice::new(&piece.bytes()[skip..]);
+            filled += 1;
+        }
+        filled
+    }
+
+    /// The socket took this many bytes.
+    pub fn wrote(&mut self, mut count: usize) {
+        debug_assert!(count <= self.bytes);
+        self.bytes -= count.min(self.bytes);
+        while let Some(first) = &self.first {
+            let left = first.bytes().len() - self.written;
+            if count < left {
+                self.written += count;
+                return;
+            }
+            count -= left;
+            self.written = 0;
+            self.first = self.rest.pop_front();
+        }
+        if self.rest.capacity() > 0 {
+            self.rest = VecDeque::new();
+        }
+    }
+
+    /// Drops what waits behind the bytes that have begun to leave, so that a close frame can follow where a frame ends.
+    /// How many bytes were dropped.
+    pub fn drop_unsent(&mut self) -> usize {
+        let before = self.bytes;
+        let Some(first) = self.first.take() else { return 0 };
+        self.rest = VecDeque::new();
+        let keep = match self.written {
+            0 => 0,
+            written => frame_end(first.bytes(), written),
+        };
+        if keep > self.written {
+            self.bytes = keep - self.written;
+            self.first = Some(match first {
+                Piece::Own(mut bytes) => {
+                    bytes.truncate(keep);
+                    Piece::Own(bytes)
+                }
+                Piece::Shared(bytes) => Piece::Shared(bytes.slice(..keep)),
+            });
+        } else {
+            self.written = 0;
+            self.bytes = 0;
+        }
+        before - self.bytes
+    }
+
+    /// All bytes that wait, for another process that goes on with the connection.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.bytes);
+        for piece in self.first.iter().chain(&self.rest) {
+            bytes.extend_from_slice(piece.bytes());
+        }
+        bytes.drain(..self.written);
+        bytes
+    }
+
+    /// Bytes on the heap that are this outbox's alone.
+    pub fn memory_bytes(&self) -> usize {
+        let pieces = self.first.iter().chain(&self.rest);
+        let own = pieces.map(|piece| match piece {
+            Piece::Own(bytes) => bytes.capacity(),
+            Piece::Shared(_) => 0,
+        });
+        own.sum::<usize>() + self.rest.capacity() * size_of::<Piece>()
+    }
+
+    fn last(&mut self) -> Option<&mut Piece> {
+        self.rest.back_mut().or(self.first.as_mut())
+    }
+
+    fn append(&mut self, piece: Piece) {
+        match self.first {
+            None => self.first = Some(piece),
+            Some(_) => self.rest.push_back(piece),
+        }
+    }
+}
+
+/// Where the frame ends that holds the byte before `written`, in a piece that begins with a frame of ours (unmasked, RFC
+/// 6455 5.2). A piece that is no run of frames (an HTTP answer) ends at its end.
+fn frame_end(piece: &[u8], written: usize) -> usize {
+    let mut at = 0;
+    while at < written {
+        let Some(header) = piece.get(at..at + 2) else { return piece.len() };
+        let (start, length) = match header[1] & 0x7f {
+            126 => match piece.get(at + 2..at + 4) {
+                Some(bytes) => (at + 4, usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))),
+                None => return piece.len(),
+            },
+            127 => match piece.get(at + 2..).and_then(|rest| rest.first_chunk::<8>()) {
+                Some(bytes) => (at + 10, u64::from_be_bytes(*bytes) as usize),
+                None => return piece.len(),
+            },
+            short => (at + 2, usize::from(short)),
+        };
+        at = start.saturating_add(length);
+    }
+    at.min(piece.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use wsmaster_protocol::frame::{MessageKind, encode_message};
+
+    use super::*;
+
+    fn frame(length: usize) -> Vec<u8> {
+        let mut out = Vec::new();
+        encode_message(MessageKind::Binary, &vec![length as u8; length], &mut out);
+        out
+    }
+
+    #[test]
+    fn an_idle_outbox_holds_nothing() {
+        let mut outbox = Outbox::default();
+        for _ in 0..10 {
+            outbox.push_copy(&frame(3000));
+        }
+        outbox.wrote(outbox.len());
+        assert_eq!((outbox.len(), outbox.memory_bytes()), (0, 0));
+    }
+
+    #[test]
+    fn a_frame_that_has_begun_to_leave_is_finished_and_the_rest_is_dropped() {
+        for written in [1, 2, 50, 102] {
+            let mut outbox = Outbox::default();
+            for _ in 0..5 {
+                outbox.push_copy(&frame(100));
+            }
+            outbox.wrote(102 + written);
+            let dropped = outbox.drop_unsent();
+            assert_eq!(outbox.len(), 102 - written, "after {written} bytes");
+            assert_eq!(dropped + outbox.len(), 4 * 102 - written);
+        }
+        let mut outbox = Outbox::default();
+        outbox.push_shared(&frame(70_000).into());
+        outbox.push_shared(&frame(70_000).into());
+        assert_eq!(outbox.drop_unsent(), 2 * 70_010, "nothing had begun to leave");
+        assert!(outbox.is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn bytes_leave_as_they_came(
+            steps in proptest::collection::vec((0..5000_usize, any::<bool>(), 0..9000_usize), 1..60),
+        ) {
+            let mut outbox = Outbox::default();
+            let (mut expected, mut sent) = (Vec::new(), Vec::new());
+            for (length, shared, written) in steps {
+                let frame = frame(length);
+                expected.extend_from_slice(&frame);
+                if shared { outbox.push_shared(&frame.into()) } else { outbox.push_copy(&frame) }
+                let mut slices = [IoSlice::new(&[]); 4];
+                let filled = outbox.slices(&mut slices);
+                let taken: Vec<u8> =
+                    slices[..filled].iter().flat_map(|slice| slice.iter().copied()).take(written).collect();
+                outbox.wrote(taken.len());
+                sent.extend(taken);
+                prop_assert_eq!(outbox.len(), expected.len() - sent.len());
+            }
+            sent.extend(outbox.to_bytes());
+            prop_assert_eq!(sent, expected);
+        }
+    }
+}

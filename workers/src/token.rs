@@ -1,0 +1,97 @@
+//! What an event of the poll is about: a closed set, packed into mio's number and back.
+
+use mio::Token;
+
+/// The source of an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Source {
+    /// New connections wait.
+    Listener,
+    /// Packets from other processes wait.
+    Mailbox,
+    /// The master speaks, or is gone.
+    Link,
+    /// SIGTERM has come.
+    Term,
+    /// A mailbox has room again.
+    Writer(u16),
+    /// Something happened to a connection.
+    Connection(Key),
+}
+
+/// A place in the registry of connections, and which of its tenants is meant: an event for an earlier one is stale.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Key {
+    /// The place.
+    pub index: u32,
+    /// How often the place had been taken before, modulo 2^28.
+    pub generation: u32,
+}
+
+impl Key {
+    /// Generations are counted modulo this.
+    pub const GENERATIONS: u32 = 1 << 28;
+}
+
+const KIND_BITS: u32 = 4;
+const INDEX_BITS: u32 = 32;
+
+impl Source {
+    /// Its number.
+    pub fn token(self) -> Token {
+        let (kind, value) = match self {
+            Self::Listener => (0, 0),
+            Self::Mailbox => (1, 0),
+            Self::Link => (2, 0),
+            Self::Term => (3, 0),
+            Self::Writer(address) => (4, u64::from(address)),
+            Self::Connection(key) => {
+                (5, u64::from(key.index) | u64::from(key.generation) << INDEX_BITS)
+            }
+        };
+        Token((value << KIND_BITS | kind) as usize)
+    }
+
+    /// What a number stands for; `None` for one that no source has.
+    pub fn of(token: Token) -> Option<Self> {
+        let number = token.0 as u64;
+        let value = number >> KIND_BITS;
+        Some(match number & ((1 << KIND_BITS) - 1) {
+            0 => Self::Listener,
+            1 => Self::Mailbox,
+            2 => Self::Link,
+            3 => Self::Term,
+            4 => Self::Writer(value as u16),
+            5 => Self::Connection(Key {
+                index: value as u32,
+                generation: (value >> INDEX_BITS) as u32,
+            }),
+            _ => return None,
+        })
+    }
+}
+
+// 4 bits of kind, 32 of index and 28 of generation fill the 64 of the number.
+const _: () = assert!(usize::BITS == 64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_source_comes_back_from_its_number() {
+        let key = Key { index: u32::MAX, generation: Key::GENERATIONS - 1 };
+        for source in [
+            Source::Listener,
+            Source::Mailbox,
+            Source::Link,
+            Source::Term,
+            Source::Writer(1030),
+            Source::Connection(key),
+            Source::Connection(Key { index: 0, generation: 0 }),
+        ] {
+            assert_eq!(Source::of(source.token()), Some(source));
+        }
+        assert_eq!(Source::of(Token(15)), None);
+    }
+}
