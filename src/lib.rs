@@ -1,4 +1,50 @@
-//! wsmaster
+//! A WebSocket server that supervises itself.
+//!
+//! One master process forks workers that share a port; a message for any connection finds it, whichever worker owns it. A
+//! worker that dies is replaced, and a reload replaces all of them one after the other.
+//!
+//! The command line (`wsmaster start -w 4`) serves the built-in channel application. An application of one's own
+//! implements [`Handler`] and runs on the same server:
+//!
+//! ```no_run
+//! use wsmaster::{Context, Handler, Message, Server};
+//!
+//! struct Shout;
+//!
+//! impl Handler for Shout {
+//!     fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>) {
+//!         if let Message::Text(text) = message {
+//!             context.reply(Message::Text(&text.to_uppercase()));
+//!         }
+//!     }
+//! }
+//!
+//! fn main() -> Result<(), wsmaster::ServerError> {
+//!     Server::builder().listen("127.0.0.1:9501").workers(4).handler(|_worker| Shout).run()
+//! }
+//! ```
+//!
+//! - [`server`]: the builder above.
+//! - [`apps`]: the applications that come with the server.
+//! - [`config`], [`cli`]: the settings, the command line. [`commands`]: what its words do.
+//! - [`master`]: the process that forks, watches and replaces; [`supervisor`]: its decisions.
+//! - [`logging`]: where words for the operator go.
+
+pub mod apps;
 pub mod cli;
+pub mod commands;
 pub mod config;
+pub mod logging;
+pub mod master;
+pub mod server;
 pub mod supervisor;
+
+pub use server::{Builder, Server, ServerError, WorkerInfo};
+pub use wsmaster_ipc::{
+    Address, ConnectionId, Handle, Outcome, PayloadKind, PostError, Slot, handle::Publication,
+};
+pub use wsmaster_protocol as protocol;
+pub use wsmaster_workers::{
+    AskError, Closed, ClosedBy, Context, Durable, Handler, HttpRequest, Limits, Message, Responder,
+    SubscribeError, Tally, Verdict,
+};

@@ -1,1 +1,7 @@
-fn main() {}
+//! The `wsmaster` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    wsmaster::commands::main()
+}

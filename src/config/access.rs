@@ -132,6 +132,11 @@ text! {
 impl App {
     pub(super) const WORDS: [(&'static str, Self); 3] =
         [("channels", Self::Channels), ("echo", Self::Echo), ("broadcast", Self::Broadcast)];
+
+    /// Its name in the file and on the command line.
+    pub fn name(self) -> String {
+        word(self, &Self::WORDS)
+    }
 }
 
 impl LogLevel {

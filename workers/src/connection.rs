@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use mio::net::TcpStream;
 use serde::{Deserialize, Serialize};
 use wsmaster_ipc::ConnectionId;
-use wsmaster_protocol::{http::RequestHead, session::Session};
+use wsmaster_protocol::{
+    http::RequestHead,
+    session::{Phase, Session},
+};
 
 use crate::{exchange::Exchange, outbox::Outbox};
 
@@ -62,10 +65,19 @@ pub(crate) struct Flags {
 pub struct Times {
     /// When the present state began to wait for the peer: accepted, request finished, close frame sent, lingering begun.
     pub since_ms: u64,
-    /// When anything was received last.
+    /// When anything was received last, or the peer was seen to take what waited for it.
     pub received_ms: u64,
     /// When the ping was sent that is not answered by anything yet.
     pub pinged_ms: Option<u64>,
+}
+
+impl Times {
+    /// The peer has shown that it lives.
+    #[inline]
+    pub(crate) fn alive_at(&mut self, now_ms: u64) {
+        self.received_ms = now_ms;
+        self.pinged_ms = None;
+    }
 }
 
 /// How far a connection is.
@@ -92,6 +104,24 @@ impl Connection {
             State::WebSocket(session) => session.can_send(),
             State::Http(_) | State::Lingering { .. } => false,
         }
+    }
+
+    /// Whether nothing more is said but what is in the outbox, and nothing more heard but the peer's end.
+    #[inline]
+    pub(crate) fn is_ending(&self) -> bool {
+        match &self.state {
+            State::WebSocket(session) => match session.phase() {
+                Phase::Open => false,
+                Phase::CloseSent | Phase::Closed => true,
+            },
+            State::Lingering { .. } => true,
+            State::Http(_) => false,
+        }
+    }
+
+    /// Whether there may be input that has not been handled: in the kernel, or left over.
+    pub(crate) fn has_input(&self) -> bool {
+        self.flags.readable || !self.unparsed.is_empty()
     }
 
     /// Bytes on the heap for this connection alone.

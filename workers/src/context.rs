@@ -123,7 +123,7 @@ impl<'w> Context<'w> {
             self.core.push_here(id, message);
             return Ok(());
         }
-        let result = self.core.handle.push(id, message.kind(), message.payload());
+        let result = self.core.loop_handle.push(id, message.kind(), message.payload());
         self.count_refusal(result)
     }
 
@@ -199,7 +199,8 @@ impl<'w> Context<'w> {
         self.core.broadcast_here(message, exclude);
         let others = self.others();
         let (kind, payload) = (message.kind(), message.payload());
-        let posted = self.core.handle.broadcast(others.into_iter(), kind, payload, exclude, None);
+        let posted =
+            self.core.loop_handle.broadcast(others.into_iter(), kind, payload, exclude, None);
         self.all_posted(posted)
     }
 
@@ -225,7 +226,7 @@ impl<'w> Context<'w> {
         if others.is_empty() {
             return true;
         }
-        let posted = self.core.handle.publish(others.into_iter(), publication, None);
+        let posted = self.core.loop_handle.publish(others.into_iter(), publication, None);
         self.all_posted(posted)
     }
 
@@ -291,12 +292,12 @@ impl<'w> Context<'w> {
 
     fn others(&self) -> Vec<Slot> {
         let own = self.core.slot;
-        self.core.handle.workers().filter(|slot| *slot != own).collect()
+        self.core.loop_handle.workers().filter(|slot| *slot != own).collect()
     }
 
     fn other_subscribed(&self, channel: &str) -> Vec<Slot> {
         let own = self.core.slot;
-        self.core.handle.subscribed(channel).filter(|slot| *slot != own).collect()
+        self.core.loop_handle.subscribed(channel).filter(|slot| *slot != own).collect()
     }
 
     fn ask_one(
@@ -305,7 +306,7 @@ impl<'w> Context<'w> {
         done: Completion,
         post: impl FnOnce(&Handle, u64) -> Result<(), PostError>,
     ) {
-        if to.number() >= self.core.handle.board().slots() {
+        if to.number() >= self.core.loop_handle.board().slots() {
             self.core.finished.push_back((done, Reply::One(Outcome::NoSuchConnection)));
             return;
         }
@@ -313,7 +314,7 @@ impl<'w> Context<'w> {
             self.core.finished.push_back((done, Reply::Busy));
             return;
         }
-        let result = post(&self.core.handle, self.core.asks.next_request());
+        let result = post(&self.core.loop_handle, self.core.asks.next_request());
         match self.count_refusal(result) {
             Ok(()) => {
                 let deadline_ms = self.ask_deadline_ms();
@@ -338,7 +339,7 @@ impl<'w> Context<'w> {
             self.core.finished.push_back((done, Reply::Busy));
             return;
         }
-        let Ok(posted) = post(&self.core.handle, self.core.asks.next_request()) else {
+        let Ok(posted) = post(&self.core.loop_handle, self.core.asks.next_request()) else {
             tally.unanswered.extend(to);
             self.core.finished.push_back((done, Reply::Many(tally)));
             return;

@@ -48,6 +48,9 @@ pub(crate) type Completion = Box<dyn FnOnce(&mut Context<'_>, Reply)>;
 pub(crate) struct Core {
     pub(crate) slot: Slot,
     pub(crate) cell: Cell,
+    /// What the loop sends with: it gathers until the end of the turn.
+    pub(crate) loop_handle: Handle,
+    /// What other threads may send with: nothing waits for the loop.
     pub(crate) handle: Handle,
     pub(crate) limits: Limits,
     pub(crate) registry: Registry,
@@ -95,6 +98,7 @@ impl Core {
         Self {
             slot,
             cell,
+            loop_handle: handle.for_a_loop(),
             handle,
             limits,
             registry: Registry::default(),
@@ -204,14 +208,16 @@ impl Core {
         if connection.outbox.len() + bytes <= self.limits.outbox_bytes_max {
             return Ok(());
         }
+        // A message that would not fit into an empty outbox says nothing about its reader.
+        let is_slow = !connection.outbox.is_empty();
         self.cell.add(Counter::DroppedOutboxFull, 1);
         match self.limits.slow_client {
-            SlowClient::DropNewest => {}
-            SlowClient::Close => {
+            SlowClient::Close if is_slow => {
                 self.cell.add(Counter::SlowClosed, 1);
                 self.drop_unsent(index);
                 self.close(index, CloseCode::Again, "the client reads too slowly");
             }
+            SlowClient::Close | SlowClient::DropNewest => {}
         }
         Err(Outcome::OutboxFull)
     }
@@ -302,9 +308,9 @@ impl Core {
         let joined = self.topics.subscribe(index, channel, self.limits.subscriptions_max);
         match joined {
             Joined::First => {
-                let bit = self.handle.board().interest_bit(channel);
+                let bit = self.loop_handle.board().interest_bit(channel);
                 *self.interest.entry(bit).or_insert(0) += 1;
-                self.handle.board().set_interest(self.slot, bit, true);
+                self.loop_handle.board().set_interest(self.slot, bit, true);
             }
             Joined::More | Joined::Already | Joined::TooMany => {}
         }
@@ -314,15 +320,17 @@ impl Core {
     pub(crate) fn unsubscribe(&mut self, index: u32, channel: &str) -> Parted {
         let parted = self.topics.unsubscribe(index, channel);
         match parted {
-            Parted::Last => lose_interest(&mut self.interest, &self.handle, self.slot, channel),
+            Parted::Last => {
+                lose_interest(&mut self.interest, &self.loop_handle, self.slot, channel)
+            }
             Parted::Less | Parted::Never => {}
         }
         parted
     }
 
     fn leave_channels(&mut self, index: u32) {
-        let Self { topics, interest, handle, slot, .. } = self;
-        topics.forget(index, |channel| lose_interest(interest, handle, *slot, channel));
+        let Self { topics, interest, loop_handle, slot, .. } = self;
+        topics.forget(index, |channel| lose_interest(interest, loop_handle, *slot, channel));
     }
 
     // ----- the end of connections -----
@@ -390,8 +398,13 @@ impl Core {
             self.dirty.push(index);
         }
         let id = connection.durable.id;
+        let unread = connection.flags.readable;
         self.registry.retire_id(id);
         self.restart_patience(index);
+        if unread {
+            // It may have been left unread so far, and will not be told of again.
+            self.make_ready(index);
+        }
     }
 
     /// The socket is of no use any more.
@@ -446,7 +459,11 @@ impl Core {
             if before == 0 {
                 result = write_all(&mut connection.stream, &self.cork).map(|count| direct = count);
             }
-            connection.outbox.push_copy(&self.cork[direct..]);
+            if direct < self.cork.len() {
+                // With the bytes that have left, so that a piece begins where a frame does.
+                connection.outbox.push_copy(&self.cork);
+                connection.outbox.wrote(direct);
+            }
             written += direct;
             self.cork.clear();
             if self.cork.capacity() > CORK_KEPT_BYTES_MAX {
@@ -460,6 +477,10 @@ impl Core {
             written += length - connection.outbox.len();
         }
         let left = connection.outbox.len();
+        if written > 0 && connection.is_ending() {
+            // The peer's time begins when the last of our words has left.
+            connection.times.since_ms = self.now_ms;
+        }
         self.outbox_bytes = self.outbox_bytes + left - before;
         if written > 0 {
             self.cell.add(Counter::BytesOut, written as u64);
@@ -480,14 +501,14 @@ impl Core {
                     *shut = true;
                     let _ = connection.stream.shutdown(Shutdown::Write);
                 }
-                if connection.flags.peer_done {
+                // What is unread at the close would turn it into a reset.
+                if connection.flags.peer_done && !connection.flags.readable {
                     self.gone.push(index);
                 }
             }
             State::Lingering { .. } => {}
             State::Http(_) | State::WebSocket(_) => {
-                let work = connection.flags.readable || !connection.unparsed.is_empty();
-                if work && left <= pause && self.corked != Some(index) {
+                if connection.has_input() && left <= pause && self.corked != Some(index) {
                     self.make_ready(index);
                 }
             }
@@ -504,12 +525,12 @@ impl Core {
         }
     }
 
-    /// Whether a connection has so much unread output that its own input is left alone.
+    /// Whether a connection has so much unread output that its own input is left alone. Not when that is thrown away.
     #[inline]
     pub(crate) fn is_choked(&self, index: u32) -> bool {
-        self.registry
-            .at(index)
-            .is_some_and(|connection| connection.outbox.len() > self.limits.read_pause_bytes())
+        self.registry.at(index).is_some_and(|connection| {
+            connection.outbox.len() > self.limits.read_pause_bytes() && !connection.is_ending()
+        })
     }
 
     // ----- HTTP -----
@@ -530,8 +551,7 @@ impl Core {
         if manner.keep_alive {
             if let Some(connection) = self.registry.at_mut(index) {
                 connection.state = State::Http(Exchange::new());
-                let work = connection.flags.readable || !connection.unparsed.is_empty();
-                if work && self.corked != Some(index) {
+                if connection.has_input() && self.corked != Some(index) {
                     self.make_ready(index);
                 }
             }
@@ -568,8 +588,12 @@ impl Core {
     /// Looks whether something is overdue at a connection, and when to look again.
     pub(crate) fn watch(&mut self, index: u32) {
         let Some(connection) = self.registry.at_mut(index) else { return };
+        let mut last = LAST;
         let waiting = match &connection.state {
-            State::Http(Exchange::Answering { .. }) => Waiting::Answer,
+            State::Http(Exchange::Answering { manner, .. }) => {
+                last.head_only = manner.head_only;
+                Waiting::Answer
+            }
             State::Http(Exchange::Head { .. } | Exchange::Body { .. }) => Waiting::Request,
             State::WebSocket(session) => match session.phase() {
                 Phase::Open => Waiting::Messages,
@@ -585,8 +609,8 @@ impl Core {
                 let mut ping = Vec::new();
                 encode_ping(b"", &mut ping);
                 self.enqueue(index, |connection| connection.outbox.push_copy(&ping), ping.len());
-                self.wheel
-                    .schedule(index, self.now_ms + self.limits.pong_timeout.as_millis() as u64);
+                // Again at once: to be idle for too long may be due before the pong is.
+                self.watch(index);
             }
             Due::PongLate => {
                 self.cell.add(Counter::PingTimeouts, 1);
@@ -599,7 +623,7 @@ impl Core {
             Due::RequestLate => self.request_late(index),
             Due::AnswerLate => {
                 let response = Response::error(503, "the server did not answer in time");
-                self.write_response(index, &response, LAST);
+                self.write_response(index, &response, last);
                 self.linger(index);
             }
             Due::EndLate => self.lose(index, ClosedBy::Lost, "the peer did not end the connection"),
@@ -717,8 +741,8 @@ impl Core {
     }
 
     fn answer(&mut self, to: Address, request: u64, answer: Answer<'_>) {
-        let from = self.handle.own_address();
-        if self.handle.post(to, &Command::Answer { from, request, answer }).is_err() {
+        let from = self.loop_handle.own_address();
+        if self.loop_handle.post(to, &Command::Answer { from, request, answer }).is_err() {
             // The asker's deadline will tell it.
             self.cell.add(Counter::DroppedMailboxFull, 1);
         }

@@ -161,7 +161,7 @@ impl<H: Handler> Worker<H> {
         handle.board().clear_interest(slot);
         Ok(Self {
             poll,
-            core: Core::new(slot, cell, handle.for_a_loop(), limits, random::seed()?),
+            core: Core::new(slot, cell, handle, limits, random::seed()?),
             handler,
             listener,
             mailbox,
@@ -204,7 +204,7 @@ impl<H: Handler> Worker<H> {
             self.look_at_the_clock();
             self.flush();
         }
-        self.core.handle.flush();
+        self.core.loop_handle.flush();
         self.core.show_gauges();
         Ok(())
     }
@@ -256,6 +256,9 @@ impl<H: Handler> Worker<H> {
                         && !connection.outbox.is_empty()
                         && !connection.flags.dirty
                     {
+                        // The socket was full and has room again, so the peer takes what we send. That is a sign of life:
+                        // its own words may stand unread, or the ping behind what had to leave first.
+                        connection.times.alive_at(self.core.now_ms);
                         connection.flags.dirty = true;
                         self.core.dirty.push(index);
                     }
@@ -291,7 +294,7 @@ impl<H: Handler> Worker<H> {
 
     /// Stops taking anything new and tells every client: to come back within the spread, or that the server goes away.
     fn leave(&mut self, deadline_ms: u64, reconnect_spread_ms: Option<u64>) {
-        let deadline_ms = self.core.now_ms + deadline_ms;
+        let deadline_ms = self.core.now_ms.saturating_add(deadline_ms);
         match self.life {
             Life::Serving | Life::Recycling => {}
             Life::Leaving { deadline_ms: earlier } => {
@@ -318,9 +321,13 @@ impl<H: Handler> Worker<H> {
                 None => (CloseCode::Away, Cow::Borrowed("the server stops")),
             };
             let began = self.core.close_with(index, code, reason);
+            // A first request may be on its way: with a successor at hand it is waited for and answered, the last one.
+            let keeps_new = reconnect_spread_ms.is_some();
             let idle = !began
                 && self.core.registry.at(index).is_some_and(|connection| {
                     matches!(connection.state, State::Http(Exchange::Head { .. }))
+                        && !connection.has_input()
+                        && !(keeps_new && connection.messages_in == 0)
                 });
             if idle {
                 self.core.linger(index);
@@ -413,7 +420,7 @@ impl<H: Handler> Worker<H> {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
             let since_1970 = Duration::from_millis(Core::unix_ms());
             // Asked for before the accept, so that no accepted connection is ever without an id.
-            let board = self.core.handle.board();
+            let board = self.core.loop_handle.board();
             if !board.has_id(self.core.slot, Tick::at(since_1970)) {
                 self.gate.pause(now_ms + 1);
                 return;
@@ -458,7 +465,7 @@ impl<H: Handler> Worker<H> {
 
     fn welcome(&mut self, mut stream: mio::net::TcpStream, durable: Durable) {
         self.core.cell.add(Counter::Accepted, 1);
-        let others = self.core.handle.board().total(Counter::Connections);
+        let others = self.core.loop_handle.board().total(Counter::Connections);
         let refused = others >= self.core.limits.connections_max;
         if refused {
             self.core.cell.add(Counter::RefusedFull, 1);
@@ -513,6 +520,8 @@ impl<H: Handler> Worker<H> {
                 self.serve(index);
             }
         }
+        // The application is told of an end while the connection's facts are still there.
+        self.settle();
         self.core.bury();
     }
 
@@ -520,7 +529,8 @@ impl<H: Handler> Worker<H> {
         let mut buffer = std::mem::take(&mut self.buffer);
         self.core.cork(index);
         let mut budget = Budget { reads: READS_PER_TURN_MAX, messages: MESSAGES_PER_TURN_MAX };
-        while let Some(connection) = self.core.registry.at_mut(index) {
+        while !self.core.is_choked(index) {
+            let Some(connection) = self.core.registry.at_mut(index) else { break };
             if !connection.unparsed.is_empty() {
                 let mut input = std::mem::take(&mut connection.unparsed);
                 let used = self.feed(index, &mut input, &mut budget);
@@ -545,15 +555,17 @@ impl<H: Handler> Worker<H> {
                 None => break,
             }
         }
+        let was_choked = self.core.is_choked(index);
         self.core.uncork(index);
-        if self.has_work(index, &budget) {
+        if self.has_work(index, was_choked || budget.messages == 0) {
             self.core.make_ready(index);
         }
         self.buffer = buffer;
     }
 
-    /// Whether a connection that was just served has more to do before anything new happens to it.
-    fn has_work(&self, index: u32, budget: &Budget) -> bool {
+    /// Whether a connection that was just served has more to do before anything new happens to it. `stopped`: what it has
+    /// sent was left alone before its end, so that the rest may hold a whole request.
+    fn has_work(&self, index: u32, stopped: bool) -> bool {
         if self.core.is_choked(index) {
             return false;
         }
@@ -563,7 +575,7 @@ impl<H: Handler> Worker<H> {
             State::WebSocket(_) => connection.flags.readable || rest,
             State::Http(Exchange::Answering { .. }) => false,
             State::Http(Exchange::Head { .. } | Exchange::Body { .. }) => {
-                connection.flags.readable || rest && budget.messages == 0
+                connection.flags.readable || rest && stopped
             }
             State::Lingering { .. } => connection.flags.readable,
         }
@@ -615,8 +627,7 @@ impl<H: Handler> Worker<H> {
                     if count < buffer.len() && !connection.flags.peer_done {
                         connection.flags.readable = false;
                     }
-                    connection.times.received_ms = now_ms;
-                    connection.times.pinged_ms = None;
+                    connection.times.alive_at(now_ms);
                     self.core.cell.add(Counter::BytesIn, count as u64);
                     return Some(count);
                 }
@@ -641,7 +652,9 @@ impl<H: Handler> Worker<H> {
             // It may still wait for its answer.
             State::Http(Exchange::Answering { .. }) => {}
             State::Lingering { shut: false } => {}
-            State::Http(Exchange::Head { .. } | Exchange::Body { .. })
+            // The answers before may still be on their way to it.
+            State::Http(Exchange::Head { .. }) => self.core.linger(index),
+            State::Http(Exchange::Body { .. })
             | State::WebSocket(_)
             | State::Lingering { shut: true } => {
                 self.core.lose(index, ClosedBy::Lost, "the peer ended the connection");
@@ -666,13 +679,6 @@ impl<H: Handler> Worker<H> {
                     let Some(event) = step.event else { return at };
                     budget.messages -= 1;
                     self.on_event(index, event);
-                    if self.core.cork.len() > CORK_BYTES_MAX {
-                        self.core.flush(index);
-                        self.settle();
-                    }
-                    if self.core.is_choked(index) {
-                        return at;
-                    }
                 }
                 State::Http(exchange) => match exchange.take(&input[at..], &core.limits.http) {
                     Taken::Partial { consumed, invite } => {
@@ -693,6 +699,13 @@ impl<H: Handler> Worker<H> {
                         core.linger(index);
                     }
                 },
+            }
+            if self.core.cork.len() > CORK_BYTES_MAX {
+                self.core.flush(index);
+                self.settle();
+            }
+            if self.core.is_choked(index) {
+                return at;
             }
         }
         at
@@ -836,15 +849,18 @@ impl<H: Handler> Worker<H> {
     // ----- output -----
 
     fn flush(&mut self) {
-        while let Some(index) = self.core.dirty.pop() {
-            if let Some(connection) = self.core.registry.at_mut(index) {
-                connection.flags.dirty = false;
-                self.core.flush(index);
+        // An end that is noticed here may make the application send more: nothing would wake the loop for that.
+        while !self.core.dirty.is_empty() {
+            while let Some(index) = self.core.dirty.pop() {
+                if let Some(connection) = self.core.registry.at_mut(index) {
+                    connection.flags.dirty = false;
+                    self.core.flush(index);
+                }
             }
+            self.settle();
         }
-        self.settle();
         self.core.bury();
-        self.backlog = !self.core.handle.flush();
+        self.backlog = !self.core.loop_handle.flush();
         self.core.show_gauges();
     }
 

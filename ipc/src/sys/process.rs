@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
@@ -51,14 +51,15 @@ pub fn own_pid() -> i32 {
 /// and is killed by the kernel when this process dies; then it runs `body` and exits with the code that it returns, or
 /// with 101 after a panic. It never returns into the caller's code, and runs none of its destructors.
 ///
+/// The numbers in `keep` must be of descriptors that `body` owns, or that nothing in the child will drop.
+///
 /// Must be called from the main thread of a process with one thread: the parent-death signal follows the thread that
 /// forked, not the process (prctl(2), PR_SET_PDEATHSIG).
 ///
 /// # Errors
 /// What fork(2) says: out of processes or of memory.
-pub fn fork_child(keep: &[BorrowedFd<'_>], body: impl FnOnce() -> i32) -> io::Result<i32> {
+pub fn fork_child(keep: Vec<RawFd>, body: impl FnOnce() -> i32) -> io::Result<i32> {
     let parent = nix::unistd::getpid();
-    let kept: Vec<RawFd> = keep.iter().map(AsRawFd::as_raw_fd).collect();
     // Between the fork and the child's own set-up no handler of the parent may run in the child: it would write into
     // pipes that both share.
     let mask = signal::block_all()?;
@@ -69,7 +70,7 @@ pub fn fork_child(keep: &[BorrowedFd<'_>], body: impl FnOnce() -> i32) -> io::Re
             Ok(child.as_raw())
         }
         Ok(ForkResult::Child) => {
-            let code = catch_unwind(AssertUnwindSafe(|| child_main(parent, kept, body)));
+            let code = catch_unwind(AssertUnwindSafe(|| child_main(parent, keep, body)));
             exit_now(code.unwrap_or(101))
         }
         Err(errno) => {

@@ -54,6 +54,11 @@ impl Identity {
         self.uid.as_raw()
     }
 
+    /// Its group's number.
+    pub fn gid(&self) -> u32 {
+        self.gid.as_raw()
+    }
+
     /// Becomes this user and group, in the order that leaves no way back: supplementary groups, group, user; then checks
     /// that root is gone. It also clears the parent-death signal, which has to be asked for again.
     ///

@@ -1,0 +1,173 @@
+//! Scenario `fanout`: one connection speaks, many listen. Counts what the listeners hear.
+//!
+//! Plainly, the speaker sends the message itself and the server sends it to everyone. With channels, the listeners and
+//! the speaker subscribe and the speaker publishes; the server wraps the message into a delivery. To compare equals, a
+//! first publication of one byte tells how much is wrapped around it, and the message is then chosen so that the
+//! payload of the *delivered* frame has the bytes asked for.
+//!
+//! What the speaker hears itself (its own message, replies to its publications) is not counted, but costs the server
+//! its time like everything else.
+
+mod dialect;
+
+use std::time::Duration;
+
+use crate::arguments::{Fanout, Server};
+use crate::client::{Client, Watcher};
+use crate::error::{LoadError, Result};
+use crate::fanout::dialect::{Dialect, Heard};
+use crate::fleet::{Fleet, PATIENCE, TURN};
+use crate::frame::{self, Opcode};
+use crate::measure::{Load, measure};
+use crate::reader::Part;
+use crate::report::Report;
+use crate::text::Partial;
+
+/// How long the listeners have to hear the last publications.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Runs the scenario.
+pub(crate) fn run(server: &Server, arguments: &Fanout) -> Result<Report> {
+    let Fanout { receivers, bytes, outstanding, channels, .. } = *arguments;
+    let receivers = receivers as usize;
+    let mut fleet = Fleet::new(server.addr)?;
+    let dialect = if channels { Dialect::channels() } else { Dialect::plain() };
+    let mut room = Room::new(receivers, outstanding, dialect);
+
+    // The speaker is the last to come, so that the listeners' ids count from 0.
+    fleet.open(receivers + 1, &mut room)?;
+    let joined = |room: &Room| room.joined == room.listeners.len() + 1;
+    wait_for(&mut fleet, &mut room, PATIENCE, "the subscriptions", joined)?;
+
+    for message_bytes in room.dialect.rehearsals(bytes as usize) {
+        room.dialect.choose_message(message_bytes);
+        room.publish(&mut fleet)?;
+        wait_for(&mut fleet, &mut room, PATIENCE, "a first message", Room::all_heard)?;
+    }
+    room.dialect.fit(room.delivery_bytes, bytes as usize);
+
+    let measured = measure(&mut fleet, &mut room, &arguments.window, &server.pids)?;
+    wait_for(&mut fleet, &mut room, DRAIN, "the last messages", Room::all_heard)?;
+    if let Some(client) =
+        room.listeners.iter().position(|listener| listener.heard != room.published)
+    {
+        let heard = room.listeners.get(client).map_or(0, |listener| listener.heard);
+        let what = format!("{} messages were published, {heard} heard", room.published);
+        return Err(LoadError::Message { client, what });
+    }
+    let what = ("deliveries", measured.done);
+    Ok(Report::new("fanout")
+        .count("receivers", receivers as u64)
+        .count("delivered_bytes", room.delivery_bytes as u64)
+        .cost(what, "deliveries_per_cpu_second", measured.elapsed, measured.cpu))
+}
+
+fn wait_for(
+    fleet: &mut Fleet,
+    room: &mut Room,
+    patience: Duration,
+    waiting_for: &str,
+    done: impl Fn(&Room) -> bool,
+) -> Result<()> {
+    if fleet.turn_until(patience, room, done)? {
+        return Ok(());
+    }
+    Err(LoadError::Stalled { waiting_for: waiting_for.to_owned(), after: patience })
+}
+
+#[derive(Debug)]
+struct Room {
+    dialect: Dialect,
+    listeners: Vec<Listener>,
+    /// What the speaker hears in parts.
+    speaker: Partial,
+    /// Connections that may take part, the speaker among them.
+    joined: usize,
+    published: u64,
+    deliveries: u64,
+    /// Publications that may be on their way.
+    outstanding_max: u64,
+    /// Payload of the latest delivery.
+    delivery_bytes: usize,
+}
+
+#[derive(Debug, Default, Clone)]
+struct Listener {
+    partial: Partial,
+    heard: u64,
+}
+
+impl Room {
+    fn new(receivers: usize, outstanding_max: u32, dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            listeners: vec![Listener::default(); receivers],
+            speaker: Partial::default(),
+            joined: 0,
+            published: 0,
+            deliveries: 0,
+            outstanding_max: outstanding_max.into(),
+            delivery_bytes: 0,
+        }
+    }
+
+    fn publish(&mut self, fleet: &mut Fleet) -> Result<()> {
+        self.published += 1;
+        fleet.send(self.listeners.len(), self.dialect.publication())
+    }
+
+    fn all_heard(&self) -> bool {
+        self.deliveries >= self.published * self.listeners.len() as u64
+    }
+
+    /// Publications that every listener, on the average, has heard.
+    fn heard(&self) -> u64 {
+        self.deliveries / self.listeners.len() as u64
+    }
+}
+
+impl Watcher for Room {
+    fn opened(&mut self, client: &mut Client) -> Result<()> {
+        match self.dialect.greeting() {
+            Some(text) => {
+                client.send(&frame::single(Opcode::Text, text.as_bytes(), client.id() as u32))
+            }
+            None => {
+                self.joined += 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn data(&mut self, client: usize, part: Part<'_>) -> Result<()> {
+        let wrong = |what| LoadError::Message { client, what };
+        let mut listener = self.listeners.get_mut(client);
+        let partial = listener.as_mut().map_or(&mut self.speaker, |listener| &mut listener.partial);
+        let Some(text) = partial.add(part).map_err(wrong)? else { return Ok(()) };
+        match self.dialect.hear(&text).map_err(wrong)? {
+            Heard::Delivery => {
+                if let Some(listener) = listener {
+                    listener.heard += 1;
+                    self.deliveries += 1;
+                    self.delivery_bytes = text.len();
+                }
+            }
+            Heard::Joined => self.joined += 1,
+            Heard::Other => {}
+        }
+        Ok(())
+    }
+}
+
+impl Load for Room {
+    fn push(&mut self, fleet: &mut Fleet) -> Result<Duration> {
+        while self.published < self.heard() + self.outstanding_max {
+            self.publish(fleet)?;
+        }
+        Ok(TURN)
+    }
+
+    fn done(&self) -> u64 {
+        self.deliveries
+    }
+}

@@ -1,0 +1,177 @@
+//! The two languages of the fan-out: plain messages, and the JSON of the channel application.
+
+use crate::frame::{self, Opcode};
+use crate::tape::Tape;
+
+const CHANNEL: &str = "bench.room";
+const DELIVERY: &[u8] = br#"{"action":"message""#;
+const JOINED: &[u8] = br#"{"success":true,"action":"subscribe""#;
+const REFUSED: &[u8] = br#"{"success":false"#;
+
+/// What a message means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// What was published, unchanged.
+    Delivery,
+    /// The subscription is accepted.
+    Joined,
+    /// Greetings, replies to publications and the like.
+    Other,
+}
+
+/// How a publication and its delivery are written.
+#[derive(Debug)]
+pub(super) struct Dialect {
+    form: Form,
+    tape: Tape,
+    /// The frame of a publication, as it is sent.
+    publication: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Plain,
+    Channels {
+        /// Where in a delivery the message stood last time.
+        message_at: usize,
+    },
+}
+
+impl Dialect {
+    pub(super) fn plain() -> Self {
+        Self { form: Form::Plain, tape: Tape::new(0), publication: Vec::new() }
+    }
+
+    pub(super) fn channels() -> Self {
+        let form = Form::Channels { message_at: 0 };
+        Self { form, tape: Tape::new(0), publication: Vec::new() }
+    }
+
+    /// What a connection says first, if anything.
+    pub(super) fn greeting(&self) -> Option<String> {
+        match self.form {
+            Form::Plain => None,
+            Form::Channels { .. } => {
+                Some(format!(r#"{{"action":"subscribe","data":{{"channel":"{CHANNEL}"}}}}"#))
+            }
+        }
+    }
+
+    /// The lengths of the messages to publish before the clock runs.
+    pub(super) fn rehearsals(&self, delivery_bytes: usize) -> [usize; 1] {
+        match self.form {
+            Form::Plain => [delivery_bytes],
+            Form::Channels { .. } => [1],
+        }
+    }
+
+    /// From now on publishes a message of so many bytes.
+    pub(super) fn choose_message(&mut self, message_bytes: usize) {
+        self.tape = Tape::new(message_bytes);
+        let message = self.tape.message(0, 0);
+        self.publication = match self.form {
+            Form::Plain => frame::single(Opcode::Text, message, 1),
+            Form::Channels { .. } => {
+                let text = format!(
+                    r#"{{"action":"message","data":{{"channel":"{CHANNEL}","message":"{}"}}}}"#,
+                    String::from_utf8_lossy(message)
+                );
+                frame::single(Opcode::Text, text.as_bytes(), 1)
+            }
+        };
+    }
+
+    /// Knowing that the message of now makes a delivery of `had_bytes`, chooses one for `wanted_bytes`; at least one
+    /// byte long.
+    pub(super) fn fit(&mut self, had_bytes: usize, wanted_bytes: usize) {
+        let wrapped_bytes = had_bytes.saturating_sub(self.tape.message_bytes());
+        self.choose_message(wanted_bytes.saturating_sub(wrapped_bytes).max(1));
+    }
+
+    pub(super) fn publication(&self) -> &[u8] {
+        &self.publication
+    }
+
+    /// What `text` means.
+    ///
+    /// # Errors
+    /// It is a refusal, or a delivery of something else than was published.
+    #[inline]
+    pub(super) fn hear(&mut self, text: &[u8]) -> Result<Heard, String> {
+        let message = self.tape.message(0, 0);
+        match &mut self.form {
+            Form::Plain if text == message => Ok(Heard::Delivery),
+            Form::Plain => Err(format!("not what was published: {}", shown(text))),
+            Form::Channels { message_at } if text.starts_with(DELIVERY) => {
+                let stands_at = |at| text.get(at..at + message.len()) == Some(message);
+                if stands_at(*message_at) {
+                    return Ok(Heard::Delivery);
+                }
+                // Deliveries of one speaker are alike but for the time, so this search is rare.
+                match (0..text.len()).find(|&at| stands_at(at)) {
+                    Some(at) => *message_at = at,
+                    None => return Err(format!("not what was published: {}", shown(text))),
+                }
+                Ok(Heard::Delivery)
+            }
+            Form::Channels { .. } if text.starts_with(REFUSED) => {
+                Err(format!("refused: {}", shown(text)))
+            }
+            Form::Channels { .. } if text.starts_with(JOINED) => Ok(Heard::Joined),
+            Form::Channels { .. } => Ok(Heard::Other),
+        }
+    }
+}
+
+/// The beginning of `text`, for an error.
+fn shown(text: &[u8]) -> String {
+    String::from_utf8_lossy(text.get(..200).unwrap_or(text)).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plain_delivery_is_the_message_itself() {
+        let mut dialect = Dialect::plain();
+        dialect.choose_message(16);
+        let message = dialect.tape.message(0, 0).to_vec();
+        assert_eq!(dialect.hear(&message), Ok(Heard::Delivery));
+        assert!(dialect.hear(&message[1..]).is_err());
+        dialect.fit(16, 128);
+        assert_eq!(dialect.tape.message_bytes(), 128);
+    }
+
+    #[test]
+    fn a_channel_delivery_has_the_message_in_it() {
+        let mut dialect = Dialect::channels();
+        dialect.choose_message(1);
+        let delivery = |dialect: &Dialect| {
+            let message = String::from_utf8_lossy(dialect.tape.message(0, 0)).into_owned();
+            format!(
+                r#"{{"action":"message","channel":"{CHANNEL}","sender":1,"message":"{message}"}}"#
+            )
+        };
+        let first = delivery(&dialect);
+        assert_eq!(dialect.hear(first.as_bytes()), Ok(Heard::Delivery));
+        dialect.fit(first.len(), 128);
+        let second = delivery(&dialect);
+        assert_eq!(second.len(), 128);
+        for _ in 0..2 {
+            assert_eq!(dialect.hear(second.as_bytes()), Ok(Heard::Delivery));
+        }
+        let cases: [(&[u8], Option<Heard>); 4] = [
+            (
+                br#"{"success":true,"action":"subscribe","channel":"bench.room"}"#,
+                Some(Heard::Joined),
+            ),
+            (br#"{"success":true,"action":"message","channel":"bench.room"}"#, Some(Heard::Other)),
+            (br#"{"success":false,"action":"error","code":"not_subscribed"}"#, None),
+            (br#"{"action":"message","channel":"bench.room","message":"other"}"#, None),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(dialect.hear(text).ok(), expected, "{}", shown(text));
+        }
+    }
+}

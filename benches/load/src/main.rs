@@ -1,0 +1,51 @@
+//! `load`: drives a WebSocket server and tells what it did per second of its own CPU time.
+//!
+//! One thread, one event loop. Owns nothing but the order of things: read the arguments, run one scenario, print its
+//! report. It starts no server and knows none: everything is asked of `--addr`, and the CPU time of `--server-pid`.
+
+mod arguments;
+mod churn;
+mod client;
+mod echo;
+mod error;
+mod fanout;
+mod fleet;
+mod frame;
+mod idle;
+mod latency;
+mod measure;
+mod process;
+mod reader;
+mod report;
+mod tape;
+mod text;
+mod upgrade;
+
+#[cfg(test)]
+mod tests;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::arguments::{Program, Scenario};
+
+fn main() -> ExitCode {
+    let program = Program::parse();
+    let report = match &program.scenario {
+        Scenario::Echo(arguments) => echo::run(&program.server, arguments),
+        Scenario::Fanout(arguments) => fanout::run(&program.server, arguments),
+        Scenario::Idle(arguments) => idle::run(&program.server, arguments),
+        Scenario::Churn(arguments) => churn::run(&program.server, arguments),
+    };
+    match report {
+        Ok(report) => {
+            println!("{}", if program.json { report.to_json() } else { report.to_text() });
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!("load: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

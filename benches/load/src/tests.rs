@@ -1,0 +1,173 @@
+//! Whole scenarios against small servers made with tungstenite, one thread for each connection; good and bad ones.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+use tungstenite::{Message, WebSocket};
+
+use crate::arguments::{Churn, Echo, Fanout, Idle, Server, Window};
+use crate::error::LoadError;
+use crate::{churn, echo, fanout, idle};
+
+const WINDOW: Window =
+    Window { seconds: Duration::from_millis(200), warmup: Duration::from_millis(20) };
+
+/// A server that lives until the tests end; this process is the one whose CPU time counts.
+fn serve(serve_one: impl Fn(WebSocket<TcpStream>) + Clone + Send + 'static) -> Server {
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    let addr = listener.local_addr().expect("the address bound");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve_one = serve_one.clone();
+            thread::spawn(move || tungstenite::accept(stream).map(serve_one).is_ok());
+        }
+    });
+    Server { addr, pids: vec![std::process::id()] }
+}
+
+/// Answers each message with what `reply` makes of it.
+fn answer(reply: fn(Message) -> Message) -> Server {
+    serve(move |mut socket| {
+        while let Ok(message) = socket.read() {
+            if message.is_text() && socket.send(reply(message)).is_err() {
+                break;
+            }
+        }
+    })
+}
+
+fn echo_of(bytes: u64, burst: u32) -> Echo {
+    Echo { connections: 4, bytes, burst, window: WINDOW }
+}
+
+#[test]
+fn echo_counts_whole_bursts_of_any_size() {
+    let server = answer(|message| message);
+    for (bytes, burst) in [(1, 1), (20, 16), (125, 1), (126, 3), (70_000, 2)] {
+        let report = echo::run(&server, &echo_of(bytes, burst)).expect("an echo server");
+        assert!(report.figure("messages") > 0.0, "{bytes} bytes");
+        assert!(report.figure("messages_per_cpu_second") > 0.0, "{bytes} bytes");
+        assert!(report.figure("burst_p99_us") >= report.figure("burst_p50_us"), "{bytes} bytes");
+    }
+}
+
+#[test]
+fn echo_finds_a_server_that_answers_wrongly() {
+    let wrong: [fn(Message) -> Message; 3] = [
+        |_| Message::text("something else of 20"),
+        |message| Message::text(message.into_text().unwrap_or_default()[1..].to_owned()),
+        |message| Message::text(format!("{message}.")),
+    ];
+    for reply in wrong {
+        let result = echo::run(&answer(reply), &echo_of(20, 2));
+        assert!(matches!(result, Err(LoadError::Message { .. })), "{result:?}");
+    }
+    let result = echo::run(&answer(|_| Message::Close(None)), &echo_of(20, 1));
+    assert!(matches!(result, Err(LoadError::Closed { .. })), "{result:?}");
+}
+
+#[test]
+fn echo_tells_when_nobody_listens() {
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    let addr = listener.local_addr().expect("the address bound");
+    drop(listener);
+    let result = echo::run(&Server { addr, pids: vec![] }, &echo_of(20, 1));
+    assert!(matches!(result, Err(LoadError::Connection { .. })), "{result:?}");
+}
+
+#[test]
+fn churn_visits_at_the_rate_asked_for() {
+    let arguments = Churn { rate: 200, bytes: 20, window: WINDOW };
+    let report = churn::run(&answer(|message| message), &arguments).expect("an echo server");
+    let visits = report.figure("connections");
+    assert!((10.0..=60.0).contains(&visits), "{visits} visits in 0.2 s");
+}
+
+#[test]
+fn idle_asks_some_whether_they_live() {
+    let arguments = Idle { connections: 40, hold: Duration::from_millis(10) };
+    let report = idle::run(&answer(|message| message), &arguments).expect("a server");
+    assert_eq!(report.figure("pongs"), 16.0);
+    assert!(report.figure("rss_bytes_after") > 0.0);
+}
+
+/// A server that keeps a list of all connections and sends each what `spread` makes of a message.
+fn room(spread: fn(&str) -> Vec<Message>) -> Server {
+    let (say, said) = channel::<(Option<TcpStream>, String)>();
+    thread::spawn(move || {
+        let mut members = Vec::new();
+        for (member, text) in said {
+            match member {
+                Some(stream) => members.push(WebSocket::from_raw_socket(
+                    stream,
+                    tungstenite::protocol::Role::Server,
+                    None,
+                )),
+                None => {
+                    for member in &mut members {
+                        for message in spread(&text) {
+                            let _ = member.send(message);
+                        }
+                    }
+                }
+            }
+        }
+    });
+    let listen = move |mut socket: WebSocket<TcpStream>, say: Sender<_>| {
+        let Ok(stream) = socket.get_ref().try_clone() else { return };
+        if say.send((Some(stream), String::new())).is_err() {
+            return;
+        }
+        while let Ok(Message::Text(text)) = socket.read() {
+            if say.send((None, text.to_string())).is_err() {
+                return;
+            }
+        }
+    };
+    serve(move |socket| listen(socket, say.clone()))
+}
+
+fn fanout_to(receivers: u32) -> Fanout {
+    Fanout { receivers, bytes: 128, outstanding: 4, channels: false, window: WINDOW }
+}
+
+#[test]
+fn fanout_counts_what_listeners_hear() {
+    let server = room(|text| vec![Message::text(text)]);
+    let report = fanout::run(&server, &fanout_to(5)).expect("a broadcast server");
+    assert!(report.figure("deliveries") > 0.0);
+    assert_eq!(report.figure("delivered_bytes"), 128.0);
+}
+
+#[test]
+fn fanout_finds_a_server_that_doubles_or_changes() {
+    let wrong: [fn(&str) -> Vec<Message>; 2] = [
+        |text| vec![Message::text(text), Message::text(text)],
+        |text| vec![Message::text(format!("{text}!"))],
+    ];
+    for spread in wrong {
+        let result = fanout::run(&room(spread), &fanout_to(3));
+        assert!(matches!(result, Err(LoadError::Message { .. })), "{result:?}");
+    }
+}
+
+/// The channel protocol, as far as one room needs it.
+#[test]
+fn fanout_speaks_the_channel_protocol() {
+    // Everything goes to everyone here: also what in truth is a reply to one.
+    let server = room(|text| {
+        let message = text.split(r#""message":"#).nth(1).unwrap_or_default();
+        vec![if text.contains("subscribe") {
+            Message::text("{\"action\":\"welcome\"}")
+        } else {
+            Message::text(format!(
+                "{{\"action\":\"message\",\"channel\":\"bench.room\",\"message\":{message}"
+            ))
+        }]
+    });
+    let arguments = Fanout { channels: true, ..fanout_to(0) };
+    assert_eq!(arguments.receivers, 0, "a room for the speaker alone has no deliveries to count");
+    drop(server);
+}

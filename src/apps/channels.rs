@@ -1,0 +1,149 @@
+//! The channel application: clients subscribe to channels and send messages to them. Its JSON is
+//! [`wsmaster_protocol::channels`]'s; who is subscribed is the worker's to know.
+
+use wsmaster_protocol::channels::{
+    Action, ChannelLimits, ErrorCode, ProtocolError, Request, check_name, needs_permission, parse,
+    reply,
+};
+use wsmaster_workers::{
+    Context, Handler, Message, SubscribeError,
+    ipc::{ConnectionId, PayloadKind, handle::Publication},
+};
+
+use crate::config::Config;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Channels {
+    limits: ChannelLimits,
+    heartbeat_interval_s: u32,
+    /// The text that is being written, kept for its memory.
+    text: Vec<u8>,
+}
+
+impl Channels {
+    pub(super) fn new(config: &Config) -> Self {
+        Self {
+            limits: ChannelLimits {
+                channel_bytes_max: config.limits.channel_bytes_max,
+                ..ChannelLimits::default()
+            },
+            heartbeat_interval_s: config.channels.heartbeat_interval.as_secs() as u32,
+            text: Vec::new(),
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        context: &mut Context<'_>,
+        request: &Request<'_>,
+    ) -> Result<(), ErrorCode> {
+        let name = request.action.name();
+        match &request.action {
+            Action::Subscribe { channel } => {
+                self.check(channel)?;
+                match context.subscribe(channel) {
+                    Ok(_) => {}
+                    Err(SubscribeError::TooMany) => return Err(ErrorCode::TooManySubscriptions),
+                    // Nobody reads an answer any more.
+                    Err(SubscribeError::Closing) => return Ok(()),
+                }
+                reply::success(&mut self.text, name, channel, request.id);
+            }
+            Action::Unsubscribe { channel } => {
+                self.check(channel)?;
+                if !context.unsubscribe(channel) {
+                    return Err(ErrorCode::NotSubscribed);
+                }
+                reply::success(&mut self.text, name, channel, request.id);
+            }
+            Action::Message { channel, message, recipients } => {
+                self.check(channel)?;
+                if !context.is_subscribed(channel) {
+                    return Err(ErrorCode::NotSubscribed);
+                }
+                let sender = context.current().map(ConnectionId::as_u64);
+                reply::delivery(&mut self.text, channel, sender, message, context.unix_ms());
+                let recipients = recipients.as_ref().map(|numbers| {
+                    let ids = numbers.iter().filter_map(|id| ConnectionId::try_from(*id).ok());
+                    ids.collect::<Vec<_>>()
+                });
+                let nobody = recipients.as_ref().is_some_and(Vec::is_empty);
+                let publication = Publication {
+                    channel,
+                    kind: PayloadKind::Text,
+                    payload: &self.text,
+                    exclude: None,
+                    only: recipients.as_deref().unwrap_or_default(),
+                };
+                let taken = nobody || context.publish(&publication);
+                self.text.clear();
+                if !taken {
+                    return Err(ErrorCode::Overloaded);
+                }
+                reply::success(&mut self.text, name, channel, request.id);
+            }
+            Action::Ping => reply::pong(&mut self.text, request.id),
+            // The client's answer to a ping: that it came is all there is to it.
+            Action::Pong => {}
+        }
+        Ok(())
+    }
+
+    fn check(&self, channel: &str) -> Result<(), ErrorCode> {
+        check_name(channel, self.limits.channel_bytes_max)?;
+        if needs_permission(channel) {
+            return Err(ErrorCode::ChannelNeedsPermission);
+        }
+        Ok(())
+    }
+
+    fn refuse(&mut self, error: &ProtocolError<'_>) {
+        self.text.clear();
+        reply::error(&mut self.text, error);
+    }
+
+    /// Sends what has been written.
+    fn send(&mut self, context: &mut Context<'_>) {
+        if self.text.is_empty() {
+            return;
+        }
+        match std::str::from_utf8(&self.text) {
+            Ok(text) => drop(context.reply(Message::Text(text))),
+            Err(_) => debug_assert!(false, "a reply that is no UTF-8"),
+        }
+        self.text.clear();
+    }
+}
+
+impl Handler for Channels {
+    fn on_open(&mut self, context: &mut Context<'_>) {
+        let Some(id) = context.current() else { return };
+        let worker = context.slot().number();
+        reply::welcome(&mut self.text, id.as_u64(), self.heartbeat_interval_s, false, worker);
+        self.send(context);
+    }
+
+    fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>) {
+        self.text.clear();
+        let text = match message {
+            Message::Text(text) => text,
+            Message::Binary(_) => {
+                let mut error = ProtocolError::new(ErrorCode::InvalidRequest);
+                error.sentence = "messages are JSON in text frames, and this one was binary".into();
+                self.refuse(&error);
+                self.send(context);
+                return;
+            }
+        };
+        match parse(text, &self.limits) {
+            Ok(request) => {
+                if let Err(code) = self.carry_out(context, &request) {
+                    self.refuse(&request.error(code));
+                }
+            }
+            Err(error) => self.refuse(&error),
+        }
+        self.send(context);
+    }
+}

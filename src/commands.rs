@@ -1,0 +1,127 @@
+//! What the words of the command line do. Each command ends in one [`Exit`]; what went wrong is told in a line on the
+//! standard error.
+
+mod banner;
+mod reload;
+mod start;
+mod status;
+mod stop;
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use wsmaster_ipc::sys::{resource, signal, title};
+
+use crate::{
+    cli::{self, Command, ConfigCommand, Exit, Target},
+    config::{Config, ConfigErrors, Overrides, default_toml},
+    master::{FindError, Found, find},
+};
+
+/// The program: reads the arguments and does what they say.
+pub fn main() -> ExitCode {
+    title::prepare();
+    signal::ignore_broken_pipes();
+    let command = match cli::parse(std::env::args_os()) {
+        Ok(command) => command,
+        Err(error) => error.exit(),
+    };
+    run(command).into()
+}
+
+fn run(command: Command) -> Exit {
+    match command {
+        Command::Start { flags } => start::start(flags),
+        Command::Stop { target, timeout } => stop::stop(&target, timeout),
+        Command::Restart { flags, timeout } => {
+            let stopped = match load(&flags) {
+                Ok(config) => stop::stop_at(&config.server.pid_file, stop::timeout(&config, timeout)),
+                Err(exit) => return exit,
+            };
+            match stopped {
+                // A server that does not run is no obstacle to a start.
+                Exit::Done | Exit::NotRunning => start::start(flags),
+                failed @ (Exit::Failed | Exit::Usage) => failed,
+            }
+        }
+        Command::Reload { target } => reload::reload(&target),
+        Command::Status { target, json } => status::status(&target, json),
+        Command::Config(ConfigCommand::Check { flags }) => match load(&flags) {
+            Ok(config) => print(&format!("the configuration is good: {}\n", config.sources)),
+            Err(exit) => exit,
+        },
+        Command::Config(ConfigCommand::Show { flags }) => match load(&flags) {
+            Ok(config) => print(&config.show()),
+            Err(exit) => exit,
+        },
+        Command::Config(ConfigCommand::Default) => print(&default_toml()),
+        Command::Completions { shell } => print(&cli::completions(shell)),
+        Command::Man => print(&cli::man()),
+    }
+}
+
+fn environment() -> Vec<(String, String)> {
+    // A variable that is no UTF-8 cannot be one of ours: those have ASCII names and are checked as text.
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+fn read_config(flags: &Overrides) -> Result<Config, ConfigErrors> {
+    let cpus = resource::cpus_available();
+    Config::load(flags, &environment(), resource::effective_uid(), cpus)
+}
+
+/// The configuration, or its errors on the standard error.
+fn load(flags: &Overrides) -> Result<Config, Exit> {
+    read_config(flags).map_err(|errors| {
+        eprintln!("{errors}");
+        Exit::Usage
+    })
+}
+
+/// The PID file that a command is about.
+fn pid_file(target: &Target) -> Result<std::path::PathBuf, Exit> {
+    let cpus = resource::cpus_available();
+    target.pid_file(&environment(), resource::effective_uid(), cpus).map_err(|errors| {
+        eprintln!("{errors}");
+        Exit::Usage
+    })
+}
+
+/// The living master of a PID file; says so when there is none.
+fn running(path: &std::path::Path) -> Result<wsmaster_ipc::sys::process::Process, Exit> {
+    match find(path) {
+        Ok(Found::Running(process)) => Ok(process),
+        Ok(Found::NoFile) => {
+            eprintln!("wsmaster is not running: there is no pid file {}", path.display());
+            Err(Exit::NotRunning)
+        }
+        Ok(Found::Stale) => {
+            eprintln!(
+                "wsmaster is not running: the pid file {} was left behind, and nobody holds it",
+                path.display()
+            );
+            Err(Exit::NotRunning)
+        }
+        Err(error @ (FindError::Foreign(..) | FindError::Unreadable(..))) => {
+            eprintln!("{error}");
+            Err(Exit::Failed)
+        }
+    }
+}
+
+fn print(text: &str) -> Exit {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Exit::Done,
+        // `wsmaster man | head` has read enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+        Err(error) => {
+            eprintln!("the output cannot be written: {error}");
+            Exit::Failed
+        }
+    }
+}

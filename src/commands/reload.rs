@@ -1,0 +1,44 @@
+//! `wsmaster reload`: asks the master to replace its workers, and tells how it went.
+
+use std::time::Duration;
+
+use super::{pid_file, running};
+use crate::{
+    cli::{Exit, Target},
+    master::{Question, ReloadAnswer, ask, control_path},
+};
+
+/// No reload takes longer: each worker has its deadlines.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+pub(super) fn reload(target: &Target) -> Exit {
+    let path = match pid_file(target) {
+        Ok(path) => path,
+        Err(exit) => return exit,
+    };
+    if let Err(exit) = running(&path) {
+        return exit;
+    }
+    let answer: ReloadAnswer = match ask(&control_path(&path), Question::Reload, PATIENCE) {
+        Ok(answer) => answer,
+        Err(error) => {
+            eprintln!("the master does not answer at {}: {error}", control_path(&path).display());
+            return Exit::Failed;
+        }
+    };
+    for line in &answer.lines {
+        if answer.ok {
+            println!("{line}");
+        } else {
+            eprintln!("{line}");
+        }
+    }
+    match (answer.ok, answer.refused) {
+        (true, _) => Exit::Done,
+        (false, true) => {
+            eprintln!("nothing was reloaded; the server goes on as it was");
+            Exit::Usage
+        }
+        (false, false) => Exit::Failed,
+    }
+}

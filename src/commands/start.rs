@@ -1,0 +1,125 @@
+//! `wsmaster start`: from the configuration to a server that serves.
+
+use std::rc::Rc;
+
+use wsmaster_ipc::sys::{
+    daemon::{self, Promise, Side, Verdict},
+    random,
+    user::Identity,
+};
+
+use super::{banner, load, print, read_config};
+use crate::{
+    apps::BuiltIn,
+    cli::Exit,
+    config::{Config, Overrides, Secret},
+    logging,
+    master::{Master, Plan, Serving},
+};
+
+/// Starts, and returns when the server has stopped; or, as a daemon, when it serves.
+pub(super) fn start(flags: Overrides) -> Exit {
+    let mut config = match load(&flags) {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let promise = if config.server.daemonize {
+        match daemon::detach() {
+            Ok(Side::Shell(Verdict::Serving(text))) => return print(&text),
+            Ok(Side::Shell(Verdict::Failed(code))) => {
+                return if code == i32::from(Exit::Usage.code()) { Exit::Usage } else { Exit::Failed };
+            }
+            Ok(Side::Daemon(promise)) => Some(promise),
+            Err(error) => {
+                eprintln!("wsmaster cannot go to the background: {error}");
+                return Exit::Failed;
+            }
+        }
+    } else {
+        None
+    };
+    let promise = Rc::new(std::cell::Cell::new(promise));
+    let exit = serve(&mut config, flags, promise.clone());
+    if let Some(promise) = promise.take() {
+        promise.failed(exit.code());
+    }
+    exit
+}
+
+fn serve(config: &mut Config, flags: Overrides, promise: Rc<std::cell::Cell<Option<Promise>>>) -> Exit {
+    let server = &config.server;
+    let owner = Identity::look_up(server.user.as_deref(), server.group.as_deref());
+    let owner = owner.ok().flatten().map(|identity| (identity.uid(), identity.gid()));
+    if let Err(error) =
+        logging::start(server.log_file.as_deref(), server.log_level.into(), owner)
+    {
+        let path = server.log_file.clone().unwrap_or_default();
+        eprintln!("the log file {} cannot be opened: {error}; see server.log_file", path.display());
+        return Exit::Failed;
+    }
+    let made_key = match settle_key(config) {
+        Ok(made_key) => made_key,
+        Err(error) => {
+            eprintln!("no key for the API can be made up: {error}");
+            return Exit::Failed;
+        }
+    };
+    let key_of_this_run = made_key.clone();
+    let plan = Plan::new(config.clone())
+        .reload_with(move || {
+            let mut config = read_config(&flags)?;
+            if config.api.key.is_empty() {
+                match &key_of_this_run {
+                    Some(key) => config.api.key = key.clone(),
+                    None => config.api.enabled = false,
+                }
+            }
+            Ok(config)
+        })
+        .on_serving(move |serving| tell(serving, made_key.as_ref(), &promise));
+    let result = Master::prepare(plan, BuiltIn::new).and_then(Master::run);
+    match result {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            log::error!("{error}");
+            // The log may be a file that nobody looks at now.
+            if config.server.log_file.is_some() {
+                eprintln!("{error}");
+            }
+            Exit::Failed
+        }
+    }
+}
+
+/// Without a key of the operator's: makes one up for this run where only this machine can use it, and turns the API off
+/// elsewhere. The key that was made up.
+fn settle_key(config: &mut Config) -> std::io::Result<Option<Secret>> {
+    if !config.api.enabled || !config.api.key.is_empty() {
+        return Ok(None);
+    }
+    if !config.server.is_loopback() {
+        config.api.enabled = false;
+        log::warn!(
+            "the API is off: {} can be reached from other machines and api.key is not set",
+            config.server.authority()
+        );
+        return Ok(None);
+    }
+    let bytes = random::bytes::<16>()?;
+    let key = Secret::new(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    config.api.key = key.clone();
+    Ok(Some(key))
+}
+
+fn tell(serving: &Serving, made_key: Option<&Secret>, promise: &std::cell::Cell<Option<Promise>>) {
+    let text = banner::banner(serving, made_key.map(Secret::expose));
+    match promise.take() {
+        Some(promise) => {
+            if let Err(error) = promise.serving(&text) {
+                log::warn!("the terminal could not be left: {error}");
+            }
+        }
+        // The terminal may be gone; the server goes on.
+        None => drop(print(&text)),
+    }
+}

@@ -1,0 +1,75 @@
+//! `wsmaster stop`: asks the master to stop, and waits until it has.
+
+use std::{
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use wsmaster_ipc::sys::signal::number;
+
+use super::{pid_file, read_config, running};
+use crate::{
+    cli::{Exit, Target},
+    config::Config,
+};
+
+/// What the master needs beyond its children's time, to kill what is left.
+const GRACE: Duration = Duration::from_secs(5);
+
+pub(super) fn stop(target: &Target, timeout: Option<Duration>) -> Exit {
+    let path = match pid_file(target) {
+        Ok(path) => path,
+        Err(exit) => return exit,
+    };
+    let patience = match (timeout, read_config(&target.flags())) {
+        (Some(timeout), _) => timeout,
+        (None, Ok(config)) => self::timeout(&config, None),
+        // The configuration may have been broken since the start; stopping must still work.
+        (None, Err(_)) => Duration::from_secs(30),
+    };
+    stop_at(&path, patience)
+}
+
+/// How long to wait for a server with this configuration.
+pub(super) fn timeout(config: &Config, wanted: Option<Duration>) -> Duration {
+    wanted.unwrap_or(config.server.stop_timeout + GRACE)
+}
+
+pub(super) fn stop_at(path: &Path, patience: Duration) -> Exit {
+    let process = match running(path) {
+        Ok(process) => process,
+        Err(exit) => return exit,
+    };
+    let pid = process.pid();
+    match process.signal(number::TERM) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => {
+            eprintln!("the master (pid {pid}) cannot be told to stop: {error}");
+            return Exit::Failed;
+        }
+    }
+    let begun = Instant::now();
+    loop {
+        let left = patience.saturating_sub(begun.elapsed());
+        match process.wait(left) {
+            Ok(true) => {
+                println!("wsmaster (pid {pid}) stopped after {:.1?}", begun.elapsed());
+                return Exit::Done;
+            }
+            Ok(false) if left.is_zero() => {
+                eprintln!(
+                    "wsmaster (pid {pid}) is still stopping after {patience:?}; run stop again to \
+                     end its clients at once, or wait longer with --timeout"
+                );
+                return Exit::Failed;
+            }
+            Ok(false) => {}
+            Err(error) => {
+                eprintln!("the end of the master (pid {pid}) cannot be awaited: {error}");
+                return Exit::Failed;
+            }
+        }
+    }
+}

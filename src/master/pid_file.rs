@@ -1,0 +1,203 @@
+//! The PID file: who the master is, and whether it lives. Its lock is the truth; the number in it is for people.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use wsmaster_ipc::sys::{
+    lock::{self, LockError, LockedFile, Lookup},
+    process::{self, Process},
+    resource,
+};
+
+/// The PID file of this process, locked for as long as the value lives.
+#[derive(Debug)]
+pub(crate) struct PidFile {
+    file: LockedFile,
+    path: PathBuf,
+}
+
+/// Why a PID file could not be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum PidFileError {
+    /// A server with this PID file runs.
+    #[error(
+        "a server with the pid file {path} is running already (pid {pid}); \
+         stop it, or give this one another --pid-file"
+    )]
+    Running {
+        /// The file.
+        path: String,
+        /// What stands in it.
+        pid: String,
+    },
+    /// The file cannot be made or locked.
+    #[error("the pid file {path} cannot be used: {source}; choose another one with --pid-file")]
+    Unusable {
+        /// The file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The directory is not safe: somebody else could replace what is in it.
+    #[error(
+        "the directory {path} of the pid file belongs to another user or is writable by others; \
+         choose another one with --pid-file"
+    )]
+    Directory {
+        /// The directory.
+        path: String,
+    },
+}
+
+impl PidFile {
+    /// Takes the file for this process. A file that an earlier server left behind is no obstacle, whatever stands in it.
+    pub(crate) fn take(path: &Path) -> Result<Self, PidFileError> {
+        let shown = path.display().to_string();
+        let unusable = |source| PidFileError::Unusable { path: shown.clone(), source };
+        let path = std::path::absolute(path).map_err(unusable)?;
+        if let Some(directory) = path.parent() {
+            make_directory(directory).map_err(unusable)?;
+            check_directory(directory)?;
+        }
+        let mut file = match LockedFile::take(&path) {
+            Ok(file) => file,
+            Err(LockError::Io(source)) => return Err(unusable(source)),
+            Err(LockError::Held) => {
+                let pid = match lock::look(&path) {
+                    Ok(Lookup::Locked(text)) => text.trim().to_owned(),
+                    Ok(Lookup::Absent | Lookup::Unlocked) | Err(_) => String::new(),
+                };
+                let pid = if pid.is_empty() { "not written yet".to_owned() } else { pid };
+                return Err(PidFileError::Running { path: shown, pid });
+            }
+        };
+        file.write(&format!("{}\n", process::own_pid())).map_err(unusable)?;
+        Ok(Self { file, path })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Removes it, at the end of an orderly life.
+    pub(crate) fn remove(self) {
+        let Self { file, path } = self;
+        if let Err(error) = file.remove(&path) {
+            log::warn!("the pid file {} could not be removed: {error}", path.display());
+        }
+    }
+}
+
+fn make_directory(directory: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(directory)
+}
+
+/// Refuses a directory of another user, and one that everybody may write to without its sticky bit.
+fn check_directory(directory: &Path) -> Result<(), PidFileError> {
+    let unsafe_directory = || PidFileError::Directory { path: directory.display().to_string() };
+    let facts = fs::metadata(directory).map_err(|_| unsafe_directory())?;
+    let own = facts.uid() == resource::effective_uid() || facts.uid() == 0;
+    let open = facts.mode() & 0o022 != 0 && facts.mode() & 0o1000 == 0;
+    if own && !open { Ok(()) } else { Err(unsafe_directory()) }
+}
+
+/// The master that a PID file leads to.
+#[derive(Debug)]
+pub(crate) enum Found {
+    /// It runs, and it is really the one: it holds the file.
+    Running(Process),
+    /// There is no such file.
+    NoFile,
+    /// A file that a server left behind; nobody holds it.
+    Stale,
+}
+
+/// Why it cannot be said who runs.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FindError {
+    /// The lock is held, but not by the process whose number is in the file.
+    #[error(
+        "the pid file {0} is locked, but not by the process that it names ({1:?}); nothing was signalled"
+    )]
+    Foreign(String, String),
+    /// The file, or what is known of the process, cannot be read.
+    #[error("the pid file {0} cannot be examined: {1}")]
+    Unreadable(String, io::Error),
+}
+
+/// Finds the living master. A number in the file is believed only when that process has the file open.
+pub(crate) fn find(path: &Path) -> Result<Found, FindError> {
+    let shown = || path.display().to_string();
+    let unreadable = |error| FindError::Unreadable(shown(), error);
+    let text = match lock::look(path).map_err(unreadable)? {
+        Lookup::Absent => return Ok(Found::NoFile),
+        Lookup::Unlocked => return Ok(Found::Stale),
+        Lookup::Locked(text) => text,
+    };
+    let foreign = || FindError::Foreign(shown(), text.trim().to_owned());
+    let pid: i32 = text.trim().parse().ok().filter(|pid| *pid > 0).ok_or_else(foreign)?;
+    // Held first and checked then: from here on the number cannot come to mean another process.
+    let process = match Process::open(pid) {
+        Ok(process) => process,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(foreign()),
+        Err(error) => return Err(unreadable(error)),
+    };
+    match lock::process_has_open(pid, path) {
+        Ok(true) => Ok(Found::Running(process)),
+        Ok(false) => Err(foreign()),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+/// The control socket that belongs to a PID file.
+pub(crate) fn control_path(pid_file: &Path) -> PathBuf {
+    pid_file.with_extension("sock")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_server_left_behind_is_no_obstacle() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/wsmaster.pid");
+        assert!(matches!(find(&path).unwrap(), Found::NoFile));
+        fs::create_dir(path.parent().unwrap()).unwrap();
+        // Pid 1 is alive and is no server of ours.
+        fs::write(&path, "1\n").unwrap();
+        assert!(matches!(find(&path).unwrap(), Found::Stale));
+        let file = PidFile::take(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap().trim(), process::own_pid().to_string());
+        let Found::Running(found) = find(&path).unwrap() else { panic!("not found") };
+        assert_eq!(found.pid(), process::own_pid());
+        assert!(matches!(PidFile::take(&path), Err(PidFileError::Running { .. })));
+        fs::write(&path, "1\n").unwrap();
+        assert!(matches!(find(&path), Err(FindError::Foreign(..))), "a forged number");
+        file.remove();
+        assert!(matches!(find(&path).unwrap(), Found::NoFile));
+    }
+
+    #[test]
+    fn a_link_and_a_directory_that_all_may_write_to_are_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("wsmaster.pid");
+        let target = directory.path().join("target");
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        assert!(matches!(PidFile::take(&path), Err(PidFileError::Unusable { .. })));
+        assert!(!target.exists());
+        let open = directory.path().join("open");
+        fs::create_dir(&open).unwrap();
+        let everybody = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+        fs::set_permissions(&open, everybody).unwrap();
+        assert!(matches!(
+            PidFile::take(&open.join("wsmaster.pid")),
+            Err(PidFileError::Directory { .. })
+        ));
+    }
+}

@@ -1,0 +1,124 @@
+//! From the configuration to what the parts of the server are told. Pure.
+
+use std::time::Duration;
+
+use wsmaster_ipc::link::ToChild;
+use wsmaster_protocol::{http::HttpLimits, session::SessionLimits};
+use wsmaster_workers::{Limits, SlowClient};
+
+use crate::{
+    config::{self, Config},
+    supervisor::Policy,
+};
+
+/// What a worker has after the clients' close handshakes are over, and before it is taken to be stuck.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The bounds of a worker.
+pub(super) fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        connections_max: limits.connections_max as u64,
+        http: HttpLimits {
+            head_bytes_max: limits.head_bytes_max,
+            headers_max: limits.headers_max,
+            body_bytes_max: limits.body_bytes_max,
+        },
+        session: SessionLimits {
+            frame_bytes_max: limits.frame_bytes_max,
+            message_bytes_max: limits.message_bytes_max,
+            fragments_max: limits.fragments_max,
+        },
+        outbox_bytes_max: limits.outbox_bytes_max,
+        slow_client: match limits.slow_client {
+            config::SlowClient::Close => SlowClient::Close,
+            config::SlowClient::DropNewest => SlowClient::DropNewest,
+        },
+        handshake_timeout: limits.handshake_timeout,
+        ping_interval: limits.ping_interval.unwrap_or_default(),
+        pong_timeout: limits.pong_timeout,
+        idle_timeout: limits.idle_timeout.unwrap_or_default(),
+        close_timeout: limits.close_timeout,
+        subscriptions_max: limits.subscriptions_max,
+        requests_max: config.server.max_request,
+        tcp_nodelay: config.server.tcp_nodelay,
+        ..Limits::default()
+    }
+}
+
+/// The patience of the supervisor.
+pub(super) fn policy(config: &Config) -> Policy {
+    Policy {
+        stop_timeout: config.server.stop_timeout,
+        leave_timeout: config.limits.close_timeout + GRACE,
+        ..Policy::default()
+    }
+}
+
+/// What a worker is told that is to be replaced.
+pub(super) fn drain(config: &Config) -> ToChild {
+    ToChild::Drain {
+        reconnect_spread_ms: millis(config.server.reconnect_spread),
+        deadline_ms: millis(config.limits.close_timeout),
+    }
+}
+
+/// What a worker is told when the server stops: it is done a little before it would be killed.
+pub(super) fn stop(config: &Config) -> ToChild {
+    let most = config.server.stop_timeout.mul_f64(0.8);
+    ToChild::Stop { deadline_ms: millis(config.limits.close_timeout.min(most)) }
+}
+
+/// Takes a newly read configuration over, but for what only a start can change. One line for each setting that stays.
+pub(super) fn adopt(config: &mut Config, new: Config) -> Vec<String> {
+    let mut stays = Vec::new();
+    let mut new = new;
+    macro_rules! keep {
+        ($($field:ident),*) => {$(
+            if new.server.$field != config.server.$field {
+                stays.push(format!(
+                    "server.{} has changed, which takes effect at the next start: `wsmaster restart`",
+                    stringify!($field)
+                ));
+                new.server.$field = config.server.$field.clone();
+            }
+        )*};
+    }
+    keep!(host, port, workers, backlog, pid_file, log_file, daemonize, user, group);
+    *config = new;
+    stays
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Machine;
+
+    #[test]
+    fn a_reload_changes_limits_and_tells_what_it_cannot_change() {
+        let machine = Machine { uid: 1000, cpus: 2, runtime_dir: None };
+        let mut config = Config::defaults(&machine);
+        let mut new = config.clone();
+        new.server.port = 1234;
+        new.server.max_request = 77;
+        new.limits.message_bytes_max = 99;
+        let lines = adopt(&mut config, new);
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].starts_with("server.port has changed"), "{lines:?}");
+        assert_eq!(config.server.port, 9501);
+        assert_eq!((config.server.max_request, config.limits.message_bytes_max), (77, 99));
+    }
+
+    #[test]
+    fn a_worker_that_stops_is_done_before_it_is_killed() {
+        let machine = Machine { uid: 1000, cpus: 2, runtime_dir: None };
+        let mut config = Config::defaults(&machine);
+        config.limits.close_timeout = Duration::from_secs(60);
+        config.server.stop_timeout = Duration::from_secs(10);
+        assert_eq!(stop(&config), ToChild::Stop { deadline_ms: 8000 });
+    }
+}

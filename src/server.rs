@@ -1,0 +1,125 @@
+//! The library's door: an application of one's own, on a server with workers, supervision and reload.
+
+use std::path::PathBuf;
+
+use wsmaster_ipc::{Slot, sys::resource};
+use wsmaster_workers::Handler;
+
+use crate::{
+    config::{Config, Machine},
+    master::{self, Master, Plan},
+};
+
+/// A server with an application.
+#[derive(Debug)]
+pub struct Server;
+
+/// What a worker is, for the application that is made for it.
+#[derive(Clone, Debug)]
+pub struct WorkerInfo {
+    /// Its slot.
+    pub slot: Slot,
+    /// The configuration in force.
+    pub config: Config,
+}
+
+/// What can go wrong with a server as a whole. Each says in one line what, where and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address to listen on is none.
+    #[error("{0:?} is not an address: expected HOST:PORT")]
+    Address(String),
+    /// See [`master::StartError`].
+    #[error(transparent)]
+    Start(#[from] master::StartError),
+}
+
+impl Server {
+    /// A server with the default settings and no application yet.
+    pub fn builder() -> Builder {
+        let machine = Machine::new(
+            &std::env::vars().collect::<Vec<_>>(),
+            resource::effective_uid(),
+            resource::cpus_available(),
+        );
+        Builder { config: Config::defaults(&machine), address: None }
+    }
+}
+
+/// Settings of a server that has no application yet.
+#[derive(Clone, Debug)]
+pub struct Builder {
+    config: Config,
+    address: Option<String>,
+}
+
+impl Builder {
+    /// Takes all settings from a configuration.
+    #[must_use]
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Listens on this address, `HOST:PORT`; port 0 lets the kernel choose.
+    #[must_use]
+    pub fn listen(mut self, address: &str) -> Self {
+        self.address = Some(address.to_owned());
+        self
+    }
+
+    /// Runs this many workers, at least 1.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.config.server.workers = workers.max(1);
+        self
+    }
+
+    /// Uses this PID file. Two servers on one machine need two.
+    #[must_use]
+    pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.config.server.pid_file = path.into();
+        self
+    }
+
+    /// The application: `make` is called in each worker, after the fork.
+    pub fn handler<H, F>(self, make: F) -> ServerWith<F>
+    where
+        H: Handler,
+        F: Fn(&WorkerInfo) -> H,
+    {
+        ServerWith { builder: self, make }
+    }
+}
+
+/// A server with its application, ready to run.
+#[derive(Debug)]
+pub struct ServerWith<F> {
+    builder: Builder,
+    make: F,
+}
+
+impl<F> ServerWith<F> {
+    /// Runs the server in this process, as its master, until it is told to stop (SIGTERM, SIGINT). The process must
+    /// have one thread: workers are forked from it.
+    ///
+    /// # Errors
+    /// See [`ServerError`].
+    pub fn run<H>(self) -> Result<(), ServerError>
+    where
+        H: Handler,
+        F: Fn(&WorkerInfo) -> H,
+    {
+        let mut config = self.builder.config;
+        if let Some(address) = self.builder.address {
+            let (host, port) = address
+                .rsplit_once(':')
+                .and_then(|(host, port)| Some((host, port.parse().ok()?)))
+                .ok_or_else(|| ServerError::Address(address.clone()))?;
+            host.trim_matches(['[', ']']).clone_into(&mut config.server.host);
+            config.server.port = port;
+        }
+        let plan = Plan::new(config);
+        Ok(Master::prepare(plan, self.make)?.run()?)
+    }
+}
