@@ -37,7 +37,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut connections = Slab::new();
     let mut said = Vec::new();
     loop {
-        poll.poll(&mut events, None)?;
+        match poll.poll(&mut events, None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => result?,
+        }
         for event in &events {
             if event.token() == LISTENER {
                 accept_all(&listener, &poll, &mut connections)?;

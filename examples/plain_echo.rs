@@ -35,7 +35,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     let mut connections = Slab::new();
     loop {
-        poll.poll(&mut events, None)?;
+        match poll.poll(&mut events, None) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            result => result?,
+        }
         for event in &events {
             if event.token() == LISTENER {
                 accept_all(&listener, &poll, &mut connections)?;

@@ -73,9 +73,9 @@ pub(crate) struct Fanout {
     /// Payload in bytes of the frame a receiver gets
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u64).range(1..=MESSAGE_BYTES_MAX))]
     pub(crate) bytes: u64,
-    /// Publications on their way at the same time
+    /// Messages the speaker sends at once; the next burst follows when everyone has heard all of it
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=1_000))]
-    pub(crate) outstanding: u32,
+    pub(crate) burst: u32,
     /// Speak the channel protocol (subscribe, then publish) instead of sending what all are to hear
     #[arg(long)]
     pub(crate) channels: bool,

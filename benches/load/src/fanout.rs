@@ -5,6 +5,10 @@
 //! first publication of one byte tells how much is wrapped around it, and the message is then chosen so that the
 //! payload of the *delivered* frame has the bytes asked for.
 //!
+//! The speaker sends a few messages at once and the next few when everyone has heard all of them. So how many messages
+//! a server finds together, which decides how many writes it needs, is the same for every server and not a matter of
+//! how fast the load is.
+//!
 //! What the speaker hears itself (its own message, replies to its publications) is not counted, but costs the server
 //! its time like everything else.
 
@@ -28,24 +32,23 @@ const DRAIN: Duration = Duration::from_secs(5);
 
 /// Runs the scenario.
 pub(crate) fn run(server: &Server, arguments: &Fanout) -> Result<Report> {
-    let Fanout { receivers, bytes, outstanding, channels, .. } = *arguments;
+    let Fanout { receivers, bytes, burst, channels, .. } = *arguments;
     let receivers = receivers as usize;
     let mut fleet = Fleet::new(server.addr)?;
     let dialect = if channels { Dialect::channels() } else { Dialect::plain() };
-    let mut room = Room::new(receivers, outstanding, dialect);
+    let mut room = Room::new(receivers, dialect);
 
     // The speaker is the last to come, so that the listeners' ids count from 0.
     fleet.open(receivers + 1, &mut room)?;
     let joined = |room: &Room| room.joined == room.listeners.len() + 1;
     wait_for(&mut fleet, &mut room, PATIENCE, "the subscriptions", joined)?;
 
-    for message_bytes in room.dialect.rehearsals(bytes as usize) {
-        room.dialect.choose_message(message_bytes);
-        room.publish(&mut fleet)?;
-        wait_for(&mut fleet, &mut room, PATIENCE, "a first message", Room::all_heard)?;
-    }
+    room.dialect.choose_message(1);
+    room.publish(&mut fleet, 1)?;
+    wait_for(&mut fleet, &mut room, PATIENCE, "a first message", Room::all_heard)?;
     room.dialect.fit(room.delivery_bytes, bytes as usize);
 
+    room.burst = burst.into();
     let measured = measure(&mut fleet, &mut room, &arguments.window, &server.pids)?;
     wait_for(&mut fleet, &mut room, DRAIN, "the last messages", Room::all_heard)?;
     if let Some(client) =
@@ -58,6 +61,7 @@ pub(crate) fn run(server: &Server, arguments: &Fanout) -> Result<Report> {
     let what = ("deliveries", measured.done);
     Ok(Report::new("fanout")
         .count("receivers", receivers as u64)
+        .count("burst", burst.into())
         .count("delivered_bytes", room.delivery_bytes as u64)
         .cost(what, "deliveries_per_cpu_second", measured.elapsed, measured.cpu))
 }
@@ -85,8 +89,10 @@ struct Room {
     joined: usize,
     published: u64,
     deliveries: u64,
-    /// Publications that may be on their way.
-    outstanding_max: u64,
+    /// Publications that leave together.
+    burst: u64,
+    /// The frames of a burst, as they are sent.
+    frames: Vec<u8>,
     /// Payload of the latest delivery.
     delivery_bytes: usize,
 }
@@ -98,7 +104,7 @@ struct Listener {
 }
 
 impl Room {
-    fn new(receivers: usize, outstanding_max: u32, dialect: Dialect) -> Self {
+    fn new(receivers: usize, dialect: Dialect) -> Self {
         Self {
             dialect,
             listeners: vec![Listener::default(); receivers],
@@ -106,23 +112,21 @@ impl Room {
             joined: 0,
             published: 0,
             deliveries: 0,
-            outstanding_max: outstanding_max.into(),
+            burst: 1,
+            frames: Vec::new(),
             delivery_bytes: 0,
         }
     }
 
-    fn publish(&mut self, fleet: &mut Fleet) -> Result<()> {
-        self.published += 1;
-        fleet.send(self.listeners.len(), self.dialect.publication())
+    fn publish(&mut self, fleet: &mut Fleet, burst: u64) -> Result<()> {
+        self.frames.clear();
+        (0..burst).for_each(|_| self.frames.extend_from_slice(self.dialect.publication()));
+        self.published += burst;
+        fleet.send(self.listeners.len(), &self.frames)
     }
 
     fn all_heard(&self) -> bool {
         self.deliveries >= self.published * self.listeners.len() as u64
-    }
-
-    /// Publications that every listener, on the average, has heard.
-    fn heard(&self) -> u64 {
-        self.deliveries / self.listeners.len() as u64
     }
 }
 
@@ -144,9 +148,11 @@ impl Watcher for Room {
         let mut listener = self.listeners.get_mut(client);
         let partial = listener.as_mut().map_or(&mut self.speaker, |listener| &mut listener.partial);
         let Some(text) = partial.add(part).map_err(wrong)? else { return Ok(()) };
-        match self.dialect.hear(&text).map_err(wrong)? {
+        match self.dialect.meaning(&text).map_err(wrong)? {
+            // The speaker may hear the one of before yet, when all listeners have.
             Heard::Delivery => {
                 if let Some(listener) = listener {
+                    self.dialect.check(&text).map_err(wrong)?;
                     listener.heard += 1;
                     self.deliveries += 1;
                     self.delivery_bytes = text.len();
@@ -161,8 +167,8 @@ impl Watcher for Room {
 
 impl Load for Room {
     fn push(&mut self, fleet: &mut Fleet) -> Result<Duration> {
-        while self.published < self.heard() + self.outstanding_max {
-            self.publish(fleet)?;
+        if self.all_heard() {
+            self.publish(fleet, self.burst)?;
         }
         Ok(TURN)
     }

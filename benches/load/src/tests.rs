@@ -1,10 +1,14 @@
 //! Whole scenarios against small servers made with tungstenite, one thread for each connection; good and bad ones.
 
+use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
 
 use crate::arguments::{Churn, Echo, Fanout, Idle, Server, Window};
@@ -93,81 +97,103 @@ fn idle_asks_some_whether_they_live() {
     assert!(report.figure("rss_bytes_after") > 0.0);
 }
 
-/// A server that keeps a list of all connections and sends each what `spread` makes of a message.
-fn room(spread: fn(&str) -> Vec<Message>) -> Server {
-    let (say, said) = channel::<(Option<TcpStream>, String)>();
+/// What a message makes a room say: first to its sender alone, then to everyone.
+type Say = fn(&str) -> (Option<&'static str>, Vec<String>);
+
+/// A server in which all connections hear each other.
+fn room(say: Say) -> Server {
+    let (tell, told) = channel::<(usize, Told)>();
     thread::spawn(move || {
-        let mut members = Vec::new();
-        for (member, text) in said {
-            match member {
-                Some(stream) => members.push(WebSocket::from_raw_socket(
-                    stream,
-                    tungstenite::protocol::Role::Server,
-                    None,
-                )),
-                None => {
-                    for member in &mut members {
-                        for message in spread(&text) {
-                            let _ = member.send(message);
-                        }
-                    }
+        let mut members = HashMap::new();
+        for (from, told) in told {
+            let text = match told {
+                Told::Joins(stream) => {
+                    members.insert(from, WebSocket::from_raw_socket(stream, Role::Server, None));
+                    continue;
+                }
+                Told::Says(text) => text,
+            };
+            let (reply, spread) = say(&text);
+            // Who has left hears nothing; that is no failure.
+            if let (Some(reply), Some(member)) = (reply, members.get_mut(&from)) {
+                let _ = member.send(Message::text(reply));
+            }
+            for text in spread {
+                for member in members.values_mut() {
+                    let _ = member.send(Message::text(text.clone()));
                 }
             }
         }
     });
-    let listen = move |mut socket: WebSocket<TcpStream>, say: Sender<_>| {
+    let members = Arc::new(AtomicUsize::new(0));
+    serve(move |mut socket| {
+        let id = members.fetch_add(1, Ordering::Relaxed);
         let Ok(stream) = socket.get_ref().try_clone() else { return };
-        if say.send((Some(stream), String::new())).is_err() {
-            return;
-        }
-        while let Ok(Message::Text(text)) = socket.read() {
-            if say.send((None, text.to_string())).is_err() {
+        let mut next = Some(Told::Joins(stream));
+        while let Some(message) = next.take() {
+            if tell.send((id, message)).is_err() {
                 return;
             }
+            if let Ok(Message::Text(text)) = socket.read() {
+                next = Some(Told::Says(text.to_string()));
+            }
         }
-    };
-    serve(move |socket| listen(socket, say.clone()))
+    })
 }
 
-fn fanout_to(receivers: u32) -> Fanout {
-    Fanout { receivers, bytes: 128, outstanding: 4, channels: false, window: WINDOW }
+enum Told {
+    Joins(TcpStream),
+    Says(String),
+}
+
+fn fanout_to(receivers: u32, channels: bool) -> Fanout {
+    Fanout { receivers, bytes: 128, burst: 4, channels, window: WINDOW }
 }
 
 #[test]
 fn fanout_counts_what_listeners_hear() {
-    let server = room(|text| vec![Message::text(text)]);
-    let report = fanout::run(&server, &fanout_to(5)).expect("a broadcast server");
+    let server = room(|text| (None, vec![text.to_owned()]));
+    let report = fanout::run(&server, &fanout_to(5, false)).expect("a broadcast server");
     assert!(report.figure("deliveries") > 0.0);
     assert_eq!(report.figure("delivered_bytes"), 128.0);
 }
 
 #[test]
 fn fanout_finds_a_server_that_doubles_or_changes() {
-    let wrong: [fn(&str) -> Vec<Message>; 2] = [
-        |text| vec![Message::text(text), Message::text(text)],
-        |text| vec![Message::text(format!("{text}!"))],
+    let wrong: [Say; 2] = [
+        |text| (None, vec![text.to_owned(), text.to_owned()]),
+        |text| (None, vec![format!("{text}!")]),
     ];
-    for spread in wrong {
-        let result = fanout::run(&room(spread), &fanout_to(3));
+    for say in wrong {
+        let result = fanout::run(&room(say), &fanout_to(3, false));
         assert!(matches!(result, Err(LoadError::Message { .. })), "{result:?}");
     }
 }
 
 /// The channel protocol, as far as one room needs it.
+fn channel_room(text: &str) -> (Option<&'static str>, Vec<String>) {
+    let message = text.split(r#""message":"#).nth(1).unwrap_or_default().trim_end_matches('}');
+    match text {
+        r#"{"action":"subscribe","data":{"channel":"bench.room"}}"# => {
+            (Some(r#"{"success":true,"action":"subscribe","channel":"bench.room"}"#), vec![])
+        }
+        _ => (
+            Some(r#"{"success":true,"action":"message","channel":"bench.room"}"#),
+            vec![format!(r#"{{"action":"message","sender":1,"message":{message},"time":1.5}}"#)],
+        ),
+    }
+}
+
 #[test]
 fn fanout_speaks_the_channel_protocol() {
-    // Everything goes to everyone here: also what in truth is a reply to one.
-    let server = room(|text| {
-        let message = text.split(r#""message":"#).nth(1).unwrap_or_default();
-        vec![if text.contains("subscribe") {
-            Message::text("{\"action\":\"welcome\"}")
-        } else {
-            Message::text(format!(
-                "{{\"action\":\"message\",\"channel\":\"bench.room\",\"message\":{message}"
-            ))
-        }]
-    });
-    let arguments = Fanout { channels: true, ..fanout_to(0) };
-    assert_eq!(arguments.receivers, 0, "a room for the speaker alone has no deliveries to count");
-    drop(server);
+    let report = fanout::run(&room(channel_room), &fanout_to(5, true)).expect("a channel server");
+    assert!(report.figure("deliveries") > 0.0);
+    assert_eq!(report.figure("delivered_bytes"), 128.0);
+}
+
+#[test]
+fn fanout_tells_a_refusal() {
+    let server = room(|_| (Some(r#"{"success":false,"code":"forbidden"}"#), vec![]));
+    let result = fanout::run(&server, &fanout_to(3, true));
+    assert!(matches!(&result, Err(LoadError::Message { what, .. }) if what.contains("forbidden")));
 }
