@@ -8,6 +8,7 @@
 //! - [`session`]: an open WebSocket connection (RFC 6455), built on tungstenite's codec.
 //! - [`frame`], [`mask`], [`utf8`], [`close`]: its parts.
 //! - [`channels`]: the JSON messages of the built-in channel application.
+//! - [`plugin`]: the JSON lines of side processes written in any language.
 
 pub mod channels;
 pub mod close;
@@ -15,5 +16,6 @@ pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod mask;
+pub mod plugin;
 pub mod session;
 pub mod utf8;

@@ -1,0 +1,264 @@
+//! Reading a program's commands.
+
+use std::borrow::Cow;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{EventKind, PROTOCOL};
+use crate::close;
+
+/// One line of a program, understood.
+#[derive(Debug, Clone)]
+pub struct Line<'a> {
+    /// The program's own mark on the command, as JSON: with it, an answer is wanted.
+    pub id: Option<&'a RawValue>,
+    /// What it wants.
+    pub command: Command<'a>,
+}
+
+/// What a program can want.
+#[derive(Debug, Clone)]
+pub enum Command<'a> {
+    /// It serves from now on; with `events`, only these.
+    Ready {
+        /// What it wants to be told, of what its configuration grants.
+        events: Option<Vec<EventKind>>,
+    },
+    /// A message for one connection.
+    Push {
+        /// The connection's number, not yet checked.
+        connection: u64,
+        /// The message.
+        payload: Payload<'a>,
+    },
+    /// A message for every connection.
+    Broadcast {
+        /// The message.
+        payload: Payload<'a>,
+        /// One that does not get it.
+        exclude: Option<u64>,
+    },
+    /// A message for the subscribers of a channel.
+    Publish {
+        /// The channel, not yet checked.
+        channel: Cow<'a, str>,
+        /// The message; [`Payload::Message`] is put into the envelope of the channel application.
+        payload: Payload<'a>,
+        /// One that does not get it.
+        exclude: Option<u64>,
+    },
+    /// Close a connection.
+    Disconnect {
+        /// The connection's number, not yet checked.
+        connection: u64,
+        /// A code that may be sent.
+        code: u16,
+        /// At most 123 bytes.
+        reason: Cow<'a, str>,
+    },
+    /// What is known of a connection.
+    Info {
+        /// The connection's number, not yet checked.
+        connection: u64,
+    },
+    /// Whether a connection exists.
+    Exists {
+        /// The connection's number, not yet checked.
+        connection: u64,
+    },
+    /// A message for another process of the server.
+    Send {
+        /// Which one.
+        to: Recipient<'a>,
+        /// The message.
+        payload: Payload<'a>,
+    },
+    /// A line for the log.
+    Log {
+        /// How grave.
+        level: Level,
+        /// The line.
+        text: Cow<'a, str>,
+    },
+}
+
+/// The bytes of a message, as they were given.
+#[derive(Debug, Clone)]
+pub enum Payload<'a> {
+    /// Sent as text.
+    Text(Cow<'a, str>),
+    /// Sent as text, byte for byte as the JSON stood there.
+    Json(&'a RawValue),
+    /// Sent as binary.
+    Binary(Vec<u8>),
+    /// A message of the channel application, for [`Command::Publish`] alone.
+    Message(&'a RawValue),
+}
+
+/// A process of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recipient<'a> {
+    /// A side process, by its name.
+    Process(Cow<'a, str>),
+    /// A worker, by its slot.
+    Worker(u16),
+}
+
+/// How grave a line for the log is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Something failed.
+    Error,
+    /// Something looks wrong.
+    Warn,
+    /// Something happened.
+    Info,
+    /// Details.
+    Debug,
+}
+
+/// Why a line is no command: one sentence that names the field.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{sentence}")]
+pub struct CommandError {
+    /// The sentence.
+    pub sentence: Cow<'static, str>,
+    /// The `id` of the line, as JSON, if it could be read.
+    pub id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Fields<'a> {
+    #[serde(rename = "do", borrow)]
+    verb: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+    connection: Option<u64>,
+    #[serde(borrow)]
+    channel: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    text: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    json: Option<&'a RawValue>,
+    #[serde(borrow)]
+    binary: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    message: Option<&'a RawValue>,
+    exclude: Option<u64>,
+    code: Option<u16>,
+    #[serde(borrow)]
+    reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    process: Option<Cow<'a, str>>,
+    worker: Option<u16>,
+    level: Option<Level>,
+    protocol: Option<u32>,
+    events: Option<Vec<EventKind>>,
+}
+
+/// The `id` alone, of a line that is otherwise wrong.
+#[derive(Deserialize)]
+struct Mark<'a> {
+    #[serde(borrow)]
+    id: Option<&'a RawValue>,
+}
+
+/// Reads one line, without its end.
+///
+/// # Errors
+/// Not JSON, no known verb, a field missing, too many, or of the wrong type.
+pub fn parse(line: &str) -> Result<Line<'_>, CommandError> {
+    let id = || {
+        let mark: Option<Mark<'_>> = serde_json::from_str(line).ok();
+        mark.and_then(|mark| mark.id).map(|id| id.get().to_owned())
+    };
+    let refuse = |sentence: Cow<'static, str>| CommandError { sentence, id: id() };
+    // serde would also take an array with the fields' values in their order.
+    if !line.trim_start().starts_with('{') {
+        return Err(CommandError { sentence: "a command is a JSON object".into(), id: None });
+    }
+    let fields: Fields<'_> =
+        serde_json::from_str(line).map_err(|error| refuse(error.to_string().into()))?;
+    let mark = fields.id;
+    let command = fields.command().map_err(|sentence| refuse(sentence.into()))?;
+    Ok(Line { id: mark, command })
+}
+
+impl<'a> Fields<'a> {
+    fn command(mut self) -> Result<Command<'a>, &'static str> {
+        const CONNECTION: &str = "the field \"connection\" is missing";
+        Ok(match &*self.verb {
+            "ready" => match self.protocol {
+                None | Some(PROTOCOL) => Command::Ready { events: self.events },
+                Some(_) => return Err("the server speaks protocol 1"),
+            },
+            "push" => Command::Push {
+                connection: self.connection.ok_or(CONNECTION)?,
+                payload: self.payload(false)?,
+            },
+            "broadcast" => {
+                Command::Broadcast { payload: self.payload(false)?, exclude: self.exclude }
+            }
+            "publish" => Command::Publish {
+                payload: self.payload(true)?,
+                channel: self.channel.ok_or("the field \"channel\" is missing")?,
+                exclude: self.exclude,
+            },
+            "disconnect" => {
+                let code = self.code.unwrap_or(1000);
+                if !close::is_sendable(code.into()) {
+                    return Err("the field \"code\" is no code that may be sent (RFC 6455, 7.4)");
+                }
+                let reason = self.reason.unwrap_or_default();
+                if reason.len() > crate::frame::CLOSE_REASON_BYTES_MAX {
+                    return Err("the field \"reason\" is longer than 123 bytes");
+                }
+                Command::Disconnect { connection: self.connection.ok_or(CONNECTION)?, code, reason }
+            }
+            "info" => Command::Info { connection: self.connection.ok_or(CONNECTION)? },
+            "exists" => Command::Exists { connection: self.connection.ok_or(CONNECTION)? },
+            "send" => {
+                let payload = self.payload(false)?;
+                let to = match (self.process, self.worker) {
+                    (Some(name), None) => Recipient::Process(name),
+                    (None, Some(slot)) => Recipient::Worker(slot),
+                    (None, None) | (Some(_), Some(_)) => {
+                        return Err("expected exactly one of \"process\" and \"worker\"");
+                    }
+                };
+                Command::Send { to, payload }
+            }
+            "log" => Command::Log {
+                level: self.level.unwrap_or(Level::Info),
+                text: self.text.ok_or("the field \"text\" is missing")?,
+            },
+            _ => {
+                return Err(
+                    "unknown command; known are ready, push, broadcast, publish, disconnect, \
+                            info, exists, send and log",
+                );
+            }
+        })
+    }
+
+    fn payload(&mut self, enveloped: bool) -> Result<Payload<'a>, &'static str> {
+        let message = self.message.take().filter(|_| enveloped);
+        match (self.text.take(), self.json.take(), self.binary.take(), message) {
+            (Some(text), None, None, None) => Ok(Payload::Text(text)),
+            (None, Some(json), None, None) => Ok(Payload::Json(json)),
+            (None, None, Some(encoded), None) => BASE64
+                .decode(encoded.as_bytes())
+                .map(Payload::Binary)
+                .map_err(|_| "the field \"binary\" is not base64"),
+            (None, None, None, Some(message)) => Ok(Payload::Message(message)),
+            _ if enveloped => {
+                Err("expected exactly one of \"message\", \"text\", \"json\" and \"binary\"")
+            }
+            _ => Err("expected exactly one of \"text\", \"json\" and \"binary\""),
+        }
+    }
+}
