@@ -63,6 +63,8 @@ pub(crate) struct Core {
     /// Output of the connection that is being served, to leave in one write.
     pub(crate) cork: Vec<u8>,
     pub(crate) corked: Option<u32>,
+    /// How much of a WebSocket's cork is HTTP still: up to the end of the answer that made it one.
+    pub(crate) cork_plain: usize,
     scratch: Vec<u8>,
     members: Vec<u32>,
     /// Connections whose outbox is to be flushed at the end of the turn.
@@ -109,6 +111,7 @@ impl Core {
             now_ms: 0,
             cork: Vec::new(),
             corked: None,
+            cork_plain: 0,
             scratch: Vec::new(),
             members: Vec::new(),
             dirty: Vec::new(),
@@ -321,7 +324,7 @@ impl Core {
         let parted = self.topics.unsubscribe(index, channel);
         match parted {
             Parted::Last => {
-                lose_interest(&mut self.interest, &self.loop_handle, self.slot, channel)
+                lose_interest(&mut self.interest, &self.loop_handle, self.slot, channel);
             }
             Parted::Less | Parted::Never => {}
         }
@@ -402,7 +405,7 @@ impl Core {
         self.registry.retire_id(id);
         self.restart_patience(index);
         if unread {
-            // It may have been left unread so far, and will not be told of again.
+            // It was left unread so far and is not told of again, and the peer may wait for room to go on.
             self.make_ready(index);
         }
     }
@@ -448,6 +451,7 @@ impl Core {
         let Some(connection) = self.registry.at_mut(index) else {
             if self.corked == Some(index) {
                 self.cork.clear();
+                self.cork_plain = 0;
             }
             return;
         };
@@ -456,12 +460,17 @@ impl Core {
         let mut result = Ok(());
         if self.corked == Some(index) && !self.cork.is_empty() {
             let mut direct = 0;
+            let plain = std::mem::take(&mut self.cork_plain);
+            // Without a head it has not become a WebSocket.
+            let plain = connection.durable.head.as_ref().map_or(self.cork.len(), |_| plain);
             if before == 0 {
                 result = write_all(&mut connection.stream, &self.cork).map(|count| direct = count);
             }
             if direct < self.cork.len() {
                 // With the bytes that have left, so that a piece begins where a frame does.
-                connection.outbox.push_copy(&self.cork);
+                let (http, frames) = self.cork.split_at(plain);
+                connection.outbox.push_plain(http);
+                connection.outbox.push_copy(frames);
                 connection.outbox.wrote(direct);
             }
             written += direct;
@@ -513,6 +522,15 @@ impl Core {
                 }
             }
         }
+    }
+
+    /// Whether the output of the connection that is being served has to be written before more of its input is handled:
+    /// it is much, or so much that the connection is choked if the socket does not take it.
+    #[inline]
+    pub(crate) fn is_cork_full(&self, index: u32) -> bool {
+        let waiting = self.registry.at(index).map_or(0, |connection| connection.outbox.len());
+        let room = self.limits.read_pause_bytes().saturating_sub(waiting);
+        self.cork.len() > CORK_BYTES_MAX.min(room)
     }
 
     /// Puts a connection on the list of those with work left.
@@ -570,7 +588,7 @@ impl Core {
         } else {
             let mut out = Vec::new();
             response.encode(manner.keep_alive, manner.head_only, &mut out);
-            self.enqueue(index, |connection| connection.outbox.push_copy(&out), out.len());
+            self.enqueue(index, |connection| connection.outbox.push_plain(&out), out.len());
         }
     }
 
@@ -754,6 +772,8 @@ impl Core {
     }
 }
 
+/// Output of one connection is written during its service when so much has gathered.
+const CORK_BYTES_MAX: usize = 64 * 1024;
 /// A cork that grew beyond this is given back after its flush.
 const CORK_KEPT_BYTES_MAX: usize = 256 * 1024;
 

@@ -1,4 +1,5 @@
-//! What waits to be written to one socket. Pure: it takes frames and gives slices; its bound is its user's to ask for.
+//! What waits to be written to one socket. Pure: it takes frames and gives slices; its bound is its user's to ask for. HTTP
+//! answers wait here too, before the first frame.
 //!
 //! An empty outbox holds nothing on the heap. A frame that many connections get is shared, not copied.
 
@@ -23,14 +24,18 @@ pub struct Outbox {
 
 #[derive(Debug)]
 enum Piece {
+    /// HTTP: no run of frames, so it has no end but its own.
+    Plain(Vec<u8>),
+    /// Frames, from the beginning of one to the end of one.
     Own(Vec<u8>),
+    /// One frame.
     Shared(Bytes),
 }
 
 impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
-            Self::Own(bytes) => bytes,
+            Self::Plain(bytes) | Self::Own(bytes) => bytes,
             Self::Shared(bytes) => bytes,
         }
     }
@@ -42,6 +47,7 @@ impl Piece {
             return false;
         }
         match self {
+            Self::Plain(_) => return false,
             Self::Own(bytes) => bytes.extend_from_slice(frame),
             Self::Shared(_) if length >= COPY_BYTES_MAX => return false,
             Self::Shared(shared) => {
@@ -68,7 +74,16 @@ impl Outbox {
         self.bytes == 0
     }
 
-    /// Appends bytes by copying them.
+    /// Appends bytes of HTTP by copying them. They leave whatever is dropped.
+    pub fn push_plain(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.bytes += bytes.len();
+        self.append(Piece::Plain(bytes.to_vec()));
+    }
+
+    /// Appends whole frames by copying them.
     pub fn push_copy(&mut self, frame: &[u8]) {
         if frame.is_empty() {
             return;
@@ -122,28 +137,33 @@ impl Outbox {
         }
     }
 
-    /// Drops what waits behind the bytes that have begun to leave, so that a close frame can follow where a frame ends.
-    /// How many bytes were dropped.
+    /// Drops the frames that have not begun to leave, so that a close frame can follow where a frame ends. How many bytes
+    /// were dropped.
     pub fn drop_unsent(&mut self) -> usize {
         let before = self.bytes;
-        let Some(first) = self.first.take() else { return 0 };
-        self.rest = VecDeque::new();
-        let keep = match self.written {
-            0 => 0,
-            written => frame_end(first.bytes(), written),
-        };
-        if keep > self.written {
-            self.bytes = keep - self.written;
-            self.first = Some(match first {
+        let written = std::mem::take(&mut self.written);
+        let mut pieces = std::mem::take(&mut self.rest);
+        if let Some(first) = self.first.take() {
+            pieces.push_front(first);
+        }
+        self.bytes = 0;
+        for (place, piece) in pieces.into_iter().enumerate() {
+            let begun = if place == 0 { written } else { 0 };
+            let piece = match piece {
+                Piece::Plain(bytes) => Piece::Plain(bytes),
+                Piece::Own(_) | Piece::Shared(_) if begun == 0 => break,
                 Piece::Own(mut bytes) => {
-                    bytes.truncate(keep);
+                    bytes.truncate(frame_end(&bytes, begun));
                     Piece::Own(bytes)
                 }
-                Piece::Shared(bytes) => Piece::Shared(bytes.slice(..keep)),
-            });
-        } else {
-            self.written = 0;
-            self.bytes = 0;
+                Piece::Shared(bytes) => Piece::Shared(bytes),
+            };
+            let left = piece.bytes().len() - begun;
+            if left > 0 {
+                self.bytes += left;
+                self.written += begun;
+                self.append(piece);
+            }
         }
         before - self.bytes
     }
@@ -162,7 +182,7 @@ impl Outbox {
     pub fn memory_bytes(&self) -> usize {
         let pieces = self.first.iter().chain(&self.rest);
         let own = pieces.map(|piece| match piece {
-            Piece::Own(bytes) => bytes.capacity(),
+            Piece::Plain(bytes) | Piece::Own(bytes) => bytes.capacity(),
             Piece::Shared(_) => 0,
         });
         own.sum::<usize>() + self.rest.capacity() * size_of::<Piece>()
@@ -180,8 +200,7 @@ impl Outbox {
     }
 }
 
-/// Where the frame ends that holds the byte before `written`, in a piece that begins with a frame of ours (unmasked, RFC
-/// 6455 5.2). A piece that is no run of frames (an HTTP answer) ends at its end.
+/// Where the frame ends that holds the byte before `written`, in a run of whole frames of ours (unmasked, RFC 6455 5.2).
 fn frame_end(piece: &[u8], written: usize) -> usize {
     let mut at = 0;
     while at < written {
@@ -242,6 +261,25 @@ mod tests {
         outbox.push_shared(&frame(70_000).into());
         assert_eq!(outbox.drop_unsent(), 2 * 70_010, "nothing had begun to leave");
         assert!(outbox.is_empty());
+    }
+
+    #[test]
+    fn http_before_the_frames_is_never_dropped() {
+        let (answer, upgrade) = (vec![b'H'; 300], vec![b'U'; 200]);
+        for written in [0, 1, 299, 300, 301, 499, 500, 501, 601, 602] {
+            let mut outbox = Outbox::default();
+            outbox.push_plain(&answer);
+            outbox.push_plain(&upgrade);
+            for _ in 0..3 {
+                outbox.push_copy(&frame(100));
+            }
+            outbox.wrote(written);
+            let before = outbox.to_bytes();
+            let dropped = outbox.drop_unsent();
+            let end = if written <= 500 { 500 } else { 602 };
+            assert_eq!(outbox.to_bytes(), before[..end - written], "after {written} bytes");
+            assert_eq!((outbox.len(), dropped), (end - written, 806 - end));
+        }
     }
 
     proptest! {

@@ -55,8 +55,6 @@ pub const READS_PER_TURN_MAX: usize = 4;
 pub const MESSAGES_PER_TURN_MAX: usize = 256;
 /// The one buffer that all connections are read into, in bytes.
 const RECEIVE_BYTES: usize = 64 * 1024;
-/// Output of one connection is written during its service when so much has gathered.
-const CORK_BYTES_MAX: usize = 64 * 1024;
 const EVENTS_MAX: usize = 1024;
 /// Connections beyond the limit that are told so; yet another one is reset.
 const REFUSALS_MAX: u64 = 64;
@@ -700,7 +698,7 @@ impl<H: Handler> Worker<H> {
                     }
                 },
             }
-            if self.core.cork.len() > CORK_BYTES_MAX {
+            if self.core.is_cork_full(index) {
                 self.core.flush(index);
                 self.settle();
             }
@@ -783,9 +781,10 @@ impl<H: Handler> Worker<H> {
     }
 
     fn on_upgrade(&mut self, index: u32, head: RequestHead) {
+        let manner = Manner { head_only: head.method() == "HEAD", ..LAST };
         let refuse = |worker: &mut Self, response: &Response| {
             worker.core.cell.add(Counter::RefusedRequests, 1);
-            worker.core.write_response(index, response, LAST);
+            worker.core.write_response(index, response, manner);
             worker.core.linger(index);
         };
         let upgrade = match handshake::check(head.method(), head.http_minor(), head.headers()) {
@@ -818,6 +817,7 @@ impl<H: Handler> Worker<H> {
         };
         drop(upgrade);
         self.core.cork.extend_from_slice(&answer);
+        self.core.cork_plain = self.core.cork.len();
         let Some(connection) = self.core.registry.at_mut(index) else { return };
         connection.state = State::WebSocket(Session::new());
         connection.messages_in = 0;
@@ -851,11 +851,16 @@ impl<H: Handler> Worker<H> {
     fn flush(&mut self) {
         // An end that is noticed here may make the application send more: nothing would wake the loop for that.
         while !self.core.dirty.is_empty() {
-            while let Some(index) = self.core.dirty.pop() {
+            let mut dirty = std::mem::take(&mut self.core.dirty);
+            // First come, first served: the one who was sent to first does not wait for all others.
+            for index in dirty.drain(..) {
                 if let Some(connection) = self.core.registry.at_mut(index) {
                     connection.flags.dirty = false;
                     self.core.flush(index);
                 }
+            }
+            if self.core.dirty.is_empty() {
+                self.core.dirty = dirty;
             }
             self.settle();
         }

@@ -1,0 +1,354 @@
+//! An application that does as it is told. A message is echoed unless it is an order: `!` and a word, with its arguments
+//! behind it. What the worker tells it goes into a journal that the test reads.
+
+use std::{
+    panic::resume_unwind,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use wsmaster_workers::{
+    AskError, Closed, ClosedBy, Context, Handler, HttpRequest, Message, Responder, Verdict,
+    ipc::{Address, ConnectionId, Outcome, PayloadKind, handle::Publication},
+    protocol::{
+        close::CloseCode,
+        http::{RequestHead, Response},
+    },
+};
+
+/// What a worker told its application.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Told {
+    Open(u64),
+    /// With whether the connection's facts could still be looked at.
+    Closed {
+        id: u64,
+        by: ClosedBy,
+        code: Option<u16>,
+        facts: bool,
+    },
+    Request(String),
+    Process(String),
+}
+
+/// What all workers of a server told, in the order of each.
+#[derive(Clone, Default)]
+pub(crate) struct Journal(Arc<Mutex<Vec<Told>>>);
+
+impl Journal {
+    fn write(&self, told: Told) {
+        self.0.lock().unwrap().push(told);
+    }
+
+    pub(crate) fn read(&self) -> Vec<Told> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// How each WebSocket ended, in the order of their ends.
+    pub(crate) fn ends(&self) -> Vec<(ClosedBy, Option<u16>)> {
+        let ends = self.read().into_iter().filter_map(|told| match told {
+            Told::Closed { by, code, .. } => Some((by, code)),
+            Told::Open(_) | Told::Request(_) | Told::Process(_) => None,
+        });
+        ends.collect()
+    }
+
+    pub(crate) fn requests(&self) -> usize {
+        self.read().iter().filter(|told| matches!(told, Told::Request(_))).count()
+    }
+
+    /// Waits for so many ends, and checks that each connection that was opened ended at most once, with its facts at hand.
+    #[track_caller]
+    pub(crate) fn expect_ends(&self, count: usize) -> Vec<(ClosedBy, Option<u16>)> {
+        super::eventually("the application is told", || self.ends().len() >= count);
+        assert_eq!(self.ends().len(), count, "told too often");
+        let mut open = std::collections::HashSet::new();
+        for told in self.read() {
+            match told {
+                Told::Open(id) => assert!(open.insert(id), "{id} opened twice"),
+                Told::Closed { id, facts, .. } => {
+                    assert!(open.remove(&id), "{id} ended without being open");
+                    assert!(facts, "the facts of {id} were gone");
+                }
+                Told::Request(_) | Told::Process(_) => {}
+            }
+        }
+        self.ends()
+    }
+}
+
+/// See the module.
+pub(crate) struct App {
+    journal: Journal,
+    kept: Vec<Responder>,
+}
+
+impl App {
+    pub(crate) fn new(journal: Journal) -> Self {
+        Self { journal, kept: Vec::new() }
+    }
+}
+
+/// A panic without a word on the test's error output.
+fn panic_quietly() -> ! {
+    resume_unwind(Box::new("as told"))
+}
+
+fn id(word: &str) -> ConnectionId {
+    ConnectionId::try_from(word.parse::<u64>().expect("a number")).expect("an id")
+}
+
+fn outcome(result: Result<Outcome, AskError>) -> String {
+    match result {
+        Ok(outcome) => format!("{outcome:?}"),
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+/// Says to a connection of this worker what came of something.
+fn tell(context: &mut Context<'_>, to: ConnectionId, text: &str) {
+    context.push(to, Message::Text(text)).expect("own connections have no mailbox");
+}
+
+impl Handler for App {
+    fn on_handshake(&mut self, context: &mut Context<'_>, head: &RequestHead) -> Verdict {
+        assert!(context.current().is_some());
+        match head.path() {
+            "/reject" => {
+                Verdict::Reject(Response::error(403, "not you").header("X-Why", "because"))
+            }
+            "/handshake-panic" => panic_quietly(),
+            "/chat" => Verdict::Accept {
+                subprotocol: Some("chat".into()),
+                headers: vec![("X-Extra".into(), "yes".into())],
+            },
+            _ => Verdict::accept(),
+        }
+    }
+
+    fn on_open(&mut self, context: &mut Context<'_>) {
+        let durable = context.durable().expect("its facts");
+        let id = durable.id.as_u64();
+        let path = durable.head.as_ref().expect("its request").path().to_owned();
+        self.journal.write(Told::Open(id));
+        match path.as_str() {
+            "/open-panic" => panic_quietly(),
+            "/open-close" => context.close(CloseCode::Away, "not now"),
+            "/open-greet" => {
+                context.reply(Message::Text("welcome"));
+            }
+            _ => {}
+        }
+    }
+
+    fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>) {
+        match message {
+            Message::Text(text) => match text.strip_prefix('!') {
+                Some(order) => self.obey(context, order),
+                None => {
+                    context.reply(message);
+                }
+            },
+            Message::Binary(_) => {
+                context.reply(message);
+            }
+        }
+    }
+
+    fn on_close(&mut self, context: &mut Context<'_>, closed: &Closed) {
+        self.journal.write(Told::Closed {
+            id: closed.id.as_u64(),
+            by: closed.by,
+            code: closed.code.map(u16::from),
+            facts: context.current() == Some(closed.id),
+        });
+        let text = format!("left {}", closed.id);
+        context.publish(&Publication {
+            channel: "leavers",
+            kind: PayloadKind::Text,
+            payload: text.as_bytes(),
+            exclude: None,
+            only: &[],
+        });
+        if context.value("panic").is_some() {
+            panic_quietly();
+        }
+    }
+
+    fn on_request(
+        &mut self,
+        context: &mut Context<'_>,
+        request: HttpRequest,
+        responder: Responder,
+    ) {
+        let path = request.head.path().to_owned();
+        self.journal.write(Told::Request(path.clone()));
+        let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
+        match parts.as_slice() {
+            ["hello"] => context.respond(responder, &Response::new(200).text("hello")),
+            ["echo"] => {
+                let body = String::from_utf8_lossy(&request.body).into_owned();
+                context.respond(responder, &Response::new(200).text(body));
+            }
+            ["bytes", count] => {
+                let body = "b".repeat(count.parse().expect("a number"));
+                context.respond(responder, &Response::new(200).text(body));
+            }
+            ["number", number] => {
+                context.respond(responder, &Response::new(200).text(*number));
+            }
+            ["never"] => {}
+            ["later"] => self.kept.push(responder),
+            ["panic"] => panic_quietly(),
+            ["late-panic"] => {
+                context.respond(responder, &Response::new(200).text("before"));
+                panic_quietly();
+            }
+            ["push", to, text] => {
+                context.push_ack(id(to), Message::Text(text), move |context, result| {
+                    context.respond(responder, &Response::new(200).text(outcome(result)));
+                });
+            }
+            _ => context.respond(responder, &Response::error(404, "nothing here")),
+        }
+    }
+
+    fn on_process_message(&mut self, _: &mut Context<'_>, _: Address, message: Message<'_>) {
+        match message {
+            Message::Text("panic") => panic_quietly(),
+            Message::Text(text) => self.journal.write(Told::Process(text.to_owned())),
+            Message::Binary(_) => {}
+        }
+    }
+}
+
+impl App {
+    fn obey(&mut self, context: &mut Context<'_>, order: &str) {
+        let own = context.current().expect("a message has a connection");
+        let words: Vec<&str> = order.split(' ').collect();
+        match words.as_slice() {
+            ["id"] => {
+                context.reply(Message::Text(&own.to_string()));
+            }
+            ["close", code] => {
+                let code = code.parse::<u16>().expect("a code");
+                context.close(code.into(), "as told");
+            }
+            ["panic"] => panic_quietly(),
+            ["sleep", ms] => std::thread::sleep(Duration::from_millis(ms.parse().expect("a time"))),
+            ["panic-at-close"] => context.keep("panic", true.into()),
+            ["flood", count, bytes] => {
+                let body = vec![b'f'; bytes.parse().expect("a number")];
+                for _ in 0..count.parse().expect("a number") {
+                    context.reply(Message::Binary(&body));
+                }
+            }
+            ["answer"] => {
+                for responder in self.kept.drain(..) {
+                    context.respond(responder, &Response::new(200).text("at last"));
+                }
+                context.reply(Message::Text("answered"));
+            }
+            ["answer", bytes] => {
+                let body = "l".repeat(bytes.parse().expect("a number"));
+                for responder in self.kept.drain(..) {
+                    context.respond(responder, &Response::new(200).text(body.clone()));
+                }
+                context.reply(Message::Text("answered"));
+            }
+            ["subscribe", channel] => {
+                let result = format!("{:?}", context.subscribe(channel));
+                context.reply(Message::Text(&result));
+            }
+            ["unsubscribe", channel] => {
+                let result = context.unsubscribe(channel).to_string();
+                context.reply(Message::Text(&result));
+            }
+            ["push", to, text] => {
+                context.push(id(to), Message::Text(text)).expect("room");
+            }
+            ["push-many", to, count] => {
+                for number in 0..count.parse().expect("a number") {
+                    let text = format!("{number}");
+                    context.push(id(to), Message::Text(&text)).expect("room");
+                }
+            }
+            ["push-bytes", to, bytes] => {
+                let body = vec![b'p'; bytes.parse().expect("a number")];
+                let said = format!("{:?}", context.push(id(to), Message::Binary(&body)));
+                context.reply(Message::Text(&said));
+            }
+            ["push-ack", to, text] => {
+                context.push_ack(id(to), Message::Text(text), move |context, result| {
+                    tell(context, own, &outcome(result));
+                });
+            }
+            ["disconnect", to, code, reason] => {
+                let code = code.parse().expect("a code");
+                context.disconnect_ack(id(to), code, reason, move |context, result| {
+                    tell(context, own, &outcome(result));
+                });
+            }
+            ["info", of] => context.info(id(of), move |context, result| {
+                let text = match result {
+                    Ok(Some(json)) => String::from_utf8(json).expect("JSON is text"),
+                    Ok(None) => "nobody".to_owned(),
+                    Err(error) => format!("{error:?}"),
+                };
+                tell(context, own, &text);
+            }),
+            ["broadcast", text] => {
+                context.broadcast(Message::Text(text), Some(own));
+            }
+            ["broadcast-ack", text] => {
+                context.broadcast_ack(Message::Text(text), Some(own), move |context, result| {
+                    tell(context, own, &tally(result));
+                });
+            }
+            ["publish", channel, text, only @ ..] => {
+                let only: Vec<_> = only.iter().map(|word| id(word)).collect();
+                context.publish(&publication(channel, text, Some(own), &only));
+            }
+            ["publish-ack", channel, text, only @ ..] => {
+                let only: Vec<_> = only.iter().map(|word| id(word)).collect();
+                let publication = publication(channel, text, Some(own), &only);
+                context.publish_ack(&publication, move |context, result| {
+                    tell(context, own, &tally(result));
+                });
+            }
+            ["process", to, text] => {
+                let to = Address(to.parse().expect("a number"));
+                let sent = context.handle().send_to_process(to, PayloadKind::Text, text.as_bytes());
+                sent.expect("room");
+            }
+            ["push-from-a-thread", to, text] => {
+                let (handle, to, text) = (context.handle().clone(), id(to), (*text).to_owned());
+                std::thread::spawn(move || {
+                    // The loop that gave the handle has gone to sleep by then.
+                    std::thread::sleep(Duration::from_millis(50));
+                    handle.push(to, PayloadKind::Text, text.as_bytes()).expect("room");
+                });
+            }
+            _ => panic!("not an order: {order}"),
+        }
+    }
+}
+
+fn tally(result: Result<wsmaster_workers::Tally, AskError>) -> String {
+    match result {
+        Ok(tally) => {
+            let silent: Vec<u16> = tally.unanswered.iter().map(|slot| slot.number()).collect();
+            format!("{} {} {silent:?}", tally.delivered, tally.dropped)
+        }
+        Err(error) => format!("{error:?}"),
+    }
+}
+
+fn publication<'a>(
+    channel: &'a str,
+    text: &'a str,
+    exclude: Option<ConnectionId>,
+    only: &'a [ConnectionId],
+) -> Publication<'a> {
+    Publication { channel, kind: PayloadKind::Text, payload: text.as_bytes(), exclude, only }
+}

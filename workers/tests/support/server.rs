@@ -1,0 +1,224 @@
+//! Workers in threads of this process, with everything that a master would give them. Each has a port of its own, so that
+//! a test chooses the worker it connects to; mailboxes and board are shared as they are between processes.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    os::fd::OwnedFd,
+    thread::{self, JoinHandle},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use wsmaster_workers::{
+    Limits, Seat, Worker,
+    ipc::{
+        Handle, Slot,
+        board::{Board, Cell, Counter, Tick},
+        link::{self, Heard, MasterLink, ToChild, ToMaster},
+        mailbox::MailboxPair,
+        postbox::Postbox,
+        sys::socket::listeners,
+    },
+};
+
+use super::{App, Client, Journal, WebSocket, eventually};
+
+/// What one process lets wait for a mailbox that is full, in bytes.
+const BACKLOG_BYTES_MAX: usize = 4 << 20;
+
+/// A server whose workers are threads.
+pub(crate) struct Server {
+    pub(crate) board: Board,
+    pub(crate) journal: Journal,
+    pub(crate) limits: Limits,
+    places: Vec<Place>,
+    workers: Vec<Running>,
+}
+
+/// What a slot keeps when its worker is replaced.
+struct Place {
+    listener: TcpListener,
+    mailbox: MailboxPair,
+    generation: u64,
+}
+
+/// One worker, seen from its master.
+pub(crate) struct Running {
+    pub(crate) slot: Slot,
+    pub(crate) link: Option<MasterLink>,
+    generation: u64,
+    thread: Option<JoinHandle<io::Result<()>>>,
+}
+
+pub(crate) fn slot(number: u16) -> Slot {
+    Slot::new(number).expect("a slot")
+}
+
+impl Server {
+    /// A server with this many workers, all of them ready.
+    pub(crate) fn start(workers: u16, limits: Limits) -> Self {
+        let mut server = Self::empty(workers, limits);
+        for number in 0..workers {
+            server.start_worker(number);
+        }
+        server
+    }
+
+    /// A server with this many slots and nobody in them.
+    pub(crate) fn empty(slots: u16, limits: Limits) -> Self {
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
+        let board = Board::new(slots, Tick::at(since_1970), 42).expect("a board");
+        let place = || {
+            let anywhere = "127.0.0.1:0".parse().expect("an address");
+            let listener = listeners(anywhere, 4096, 1).expect("a listener").remove(0);
+            let mailbox = MailboxPair::new().expect("a mailbox");
+            Place { listener, mailbox, generation: 0 }
+        };
+        let places = (0..slots).map(|_| place()).collect();
+        Self { board, journal: Journal::default(), limits, places, workers: Vec::new() }
+    }
+
+    /// Puts a worker into a slot, or a successor beside one that is leaving, and waits until it is ready. Its place among
+    /// [`Self::worker`].
+    pub(crate) fn start_worker(&mut self, number: u16) -> usize {
+        let handle = self.handle(number);
+        let place = &mut self.places[usize::from(number)];
+        let generation = place.generation;
+        place.generation += 1;
+        let listener = place.listener.try_clone().expect("a descriptor");
+        let mailbox = place.mailbox.reader.try_clone().expect("a descriptor");
+        let (link, child) = link::line().expect("a line");
+        let limits = self.limits.clone();
+        let app = App::new(self.journal.clone());
+        let slot = slot(number);
+        let thread = thread::spawn(move || {
+            let reopen_log = Box::new(|| {});
+            let seat = Seat {
+                slot,
+                generation,
+                listener,
+                mailbox,
+                link: child,
+                handle,
+                limits,
+                reopen_log,
+            };
+            Worker::new(seat, app)?.run()
+        });
+        self.workers.push(Running { slot, link: Some(link), generation, thread: Some(thread) });
+        let place = self.workers.len() - 1;
+        self.expect_said(place, &ToMaster::Ready);
+        place
+    }
+
+    /// A handle such as a process at this address has: of a worker, or of one that only sends.
+    pub(crate) fn handle(&self, address: u16) -> Handle {
+        let writers: Vec<OwnedFd> = self
+            .places
+            .iter()
+            .map(|place| place.mailbox.writer.try_clone().expect("a descriptor"))
+            .collect();
+        let postbox = Postbox::new(writers, BACKLOG_BYTES_MAX);
+        Handle::new(slot(address).address(), self.board.clone(), postbox)
+    }
+
+    pub(crate) fn address(&self, number: u16) -> SocketAddr {
+        self.places[usize::from(number)].listener.local_addr().expect("an address")
+    }
+
+    /// A plain connection to the worker in a slot.
+    #[track_caller]
+    pub(crate) fn connect(&self, number: u16) -> Client {
+        Client::connect(self.address(number))
+    }
+
+    /// A WebSocket on the worker in a slot, driven by an implementation that is not ours.
+    #[track_caller]
+    pub(crate) fn open(&self, number: u16) -> WebSocket {
+        WebSocket::open(self.address(number), "/")
+    }
+
+    pub(crate) fn worker(&mut self, place: usize) -> &mut Running {
+        &mut self.workers[place]
+    }
+
+    /// Tells a worker something, as its master.
+    #[track_caller]
+    pub(crate) fn say(&self, place: usize, message: &ToChild) {
+        let link = self.workers[place].link.as_ref().expect("a line");
+        assert!(link.say(message), "the line takes it");
+    }
+
+    /// Waits for the next word of a worker.
+    #[track_caller]
+    pub(crate) fn expect_said(&self, place: usize, expected: &ToMaster) {
+        let link = self.workers[place].link.as_ref().expect("a line");
+        eventually(&format!("the worker says {expected:?}"), || match link.hear() {
+            Heard::Message(message) => {
+                assert_eq!(message, *expected);
+                true
+            }
+            Heard::Silence => false,
+            Heard::Noise | Heard::Closed => panic!("the worker does not speak"),
+        });
+    }
+
+    /// Waits until a worker has returned from its loop.
+    #[track_caller]
+    pub(crate) fn expect_end(&mut self, place: usize) {
+        let thread = self.workers[place].thread.take().expect("not waited for yet");
+        eventually("the worker ends", || thread.is_finished());
+        thread.join().expect("no panic").expect("no error");
+    }
+
+    pub(crate) fn is_running(&self, place: usize) -> bool {
+        self.workers[place].thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    pub(crate) fn cell(&self, place: usize) -> Cell {
+        let worker = &self.workers[place];
+        self.board.cell(worker.slot, worker.generation)
+    }
+
+    /// A counter of the worker that was started first.
+    pub(crate) fn count(&self, counter: Counter) -> u64 {
+        self.cell(0).read(counter)
+    }
+
+    #[track_caller]
+    pub(crate) fn eventually_counts(&self, counter: Counter, expected: u64) {
+        let end = std::time::Instant::now() + super::DEADLINE;
+        while self.count(counter) != expected {
+            let count = self.count(counter);
+            assert!(
+                std::time::Instant::now() < end,
+                "{counter:?} is {count} and should be {expected}"
+            );
+            thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+}
+
+impl Drop for Server {
+    /// A worker whose master is gone ends; one that does not is a fault of every test.
+    fn drop(&mut self) {
+        for worker in &mut self.workers {
+            worker.link = None;
+        }
+        if thread::panicking() {
+            return;
+        }
+        for worker in &mut self.workers {
+            if let Some(thread) = worker.thread.take() {
+                eventually("an orphan ends", || thread.is_finished());
+                thread.join().expect("no panic").expect("no error");
+            }
+        }
+        for number in 0..self.places.len() as u16 {
+            for generation in 0..2 {
+                let bytes = self.board.cell(slot(number), generation).read(Counter::OutboxBytes);
+                assert!(bytes < 1 << 40, "a gauge went below zero: {bytes}");
+            }
+        }
+    }
+}
