@@ -24,7 +24,7 @@ use std::{
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
     Slot,
-    board::{Board, Cell, Tick},
+    board::{Board, Cell, SerialClock},
     link::{Heard, MasterLink, ToChild, ToMaster},
     mailbox::MailboxPair,
     sys::{
@@ -58,12 +58,17 @@ use crate::{
 /// Deaths of workers before the server has ever served that make the start a failure.
 const START_DEATHS_MAX: u32 = 3;
 const EVENTS_MAX: usize = 256;
+/// How long the workers of a killed master may hold the port: the kernel ends them, after all their sockets.
+const ORPHANS_PATIENCE: Duration = Duration::from_secs(1);
+/// The time between two looks at a port that they hold.
+const ORPHANS_STEP: Duration = Duration::from_millis(10);
 
 /// What a master is to run.
 pub struct Plan {
     config: Config,
     reload: Option<ReadConfig>,
     on_serving: Option<OnServing>,
+    in_background: bool,
 }
 
 type ReadConfig = Box<dyn Fn() -> Result<Config, ConfigErrors>>;
@@ -78,7 +83,7 @@ impl std::fmt::Debug for Plan {
 impl Plan {
     /// Runs with this configuration, which a reload does not change.
     pub fn new(config: Config) -> Self {
-        Self { config, reload: None, on_serving: None }
+        Self { config, reload: None, on_serving: None, in_background: false }
     }
 
     /// Reads the configuration again like this at every reload.
@@ -95,6 +100,13 @@ impl Plan {
     #[must_use]
     pub fn on_serving(mut self, call: impl FnOnce(&Serving) + 'static) -> Self {
         self.on_serving = Some(Box::new(call));
+        self
+    }
+
+    /// The master has left the terminal, or will when it serves: no worker that serves keeps the terminal's streams.
+    #[must_use]
+    pub fn in_background(mut self, in_background: bool) -> Self {
+        self.in_background = in_background;
         self
     }
 }
@@ -156,6 +168,7 @@ pub struct Master<F> {
     config: Config,
     reload: Option<ReadConfig>,
     on_serving: Option<OnServing>,
+    in_background: bool,
     make: F,
     identity: Option<Identity>,
     address: SocketAddr,
@@ -213,7 +226,7 @@ where
     /// # Errors
     /// See [`StartError`].
     pub fn prepare(plan: Plan, make: F) -> Result<Self, StartError> {
-        let Plan { config, reload, on_serving } = plan;
+        let Plan { config, reload, on_serving, in_background } = plan;
         title::prepare();
         let identity =
             Identity::look_up(config.server.user.as_deref(), config.server.group.as_deref())
@@ -230,7 +243,7 @@ where
         let system = |what| move |error| StartError::System(what, error);
         resource::raise_descriptor_limit().map_err(system("the limit of open files"))?;
         let workers = config.server.workers;
-        let listeners = socket::listeners(address, config.server.backlog, workers)
+        let listeners = listen(address, &config, pid_file.was_left_behind())
             .map_err(|error| StartError::Bind(address, error))?;
         let address = listeners
             .first()
@@ -239,7 +252,7 @@ where
             .map_err(|error| StartError::Bind(address, error))?;
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seed = random::seed().map_err(system("random numbers"))?;
-        let board = Board::new(workers as u16, Tick::at(since_1970), seed)
+        let board = Board::new(workers as u16, workers as u16, SerialClock::new(Instant::now(), since_1970), seed)
             .map_err(system("shared memory"))?;
         let seats = listeners
             .into_iter()
@@ -257,6 +270,7 @@ where
             config,
             reload,
             on_serving,
+            in_background,
             make,
             identity,
             address,
@@ -309,8 +323,6 @@ where
             self.tell(Event::Tick);
             self.hang_up_on_the_slow();
         }
-        self.control.close();
-        self.pid_file.remove();
         match self.failure {
             Some(reason) => Err(StartError::Workers(reason)),
             None => Ok(()),
@@ -509,6 +521,7 @@ where
                         log::warn!("{line}");
                         self.reload_lines.push(line);
                     }
+                    self.supervisor.set_policy(settings::policy(&self.config));
                     logging::set_level(self.config.server.log_level.into());
                 }
                 Err(errors) => {
@@ -574,7 +587,8 @@ where
                     self.reloaders.push(number);
                 }
                 Err(lines) => {
-                    self.answer(number, &ReloadAnswer { ok: false, lines, refused: true });
+                    let refused = !self.stopping;
+                    self.answer(number, &ReloadAnswer { ok: false, lines, refused });
                 }
             },
         }
@@ -608,6 +622,24 @@ fn specs(workers: usize) -> Vec<ChildSpec> {
             reloadable: true,
         })
         .collect()
+}
+
+/// One listener per worker. After a master that was killed, an address in use may be that of its last processes: they are
+/// waited for.
+fn listen(address: SocketAddr, config: &Config, after_a_kill: bool) -> io::Result<Vec<TcpListener>> {
+    let begun = Instant::now();
+    loop {
+        match socket::listeners(address, config.server.backlog, config.server.workers) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && after_a_kill
+                    && begun.elapsed() < ORPHANS_PATIENCE =>
+            {
+                std::thread::sleep(ORPHANS_STEP);
+            }
+            done => return done,
+        }
+    }
 }
 
 fn resolve(config: &Config) -> Result<SocketAddr, StartError> {

@@ -8,6 +8,8 @@
 //!   to the workers whose bit is set. A false positive costs one packet; there are no false negatives, since a
 //!   subscription is answered after its bit is set.
 //!
+//! For each mailbox it counts the bytes of attached bodies that wait in it.
+//!
 //! It never holds a lock: a process may be killed between any two instructions.
 
 use std::{
@@ -18,12 +20,13 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use rustc_hash::FxHasher;
 
 use crate::{
-    id::{ConnectionId, SERIAL_MAX, SLOTS_MAX, Slot},
+    id::{Address, ConnectionId, SERIAL_MAX, SLOTS_MAX, Slot},
     sys::memory::SharedWords,
 };
 
@@ -163,22 +166,25 @@ const _: () = assert!(Counter::ALL.len() <= CELL_WORDS);
 pub struct Board {
     memory: Arc<SharedWords>,
     slots: u16,
+    mailboxes: u16,
+    clock: SerialClock,
     hash_seed: u64,
 }
 
 impl Board {
-    /// A board for this many slots, whose serial numbers begin at the present tick.
+    /// A board for this many slots and mailboxes, whose serial numbers begin where the clock stands.
     ///
     /// # Errors
     /// More than [`SLOTS_MAX`] slots, or out of memory.
-    pub fn new(slots: u16, now: Tick, hash_seed: u64) -> io::Result<Self> {
+    pub fn new(slots: u16, mailboxes: u16, clock: SerialClock, hash_seed: u64) -> io::Result<Self> {
         if slots == 0 || slots > SLOTS_MAX {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let memory = Arc::new(SharedWords::zeroed(usize::from(slots) * SLOT_WORDS)?);
-        let board = Self { memory, slots, hash_seed };
+        let words = usize::from(slots) * SLOT_WORDS + usize::from(mailboxes);
+        let memory = Arc::new(SharedWords::zeroed(words)?);
+        let board = Self { memory, slots, mailboxes, clock, hash_seed };
         for number in 0..slots {
-            board.word(number, SERIAL_WORD).store(now.0, Ordering::Relaxed);
+            board.word(number, SERIAL_WORD).store(clock.start, Ordering::Relaxed);
         }
         Ok(board)
     }
@@ -195,10 +201,10 @@ impl Board {
 
     /// The next connection id of a slot, or `None` while the slot's serial numbers would run ahead of the clock: then no
     /// connection may be accepted for a moment. Only the worker that accepts for the slot may call it.
-    pub fn next_id(&self, slot: Slot, now: Tick) -> Option<ConnectionId> {
+    pub fn next_id(&self, slot: Slot, now: Instant) -> Option<ConnectionId> {
         let word = self.word(slot.number(), SERIAL_WORD);
         let serial = word.load(Ordering::Relaxed) + 1;
-        if serial > now.0 {
+        if serial > self.clock.tick(now) {
             return None;
         }
         word.store(serial, Ordering::Relaxed);
@@ -206,8 +212,8 @@ impl Board {
     }
 
     /// Whether [`Self::next_id`] would give one.
-    pub fn has_id(&self, slot: Slot, now: Tick) -> bool {
-        self.word(slot.number(), SERIAL_WORD).load(Ordering::Relaxed) < now.0
+    pub fn has_id(&self, slot: Slot, now: Instant) -> bool {
+        self.word(slot.number(), SERIAL_WORD).load(Ordering::Relaxed) < self.clock.tick(now)
     }
 
     /// The counters of one process of a slot. `generation` counts the processes of the slot; they take turns in the cells.
@@ -261,6 +267,40 @@ impl Board {
         for word in SLOT_WORDS - INTEREST_WORDS..SLOT_WORDS {
             self.word(slot.number(), word).store(0, Ordering::Release);
         }
+    }
+
+    /// Bytes of attached bodies that wait in a mailbox: they are in no sender's backlog any more.
+    pub fn attached_bytes(&self, to: Address) -> u64 {
+        self.attached_word(to).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    /// A body has been posted to a mailbox.
+    pub fn add_attached(&self, to: Address, bytes: u64) {
+        if let Some(word) = self.attached_word(to) {
+            word.fetch_add(bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// A body has been taken from a mailbox.
+    pub fn take_attached(&self, from: Address, bytes: u64) {
+        if let Some(word) = self.attached_word(from) {
+            let take = |waiting: u64| Some(waiting.saturating_sub(bytes));
+            let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        }
+    }
+
+    /// The mailbox is empty. What a process that was killed has taken without counting is put right here.
+    pub fn no_attached(&self, at: Address) {
+        if let Some(word) = self.attached_word(at)
+            && word.load(Ordering::Relaxed) != 0
+        {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn attached_word(&self, address: Address) -> Option<&AtomicU64> {
+        let place = usize::from(self.slots) * SLOT_WORDS + usize::from(address.0);
+        (address.0 < self.mailboxes).then(|| &self.memory.words()[place])
     }
 
     fn word(&self, slot: u16, word: usize) -> &AtomicU64 {
@@ -329,36 +369,51 @@ impl Cell {
     }
 }
 
-/// A moment on the clock that serial numbers follow: tenths of a millisecond since 2025.
+/// The clock that serial numbers follow: tenths of a millisecond since 2025.
 ///
-/// A serial number is never ahead of the clock, so a server that starts later starts above every number that was given out
-/// before, whatever became of it. A slot may accept 10,000 connections a second for ever, and more in bursts after
+/// A serial number is never ahead of this clock, so a server that starts later starts above every number that was given
+/// out before, whatever became of it. A slot may accept 10,000 connections a second for ever, and more in bursts after
 /// quieter times. The numbers last until the year 2052.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Tick(u64);
+///
+/// The wall clock is read once, at the start; from then on the clock is a monotonic one, which nobody can set back. It
+/// means the same in a process and in the children that it forks.
+#[derive(Clone, Copy, Debug)]
+pub struct SerialClock {
+    started: Instant,
+    start: u64,
+}
 
-impl Tick {
-    const EPOCH_UNIX_SECONDS: u64 = 1_735_689_600;
+impl SerialClock {
+    const EPOCH: Duration = Duration::from_secs(1_735_689_600);
 
-    /// The tick at this time since 1970.
-    pub fn at(since_1970: std::time::Duration) -> Self {
-        let since_epoch =
-            since_1970.saturating_sub(std::time::Duration::from_secs(Self::EPOCH_UNIX_SECONDS));
-        let ticks = u64::try_from(since_epoch.as_micros() / 100).unwrap_or(SERIAL_MAX);
-        Self(ticks.clamp(1, SERIAL_MAX - 1))
+    /// A clock that stands at this time since 1970, now.
+    pub fn new(now: Instant, since_1970: Duration) -> Self {
+        let ticks = in_ticks(since_1970.saturating_sub(Self::EPOCH));
+        Self { started: now, start: ticks.clamp(1, SERIAL_MAX - 1) }
     }
+
+    fn tick(&self, now: Instant) -> u64 {
+        let since_start = in_ticks(now.saturating_duration_since(self.started));
+        self.start.saturating_add(since_start).min(SERIAL_MAX - 1)
+    }
+}
+
+fn in_ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_micros() / 100).unwrap_or(SERIAL_MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const T0: Duration = Duration::from_secs(1_800_000_000);
 
+    fn board_at(now: Instant) -> Board {
+        Board::new(3, 4, SerialClock::new(now, T0), 42).unwrap()
+    }
+
     fn board() -> Board {
-        Board::new(3, Tick::at(T0), 42).unwrap()
+        board_at(Instant::now())
     }
 
     fn slot(number: u16) -> Slot {
@@ -374,28 +429,45 @@ mod tests {
 
     #[test]
     fn serials_grow_and_never_pass_the_clock() {
-        let board = board();
-        let now = Tick::at(T0 + Duration::from_millis(1));
+        let start = Instant::now();
+        let board = board_at(start);
+        let now = start + Duration::from_millis(1);
         let ids: Vec<_> = std::iter::from_fn(|| board.next_id(slot(1), now)).collect();
         assert_eq!(ids.len(), 10);
+        assert!(!board.has_id(slot(1), now) && board.has_id(slot(2), now));
         assert!(ids.is_sorted() && ids.iter().all(|id| id.slot() == slot(1)));
         assert!(board.next_id(slot(2), now).is_some(), "slots count on their own");
-        assert!(
-            board.next_id(slot(1), Tick::at(T0 + Duration::from_millis(2))) > ids.last().copied()
-        );
+        let later = start + Duration::from_millis(2);
+        assert!(board.next_id(slot(1), later) > ids.last().copied());
     }
 
     #[test]
     fn a_later_board_starts_above_every_id_of_an_earlier_one() {
-        let early = board();
-        let last =
-            std::iter::from_fn(|| early.next_id(slot(0), Tick::at(T0 + Duration::from_secs(1))))
-                .last()
-                .unwrap();
-        let later = T0 + Duration::from_secs(1);
-        let board = Board::new(1, Tick::at(later), 1).unwrap();
-        let first = board.next_id(slot(0), Tick::at(later + Duration::from_micros(100))).unwrap();
+        let start = Instant::now();
+        let life = Duration::from_secs(1);
+        let early = board_at(start);
+        let last = std::iter::from_fn(|| early.next_id(slot(0), start + life)).last().unwrap();
+        let restart = start + life;
+        let board = Board::new(1, 1, SerialClock::new(restart, T0 + life), 1).unwrap();
+        assert!(!board.has_id(slot(0), restart));
+        let first = board.next_id(slot(0), restart + Duration::from_micros(100)).unwrap();
         assert!(first > last, "{first} after {last}");
+    }
+
+    #[test]
+    fn attached_bytes_are_counted_for_each_mailbox_and_never_below_zero() {
+        let board = board();
+        let (one, other) = (Address(3), Address(0));
+        board.add_attached(one, 100);
+        board.add_attached(one, 50);
+        board.take_attached(one, 100);
+        assert_eq!((board.attached_bytes(one), board.attached_bytes(other)), (50, 0));
+        board.take_attached(one, 51);
+        assert_eq!(board.attached_bytes(one), 0);
+        board.add_attached(one, 7);
+        board.no_attached(one);
+        board.add_attached(Address(4), 7);
+        assert_eq!((board.attached_bytes(one), board.attached_bytes(Address(4))), (0, 0));
     }
 
     #[test]

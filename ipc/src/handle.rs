@@ -11,7 +11,8 @@ use crate::{
     board::Board,
     command::{AskTicket, Command, PayloadKind, Recipients},
     id::{Address, ConnectionId, Slot},
-    postbox::Postbox,
+    postbox::{Attached, Postbox},
+    wire,
 };
 
 /// A way to every connection of the server. Clones are cheap and share one postbox, so what one process sends to one
@@ -189,10 +190,9 @@ impl Handle {
     /// # Errors
     /// See [`PostError`].
     pub fn post(&self, to: Address, command: &Command<'_>) -> Result<(), PostError> {
-        let attached = Postbox::attach(command)?;
+        let attached = Postbox::attach(command).inspect_err(|error| self.count(Err(*error)))?;
         let mut postbox = self.postbox();
-        let result = postbox.post(to, command, attached.as_ref());
-        self.count(result);
+        let result = self.post_counted(&mut postbox, to, command, attached.as_ref());
         if self.timing == Timing::AtOnce {
             postbox.flush(to);
         }
@@ -237,18 +237,40 @@ impl Handle {
         to: impl Iterator<Item = Slot>,
         command: &Command<'_>,
     ) -> Result<Vec<Posted>, PostError> {
-        let attached = Postbox::attach(command)?;
+        let attached = Postbox::attach(command).inspect_err(|error| self.count(Err(*error)))?;
         let mut postbox = self.postbox();
         Ok(to
             .map(|slot| {
-                let result = postbox.post(slot.address(), command, attached.as_ref());
-                self.count(result);
+                let result =
+                    self.post_counted(&mut postbox, slot.address(), command, attached.as_ref());
                 if self.timing == Timing::AtOnce {
                     postbox.flush(slot.address());
                 }
                 Posted { to: slot, result }
             })
             .collect())
+    }
+
+    fn post_counted(
+        &self,
+        postbox: &mut Postbox,
+        to: Address,
+        command: &Command<'_>,
+        attached: Option<&Attached>,
+    ) -> Result<(), PostError> {
+        let board = &self.shared.board;
+        let bytes = attached.map_or(0, |_| wire::body(command).len() as u64);
+        let waiting = if bytes > 0 { board.attached_bytes(to) } else { 0 };
+        let result = if waiting > 0 && waiting + bytes > wire::ATTACHED_WAITING_BYTES_MAX {
+            Err(PostError::Full)
+        } else {
+            postbox.post(to, command, attached)
+        };
+        if result.is_ok() && bytes > 0 {
+            board.add_attached(to, bytes);
+        }
+        self.count(result);
+        result
     }
 
     fn count(&self, result: Result<(), PostError>) {

@@ -26,7 +26,8 @@ pub enum PostError {
     /// No process has this mailbox.
     #[error("no such process")]
     NoSuchProcess,
-    /// The body is larger than [`wire::ATTACHED_BYTES_MAX`].
+    /// The body is larger than [`wire::ATTACHED_BYTES_MAX`], or the fields beside it than [`wire::FIELDS_BYTES_MAX`], or
+    /// there are more recipients than [`wire::RECIPIENTS_MAX`].
     #[error("the message is too large")]
     TooLarge,
     /// Out of descriptors or of memory for a large body.
@@ -84,12 +85,25 @@ impl Postbox {
         self.queues.is_empty()
     }
 
-    /// The file for this command's body, when it is too large for a packet.
+    /// Checks a command's size, and makes the file for its body when that is too large for a packet.
     ///
     /// # Errors
     /// `TooLarge` and `NoRoom`.
     pub fn attach(command: &Command<'_>) -> Result<Option<Attached>, PostError> {
         let body = wire::body(command);
+        let recipients = match command {
+            Command::Publish { only, .. } => only.iter().count(),
+            Command::Push { .. }
+            | Command::Broadcast { .. }
+            | Command::Disconnect { .. }
+            | Command::Info { .. }
+            | Command::Answer { .. }
+            | Command::Message { .. } => 0,
+        };
+        if recipients > wire::RECIPIENTS_MAX || wire::fields_bytes(command) > wire::FIELDS_BYTES_MAX
+        {
+            return Err(PostError::TooLarge);
+        }
         if body.len() <= wire::INLINE_BODY_BYTES_MAX {
             return Ok(None);
         }
@@ -210,7 +224,7 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::{
-        command::PayloadKind,
+        command::{PayloadKind, Recipients},
         id::{ConnectionId, Slot},
         mailbox::{Mail, Mailbox, MailboxPair},
     };
@@ -306,6 +320,30 @@ mod tests {
         arrived.extend(receive_all(&mut mailbox).0);
         assert!(arrived.iter().map(|(serial, _)| *serial).eq(1..=taken), "lost or out of order");
         postbox.post(TO, &push(1, &body), None).unwrap();
+    }
+
+    #[test]
+    fn a_command_that_no_packet_could_hold_is_refused() {
+        let id = ConnectionId::new(Slot::new(0).unwrap(), 1).unwrap();
+        let publish = |channel: &str, recipients: usize| {
+            let only = Recipients::to_bytes(&vec![id; recipients]);
+            let only = Recipients::from_bytes(&only);
+            let command = Command::Publish {
+                channel,
+                kind: PayloadKind::Text,
+                payload: b"x",
+                exclude: None,
+                only,
+                ticket: None,
+            };
+            Postbox::attach(&command).err()
+        };
+        assert_eq!(publish("chat", wire::RECIPIENTS_MAX), None);
+        assert_eq!(publish("chat", wire::RECIPIENTS_MAX + 1), Some(PostError::TooLarge));
+        assert_eq!(publish(&"c".repeat(20_000), 0), Some(PostError::TooLarge));
+        let reason = "r".repeat(100_000);
+        let disconnect = Command::Disconnect { id, code: 1000, reason: &reason, ticket: None };
+        assert_eq!(Postbox::attach(&disconnect).err(), Some(PostError::TooLarge));
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub const PACKET_BYTES_MAX: usize = 60 * 1024;
 pub const INLINE_BODY_BYTES_MAX: usize = 32 * 1024;
 /// The largest attached body, in bytes.
 pub const ATTACHED_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The largest sum of attached bodies that may wait in one mailbox, in bytes; a single one may always.
+pub const ATTACHED_WAITING_BYTES_MAX: u64 = 256 * 1024 * 1024;
+/// The largest sum of a command's fields beside its body: names, reasons, recipients; in bytes.
+pub const FIELDS_BYTES_MAX: usize = 16 * 1024;
 /// The most recipients that one publish may name.
 pub const RECIPIENTS_MAX: usize = 1024;
 
@@ -72,6 +76,23 @@ pub fn body<'a>(command: &Command<'a>) -> &'a [u8] {
         | Command::Info { .. } => &[],
     }
 }
+
+/// The bytes of a command's fields of variable length, beside its body.
+pub fn fields_bytes(command: &Command<'_>) -> usize {
+    match command {
+        Command::Publish { channel, only, .. } => channel.len() + only.0.len(),
+        Command::Disconnect { reason, .. } => reason.len(),
+        Command::Push { .. }
+        | Command::Broadcast { .. }
+        | Command::Info { .. }
+        | Command::Answer { .. }
+        | Command::Message { .. } => 0,
+    }
+}
+
+// A packet holds the largest command: its fields, its body, and what both cost to encode.
+const _: () = assert!(FIELDS_BYTES_MAX + INLINE_BODY_BYTES_MAX + 128 < PACKET_BYTES_MAX);
+const _: () = assert!(RECIPIENTS_MAX * 8 < FIELDS_BYTES_MAX);
 
 /// Appends `command` to a packet; with `attached`, its body's length only.
 pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
@@ -218,13 +239,11 @@ impl<'a> Decoder<'a> {
                 request: self.u64()?,
                 answer: Answer::Many { delivered: self.u64()?, dropped: self.u64()? },
             },
-            ANSWER_INFO => {
-                Command::Answer {
-                    from: Address(self.u16()?),
-                    request: self.u64()?,
-                    answer: Answer::Info(self.body(attached)?),
-                }
-            }
+            ANSWER_INFO => Command::Answer {
+                from: Address(self.u16()?),
+                request: self.u64()?,
+                answer: Answer::Info(self.body(attached)?),
+            },
             MESSAGE => Command::Message {
                 from: Address(self.u16()?),
                 kind: payload_kind,

@@ -13,7 +13,7 @@ use wsmaster_workers::{
     Limits, Seat, Worker,
     ipc::{
         Handle, Slot,
-        board::{Board, Cell, Counter, Tick},
+        board::{Board, Cell, Counter, SerialClock},
         link::{self, Heard, MasterLink, ToChild, ToMaster},
         mailbox::MailboxPair,
         postbox::Postbox,
@@ -67,7 +67,9 @@ impl Server {
     /// A server with this many slots and nobody in them.
     pub(crate) fn empty(slots: u16, limits: Limits) -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
-        let board = Board::new(slots, Tick::at(since_1970), 42).expect("a board");
+        let board =
+            Board::new(slots, slots, SerialClock::new(std::time::Instant::now(), since_1970), 42)
+                .expect("a board");
         let place = || {
             let anywhere = "127.0.0.1:0".parse().expect("an address");
             let listener = listeners(anywhere, 4096, 1).expect("a listener").remove(0);

@@ -1,0 +1,54 @@
+//! Who is subscribed to what, and what the other workers have to know of it.
+
+use rustc_hash::FxHashMap;
+use wsmaster_ipc::{Handle, Slot, board::InterestBit};
+
+use super::Core;
+use crate::topics::{Joined, Parted};
+
+impl Core {
+    pub(crate) fn subscribe(&mut self, index: u32, channel: &str) -> Joined {
+        let joined = self.topics.subscribe(index, channel, self.limits.subscriptions_max);
+        match joined {
+            Joined::First => {
+                let bit = self.loop_handle.board().interest_bit(channel);
+                *self.interest.entry(bit).or_insert(0) += 1;
+                self.loop_handle.board().set_interest(self.slot, bit, true);
+            }
+            Joined::More | Joined::Already | Joined::TooMany => {}
+        }
+        joined
+    }
+
+    pub(crate) fn unsubscribe(&mut self, index: u32, channel: &str) -> Parted {
+        let parted = self.topics.unsubscribe(index, channel);
+        match parted {
+            Parted::Last => {
+                lose_interest(&mut self.interest, &self.loop_handle, self.slot, channel);
+            }
+            Parted::Less | Parted::Never => {}
+        }
+        parted
+    }
+
+    pub(super) fn leave_channels(&mut self, index: u32) {
+        let Self { topics, interest, loop_handle, slot, .. } = self;
+        topics.forget(index, |channel| lose_interest(interest, loop_handle, *slot, channel));
+    }
+}
+
+fn lose_interest(
+    interest: &mut FxHashMap<InterestBit, u32>,
+    handle: &Handle,
+    slot: Slot,
+    channel: &str,
+) {
+    let bit = handle.board().interest_bit(channel);
+    if let Some(count) = interest.get_mut(&bit) {
+        *count -= 1;
+        if *count == 0 {
+            interest.remove(&bit);
+            handle.board().set_interest(slot, bit, false);
+        }
+    }
+}

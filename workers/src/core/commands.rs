@@ -1,0 +1,113 @@
+//! What other processes ask of this worker.
+
+use std::borrow::Cow;
+
+use wsmaster_ipc::{Address, Answer, Command, ConnectionId, Outcome, board::Counter};
+use wsmaster_protocol::close::CloseCode;
+
+use super::Core;
+use crate::{asks::Tally, handler::Message};
+
+impl Core {
+    /// Does what another process, or this one, asks for a connection or a channel of this worker.
+    pub(crate) fn execute(&mut self, command: &Command<'_>) {
+        match *command {
+            Command::Push { id, kind, payload, ticket } => {
+                let outcome = self.push_here(id, Message::from_parts(kind, payload));
+                if let Some(ticket) = ticket {
+                    self.answer(ticket.reply_to, ticket.request, Answer::One(outcome));
+                }
+            }
+            Command::Broadcast { kind, payload, exclude, ticket } => {
+                let tally = self.broadcast_here(Message::from_parts(kind, payload), exclude);
+                if let Some(ticket) = ticket {
+                    self.answer(ticket.reply_to, ticket.request, many(&tally));
+                }
+            }
+            Command::Publish { channel, kind, payload, exclude, only, ticket } => {
+                let message = Message::from_parts(kind, payload);
+                let tally = self.publish_here(channel, message, exclude, only);
+                if let Some(ticket) = ticket {
+                    self.answer(ticket.reply_to, ticket.request, many(&tally));
+                }
+            }
+            Command::Disconnect { id, code, reason, ticket } => {
+                let outcome = self.disconnect_here(id, code, reason);
+                if let Some(ticket) = ticket {
+                    self.answer(ticket.reply_to, ticket.request, Answer::One(outcome));
+                }
+            }
+            Command::Info { id, ticket } => match self.describe(id) {
+                Some(json) => self.answer(ticket.reply_to, ticket.request, Answer::Info(&json)),
+                None => {
+                    let answer = Answer::One(Outcome::NoSuchConnection);
+                    self.answer(ticket.reply_to, ticket.request, answer);
+                }
+            },
+            // Those two are for the application; the loop takes them.
+            Command::Answer { .. } | Command::Message { .. } => {}
+        }
+    }
+
+    pub(crate) fn push_here(&mut self, id: ConnectionId, message: Message<'_>) -> Outcome {
+        match self.registry.find(id) {
+            Some(index) => self.send(index, message),
+            None => {
+                self.cell.add(Counter::StaleCommands, 1);
+                Outcome::NoSuchConnection
+            }
+        }
+    }
+
+    pub(crate) fn disconnect_here(&mut self, id: ConnectionId, code: u16, reason: &str) -> Outcome {
+        let Some(index) = self.registry.find(id) else {
+            self.cell.add(Counter::StaleCommands, 1);
+            return Outcome::NoSuchConnection;
+        };
+        if self.close_with(index, CloseCode::from(code), Cow::Owned(reason.to_owned())) {
+            Outcome::Delivered
+        } else {
+            Outcome::Closing
+        }
+    }
+
+    /// What is known of a connection, as a JSON object. The query of its target is shown without secrets.
+    pub(crate) fn describe(&self, id: ConnectionId) -> Option<Vec<u8>> {
+        let index = self.registry.find(id)?;
+        let connection = self.registry.at(index)?;
+        let head = connection.durable.head.as_ref();
+        let mut channels: Vec<&str> = self.topics.of_connection(index).collect();
+        channels.sort_unstable();
+        let json = serde_json::json!({
+            "connection": id,
+            "worker": self.slot,
+            "state": if connection.can_send() { "open" } else { "closing" },
+            "address": connection.durable.peer.ip(),
+            "port": connection.durable.peer.port(),
+            "opened_at": connection.durable.opened_unix_ms as f64 / 1000.0,
+            "target": head.map(|head| head.target_redacted()),
+            "user_agent": head.and_then(|head| head.header("user-agent")),
+            "sec_websocket_key": head.and_then(|head| head.header("sec-websocket-key")),
+            "subprotocol": connection.durable.subprotocol,
+            "channels": channels,
+            "messages_in": connection.messages_in,
+            "messages_out": connection.messages_out,
+            "queued_bytes": connection.outbox.len(),
+            "idle_ms": self.now_ms.saturating_sub(connection.times.received_ms),
+            "memory_bytes": connection.memory_bytes(),
+        });
+        serde_json::to_vec(&json).ok()
+    }
+
+    pub(super) fn answer(&mut self, to: Address, request: u64, answer: Answer<'_>) {
+        let from = self.loop_handle.own_address();
+        if self.loop_handle.post(to, &Command::Answer { from, request, answer }).is_err() {
+            // The asker's deadline will tell it.
+            self.cell.add(Counter::DroppedMailboxFull, 1);
+        }
+    }
+}
+
+fn many(tally: &Tally) -> Answer<'static> {
+    Answer::Many { delivered: tally.delivered, dropped: tally.dropped }
+}

@@ -1,0 +1,106 @@
+//! How connections end, whoever ends them.
+
+use std::borrow::Cow;
+
+use wsmaster_protocol::close::CloseCode;
+
+use super::Core;
+use crate::{
+    connection::State,
+    handler::{Closed, ClosedBy},
+};
+
+impl Core {
+    /// Begins the close handshake, or ends an HTTP connection. A connection that is closing already goes on doing so.
+    pub(crate) fn close(&mut self, index: u32, code: CloseCode, reason: &'static str) {
+        self.close_with(index, code, Cow::Borrowed(reason));
+    }
+
+    /// As [`Self::close`]. Whether it began something.
+    pub(crate) fn close_with(
+        &mut self,
+        index: u32,
+        code: CloseCode,
+        reason: Cow<'static, str>,
+    ) -> bool {
+        let mut out = std::mem::take(&mut self.scratch);
+        out.clear();
+        let began = match self.registry.at_mut(index).map(|connection| &mut connection.state) {
+            Some(State::WebSocket(session)) => session.close(code, &reason, &mut out),
+            Some(State::Http(_) | State::Lingering { .. }) | None => false,
+        };
+        if began {
+            if self.corked == Some(index) {
+                self.cork.extend_from_slice(&out);
+            } else {
+                self.enqueue(index, |connection| connection.outbox.push_copy(&out), out.len());
+            }
+            self.ended(index, ClosedBy::Server, Some(code), reason);
+            self.restart_patience(index);
+        }
+        self.scratch = out;
+        began
+    }
+
+    /// Queues word of a WebSocket's end for the application and takes it out of its channels, the first time that it is
+    /// called for a connection.
+    pub(crate) fn ended(
+        &mut self,
+        index: u32,
+        by: ClosedBy,
+        code: Option<CloseCode>,
+        reason: Cow<'static, str>,
+    ) {
+        let Some(connection) = self.registry.at_mut(index) else { return };
+        if !std::mem::take(&mut connection.flags.open) {
+            return;
+        }
+        let id = connection.durable.id;
+        self.leave_channels(index);
+        self.endings.push_back((index, Closed { id, by, code, reason }));
+    }
+
+    /// Lets the last words leave, then ends our side and waits for the peer's end.
+    pub(crate) fn linger(&mut self, index: u32) {
+        let Some(connection) = self.registry.at_mut(index) else { return };
+        match connection.state {
+            State::Lingering { .. } => return,
+            State::Http(_) | State::WebSocket(_) => {}
+        }
+        connection.state = State::Lingering { shut: false };
+        connection.unparsed = Vec::new();
+        if !connection.flags.dirty {
+            connection.flags.dirty = true;
+            self.dirty.push(index);
+        }
+        let id = connection.durable.id;
+        let unread = connection.flags.readable;
+        self.registry.retire_id(id);
+        self.restart_patience(index);
+        if unread {
+            // It was left unread so far and is not told of again, and the peer may wait for room to go on.
+            self.make_ready(index);
+        }
+    }
+
+    /// The socket is of no use any more.
+    pub(crate) fn lose(&mut self, index: u32, by: ClosedBy, reason: &'static str) {
+        self.ended(index, by, None, Cow::Borrowed(reason));
+        let Some(connection) = self.registry.at_mut(index) else { return };
+        connection.state = State::Lingering { shut: true };
+        connection.unparsed = Vec::new();
+        let id = connection.durable.id;
+        self.registry.retire_id(id);
+        self.gone.push(index);
+    }
+
+    /// Takes the connections out that are gone. Not while one of them is being served.
+    pub(crate) fn bury(&mut self) {
+        while let Some(index) = self.gone.pop() {
+            self.wheel.cancel(index);
+            if let Some(connection) = self.registry.remove(index) {
+                self.outbox_bytes -= connection.outbox.len();
+            }
+        }
+    }
+}

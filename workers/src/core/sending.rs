@@ -1,0 +1,186 @@
+//! Messages into outboxes: to one connection, to many, and what happens when there is no room.
+
+use bytes::Bytes;
+use wsmaster_ipc::{ConnectionId, Outcome, PayloadKind, board::Counter, command::Recipients};
+use wsmaster_protocol::{
+    close::CloseCode,
+    frame::{MessageKind, encode_message, header_len},
+};
+
+use super::Core;
+use crate::{asks::Tally, connection::Connection, handler::Message, limits::SlowClient};
+
+impl Core {
+    /// Puts a message into a connection's outbox.
+    #[inline]
+    pub(crate) fn send(&mut self, index: u32, message: Message<'_>) -> Outcome {
+        let payload = message.payload();
+        if let Err(outcome) = self.admit(index, header_len(payload.len()) + payload.len()) {
+            return outcome;
+        }
+        let kind = message_kind(message.kind());
+        if self.corked == Some(index) {
+            encode_message(kind, payload, &mut self.cork);
+        } else {
+            self.scratch.clear();
+            encode_message(kind, payload, &mut self.scratch);
+            let frame = std::mem::take(&mut self.scratch);
+            self.enqueue(index, |connection| connection.outbox.push_copy(&frame), frame.len());
+            self.scratch = frame;
+        }
+        Outcome::Delivered
+    }
+
+    /// Puts a frame that many connections get into one's outbox.
+    pub(super) fn send_frame(&mut self, index: u32, frame: &Bytes) -> Outcome {
+        if let Err(outcome) = self.admit(index, frame.len()) {
+            return outcome;
+        }
+        if self.corked == Some(index) {
+            self.cork.extend_from_slice(frame);
+        } else {
+            self.enqueue(index, |connection| connection.outbox.push_shared(frame), frame.len());
+        }
+        Outcome::Delivered
+    }
+
+    /// Whether a message of this many bytes may go to a connection, and counts it.
+    #[inline]
+    pub(super) fn admit(&mut self, index: u32, bytes: usize) -> Result<(), Outcome> {
+        let corked = if self.corked == Some(index) { self.cork.len() } else { 0 };
+        let Some(connection) = self.registry.at_mut(index) else {
+            return Err(Outcome::NoSuchConnection);
+        };
+        if !connection.can_send() {
+            return Err(Outcome::Closing);
+        }
+        if connection.outbox.len() + corked + bytes > self.limits.outbox_bytes_max {
+            self.make_room(index, bytes)?;
+        }
+        if let Some(connection) = self.registry.at_mut(index) {
+            connection.messages_out += 1;
+        }
+        self.cell.add(Counter::MessagesOut, 1);
+        Ok(())
+    }
+
+    /// Tries the socket before a message is refused: what waits may be no more than what this turn has gathered.
+    #[cold]
+    pub(super) fn make_room(&mut self, index: u32, bytes: usize) -> Result<(), Outcome> {
+        self.flush(index);
+        let Some(connection) = self.registry.at_mut(index) else {
+            return Err(Outcome::NoSuchConnection);
+        };
+        if !connection.can_send() {
+            return Err(Outcome::Closing);
+        }
+        if connection.outbox.len() + bytes <= self.limits.outbox_bytes_max {
+            return Ok(());
+        }
+        // A message that would not fit into an empty outbox says nothing about its reader.
+        let is_slow = !connection.outbox.is_empty();
+        self.cell.add(Counter::DroppedOutboxFull, 1);
+        match self.limits.slow_client {
+            SlowClient::Close if is_slow => {
+                self.cell.add(Counter::SlowClosed, 1);
+                self.drop_unsent(index);
+                self.close(index, CloseCode::Again, "the client reads too slowly");
+            }
+            SlowClient::Close | SlowClient::DropNewest => {}
+        }
+        Err(Outcome::OutboxFull)
+    }
+
+    pub(super) fn drop_unsent(&mut self, index: u32) {
+        if let Some(connection) = self.registry.at_mut(index) {
+            self.outbox_bytes -= connection.outbox.drop_unsent();
+        }
+    }
+
+    pub(super) fn enqueue(&mut self, index: u32, push: impl FnOnce(&mut Connection), bytes: usize) {
+        let Some(connection) = self.registry.at_mut(index) else { return };
+        push(connection);
+        self.outbox_bytes += bytes;
+        if !connection.flags.dirty {
+            connection.flags.dirty = true;
+            self.dirty.push(index);
+        }
+    }
+
+    /// Sends to every WebSocket of this worker.
+    pub(crate) fn broadcast_here(
+        &mut self,
+        message: Message<'_>,
+        exclude: Option<ConnectionId>,
+    ) -> Tally {
+        let frame = self.frame(message);
+        let everybody = self.registry.indexes();
+        self.send_to_all(&everybody, &frame, exclude)
+    }
+
+    /// Sends to this worker's subscribers of a channel.
+    pub(crate) fn publish_here(
+        &mut self,
+        channel: &str,
+        message: Message<'_>,
+        exclude: Option<ConnectionId>,
+        only: Recipients<'_>,
+    ) -> Tally {
+        let mut members = std::mem::take(&mut self.members);
+        members.clear();
+        if only.is_everybody() {
+            members.extend(self.topics.subscribers(channel));
+        } else {
+            // Few are named, many may be subscribed.
+            let named = only.iter().filter_map(|id| self.registry.find(id));
+            members.extend(named.filter(|index| self.topics.is_subscribed(*index, channel)));
+            members.sort_unstable();
+            members.dedup();
+        }
+        let tally = if members.is_empty() {
+            Tally::default()
+        } else {
+            let frame = self.frame(message);
+            self.send_to_all(&members, &frame, exclude)
+        };
+        self.members = members;
+        tally
+    }
+
+    pub(super) fn send_to_all(
+        &mut self,
+        indexes: &[u32],
+        frame: &Bytes,
+        exclude: Option<ConnectionId>,
+    ) -> Tally {
+        let mut tally = Tally::default();
+        for index in indexes {
+            let Some(id) = self.registry.at(*index).map(|connection| connection.durable.id) else {
+                continue;
+            };
+            if exclude == Some(id) {
+                continue;
+            }
+            match self.send_frame(*index, frame) {
+                Outcome::Delivered => tally.delivered += 1,
+                Outcome::OutboxFull => tally.dropped += 1,
+                Outcome::NoSuchConnection | Outcome::Closing => {}
+            }
+        }
+        tally
+    }
+
+    pub(super) fn frame(&self, message: Message<'_>) -> Bytes {
+        let payload = message.payload();
+        let mut frame = Vec::with_capacity(header_len(payload.len()) + payload.len());
+        encode_message(message_kind(message.kind()), payload, &mut frame);
+        frame.into()
+    }
+}
+
+fn message_kind(kind: PayloadKind) -> MessageKind {
+    match kind {
+        PayloadKind::Text => MessageKind::Text,
+        PayloadKind::Binary => MessageKind::Binary,
+    }
+}

@@ -1,0 +1,116 @@
+//! New connections, one by one, as long as there is room.
+
+use std::{io, time::Instant};
+
+use mio::Interest;
+use wsmaster_ipc::{board::Counter, sys::socket};
+use wsmaster_protocol::http::Response;
+
+use super::{ACCEPTS_PER_TURN_MAX, Worker};
+use crate::{
+    connection::{Connection, Durable, Flags, State, Times},
+    core::{Core, LAST},
+    exchange::Exchange,
+    gate,
+    handler::Handler,
+    token::Source,
+};
+
+/// Connections beyond the limit that are told so; yet another one is reset.
+const REFUSALS_MAX: u64 = 64;
+
+impl<H: Handler> Worker<H> {
+    pub(super) fn accept(&mut self) {
+        let now_ms = self.core.now_ms;
+        if !self.gate.may_accept(now_ms) {
+            return;
+        }
+        for _ in 0..ACCEPTS_PER_TURN_MAX {
+            let now = Instant::now();
+            // Asked for before the accept, so that no accepted connection is ever without an id.
+            let board = self.core.loop_handle.board();
+            if !board.has_id(self.core.slot, now) {
+                self.gate.pause(now_ms + 1);
+                return;
+            }
+            match self.listener.accept() {
+                Ok((stream, peer)) => {
+                    let id = board.next_id(self.core.slot, now);
+                    let Some(id) = id else { continue };
+                    self.welcome(
+                        stream,
+                        Durable {
+                            id,
+                            peer,
+                            opened_unix_ms: Core::unix_ms(),
+                            head: None,
+                            subprotocol: None,
+                            context: None,
+                        },
+                    );
+                }
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        self.gate.emptied();
+                        return;
+                    }
+                    io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
+                    _ => {
+                        self.core.cell.add(Counter::AcceptPauses, 1);
+                        self.gate.pause(now_ms + gate::PAUSE_MS);
+                        if self.core.cell.read(Counter::AcceptPauses) % 10 == 1 {
+                            log::warn!(
+                                "accepting pauses for {} ms: {error}; connections wait in the kernel",
+                                gate::PAUSE_MS
+                            );
+                        }
+                        return;
+                    }
+                },
+            }
+        }
+    }
+
+    pub(super) fn welcome(&mut self, mut stream: mio::net::TcpStream, durable: Durable) {
+        self.core.cell.add(Counter::Accepted, 1);
+        let others = self.core.loop_handle.board().total(Counter::Connections);
+        let refused = others >= self.core.limits.connections_max;
+        if refused {
+            self.core.cell.add(Counter::RefusedFull, 1);
+            if others >= self.core.limits.connections_max + REFUSALS_MAX {
+                let _ = socket::reset_on_close(&stream);
+                return;
+            }
+        }
+        if self.core.limits.tcp_nodelay && stream.set_nodelay(true).is_err() {
+            return;
+        }
+        let key = self.core.registry.vacant_key();
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        let token = Source::Connection(key).token();
+        if let Err(error) = self.poll.registry().register(&mut stream, token, interests) {
+            log::warn!("a connection cannot be watched: {error}");
+            return;
+        }
+        let now_ms = self.core.now_ms;
+        self.core.registry.insert(Connection {
+            stream,
+            durable,
+            state: State::Http(Exchange::new()),
+            outbox: crate::outbox::Outbox::default(),
+            unparsed: Vec::new(),
+            times: Times { since_ms: now_ms, received_ms: now_ms, pinged_ms: None },
+            messages_in: 0,
+            messages_out: 0,
+            flags: Flags::default(),
+        });
+        self.core.cell.set(Counter::Connections, self.core.registry.len() as u64);
+        if refused {
+            let response = Response::error(503, "the server is full").header("Retry-After", "5");
+            self.core.write_response(key.index, &response, LAST);
+            self.core.linger(key.index);
+        } else {
+            self.core.watch(key.index);
+        }
+    }
+}

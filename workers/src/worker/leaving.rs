@@ -1,0 +1,95 @@
+//! What the master says, and how a worker leaves.
+
+use std::{
+    borrow::Cow,
+    os::fd::{AsFd, AsRawFd},
+};
+
+use mio::unix::SourceFd;
+use wsmaster_ipc::link::{Heard, ToChild, ToMaster};
+use wsmaster_protocol::close::CloseCode;
+
+use super::{Life, Worker};
+use crate::{connection::State, exchange::Exchange, gate::Gate, handler::Handler};
+
+impl<H: Handler> Worker<H> {
+    pub(super) fn hear(&mut self) {
+        loop {
+            match self.link.hear() {
+                Heard::Message(ToChild::Drain { reconnect_spread_ms, deadline_ms }) => {
+                    self.leave(deadline_ms, Some(reconnect_spread_ms));
+                    self.link.say(&ToMaster::Draining);
+                }
+                Heard::Message(ToChild::Stop { deadline_ms }) => self.leave(deadline_ms, None),
+                Heard::Message(ToChild::ReopenLog) => (self.reopen_log)(),
+                Heard::Noise => log::warn!("the master said something that is not understood"),
+                Heard::Silence => return,
+                Heard::Closed => {
+                    self.life = Life::Orphaned;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Stops taking anything new and tells every client: to come back within the spread, or that the server goes away.
+    pub(super) fn leave(&mut self, deadline_ms: u64, reconnect_spread_ms: Option<u64>) {
+        let deadline_ms = self.core.now_ms.saturating_add(deadline_ms);
+        match self.life {
+            Life::Serving | Life::Recycling => {}
+            Life::Leaving { deadline_ms: earlier } => {
+                self.life = Life::Leaving { deadline_ms: deadline_ms.min(earlier) };
+                return;
+            }
+            Life::Orphaned => return,
+        }
+        self.life = Life::Leaving { deadline_ms };
+        self.core.leaving = true;
+        self.gate = Gate::Shut;
+        self.mail_waits = false;
+        // The listener and the mailbox are the slot's: what comes from now on is the successor's.
+        let registry = self.poll.registry();
+        let _ = registry.deregister(&mut self.listener);
+        let _ = registry.deregister(&mut SourceFd(&self.mailbox.as_fd().as_raw_fd()));
+        for index in self.core.registry.indexes() {
+            let (code, reason) = match reconnect_spread_ms {
+                Some(spread) => {
+                    let wait_ms = self.core.random.u64(0..=spread);
+                    let reason = format!("restarting; retry_after_ms={wait_ms}");
+                    (CloseCode::Restart, Cow::Owned(reason))
+                }
+                None => (CloseCode::Away, Cow::Borrowed("the server stops")),
+            };
+            let began = self.core.close_with(index, code, reason);
+            // A first request may be on its way: with a successor at hand it is waited for and answered, the last one.
+            let keeps_new = reconnect_spread_ms.is_some();
+            let idle = !began
+                && self.core.registry.at(index).is_some_and(|connection| {
+                    matches!(connection.state, State::Http(Exchange::Head { .. }))
+                        && !connection.has_input()
+                        && !(keeps_new && connection.messages_in == 0)
+                });
+            if idle {
+                self.core.linger(index);
+            }
+        }
+        self.settle();
+    }
+
+    pub(super) fn ask_for_a_successor(&mut self) {
+        match self.life {
+            Life::Serving => {
+                self.link.say(&ToMaster::Recycle);
+                self.life = Life::Recycling;
+            }
+            Life::Recycling | Life::Leaving { .. } | Life::Orphaned => {}
+        }
+    }
+
+    pub(super) fn takes_mail(&self) -> bool {
+        match self.life {
+            Life::Serving | Life::Recycling => true,
+            Life::Leaving { .. } | Life::Orphaned => false,
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! One connection at a time: reading, and what the bytes mean to its state.
+
+use std::{
+    borrow::Cow,
+    io::{self, Read},
+};
+
+use wsmaster_ipc::board::Counter;
+use wsmaster_protocol::{close::CloseCode, http::CONTINUE, session::Event};
+
+use super::{MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX, Worker};
+use crate::{
+    connection::State,
+    core::LAST,
+    exchange::{Exchange, Taken},
+    handler::{ClosedBy, Handler, Message},
+};
+
+impl<H: Handler> Worker<H> {
+    pub(super) fn serve_all(&mut self, active: &mut Vec<u32>) {
+        let again = self.core.ready.len();
+        for index in active.drain(..) {
+            self.serve(index);
+        }
+        for _ in 0..again {
+            let Some(index) = self.core.ready.pop_front() else { break };
+            if let Some(connection) = self.core.registry.at_mut(index) {
+                connection.flags.ready = false;
+                self.serve(index);
+            }
+        }
+        // The application is told of an end while the connection's facts are still there.
+        self.settle();
+        self.core.bury();
+    }
+
+    fn serve(&mut self, index: u32) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        self.core.cork(index);
+        let mut budget = Budget { reads: READS_PER_TURN_MAX, messages: MESSAGES_PER_TURN_MAX };
+        while !self.core.is_choked(index) {
+            let Some(connection) = self.core.registry.at_mut(index) else { break };
+            if !connection.unparsed.is_empty() {
+                let mut input = std::mem::take(&mut connection.unparsed);
+                let used = self.feed(index, &mut input, &mut budget);
+                self.keep_rest(index, input, used);
+            }
+            if !self.wants_input(index) || budget.is_spent() {
+                break;
+            }
+            match self.read(index, &mut buffer) {
+                Some(count) => {
+                    budget.reads -= 1;
+                    let Some(connection) = self.core.registry.at_mut(index) else { break };
+                    if connection.unparsed.is_empty() {
+                        let used = self.feed(index, &mut buffer[..count], &mut budget);
+                        if used < count {
+                            self.keep_rest(index, buffer[used..count].to_vec(), 0);
+                        }
+                    } else {
+                        connection.unparsed.extend_from_slice(&buffer[..count]);
+                    }
+                }
+                None => break,
+            }
+        }
+        let was_choked = self.core.is_choked(index);
+        self.core.uncork(index);
+        if self.has_work(index, was_choked || budget.messages == 0) {
+            self.core.make_ready(index);
+        }
+        self.buffer = buffer;
+    }
+
+    /// Whether a connection that was just served has more to do before anything new happens to it. `stopped`: what it has
+    /// sent was left alone before its end, so that the rest may hold a whole request.
+    fn has_work(&self, index: u32, stopped: bool) -> bool {
+        if self.core.is_choked(index) {
+            return false;
+        }
+        let Some(connection) = self.core.registry.at(index) else { return false };
+        let rest = !connection.unparsed.is_empty();
+        match connection.state {
+            State::WebSocket(_) => connection.flags.readable || rest,
+            State::Http(Exchange::Answering { .. }) => false,
+            State::Http(Exchange::Head { .. } | Exchange::Body { .. }) => {
+                connection.flags.readable || rest && stopped
+            }
+            State::Lingering { .. } => connection.flags.readable,
+        }
+    }
+
+    fn keep_rest(&mut self, index: u32, mut input: Vec<u8>, used: usize) {
+        if used == input.len() {
+            return;
+        }
+        input.drain(..used);
+        if let Some(connection) = self.core.registry.at_mut(index) {
+            match connection.state {
+                State::Http(_) | State::WebSocket(_) => connection.unparsed = input,
+                State::Lingering { .. } => {}
+            }
+        }
+    }
+
+    /// Whether more bytes of this connection can be handled now.
+    fn wants_input(&self, index: u32) -> bool {
+        let Some(connection) = self.core.registry.at(index) else { return false };
+        if !connection.flags.readable || self.core.is_choked(index) {
+            return false;
+        }
+        match connection.state {
+            State::Http(Exchange::Answering { .. }) => false,
+            State::Http(Exchange::Head { .. } | Exchange::Body { .. }) | State::WebSocket(_) => {
+                true
+            }
+            State::Lingering { .. } => true,
+        }
+    }
+
+    /// Reads once. `None` when there is nothing to handle: empty, ended or broken.
+    fn read(&mut self, index: u32, buffer: &mut [u8]) -> Option<usize> {
+        let now_ms = self.core.now_ms;
+        let connection = self.core.registry.at_mut(index)?;
+        loop {
+            match connection.stream.read(buffer) {
+                Ok(0) => {
+                    connection.flags.readable = false;
+                    connection.flags.peer_done = true;
+                    self.peer_done(index);
+                    return None;
+                }
+                Ok(count) => {
+                    // A short read has emptied the socket (epoll(7), Q9): what comes later is told of again. Unless the
+                    // peer's end is behind it, which was told of already.
+                    if count < buffer.len() && !connection.flags.peer_done {
+                        connection.flags.readable = false;
+                    }
+                    connection.times.alive_at(now_ms);
+                    self.core.cell.add(Counter::BytesIn, count as u64);
+                    return Some(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    connection.flags.readable = false;
+                    return None;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.core.lose(index, ClosedBy::Lost, "the connection broke");
+                    self.settle();
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// The peer has ended its side and everything it sent has been read.
+    fn peer_done(&mut self, index: u32) {
+        let Some(connection) = self.core.registry.at(index) else { return };
+        match connection.state {
+            // It may still wait for its answer.
+            State::Http(Exchange::Answering { .. }) => {}
+            State::Lingering { shut: false } => {}
+            // The answers before may still be on their way to it.
+            State::Http(Exchange::Head { .. }) => self.core.linger(index),
+            State::Http(Exchange::Body { .. })
+            | State::WebSocket(_)
+            | State::Lingering { shut: true } => {
+                self.core.lose(index, ClosedBy::Lost, "the peer ended the connection");
+                self.settle();
+            }
+        }
+    }
+
+    /// Handles input from its front, as far as the state of the connection and the budget allow. How many bytes are done
+    /// with.
+    fn feed(&mut self, index: u32, input: &mut [u8], budget: &mut Budget) -> usize {
+        let mut at = 0;
+        while at < input.len() && budget.messages > 0 {
+            let core = &mut self.core;
+            let Some(connection) = core.registry.at_mut(index) else { return input.len() };
+            match &mut connection.state {
+                State::Lingering { .. } => return input.len(),
+                State::WebSocket(session) => {
+                    let step =
+                        session.receive(&mut input[at..], &core.limits.session, &mut core.cork);
+                    at += step.consumed;
+                    let Some(event) = step.event else { return at };
+                    budget.messages -= 1;
+                    self.on_event(index, event);
+                }
+                State::Http(exchange) => match exchange.take(&input[at..], &core.limits.http) {
+                    Taken::Partial { consumed, invite } => {
+                        if invite {
+                            core.cork.extend_from_slice(CONTINUE);
+                        }
+                        return at + consumed;
+                    }
+                    Taken::Busy => return at,
+                    Taken::Request { consumed, head, body } => {
+                        at += consumed;
+                        budget.messages -= 1;
+                        self.on_request(index, head, body);
+                    }
+                    Taken::Refused(error) => {
+                        core.cell.add(Counter::RefusedRequests, 1);
+                        core.write_response(index, &error.response(), LAST);
+                        core.linger(index);
+                    }
+                },
+            }
+            if self.core.is_cork_full(index) {
+                self.core.flush(index);
+                self.settle();
+            }
+            if self.core.is_choked(index) {
+                return at;
+            }
+        }
+        at
+    }
+
+    #[inline]
+    fn on_event(&mut self, index: u32, event: Event<'_>) {
+        match event {
+            Event::Text(text) => self.on_message(index, Message::Text(&text)),
+            Event::Binary(bytes) => self.on_message(index, Message::Binary(&bytes)),
+            Event::Ping(_) | Event::Pong(_) => {}
+            Event::Close { code, reason } => {
+                // Had we begun to close, the application has been told then.
+                self.finish(index, ClosedBy::Peer, code, Cow::Owned(reason));
+            }
+            Event::Failed(error) => {
+                self.core.cell.add(Counter::ProtocolErrors, 1);
+                let reason = Cow::Owned(error.to_string());
+                self.finish(index, ClosedBy::Server, Some(error.close_code()), reason);
+            }
+        }
+    }
+
+    /// The session is over: nothing more is said but what is in the outbox.
+    fn finish(
+        &mut self,
+        index: u32,
+        by: ClosedBy,
+        code: Option<CloseCode>,
+        reason: Cow<'static, str>,
+    ) {
+        self.core.ended(index, by, code, reason);
+        self.core.linger(index);
+        self.settle();
+    }
+
+    #[inline]
+    fn on_message(&mut self, index: u32, message: Message<'_>) {
+        if let Some(connection) = self.core.registry.at_mut(index) {
+            connection.messages_in += 1;
+        }
+        self.core.cell.add(Counter::MessagesIn, 1);
+        self.messages += 1;
+        if self.messages == self.core.limits.requests_max {
+            self.ask_for_a_successor();
+        }
+        self.call(Some(index), |handler, context| handler.on_message(context, message));
+    }
+}
+
+/// What is left of a connection's share of a turn.
+struct Budget {
+    reads: usize,
+    messages: usize,
+}
+
+impl Budget {
+    fn is_spent(&self) -> bool {
+        self.reads == 0 || self.messages == 0
+    }
+}
