@@ -63,10 +63,19 @@ fn run(command: Command) -> Exit {
 }
 
 fn environment() -> Vec<(String, String)> {
-    // A variable that is no UTF-8 cannot be one of ours: those have ASCII names and are checked as text.
-    std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect()
+    let variables = std::env::vars_os();
+    let readable = variables.filter_map(|(name, value)| {
+        let name = name.to_string_lossy().into_owned();
+        match value.into_string() {
+            Ok(value) => Some((name, value)),
+            // Ours come with U+FFFD for what is not UTF-8, and are refused for it; others are no business of ours.
+            Err(value) if name.starts_with("WSMASTER_") => {
+                Some((name, value.to_string_lossy().into_owned()))
+            }
+            Err(_) => None,
+        }
+    });
+    readable.collect()
 }
 
 fn read_config(flags: &Overrides) -> Result<Config, ConfigErrors> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::{
-    Api, App, Client, Mark, Order, PATIENCE, Process, Server, Setup, Signal, Swarm, cmdline,
-    eventually, request, run,
+    Api, App, Client, KeepAlive, Mark, Order, PATIENCE, Server, Setup, Signal, Swarm, cmdline,
+    eventually, raw, request, run,
 };
 
 const ROOM: &str = "chat.room.1";
@@ -57,20 +57,22 @@ fn from_the_start_to_the_stop() {
     assert_eq!(status["totals"]["websockets"], 2);
 
     // A reload replaces every process and tells the clients to come back.
-    let output = server.reload().expect_code(0);
-    assert_ne!(output.stdout, "", "a reload says how it went");
-    let successors = server.worker_pids();
-    assert!(pids.iter().all(|pid| !successors.contains(pid)), "{pids:?} and {successors:?}");
+    let reload = server.cli_begin(&["reload"]);
     for client in [&mut alice, &mut bob] {
         let reason = client.expect_close(1012);
         assert!(reason.starts_with("restarting; retry_after_ms="), "{reason}");
     }
+    let output = reload.wait().expect_code(0);
+    assert_ne!(output.stdout, "", "a reload says how it went");
+    let successors = server.worker_pids();
+    assert!(pids.iter().all(|pid| !successors.contains(pid)), "{pids:?} and {successors:?}");
     let mut carol = Client::connect(&server);
     carol.subscribe(ROOM);
 
     // The end.
-    server.stop().expect_code(0);
+    let stop = server.cli_begin(&["stop"]);
     carol.expect_close(1001);
+    stop.wait().expect_code(0);
     assert_eq!(server.wait_exit(), 0);
     server.cli(&["status"]).expect_code(3);
     server.cli(&["stop"]).expect_code(3);
@@ -109,8 +111,7 @@ fn in_the_background() {
     assert_eq!(server.wait_exit(), 0, "the command itself ends once the server is ready");
     Client::connect(&server).close();
     server.stop().expect_code(0);
-    let gone = || Process::of(server.pid()).is_none().then_some(());
-    eventually("the master's end", PATIENCE, gone);
+    assert!(server.living().is_empty(), "stop returned before all was gone");
 }
 
 #[test]
@@ -148,6 +149,37 @@ fn an_echo() {
     request(server.addr(), "GET", "/health", &[], b"").expect_status(200);
     let title = cmdline(server.worker_pids()[0]);
     assert!(title.starts_with("wsmaster"), "{title}");
+}
+
+#[test]
+fn http_on_the_same_port() {
+    let server = Server::start(Setup::default().api_key("a-key-of-the-tests"));
+    let mut connection = KeepAlive::open(server.addr());
+    let page = connection.request("GET", "/", &[], b"").expect_status(200);
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    assert!(page.text().contains("wsmaster"), "the page");
+    // A reply to HEAD has the length of the page and no body, so the next reply is where it is looked for.
+    let head = connection.request("HEAD", "/", &[], b"").expect_status(200);
+    assert_eq!(head.header("content-length"), page.header("content-length"));
+    for path in ["/health/live", "/nowhere"] {
+        connection.send("GET", path, &[], b"");
+    }
+    assert_eq!(connection.receive("GET").status, 200);
+    assert_eq!(connection.receive("GET").status, 404);
+    assert_eq!(connection.unread(), b"");
+
+    let answer = raw(server.addr(), b"NOT HTTP\n\n", PATIENCE);
+    assert!(answer.closed, "{answer:?}");
+    assert!(answer.bytes.starts_with(b"HTTP/1.1 400 "), "{answer:?}");
+
+    let api = Api::of(&server);
+    let mut client = Client::connect(&server);
+    let known = api.connection(client.id()).expect_status(200).json();
+    assert_eq!(known["port"], client.local_addr().port(), "{known}");
+    api.disconnect(client.id(), 4001, "go away").expect_status(200);
+    assert_eq!(client.expect_close(4001), "go away");
+    let is_forgotten = || (api.connection(client.id()).status == 404).then_some(());
+    eventually("the server to forget the connection", PATIENCE, is_forgotten);
 }
 
 #[test]

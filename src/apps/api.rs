@@ -1,7 +1,7 @@
 //! The push API: any program that can speak HTTP reaches any connection, and learns what really happened.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{json, value::RawValue};
 use wsmaster_protocol::{
     channels::{check_name, reply},
@@ -40,7 +40,7 @@ enum Call<'a> {
 struct PushBody<'a> {
     connection: u64,
     text: Option<String>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "given")]
     json: Option<&'a RawValue>,
     binary_base64: Option<String>,
 }
@@ -49,7 +49,7 @@ struct PushBody<'a> {
 #[serde(deny_unknown_fields)]
 struct BroadcastBody<'a> {
     text: Option<String>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "given")]
     json: Option<&'a RawValue>,
     binary_base64: Option<String>,
     exclude: Option<u64>,
@@ -60,10 +60,10 @@ struct BroadcastBody<'a> {
 struct PublishBody<'a> {
     channel: String,
     /// A message of the channel application: receivers get it as one of theirs, without a sender.
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "given")]
     message: Option<&'a RawValue>,
     text: Option<String>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "given")]
     json: Option<&'a RawValue>,
     binary_base64: Option<String>,
     exclude: Option<u64>,
@@ -77,6 +77,11 @@ struct DisconnectBody {
     code: u16,
     #[serde(default)]
     reason: String,
+}
+
+/// A field that is there is given, also when it is `null`: that is a JSON value like any other, and not the lack of one.
+fn given<'de: 'a, 'a, D: Deserializer<'de>>(field: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(field).map(Some)
 }
 
 fn normal_closure() -> u16 {
@@ -134,12 +139,12 @@ impl Api {
                 }
             },
         };
-        let allowed = match call {
-            Call::Push | Call::Broadcast | Call::Publish | Call::Disconnect => "POST",
-            Call::Connection(_) => "GET",
+        let allowed: &[&str] = match call {
+            Call::Push | Call::Broadcast | Call::Publish | Call::Disconnect => &["POST"],
+            Call::Connection(_) => &["GET", "HEAD"],
         };
-        if request.head.method() != allowed {
-            context.respond(responder, &Response::method_not_allowed(&[allowed]));
+        if !allowed.contains(&request.head.method()) {
+            context.respond(responder, &Response::method_not_allowed(allowed));
             return;
         }
         let mut responder = Some(responder);
@@ -167,7 +172,8 @@ impl Api {
         if presented.is_some_and(|presented| key.matches(presented)) {
             return None;
         }
-        let sentence = "the API wants the header Authorization: Bearer KEY, with the key of api.key";
+        let sentence =
+            "the API wants the header Authorization: Bearer KEY, with the key of api.key";
         Some(Response::error(401, sentence).header("WWW-Authenticate", "Bearer realm=\"wsmaster\""))
     }
 }
@@ -218,11 +224,13 @@ fn publish(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Respon
                 Err(error) => Payload::Binary(error.into_bytes()),
             }
         }
-        None => payload(body.text, body.json, body.binary_base64)
-            .map_err(|Refused(status, sentence)| {
-                let sentence = if sentence == ONE_OF { ONE_OF_PUBLISH.to_owned() } else { sentence };
+        None => payload(body.text, body.json, body.binary_base64).map_err(
+            |Refused(status, sentence)| {
+                let sentence =
+                    if sentence == ONE_OF { ONE_OF_PUBLISH.to_owned() } else { sentence };
                 Refused(status, sentence)
-            })?,
+            },
+        )?,
     };
     let exclude = body.exclude.and_then(|id| ConnectionId::try_from(id).ok());
     let Some(responder) = responder.take() else { return Ok(()) };
@@ -287,6 +295,10 @@ fn connection(context: &mut Context<'_>, id: &str, responder: &mut Option<Respon
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refused> {
     if body.is_empty() {
         return Err(Refused(400, "the body is empty: expected a JSON object".to_owned()));
+    }
+    // serde would also take an array with the fields' values in their order.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Refused(400, "the body: expected a JSON object".to_owned()));
     }
     serde_json::from_slice(body).map_err(|error| Refused(400, format!("the body: {error}")))
 }

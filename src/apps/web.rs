@@ -23,6 +23,8 @@ pub(super) struct Web {
 
 /// What a path leads to.
 enum Place<'a> {
+    /// The server as a whole: the target `*`, which only OPTIONS may have (RFC 9110, 9.3.7).
+    Server,
     Front,
     Health,
     Live,
@@ -47,6 +49,7 @@ impl Web {
             return;
         };
         let place = match path.as_str() {
+            "*" => Place::Server,
             "/" => Place::Front,
             "/health" => Place::Health,
             "/health/live" => Place::Live,
@@ -58,6 +61,7 @@ impl Web {
                 self.api.on_request(context, request, rest, responder);
                 return;
             }
+            Place::Server => Response::new(204).header("Allow", "GET, HEAD, POST, OPTIONS"),
             Place::Nothing => Response::error(404, "there is nothing here; the API is under /api/"),
             Place::Front | Place::Health | Place::Live | Place::Ready
                 if !matches!(request.head.method(), "GET" | "HEAD") =>

@@ -31,6 +31,11 @@ pub(super) fn read(env: &[(String, String)], reading: &mut Reading) {
             reading.refuse(Place::Environment, name, unknown(name));
             continue;
         };
+        // What stood there was not UTF-8, and nobody can have meant this.
+        if text.contains(char::REPLACEMENT_CHARACTER) {
+            reading.refuse(Place::Environment, name, "is not UTF-8");
+            continue;
+        }
         let origin = Origin::Environment { variable: name.clone() };
         reading.take(index, &Raw::Word(text), origin, Place::Environment, name);
     }
@@ -57,5 +62,7 @@ fn meant(name: &str) -> Option<String> {
     }
     let variables: Vec<String> = KEYS.iter().map(Key::variable).collect();
     let candidates = variables.iter().map(String::as_str).chain(std::iter::once(CONFIG_VARIABLE));
-    nearest(name, candidates).map(str::to_owned)
+    // Without what all of them share: it would make any two of them near.
+    let candidates = candidates.filter_map(|variable| variable.strip_prefix(PREFIX));
+    nearest(name.strip_prefix(PREFIX)?, candidates).map(|bare| format!("{PREFIX}{bare}"))
 }

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     io::ErrorKind,
-    net::{SocketAddr, TcpStream},
+    net::{Shutdown, SocketAddr, TcpStream},
     time::Duration,
 };
 
@@ -362,6 +362,8 @@ impl Client {
                 Err(error) => {
                     self.end.get_or_insert_with(|| Closing::Cut(error.to_string()));
                     self.is_over = true;
+                    // As a client does. A server may otherwise wait for our end before it forgets us.
+                    let _ = self.stream().shutdown(Shutdown::Both);
                 }
             }
         }

@@ -17,6 +17,7 @@ mod order;
 mod process;
 mod program;
 mod server;
+mod setup;
 mod swarm;
 
 pub(crate) use api::Api;
@@ -28,6 +29,7 @@ pub(crate) use process::{
     Process, Signal, children_of, cmdline, cpu_ms, descendants_of, descriptors, is_alive,
     rss_bytes, signal, working_below,
 };
-pub(crate) use program::{Output, run};
-pub(crate) use server::{App, Server, Setup};
+pub(crate) use program::{Output, Running, run};
+pub(crate) use server::Server;
+pub(crate) use setup::{App, Setup};
 pub(crate) use swarm::{End, Swarm};

@@ -98,11 +98,15 @@ pub(crate) fn descendants_of(pid: u32) -> Vec<u32> {
     found
 }
 
-/// The living processes whose working directory is `directory`, whoever their parent is by now.
+/// The living processes whose working directory is in `directory`, whoever their parent is by now.
 pub(crate) fn working_below(directory: &Path) -> Vec<u32> {
+    // The kernel shows the name without symbolic links.
+    let Ok(directory) = fs::canonicalize(directory) else { return Vec::new() };
     living()
         .map(|(pid, _)| pid)
-        .filter(|pid| fs::read_link(entry(*pid, "cwd")).is_ok_and(|cwd| cwd.starts_with(directory)))
+        .filter(|pid| {
+            fs::read_link(entry(*pid, "cwd")).is_ok_and(|cwd| cwd.starts_with(&directory))
+        })
         .collect()
 }
 

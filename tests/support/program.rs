@@ -146,18 +146,48 @@ pub(super) fn program(directory: &Path) -> Command {
 /// Runs a command to its end.
 #[track_caller]
 pub(super) fn run_to_end(command: &mut Command, within: Duration) -> Output {
-    let mut launched = Launched::new(command);
-    let ended = in_time(within, || launched.ended());
-    if ended.is_none() {
-        launched.reap();
+    Running::start(command).wait_within(within)
+}
+
+/// A command that runs while the test does something else.
+#[derive(Debug)]
+pub(crate) struct Running {
+    launched: Launched,
+    line: String,
+}
+
+impl Running {
+    #[track_caller]
+    pub(super) fn start(command: &mut Command) -> Self {
+        Self { launched: Launched::new(command), line: format!("{command:?}") }
     }
-    // A process in the background may have inherited the pipes: then their end does not come.
-    let is_whole = || (launched.stdout.is_whole() && launched.stderr.is_whole()).then_some(());
-    let _ = in_time(Duration::from_millis(500), is_whole);
-    let (stdout, stderr) = (launched.stdout.text(), launched.stderr.text());
-    match ended {
-        Some(code) => Output { code, stdout, stderr },
-        None => panic!("not done within {within:?}: {command:?}\n{stdout}\n---\n{stderr}"),
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.launched.ended().is_some()
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub(crate) fn wait(self) -> Output {
+        self.wait_within(COMMAND_PATIENCE)
+    }
+
+    #[track_caller]
+    fn wait_within(mut self, within: Duration) -> Output {
+        let ended = in_time(within, || self.launched.ended());
+        if ended.is_none() {
+            self.launched.reap();
+        }
+        let Launched { stdout, stderr, .. } = &self.launched;
+        // A process in the background may have inherited the pipes: then their end does not come.
+        let is_whole = || (stdout.is_whole() && stderr.is_whole()).then_some(());
+        let _ = in_time(Duration::from_millis(500), is_whole);
+        let (stdout, stderr) = (stdout.text(), stderr.text());
+        match ended {
+            Some(code) => Output { code, stdout, stderr },
+            None => panic!("not done in {within:?}: {}\n{stdout}\n---\n{stderr}", self.line),
+        }
     }
 }
 

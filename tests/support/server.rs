@@ -9,7 +9,6 @@ use std::{
     fmt, fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    process::Command,
     thread,
     time::Duration,
 };
@@ -19,121 +18,9 @@ use serde_json::Value;
 use super::{
     eventually::{PATIENCE, eventually, in_time},
     process::{self, Process, Signal},
-    program::{COMMAND_PATIENCE, Launched, Output, program, run_to_end},
+    program::{COMMAND_PATIENCE, Launched, Output, Running, program},
+    setup::{CONFIG_FILE, PID_FILE, Setup},
 };
-
-/// The file names in the directory of a server.
-const PID_FILE: &str = "wsmaster.pid";
-const CONFIG_FILE: &str = "wsmaster.toml";
-
-/// What the workers do.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum App {
-    Channels,
-    Echo,
-    Broadcast,
-}
-
-impl App {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Channels => "channels",
-            Self::Echo => "echo",
-            Self::Broadcast => "broadcast",
-        }
-    }
-}
-
-/// How to start a server. By default: one worker, channels, no file of configuration.
-#[derive(Clone, Debug)]
-pub(crate) struct Setup {
-    workers: usize,
-    app: App,
-    config: Option<String>,
-    args: Vec<String>,
-    env: Vec<(String, String)>,
-    listen: String,
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        Self {
-            workers: 1,
-            app: App::Channels,
-            config: None,
-            args: Vec::new(),
-            env: Vec::new(),
-            listen: "127.0.0.1:0".to_owned(),
-        }
-    }
-}
-
-impl Setup {
-    /// The number of workers.
-    pub(crate) fn workers(mut self, workers: usize) -> Self {
-        self.workers = workers;
-        self
-    }
-
-    /// The application.
-    pub(crate) fn app(mut self, app: App) -> Self {
-        self.app = app;
-        self
-    }
-
-    /// The file of configuration, which wins over nothing that is set here.
-    pub(crate) fn config_toml(mut self, text: &str) -> Self {
-        self.config = Some(text.to_owned());
-        self
-    }
-
-    /// One more argument. Relative paths count from the server's own directory.
-    pub(crate) fn arg(mut self, arg: impl Into<String>) -> Self {
-        self.args.push(arg.into());
-        self
-    }
-
-    /// One more variable. Those of the tests' own environment that begin with `WSMASTER_` are not passed on.
-    pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
-        self.env.push((name.to_owned(), value.to_owned()));
-        self
-    }
-
-    /// The key of the HTTP interface, instead of one that the server makes up.
-    pub(crate) fn api_key(self, key: &str) -> Self {
-        self.env("WSMASTER_API_KEY", key)
-    }
-
-    /// The address to listen on; port 0 lets the kernel choose.
-    pub(crate) fn listen(mut self, address: &str) -> Self {
-        address.clone_into(&mut self.listen);
-        self
-    }
-
-    /// Starts what ought not to start, and waits for its end.
-    #[track_caller]
-    pub(crate) fn start_refused(self) -> Output {
-        let directory = tempfile::tempdir().expect("a directory for the test");
-        let mut command = self.command(directory.path());
-        let output = run_to_end(&mut command, PATIENCE);
-        let left = process::working_below(directory.path());
-        assert!(left.is_empty(), "processes {left:?} are left of a start that failed\n{output}");
-        output
-    }
-
-    fn command(&self, directory: &Path) -> Command {
-        let mut command = program(directory);
-        command.args(["start", "-w", &self.workers.to_string(), "--app", self.app.name()]);
-        command.args(["--listen", &self.listen, "--pid-file"]).arg(directory.join(PID_FILE));
-        if let Some(config) = &self.config {
-            let file = directory.join(CONFIG_FILE);
-            fs::write(&file, config).expect("the directory is ours");
-            command.arg("-c").arg(file);
-        }
-        command.args(&self.args).envs(self.env.iter().cloned());
-        command
-    }
-}
 
 /// A running server.
 #[derive(Debug)]
@@ -154,11 +41,8 @@ impl Server {
         let directory = tempfile::tempdir().expect("a directory for the test");
         let mut launched = Launched::new(&mut setup.command(directory.path()));
         let (master, addr) = until_listening(&mut launched, directory.path());
-        let told = setup.env.iter().rfind(|(name, _)| name == "WSMASTER_API_KEY");
-        let api_key = match told {
-            Some((_, key)) => Some(key.clone()),
-            None => bearer_key(&launched.stdout.text()),
-        };
+        let told = setup.told_api_key().map(str::to_owned);
+        let api_key = told.or_else(|| bearer_key(&launched.stdout.text()));
         let server = Self {
             directory,
             launched: RefCell::new(launched),
@@ -208,9 +92,7 @@ impl Server {
     /// What `status --json` says.
     #[track_caller]
     pub(crate) fn status(&self) -> Value {
-        let status = self.cli(&["status", "--json"]).expect_code(0).json();
-        self.look_around();
-        status
+        self.cli(&["status", "--json"]).expect_code(0).json()
     }
 
     /// Asks for the status until it is as wanted, and returns it. `what` completes "waited for ...".
@@ -224,7 +106,6 @@ impl Server {
         let mut last = None;
         let found = in_time(within, || {
             let output = self.cli(&["status", "--json"]);
-            self.look_around();
             // A server in the middle of something may be unable to answer; its next answer counts.
             let status = serde_json::from_str(&output.stdout).ok();
             last = Some(output);
@@ -271,27 +152,32 @@ impl Server {
         assert!(process::signal(self.pid(), signal), "the master is gone");
     }
 
-    /// Runs `wsmaster reload`.
+    /// Runs `wsmaster reload`. With clients connected, see [`Self::cli_begin`].
     #[track_caller]
     pub(crate) fn reload(&self) -> Output {
-        let output = self.cli(&["reload"]);
-        self.look_around();
-        output
+        self.cli(&["reload"])
     }
 
-    /// Runs `wsmaster stop` with the timeout of the configuration.
+    /// Runs `wsmaster stop` with the timeout of the configuration. With clients connected, see [`Self::cli_begin`].
     #[track_caller]
     pub(crate) fn stop(&self) -> Output {
-        self.look_around();
         self.cli(&["stop"])
     }
 
     /// Runs a command about this server: the flag with its PID file is added.
     #[track_caller]
     pub(crate) fn cli<A: AsRef<OsStr>>(&self, args: &[A]) -> Output {
+        self.cli_begin(args).wait()
+    }
+
+    /// As [`Self::cli`], without waiting for its end. A `stop` or `reload` may last until clients have answered that the
+    /// same thread drives.
+    #[track_caller]
+    pub(crate) fn cli_begin<A: AsRef<OsStr>>(&self, args: &[A]) -> Running {
+        self.look_around();
         let mut command = program(self.directory.path());
         command.args(args).arg("--pid-file").arg(self.pid_file());
-        run_to_end(&mut command, COMMAND_PATIENCE)
+        Running::start(&mut command)
     }
 
     /// Waits until the master has ended, and returns its exit code as [`Output::code`] has it. Only for a server in the
@@ -347,7 +233,10 @@ impl Server {
     /// Remembers the processes that belong to the server now.
     fn look_around(&self) {
         let mut pids = process::working_below(self.directory.path());
-        pids.extend(process::descendants_of(self.pid()));
+        // The pid of a dead master may be that of somebody else by now.
+        if self.master.is_alive() {
+            pids.extend(process::descendants_of(self.pid()));
+        }
         let mut seen = self.seen.borrow_mut();
         seen.insert(self.master);
         seen.extend(pids.into_iter().filter_map(Process::of));
@@ -372,9 +261,10 @@ impl Drop for Server {
             process::signal(self.pid(), Signal::Term);
         }
         let all_gone = || self.living().is_empty().then_some(());
-        if in_time(if failing { Duration::ZERO } else { PATIENCE }, all_gone).is_none() {
-            let left = self.living();
-            let left: Vec<_> = left.iter().map(|pid| (pid, process::cmdline(*pid))).collect();
+        let patience = if failing { Duration::ZERO } else { PATIENCE };
+        let mut left = Vec::new();
+        if in_time(patience, all_gone).is_none() {
+            left.extend(self.living().into_iter().map(|pid| (pid, process::cmdline(pid))));
             // What a dying master forks in the meantime is found by the next look.
             let _ = in_time(PATIENCE, || {
                 for pid in self.living() {
@@ -382,9 +272,9 @@ impl Drop for Server {
                 }
                 all_gone()
             });
-            assert!(failing, "processes were left: {left:?}\n{self}");
         }
         self.launched.borrow_mut().reap();
+        assert!(failing || left.is_empty(), "processes were left: {left:?}\n{self}");
     }
 }
 

@@ -187,8 +187,11 @@ impl Swarm {
         let deadline = Deadline::after(PATIENCE);
         while !answered.iter().all(|answered| *answered) {
             for (member, answered) in self.members.iter_mut().zip(&mut answered) {
-                let answer = member.texts.iter().position(|text| is_subscribed(text, channel));
-                if let Some(at) = answer.filter(|_| !*answered) {
+                if *answered {
+                    continue;
+                }
+                if let Some(at) = member.texts.iter().position(|text| is_subscribed(text, channel))
+                {
                     member.texts.remove(at);
                     self.received -= 1;
                     *answered = true;
@@ -213,10 +216,11 @@ impl Swarm {
     ) {
         let deadline = Deadline::after(within);
         while !wanted(self) {
-            let (received, open) = (self.received, self.open_count());
             assert!(
                 !deadline.has_passed(),
-                "waited {within:?} for {what}: {received} texts, {open} of {} open, first end: {:?}",
+                "waited {within:?} for {what}: {} texts, {} of {} open, first end: {:?}",
+                self.received,
+                self.open_count(),
                 self.len(),
                 self.ends().next()
             );

@@ -81,6 +81,11 @@ impl<D> Asks<D> {
         self.open.len() < ASKS_MAX
     }
 
+    /// Whether none is open.
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
     /// The number that the next question gets.
     pub fn next_request(&self) -> u64 {
         self.next

@@ -87,6 +87,7 @@ pub struct Worker<H> {
     link: ChildLink,
     term: TermSignal,
     gate: Gate,
+    post: Post,
     mail_waits: bool,
     backlog: bool,
     life: Life,
@@ -107,6 +108,17 @@ enum Life {
     Leaving { deadline_ms: u64 },
     /// The master is dead.
     Orphaned,
+}
+
+/// Whose the mailbox is. It is the slot's, and a successor reads on where its predecessor stopped.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Post {
+    /// This worker's.
+    Ours,
+    /// This worker's until its questions are answered, and until this moment of the loop's clock at the most.
+    HandingOver { until_ms: u64 },
+    /// The successor's.
+    Successors,
 }
 
 impl<H> std::fmt::Debug for Worker<H> {
@@ -157,6 +169,7 @@ impl<H: Handler> Worker<H> {
             term,
             // What came while nobody was in the seat waits in the kernel, and will not be told of again.
             gate: Gate::Open,
+            post: Post::Ours,
             mail_waits: true,
             backlog: false,
             life: Life::Serving,
@@ -190,6 +203,7 @@ impl<H: Handler> Worker<H> {
             self.accept();
             self.serve_all(&mut active);
             self.look_at_the_clock();
+            self.hand_over();
             self.flush();
         }
         self.core.loop_handle.flush();
@@ -216,7 +230,12 @@ impl<H: Handler> Worker<H> {
             Life::Serving | Life::Recycling | Life::Orphaned => None,
         };
         let backlog = self.backlog.then_some(self.core.now_ms + BACKLOG_RETRY_MS);
-        let moments = [self.core.wake_at_ms(), self.gate.wake_at_ms(), leaving, backlog];
+        let handing_over = match self.post {
+            Post::HandingOver { until_ms } => Some(until_ms),
+            Post::Ours | Post::Successors => None,
+        };
+        let moments =
+            [self.core.wake_at_ms(), self.gate.wake_at_ms(), leaving, handing_over, backlog];
         let next_ms = moments.into_iter().flatten().min()?;
         Some(Duration::from_millis(next_ms.saturating_sub(self.core.now_ms)))
     }

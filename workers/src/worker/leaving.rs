@@ -6,11 +6,17 @@ use std::{
 };
 
 use mio::unix::SourceFd;
-use wsmaster_ipc::link::{Heard, ToChild, ToMaster};
+use wsmaster_ipc::{
+    board::Counter,
+    link::{Heard, ToChild, ToMaster},
+};
 use wsmaster_protocol::close::CloseCode;
 
-use super::{Life, Worker};
+use super::{Life, Post, Worker};
 use crate::{connection::State, exchange::Exchange, gate::Gate, handler::Handler};
+
+/// How long a leaving worker waits for answers of other workers before its successor may start.
+const HAND_OVER_MS_MAX: u64 = 200;
 
 impl<H: Handler> Worker<H> {
     pub(super) fn hear(&mut self) {
@@ -18,7 +24,12 @@ impl<H: Handler> Worker<H> {
             match self.link.hear() {
                 Heard::Message(ToChild::Drain { reconnect_spread_ms, deadline_ms }) => {
                     self.leave(deadline_ms, Some(reconnect_spread_ms));
-                    self.link.say(&ToMaster::Draining);
+                    self.post = match self.post {
+                        Post::Ours => {
+                            Post::HandingOver { until_ms: self.core.now_ms + HAND_OVER_MS_MAX }
+                        }
+                        other @ (Post::HandingOver { .. } | Post::Successors) => other,
+                    };
                 }
                 Heard::Message(ToChild::Stop { deadline_ms }) => self.leave(deadline_ms, None),
                 Heard::Message(ToChild::ReopenLog) => (self.reopen_log)(),
@@ -46,11 +57,8 @@ impl<H: Handler> Worker<H> {
         self.life = Life::Leaving { deadline_ms };
         self.core.leaving = true;
         self.gate = Gate::Shut;
-        self.mail_waits = false;
-        // The listener and the mailbox are the slot's: what comes from now on is the successor's.
-        let registry = self.poll.registry();
-        let _ = registry.deregister(&mut self.listener);
-        let _ = registry.deregister(&mut SourceFd(&self.mailbox.as_fd().as_raw_fd()));
+        // The listener is the slot's: who comes from now on is the successor's.
+        let _ = self.poll.registry().deregister(&mut self.listener);
         for index in self.core.registry.indexes() {
             let (code, reason) = match reconnect_spread_ms {
                 Some(spread) => {
@@ -86,10 +94,32 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    /// Leaves the mailbox to the successor, when what this worker has asked others is answered or has had its time; and only
+    /// then lets the master start the successor, which would take the answers for its own.
+    pub(super) fn hand_over(&mut self) {
+        let until_ms = match self.post {
+            Post::HandingOver { until_ms } => until_ms,
+            Post::Ours | Post::Successors => return,
+        };
+        if !self.core.asks.is_empty() && self.core.now_ms < until_ms {
+            return;
+        }
+        self.post = Post::Successors;
+        self.mail_waits = false;
+        let mailbox = self.mailbox.as_fd().as_raw_fd();
+        let _ = self.poll.registry().deregister(&mut SourceFd(&mailbox));
+        while let Some(unanswered) = self.core.asks.expire(u64::MAX) {
+            self.core.cell.add(Counter::UnansweredAsks, 1);
+            self.core.finished.push_back(unanswered);
+        }
+        self.settle();
+        self.link.say(&ToMaster::Draining);
+    }
+
     pub(super) fn takes_mail(&self) -> bool {
-        match self.life {
-            Life::Serving | Life::Recycling => true,
-            Life::Leaving { .. } | Life::Orphaned => false,
+        match self.post {
+            Post::Ours | Post::HandingOver { .. } => true,
+            Post::Successors => false,
         }
     }
 }
