@@ -357,6 +357,11 @@ impl Cell {
         self.words()[gauge as usize].store(value, Ordering::Relaxed);
     }
 
+    /// Sets a counter that is counted elsewhere in this process. Only the cell's own process may call it.
+    pub fn copy(&self, counter: Counter, value: u64) {
+        self.words()[counter as usize].store(value, Ordering::Relaxed);
+    }
+
     /// What a counter stands at.
     pub fn read(&self, counter: Counter) -> u64 {
         self.words()[counter as usize].load(Ordering::Relaxed)

@@ -81,6 +81,11 @@ pub enum Command<'a> {
         /// Who asks.
         ticket: AskTicket,
     },
+    /// Tell the ids of the worker's WebSockets.
+    List {
+        /// Who asks.
+        ticket: AskTicket,
+    },
     /// The answer to an earlier command that carried a ticket.
     Answer {
         /// Who answers.
@@ -99,6 +104,12 @@ pub enum Command<'a> {
         /// The message.
         payload: &'a [u8],
     },
+    /// Word of something that happened, for a side process that wants to know. What stands in it is the business of those
+    /// who send and read it.
+    Event {
+        /// The word.
+        payload: &'a [u8],
+    },
 }
 
 /// What became of a command.
@@ -113,7 +124,7 @@ pub enum Answer<'a> {
         /// Connections that should have had it and did not: their outbox was full.
         dropped: u64,
     },
-    /// Of an info: a JSON object.
+    /// Of an info: a JSON object. Of a list: a JSON array of ids.
     Info(&'a [u8]),
 }
 

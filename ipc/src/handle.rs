@@ -127,6 +127,14 @@ impl Handle {
         self.post(id.slot().address(), &Command::Info { id, ticket: self.ticket(request) })
     }
 
+    /// Asks a worker for the ids of its WebSockets. The answer comes under the number `request`.
+    ///
+    /// # Errors
+    /// See [`PostError`].
+    pub fn list(&self, of: Slot, request: u64) -> Result<(), PostError> {
+        self.post(of.address(), &Command::List { ticket: self.ticket(request) })
+    }
+
     /// Sends a message to every connection of these workers. Tells for each worker whether its mailbox took it.
     ///
     /// # Errors

@@ -97,8 +97,10 @@ impl Postbox {
             | Command::Broadcast { .. }
             | Command::Disconnect { .. }
             | Command::Info { .. }
+            | Command::List { .. }
             | Command::Answer { .. }
-            | Command::Message { .. } => 0,
+            | Command::Message { .. }
+            | Command::Event { .. } => 0,
         };
         if recipients > wire::RECIPIENTS_MAX || wire::fields_bytes(command) > wire::FIELDS_BYTES_MAX
         {

@@ -42,6 +42,8 @@ const ANSWER_ONE: u8 = 6;
 const ANSWER_MANY: u8 = 7;
 const ANSWER_INFO: u8 = 8;
 const MESSAGE: u8 = 9;
+const EVENT: u8 = 10;
+const LIST: u8 = 11;
 
 /// Why a packet could not be read. What stood before the bad place has been handed out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -69,11 +71,13 @@ pub fn body<'a>(command: &Command<'a>) -> &'a [u8] {
         Command::Push { payload, .. }
         | Command::Broadcast { payload, .. }
         | Command::Publish { payload, .. }
-        | Command::Message { payload, .. } => payload,
+        | Command::Message { payload, .. }
+        | Command::Event { payload } => payload,
         Command::Answer { answer: Answer::Info(json), .. } => json,
         Command::Answer { answer: Answer::One(_) | Answer::Many { .. }, .. }
         | Command::Disconnect { .. }
-        | Command::Info { .. } => &[],
+        | Command::Info { .. }
+        | Command::List { .. } => &[],
     }
 }
 
@@ -85,8 +89,10 @@ pub fn fields_bytes(command: &Command<'_>) -> usize {
         Command::Push { .. }
         | Command::Broadcast { .. }
         | Command::Info { .. }
+        | Command::List { .. }
         | Command::Answer { .. }
-        | Command::Message { .. } => 0,
+        | Command::Message { .. }
+        | Command::Event { .. } => 0,
     }
 }
 
@@ -122,6 +128,11 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
         Command::Info { id, ticket } => {
             writer.head(INFO, None, Some(ticket), None);
             writer.u64(id.as_u64());
+        }
+        Command::List { ticket } => writer.head(LIST, None, Some(ticket), None),
+        Command::Event { payload } => {
+            writer.head(EVENT, None, None, None);
+            writer.body(payload);
         }
         Command::Answer { from, request, answer } => match answer {
             Answer::One(outcome) => {
@@ -249,6 +260,8 @@ impl<'a> Decoder<'a> {
                 kind: payload_kind,
                 payload: self.body(attached)?,
             },
+            EVENT => Command::Event { payload: self.body(attached)? },
+            LIST => Command::List { ticket: ticket.ok_or(WireError::BadField)? },
             _ => return Err(WireError::UnknownKind),
         })
     }
@@ -426,6 +439,8 @@ mod tests {
             },
             Command::Answer { from: Address(3), request: 5, answer: Answer::Info(payload) },
             Command::Message { from: Address(6), kind: PayloadKind::Binary, payload },
+            Command::Event { payload },
+            Command::List { ticket: asked },
         ]
     }
 

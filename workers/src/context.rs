@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 use wsmaster_ipc::{
-    ConnectionId, Handle, Outcome, PostError, Slot,
-    board::Counter,
+    Address, Command, ConnectionId, Handle, Outcome, PostError, Slot,
     command::Recipients,
     handle::{Posted, Publication},
 };
@@ -123,8 +122,7 @@ impl<'w> Context<'w> {
             self.core.push_here(id, message);
             return Ok(());
         }
-        let result = self.core.loop_handle.push(id, message.kind(), message.payload());
-        self.count_refusal(result)
+        self.core.loop_handle().push(id, message.kind(), message.payload())
     }
 
     /// As [`Self::push`], and tells later what became of it.
@@ -140,9 +138,9 @@ impl<'w> Context<'w> {
             self.core.finished.push_back((done, Reply::One(outcome)));
             return;
         }
-        self.ask_one(id.slot(), done, |handle, request| {
-            handle.push_ack(id, message.kind(), message.payload(), request)
-        });
+        let (kind, payload, now_ms) = (message.kind(), message.payload(), self.core.now_ms);
+        let asked = self.core.asker.push(id, kind, payload, now_ms, done);
+        self.core.note(asked);
     }
 
     /// Closes one connection of the server with a close code and a reason of at most 123 bytes, and tells later what became
@@ -160,9 +158,8 @@ impl<'w> Context<'w> {
             self.core.finished.push_back((done, Reply::One(outcome)));
             return;
         }
-        self.ask_one(id.slot(), done, |handle, request| {
-            handle.disconnect(id, code, reason, Some(request))
-        });
+        let asked = self.core.asker.disconnect(id, code, reason, self.core.now_ms, done);
+        self.core.note(asked);
     }
 
     /// Tells what is known of a connection, as a JSON object; `None` when there is no such connection.
@@ -189,7 +186,8 @@ impl<'w> Context<'w> {
             self.core.finished.push_back((done, reply));
             return;
         }
-        self.ask_one(id.slot(), done, |handle, request| handle.info(id, request));
+        let asked = self.core.asker.info(id, self.core.now_ms, done);
+        self.core.note(asked);
     }
 
     // ----- many connections -----
@@ -200,8 +198,8 @@ impl<'w> Context<'w> {
         let others = self.others();
         let (kind, payload) = (message.kind(), message.payload());
         let posted =
-            self.core.loop_handle.broadcast(others.into_iter(), kind, payload, exclude, None);
-        self.all_posted(posted)
+            self.core.loop_handle().broadcast(others.into_iter(), kind, payload, exclude, None);
+        all_posted(posted)
     }
 
     /// As [`Self::broadcast`], and tells later how many connections it reached.
@@ -213,10 +211,10 @@ impl<'w> Context<'w> {
     ) {
         let tally = self.core.broadcast_here(message, exclude);
         let others = self.others();
-        self.ask_many(&others, tally, several(done), |handle, request| {
-            let (kind, payload) = (message.kind(), message.payload());
-            handle.broadcast(others.iter().copied(), kind, payload, exclude, Some(request))
-        });
+        let (message, now_ms) = ((message.kind(), message.payload()), self.core.now_ms);
+        let done = several(done);
+        let asked = self.core.asker.broadcast(&others, message, exclude, tally, now_ms, done);
+        self.core.note(asked);
     }
 
     /// Sends to the subscribers of a channel on all workers. Whether every mailbox took it; what did not is counted.
@@ -226,8 +224,8 @@ impl<'w> Context<'w> {
         if others.is_empty() {
             return true;
         }
-        let posted = self.core.loop_handle.publish(others.into_iter(), publication, None);
-        self.all_posted(posted)
+        let posted = self.core.loop_handle().publish(others.into_iter(), publication, None);
+        all_posted(posted)
     }
 
     /// As [`Self::publish`], and tells later how many connections it reached.
@@ -238,9 +236,17 @@ impl<'w> Context<'w> {
     ) {
         let tally = self.publish_here(publication);
         let others = self.other_subscribed(publication.channel);
-        self.ask_many(&others, tally, several(done), |handle, request| {
-            handle.publish(others.iter().copied(), publication, Some(request))
-        });
+        let (now_ms, done) = (self.core.now_ms, several(done));
+        let asked = self.core.asker.publish(&others, publication, tally, now_ms, done);
+        self.core.note(asked);
+    }
+
+    /// Sends word of something that happened to a side process, if its mailbox has room; what has none is counted.
+    ///
+    /// # Errors
+    /// See [`PostError`].
+    pub fn notify(&mut self, process: Address, word: &[u8]) -> Result<(), PostError> {
+        self.core.loop_handle().post(process, &Command::Event { payload: word })
     }
 
     // ----- HTTP -----
@@ -292,94 +298,17 @@ impl<'w> Context<'w> {
 
     fn others(&self) -> Vec<Slot> {
         let own = self.core.slot;
-        self.core.loop_handle.workers().filter(|slot| *slot != own).collect()
+        self.core.loop_handle().workers().filter(|slot| *slot != own).collect()
     }
 
     fn other_subscribed(&self, channel: &str) -> Vec<Slot> {
         let own = self.core.slot;
-        self.core.loop_handle.subscribed(channel).filter(|slot| *slot != own).collect()
+        self.core.loop_handle().subscribed(channel).filter(|slot| *slot != own).collect()
     }
+}
 
-    fn ask_one(
-        &mut self,
-        to: Slot,
-        done: Completion,
-        post: impl FnOnce(&Handle, u64) -> Result<(), PostError>,
-    ) {
-        if to.number() >= self.core.loop_handle.board().slots() {
-            self.core.finished.push_back((done, Reply::One(Outcome::NoSuchConnection)));
-            return;
-        }
-        if !self.core.asks.has_room() {
-            self.core.finished.push_back((done, Reply::Busy));
-            return;
-        }
-        let result = post(&self.core.loop_handle, self.core.asks.next_request());
-        match self.count_refusal(result) {
-            Ok(()) => {
-                let deadline_ms = self.ask_deadline_ms();
-                self.core.asks.await_one(to, deadline_ms, done);
-            }
-            Err(_) => self.core.finished.push_back((done, Reply::MailboxFull)),
-        }
-    }
-
-    fn ask_many(
-        &mut self,
-        to: &[Slot],
-        mut tally: Tally,
-        done: Completion,
-        post: impl FnOnce(&Handle, u64) -> Result<Vec<Posted>, PostError>,
-    ) {
-        if to.is_empty() {
-            self.core.finished.push_back((done, Reply::Many(tally)));
-            return;
-        }
-        if !self.core.asks.has_room() {
-            self.core.finished.push_back((done, Reply::Busy));
-            return;
-        }
-        let Ok(posted) = post(&self.core.loop_handle, self.core.asks.next_request()) else {
-            tally.unanswered.extend(to);
-            self.core.finished.push_back((done, Reply::Many(tally)));
-            return;
-        };
-        let mut waiting = Vec::with_capacity(posted.len());
-        for Posted { to, result } in posted {
-            match self.count_refusal(result) {
-                Ok(()) => waiting.push(to),
-                Err(_) => tally.unanswered.push(to),
-            }
-        }
-        if waiting.is_empty() {
-            self.core.finished.push_back((done, Reply::Many(tally)));
-            return;
-        }
-        let deadline_ms = self.ask_deadline_ms();
-        self.core.asks.await_many(waiting, tally, deadline_ms, done);
-    }
-
-    fn ask_deadline_ms(&self) -> u64 {
-        self.core.now_ms + self.core.limits.ask_timeout.as_millis() as u64
-    }
-
-    fn all_posted(&self, posted: Result<Vec<Posted>, PostError>) -> bool {
-        match posted {
-            Ok(posted) => {
-                let refused = posted.iter().filter(|one| one.result.is_err()).count();
-                self.core.cell.add(Counter::DroppedMailboxFull, refused as u64);
-                refused == 0
-            }
-            Err(error) => self.count_refusal(Err(error)).is_ok(),
-        }
-    }
-
-    fn count_refusal(&self, result: Result<(), PostError>) -> Result<(), PostError> {
-        if result.is_err() {
-            self.core.cell.add(Counter::DroppedMailboxFull, 1);
-        }
-        result
-    }
+fn all_posted(posted: Result<Vec<Posted>, PostError>) -> bool {
+    posted.is_ok_and(|posted| posted.iter().all(|one| one.result.is_ok()))
 }
 
 fn one(done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static) -> Completion {

@@ -23,7 +23,8 @@ use wsmaster_ipc::{
 };
 
 use crate::{
-    asks::{Asks, Reply},
+    asker::{Asked, Asker},
+    asks::Reply,
     context::Context,
     exchange::Manner,
     handler::Closed,
@@ -40,8 +41,8 @@ pub(crate) type Completion = Box<dyn FnOnce(&mut Context<'_>, Reply)>;
 pub(crate) struct Core {
     pub(crate) slot: Slot,
     pub(crate) cell: Cell,
-    /// What the loop sends with: it gathers until the end of the turn.
-    pub(crate) loop_handle: Handle,
+    /// What the loop asks others, and sends with: it gathers until the end of the turn.
+    pub(crate) asker: Asker<Completion>,
     /// What other threads may send with: nothing waits for the loop.
     pub(crate) handle: Handle,
     pub(crate) limits: Limits,
@@ -69,7 +70,6 @@ pub(crate) struct Core {
     pub(crate) endings: VecDeque<(u32, Closed)>,
     /// Answers that are complete.
     pub(crate) finished: VecDeque<(Completion, Reply)>,
-    pub(crate) asks: Asks<Completion>,
     pub(crate) random: fastrand::Rng,
     pub(crate) leaving: bool,
     outbox_bytes: usize,
@@ -89,10 +89,11 @@ impl Core {
         let mut random = fastrand::Rng::with_seed(seed);
         // Answers to questions of the process before us may still come: they must not look like answers to ours.
         let first_request = random.u64(1..u64::MAX / 2);
+        let ask_timeout_ms = limits.ask_timeout.as_millis() as u64;
         Self {
             slot,
             cell,
-            loop_handle: handle.for_a_loop(),
+            asker: Asker::new(handle.for_a_loop(), first_request, ask_timeout_ms),
             handle,
             limits,
             registry: Registry::default(),
@@ -111,7 +112,6 @@ impl Core {
             gone: Vec::new(),
             endings: VecDeque::new(),
             finished: VecDeque::new(),
-            asks: Asks::starting_at(first_request),
             random,
             leaving: false,
             outbox_bytes: 0,
@@ -129,7 +129,7 @@ impl Core {
 
     /// When the loop has to wake without an event, as far as this is the core's to know.
     pub(crate) fn wake_at_ms(&self) -> Option<u64> {
-        [self.wheel.next_ms(), self.asks.next_ms()].into_iter().flatten().min()
+        [self.wheel.next_ms(), self.asker.next_ms()].into_iter().flatten().min()
     }
 
     /// Publishes the gauges.
@@ -138,6 +138,20 @@ impl Core {
         self.cell.set(Counter::WebSockets, self.registry.websockets() as u64);
         self.cell.set(Counter::Subscriptions, self.topics.len() as u64);
         self.cell.set(Counter::OutboxBytes, self.outbox_bytes as u64);
+        self.cell.copy(Counter::DroppedMailboxFull, self.handle.refused());
+    }
+
+    /// What the loop sends with: it gathers until the end of the turn.
+    pub(crate) fn loop_handle(&self) -> &Handle {
+        self.asker.handle()
+    }
+
+    /// Keeps an answer that is known at once until the application's present call is over.
+    pub(crate) fn note(&mut self, asked: Asked<Completion>) {
+        match asked {
+            Asked::Waiting => {}
+            Asked::Known(done, reply) => self.finished.push_back((done, reply)),
+        }
     }
 }
 

@@ -6,8 +6,10 @@
 //! - [`worker`]: the loop and the written order of one turn.
 //! - [`handler`] and [`context`]: what an application is told and what it may do.
 //! - [`limits`]: every bound.
+//! - [`asker`]: questions to other processes.
 //! - pure parts: [`outbox`], [`topics`], [`wheel`], [`patience`], [`asks`], [`gate`], [`token`].
 
+pub mod asker;
 pub mod asks;
 mod connection;
 pub mod context;

@@ -95,6 +95,11 @@ impl Registry {
         self.by_id.get(&id).copied()
     }
 
+    /// The ids of all WebSockets, in no order.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = ConnectionId> + '_ {
+        self.by_id.keys().copied()
+    }
+
     /// All places in use.
     pub(crate) fn indexes(&self) -> Vec<u32> {
         self.connections.iter().map(|(index, _)| index as u32).collect()

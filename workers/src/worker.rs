@@ -206,7 +206,7 @@ impl<H: Handler> Worker<H> {
             self.hand_over();
             self.flush();
         }
-        self.core.loop_handle.flush();
+        self.core.loop_handle().flush();
         self.core.show_gauges();
         Ok(())
     }
@@ -287,7 +287,7 @@ impl<H: Handler> Worker<H> {
             self.core.watch(index);
         }
         self.due = due;
-        while let Some(expired) = self.core.asks.expire(self.core.now_ms) {
+        while let Some(expired) = self.core.asker.expire(self.core.now_ms) {
             self.core.cell.add(Counter::UnansweredAsks, 1);
             self.core.finished.push_back(expired);
         }
@@ -313,7 +313,7 @@ impl<H: Handler> Worker<H> {
             self.settle();
         }
         self.core.bury();
-        self.backlog = !self.core.loop_handle.flush();
+        self.backlog = !self.core.loop_handle().flush();
         self.core.show_gauges();
     }
 

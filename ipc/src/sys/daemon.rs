@@ -40,18 +40,29 @@ impl Promise {
     /// # Errors
     /// /dev/null cannot be opened.
     pub fn serving(mut self, text: &str) -> io::Result<()> {
-        let nowhere = OpenOptions::new().read(true).write(true).open("/dev/null")?;
         // The shell may be gone (a closed ssh session): the daemon does not mind.
         let _ = self.line.write_all(format!("0{text}").as_bytes());
-        dup2_stdin(&nowhere).map_err(io_error)?;
-        dup2_stdout(&nowhere).map_err(io_error)?;
-        dup2_stderr(&nowhere).map_err(io_error)
+        leave_streams()
     }
 
     /// Tells the shell to exit with this code. What is wrong has been printed: the streams are still the shell's.
     pub fn failed(mut self, code: u8) {
         let _ = self.line.write_all(&[b'1', code]);
+        // The shell reads to the end of the line, which comes with the end of this process: when the command has ended,
+        // nothing of it is left.
+        std::mem::forget(self);
     }
+}
+
+/// Turns this process's stdin, stdout and stderr to /dev/null.
+///
+/// # Errors
+/// /dev/null cannot be opened.
+pub fn leave_streams() -> io::Result<()> {
+    let nowhere = OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    dup2_stdin(&nowhere).map_err(io_error)?;
+    dup2_stdout(&nowhere).map_err(io_error)?;
+    dup2_stderr(&nowhere).map_err(io_error)
 }
 
 /// Forks twice with a new session between, so that the daemon has no terminal and can get none (daemon(7)).

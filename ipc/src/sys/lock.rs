@@ -1,11 +1,12 @@
-//! A lock on a file that lives as long as the process that took it (flock(2)).
+//! A lock on a file that lives as long as the process that took it (fcntl(2), "open file description locks").
 //!
 //! The lock belongs to the open file, which a forked child shares: children close it (see
 //! [`super::process::fork_child`]), so it ends with its owner. It is not a POSIX lock, which would be lost when any
-//! other descriptor of the file is closed.
+//! other descriptor of the file is closed, and not one of flock(2), which cannot be looked at without being taken for a
+//! moment: whoever looked would be in the way of a start.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, Metadata, OpenOptions},
     io::{self, Read, Seek, Write},
     os::{
         fd::{AsFd, BorrowedFd},
@@ -14,12 +15,16 @@ use std::{
     path::Path,
 };
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, fcntl},
+    libc,
+};
 
 /// An open file that this process has locked.
 #[derive(Debug)]
 pub struct LockedFile {
-    file: Flock<File>,
+    file: File,
 }
 
 /// Why a file could not be locked.
@@ -47,29 +52,33 @@ impl LockedFile {
                 .create(true)
                 .truncate(false)
                 .mode(0o644)
-                .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_CLOEXEC | nix::libc::O_NONBLOCK)
+                .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK)
                 .open(path)?;
             if !file.metadata()?.is_file() {
                 return Err(
                     io::Error::new(io::ErrorKind::InvalidInput, "not a regular file").into()
                 );
             }
-            let locked = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(locked) => locked,
-                Err((_, nix::errno::Errno::EWOULDBLOCK)) => return Err(LockError::Held),
-                Err((_, errno)) => return Err(super::io_error(errno).into()),
-            };
+            match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole_file())) {
+                Ok(_) => {}
+                Err(Errno::EAGAIN | Errno::EACCES) => return Err(LockError::Held),
+                Err(errno) => return Err(super::io_error(errno).into()),
+            }
+            let locked = Self { file };
             // Its last owner may have removed the name between our open and our lock: then we hold the lock of a file
             // that nobody else can find.
-            let same = std::fs::symlink_metadata(path).is_ok_and(|named| {
-                locked
-                    .metadata()
-                    .is_ok_and(|ours| (named.dev(), named.ino()) == (ours.dev(), ours.ino()))
-            });
-            if same {
-                return Ok(Self { file: locked });
+            if locked.is_named(path) {
+                return Ok(locked);
             }
         }
+    }
+
+    /// Whether nothing stands in the file.
+    ///
+    /// # Errors
+    /// What fstat(2) says.
+    pub fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.file.metadata()?.len() == 0)
     }
 
     /// Replaces what stands in the file.
@@ -77,19 +86,39 @@ impl LockedFile {
     /// # Errors
     /// What write(2) says: a full disk.
     pub fn write(&mut self, text: &str) -> io::Result<()> {
-        let file = &mut *self.file;
-        file.set_len(0)?;
-        file.rewind()?;
-        file.write_all(text.as_bytes())
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(text.as_bytes())
     }
 
-    /// Removes the file's name, while the lock is still held.
+    /// Removes the file's name, while the lock is still held. A file that has come into its place is left alone: it is
+    /// somebody else's.
     ///
     /// # Errors
     /// What unlink(2) says.
-    pub fn remove(self, path: &Path) -> io::Result<()> {
-        std::fs::remove_file(path)
+    pub fn remove(&self, path: &Path) -> io::Result<()> {
+        if self.is_named(path) { std::fs::remove_file(path) } else { Ok(()) }
     }
+
+    fn is_named(&self, path: &Path) -> bool {
+        let named = std::fs::symlink_metadata(path);
+        named.is_ok_and(|named| self.file.metadata().is_ok_and(|ours| same_file(&named, &ours)))
+    }
+}
+
+/// A lock for writing on all of a file, however long it becomes.
+fn whole_file() -> libc::flock {
+    libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    }
+}
+
+fn same_file(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 impl AsFd for LockedFile {
@@ -116,7 +145,7 @@ pub enum Lookup {
 pub fn look(path: &Path) -> io::Result<Lookup> {
     let opened = OpenOptions::new()
         .read(true)
-        .custom_flags(nix::libc::O_NOFOLLOW | nix::libc::O_CLOEXEC | nix::libc::O_NONBLOCK)
+        .custom_flags(libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK)
         .open(path);
     let file = match opened {
         Ok(file) => file,
@@ -126,30 +155,38 @@ pub fn look(path: &Path) -> io::Result<Lookup> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    // A shared lock: two that look at the same moment do not take each other for an owner.
-    match Flock::lock(file, FlockArg::LockSharedNonblock) {
-        Ok(unowned) => {
-            drop(unowned);
-            Ok(Lookup::Unlocked)
-        }
-        Err((file, nix::errno::Errno::EWOULDBLOCK)) => {
-            let mut text = String::new();
-            file.take(64).read_to_string(&mut text)?;
-            Ok(Lookup::Locked(text))
-        }
-        Err((_, errno)) => Err(super::io_error(errno)),
+    let mut lock = whole_file();
+    fcntl(&file, FcntlArg::F_OFD_GETLK(&mut lock)).map_err(super::io_error)?;
+    if lock.l_type == libc::F_UNLCK as libc::c_short {
+        return Ok(Lookup::Unlocked);
     }
+    let mut bytes = Vec::new();
+    file.take(64).read_to_end(&mut bytes)?;
+    Ok(Lookup::Locked(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// Whether this process has that file open: true of the process that holds its lock, and of no other that closed it.
+/// Whether this process holds the lock of that file. To have the file open is not enough: anybody who may read it can have
+/// that.
 ///
 /// # Errors
 /// `/proc` of another user's process cannot be read.
-pub fn process_has_open(pid: i32, path: &Path) -> io::Result<bool> {
+pub fn process_holds(pid: i32, path: &Path) -> io::Result<bool> {
     let wanted = std::fs::symlink_metadata(path)?;
     for entry in std::fs::read_dir(format!("/proc/{pid}/fd"))? {
-        let Ok(open) = std::fs::metadata(entry?.path()) else { continue };
-        if (open.dev(), open.ino()) == (wanted.dev(), wanted.ino()) {
+        let entry = entry?;
+        let Ok(open) = std::fs::metadata(entry.path()) else { continue };
+        if !same_file(&open, &wanted) {
+            continue;
+        }
+        // proc(5): the locks that are held through this descriptor, a line each, as
+        // "lock: 1: OFDLCK ADVISORY WRITE -1 00:2a:1234 0 EOF".
+        let number = entry.file_name();
+        let facts =
+            std::fs::read(Path::new("/proc").join(pid.to_string()).join("fdinfo").join(number));
+        let Ok(facts) = facts else { continue };
+        let facts = String::from_utf8_lossy(&facts);
+        let mut locks = facts.lines().filter_map(|line| line.strip_prefix("lock:"));
+        if locks.any(|lock| lock.contains("OFDLCK") && lock.contains("WRITE")) {
             return Ok(true);
         }
     }

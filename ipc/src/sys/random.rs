@@ -18,7 +18,7 @@ pub fn bytes<const N: usize>() -> io::Result<[u8; N]> {
 /// A seed for a generator of this process.
 ///
 /// # Errors
-/// As [`bytes`].
+/// As [`bytes()`].
 pub fn seed() -> io::Result<u64> {
     bytes().map(u64::from_ne_bytes)
 }

@@ -11,9 +11,9 @@ impl Core {
         let joined = self.topics.subscribe(index, channel, self.limits.subscriptions_max);
         match joined {
             Joined::First => {
-                let bit = self.loop_handle.board().interest_bit(channel);
+                let bit = self.asker.handle().board().interest_bit(channel);
                 *self.interest.entry(bit).or_insert(0) += 1;
-                self.loop_handle.board().set_interest(self.slot, bit, true);
+                self.asker.handle().board().set_interest(self.slot, bit, true);
             }
             Joined::More | Joined::Already | Joined::TooMany => {}
         }
@@ -24,7 +24,7 @@ impl Core {
         let parted = self.topics.unsubscribe(index, channel);
         match parted {
             Parted::Last => {
-                lose_interest(&mut self.interest, &self.loop_handle, self.slot, channel);
+                lose_interest(&mut self.interest, self.asker.handle(), self.slot, channel);
             }
             Parted::Less | Parted::Never => {}
         }
@@ -32,8 +32,8 @@ impl Core {
     }
 
     pub(super) fn leave_channels(&mut self, index: u32) {
-        let Self { topics, interest, loop_handle, slot, .. } = self;
-        topics.forget(index, |channel| lose_interest(interest, loop_handle, *slot, channel));
+        let Self { topics, interest, asker, slot, .. } = self;
+        topics.forget(index, |channel| lose_interest(interest, asker.handle(), *slot, channel));
     }
 }
 

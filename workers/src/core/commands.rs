@@ -44,8 +44,13 @@ impl Core {
                     self.answer(ticket.reply_to, ticket.request, answer);
                 }
             },
-            // Those two are for the application; the loop takes them.
-            Command::Answer { .. } | Command::Message { .. } => {}
+            Command::List { ticket } => {
+                let ids: Vec<ConnectionId> = self.registry.ids().collect();
+                let json = serde_json::to_vec(&ids).unwrap_or_default();
+                self.answer(ticket.reply_to, ticket.request, Answer::Info(&json));
+            }
+            // Those are for the application; the loop takes them. A worker asks for no events.
+            Command::Answer { .. } | Command::Message { .. } | Command::Event { .. } => {}
         }
     }
 
@@ -100,11 +105,9 @@ impl Core {
     }
 
     pub(super) fn answer(&mut self, to: Address, request: u64, answer: Answer<'_>) {
-        let from = self.loop_handle.own_address();
-        if self.loop_handle.post(to, &Command::Answer { from, request, answer }).is_err() {
-            // The asker's deadline will tell it.
-            self.cell.add(Counter::DroppedMailboxFull, 1);
-        }
+        let from = self.asker.handle().own_address();
+        // When the mailbox is full, which is counted, the asker's deadline tells it.
+        let _ = self.asker.handle().post(to, &Command::Answer { from, request, answer });
     }
 }
 

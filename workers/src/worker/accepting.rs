@@ -28,7 +28,7 @@ impl<H: Handler> Worker<H> {
         for _ in 0..ACCEPTS_PER_TURN_MAX {
             let now = Instant::now();
             // Asked for before the accept, so that no accepted connection is ever without an id.
-            let board = self.core.loop_handle.board();
+            let board = self.core.loop_handle().board();
             if !board.has_id(self.core.slot, now) {
                 self.gate.pause(now_ms + 1);
                 return;
@@ -73,7 +73,7 @@ impl<H: Handler> Worker<H> {
 
     pub(super) fn welcome(&mut self, mut stream: mio::net::TcpStream, durable: Durable) {
         self.core.cell.add(Counter::Accepted, 1);
-        let others = self.core.loop_handle.board().total(Counter::Connections);
+        let others = self.core.loop_handle().board().total(Counter::Connections);
         let refused = others >= self.core.limits.connections_max;
         if refused {
             self.core.cell.add(Counter::RefusedFull, 1);

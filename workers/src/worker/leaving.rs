@@ -101,14 +101,14 @@ impl<H: Handler> Worker<H> {
             Post::HandingOver { until_ms } => until_ms,
             Post::Ours | Post::Successors => return,
         };
-        if !self.core.asks.is_empty() && self.core.now_ms < until_ms {
+        if !self.core.asker.is_empty() && self.core.now_ms < until_ms {
             return;
         }
         self.post = Post::Successors;
         self.mail_waits = false;
         let mailbox = self.mailbox.as_fd().as_raw_fd();
         let _ = self.poll.registry().deregister(&mut SourceFd(&mailbox));
-        while let Some(unanswered) = self.core.asks.expire(u64::MAX) {
+        while let Some(unanswered) = self.core.asker.expire(u64::MAX) {
             self.core.cell.add(Counter::UnansweredAsks, 1);
             self.core.finished.push_back(unanswered);
         }

@@ -18,7 +18,7 @@ impl<H: Handler> Worker<H> {
         for _ in 0..PACKETS_PER_TURN_MAX {
             match self.mailbox.receive() {
                 Ok(Mail::Empty) => {
-                    let handle = &self.core.loop_handle;
+                    let handle = self.core.loop_handle();
                     handle.board().no_attached(handle.own_address());
                     self.mail_waits = false;
                     break;
@@ -26,7 +26,7 @@ impl<H: Handler> Worker<H> {
                 Ok(Mail::Bad) => self.core.cell.add(Counter::BadPackets, 1),
                 Ok(Mail::Packet(packet)) => {
                     if let Some(body) = &packet.attachment {
-                        let handle = &self.core.loop_handle;
+                        let handle = self.core.loop_handle();
                         handle.board().take_attached(handle.own_address(), body.len() as u64);
                     }
                     let mut commands = wire::decode(packet.bytes, packet.attachment.as_deref());
@@ -39,7 +39,7 @@ impl<H: Handler> Worker<H> {
                         taken += 1;
                         match command {
                             Command::Answer { from, request, ref answer } => {
-                                let done = self.core.asks.answered(request, from, answer);
+                                let done = self.core.asker.answered(request, from, answer);
                                 self.core.finished.extend(done);
                             }
                             Command::Message { from, kind, payload } => {
@@ -57,7 +57,9 @@ impl<H: Handler> Worker<H> {
                             | Command::Broadcast { .. }
                             | Command::Publish { .. }
                             | Command::Disconnect { .. }
-                            | Command::Info { .. } => self.core.execute(&command),
+                            | Command::Info { .. }
+                            | Command::List { .. }
+                            | Command::Event { .. } => self.core.execute(&command),
                         }
                     }
                     self.core.cell.add(Counter::CommandsIn, taken);

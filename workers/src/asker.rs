@@ -1,0 +1,203 @@
+//! Asking other processes and waiting for what they answer: the way to one connection and to many, with a tally.
+//!
+//! Owns the questions that are open. It sends through a [`Handle`], never waits, and knows no clock: moments are
+//! arguments. It does not know which connections are this process's own.
+
+use wsmaster_ipc::{
+    Address, Answer, Command, ConnectionId, Handle, Outcome, PayloadKind, PostError, Slot,
+    handle::{Posted, Publication},
+};
+
+use crate::asks::{Asks, Reply, Tally};
+
+/// Questions of one process. `D` is what it wants to do with an answer.
+#[derive(Debug)]
+pub struct Asker<D> {
+    handle: Handle,
+    asks: Asks<D>,
+    timeout_ms: u64,
+}
+
+/// What became of asking.
+#[derive(Debug)]
+pub enum Asked<D> {
+    /// The answer comes later.
+    Waiting,
+    /// The answer is known already: nobody had to be asked, or nobody could be.
+    Known(D, Reply),
+}
+
+impl<D> Asker<D> {
+    /// An asker that sends with `handle` and waits `timeout_ms` for an answer. Its numbers start at `first`, which should
+    /// be a random one: answers to a process before this one may still come.
+    pub fn new(handle: Handle, first: u64, timeout_ms: u64) -> Self {
+        Self { handle, asks: Asks::starting_at(first), timeout_ms }
+    }
+
+    /// The way that questions take.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Whether no question is open.
+    pub fn is_empty(&self) -> bool {
+        self.asks.is_empty()
+    }
+
+    /// Sends a message to a connection of another process.
+    pub fn push(
+        &mut self,
+        id: ConnectionId,
+        kind: PayloadKind,
+        payload: &[u8],
+        now_ms: u64,
+        done: D,
+    ) -> Asked<D> {
+        self.one(id.slot(), now_ms, done, |handle, request| {
+            handle.push_ack(id, kind, payload, request)
+        })
+    }
+
+    /// Closes a connection of another process.
+    pub fn disconnect(
+        &mut self,
+        id: ConnectionId,
+        code: u16,
+        reason: &str,
+        now_ms: u64,
+        done: D,
+    ) -> Asked<D> {
+        self.one(id.slot(), now_ms, done, |handle, request| {
+            handle.disconnect(id, code, reason, Some(request))
+        })
+    }
+
+    /// Asks what is known of a connection of another process.
+    pub fn info(&mut self, id: ConnectionId, now_ms: u64, done: D) -> Asked<D> {
+        self.one(id.slot(), now_ms, done, |handle, request| handle.info(id, request))
+    }
+
+    /// Asks a worker for the ids of its connections.
+    pub fn list(&mut self, of: Slot, now_ms: u64, done: D) -> Asked<D> {
+        self.one(of, now_ms, done, |handle, request| handle.list(of, request))
+    }
+
+    /// Sends to every connection of these workers; `tally` is what has been reached already.
+    pub fn broadcast(
+        &mut self,
+        to: &[Slot],
+        message: (PayloadKind, &[u8]),
+        exclude: Option<ConnectionId>,
+        tally: Tally,
+        now_ms: u64,
+        done: D,
+    ) -> Asked<D> {
+        let (kind, payload) = message;
+        self.many(to, tally, now_ms, done, |handle, request| {
+            handle.broadcast(to.iter().copied(), kind, payload, exclude, Some(request))
+        })
+    }
+
+    /// Sends to the subscribers of a channel on these workers; `tally` is what has been reached already.
+    pub fn publish(
+        &mut self,
+        to: &[Slot],
+        publication: &Publication<'_>,
+        tally: Tally,
+        now_ms: u64,
+        done: D,
+    ) -> Asked<D> {
+        self.many(to, tally, now_ms, done, |handle, request| {
+            handle.publish(to.iter().copied(), publication, Some(request))
+        })
+    }
+
+    /// Takes an answer from the mailbox. What is complete now is returned.
+    pub fn answered(
+        &mut self,
+        request: u64,
+        from: Address,
+        answer: &Answer<'_>,
+    ) -> Option<(D, Reply)> {
+        self.asks.answered(request, from, answer)
+    }
+
+    /// Takes a command from the mailbox if it is an answer; gives it back if not.
+    ///
+    /// # Errors
+    /// The command, which is no answer.
+    pub fn take<'c>(&mut self, command: Command<'c>) -> Result<Option<(D, Reply)>, Command<'c>> {
+        match command {
+            Command::Answer { from, request, answer } => Ok(self.answered(request, from, &answer)),
+            other @ (Command::Push { .. }
+            | Command::Broadcast { .. }
+            | Command::Publish { .. }
+            | Command::Disconnect { .. }
+            | Command::Info { .. }
+            | Command::List { .. }
+            | Command::Message { .. }
+            | Command::Event { .. }) => Err(other),
+        }
+    }
+
+    /// Takes a question whose time is over, if there is one.
+    pub fn expire(&mut self, now_ms: u64) -> Option<(D, Reply)> {
+        self.asks.expire(now_ms)
+    }
+
+    /// When [`Self::expire`] may have something to do next.
+    pub fn next_ms(&self) -> Option<u64> {
+        self.asks.next_ms()
+    }
+
+    fn one(
+        &mut self,
+        to: Slot,
+        now_ms: u64,
+        done: D,
+        post: impl FnOnce(&Handle, u64) -> Result<(), PostError>,
+    ) -> Asked<D> {
+        if to.number() >= self.handle.board().slots() {
+            return Asked::Known(done, Reply::One(Outcome::NoSuchConnection));
+        }
+        if !self.asks.has_room() {
+            return Asked::Known(done, Reply::Busy);
+        }
+        match post(&self.handle, self.asks.next_request()) {
+            Ok(()) => {
+                self.asks.await_one(to, now_ms + self.timeout_ms, done);
+                Asked::Waiting
+            }
+            Err(_) => Asked::Known(done, Reply::MailboxFull),
+        }
+    }
+
+    fn many(
+        &mut self,
+        to: &[Slot],
+        mut tally: Tally,
+        now_ms: u64,
+        done: D,
+        post: impl FnOnce(&Handle, u64) -> Result<Vec<Posted>, PostError>,
+    ) -> Asked<D> {
+        if to.is_empty() {
+            return Asked::Known(done, Reply::Many(tally));
+        }
+        if !self.asks.has_room() {
+            return Asked::Known(done, Reply::Busy);
+        }
+        let Ok(posted) = post(&self.handle, self.asks.next_request()) else {
+            tally.unanswered.extend(to);
+            return Asked::Known(done, Reply::Many(tally));
+        };
+        let (taken, refused): (Vec<Posted>, Vec<Posted>) =
+            posted.into_iter().partition(|posted| posted.result.is_ok());
+        tally.unanswered.extend(refused.iter().map(|posted| posted.to));
+        if taken.is_empty() {
+            return Asked::Known(done, Reply::Many(tally));
+        }
+        let waiting = taken.iter().map(|posted| posted.to).collect();
+        self.asks.await_many(waiting, tally, now_ms + self.timeout_ms, done);
+        Asked::Waiting
+    }
+}
