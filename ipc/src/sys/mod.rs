@@ -12,6 +12,7 @@ pub mod random;
 pub mod resource;
 pub mod signal;
 pub mod socket;
+pub mod spawn;
 pub mod title;
 pub mod user;
 

@@ -148,6 +148,59 @@ pub fn reap() -> Option<(i32, Ended)> {
     }
 }
 
+/// Makes this process the leader of a new process group, whose number is its pid. What it starts belongs to the group
+/// unless it leaves it.
+///
+/// # Errors
+/// It is the leader of a session.
+pub fn lead_own_group() -> io::Result<()> {
+    nix::unistd::setpgid(Pid::from_raw(0), Pid::from_raw(0)).map_err(io_error)
+}
+
+/// Kills whatever is left of the process group of a child.
+pub fn kill_group(leader: i32) {
+    if leader > 1 {
+        let _ = nix::sys::signal::killpg(Pid::from_raw(leader), Signal::SIGKILL);
+    }
+}
+
+/// Terminates the process group of a child (SIGTERM), this process left out.
+pub fn terminate_group(leader: i32) {
+    if leader > 1 {
+        let _ = nix::sys::signal::killpg(Pid::from_raw(leader), Signal::SIGTERM);
+    }
+}
+
+/// Makes orphans of this process's descendants its own children (prctl(2), PR_SET_CHILD_SUBREAPER), so that it can find
+/// and end those that have left their group.
+///
+/// # Errors
+/// None that a correct kernel gives.
+pub fn adopt_orphans() -> io::Result<()> {
+    prctl::set_child_subreaper(true).map_err(io_error)
+}
+
+/// Kills the children of this process that carry `mark` in the environment that they were started with, but for those in
+/// `spared`. How many.
+pub fn kill_marked_children(mark: &str, spared: &[i32]) -> usize {
+    let own = own_pid();
+    let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
+    let pids = children.unwrap_or_default();
+    let marked =
+        pids.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()).filter(|pid| {
+            !spared.contains(pid)
+                && std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
+                    environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+                })
+        });
+    let mut killed = 0;
+    for pid in marked {
+        signal_child(pid, Kill::Kill);
+        killed += 1;
+    }
+    killed
+}
+
 /// A signal for a child.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kill {
@@ -199,6 +252,11 @@ impl Process {
     /// Its pid.
     pub fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// A descriptor that is readable when it has ended.
+    pub fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.pidfd.as_fd()
     }
 
     /// Sends a signal by number.
