@@ -57,7 +57,8 @@ pub fn start(
     };
     let log = LOG.get_or_init(|| Log { file, role: Mutex::new("master".to_owned()) });
     let mut builder = Builder::new();
-    builder.filter_level(level).format(|line, record| {
+    // Which levels pass is `set_level`'s to say, since a reload may change it; the builder's own filter cannot.
+    builder.filter_level(LevelFilter::Trace).format(|line, record| {
         let role = LOG.get().map(|log| lock(&log.role).clone()).unwrap_or_default();
         let text = escape(&record.args().to_string());
         let now = line.timestamp_millis();
@@ -68,8 +69,14 @@ pub fn start(
     }
     // A second call finds a logger, which goes on.
     let _ = builder.try_init();
+    set_level(level);
     std::panic::set_hook(Box::new(|panic| {
-        let message = panic.payload_as_str().unwrap_or("no message");
+        let payload = panic.payload();
+        let message = payload
+            .downcast_ref::<&str>()
+            .copied()
+            .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+            .unwrap_or("no message");
         match panic.location() {
             Some(place) => {
                 log::error!("panic at {}:{}: {message}", place.file(), place.line());

@@ -150,6 +150,11 @@ impl Supervisor {
         }
     }
 
+    /// Takes new numbers. Deadlines that are running stay as they are.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+    }
+
     /// The next thing to be done. An action whose process has died in the meantime is not handed out.
     pub fn poll_action(&mut self) -> Option<Action> {
         self.actions.pop_front()

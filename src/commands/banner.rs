@@ -12,6 +12,7 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
         serving.workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let log = match &server.log_file {
         Some(path) => path.display().to_string(),
+        None if server.daemonize => "none (--log-file names one)".to_owned(),
         None => "standard error".to_owned(),
     };
     let mut text = String::new();

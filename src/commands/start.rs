@@ -76,14 +76,15 @@ fn serve(config: &mut Config, flags: Overrides, promise: Rc<std::cell::Cell<Opti
             }
             Ok(config)
         })
+        .in_background(config.server.daemonize)
         .on_serving(move |serving| tell(serving, made_key.as_ref(), &promise));
     let result = Master::prepare(plan, BuiltIn::new).and_then(Master::run);
     match result {
         Ok(()) => Exit::Done,
         Err(error) => {
             log::error!("{error}");
-            // The log may be a file that nobody looks at now.
-            if config.server.log_file.is_some() {
+            // The log may be a file that nobody looks at now, or off.
+            if config.server.log_file.is_some() || !log::log_enabled!(log::Level::Error) {
                 eprintln!("{error}");
             }
             Exit::Failed

@@ -5,7 +5,10 @@
 use std::{
     fs,
     io::{self, Read, Write},
-    os::unix::{fs::PermissionsExt, net::UnixListener as StdListener},
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt},
+        net::UnixListener as StdListener,
+    },
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -42,11 +45,13 @@ pub(crate) struct ReloadAnswer {
     pub(crate) refused: bool,
 }
 
-/// The listening end.
+/// The listening end. Its name goes with it.
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) listener: UnixListener,
     path: PathBuf,
+    /// Device and inode of the name that was made.
+    made: (u64, u64),
 }
 
 /// One caller.
@@ -89,7 +94,8 @@ impl Control {
         let listener = StdListener::bind(path)?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
-        Ok(Self { listener: UnixListener::from_std(listener), path: path.to_owned() })
+        let made = identity(&fs::symlink_metadata(path)?);
+        Ok(Self { listener: UnixListener::from_std(listener), path: path.to_owned(), made })
     }
 
     /// The next caller, if it is the owner of this process or root.
@@ -106,17 +112,31 @@ impl Control {
                     });
                 }
                 Ok((uid, pid)) => {
-                    log::warn!("process {pid} of user {uid} called the control socket, and was refused");
+                    log::warn!(
+                        "process {pid} of user {uid} called the control socket, and was refused"
+                    );
                 }
-                Err(error) => log::warn!("a caller of the control socket has no credentials: {error}"),
+                Err(error) => {
+                    log::warn!("a caller of the control socket has no credentials: {error}");
+                }
             }
         }
     }
+}
 
-    /// Removes the socket's name.
-    pub(super) fn close(self) {
-        let _ = fs::remove_file(&self.path);
+impl Drop for Control {
+    fn drop(&mut self) {
+        // Another server's, if the PID file was taken away from under this one.
+        let is_ours =
+            fs::symlink_metadata(&self.path).is_ok_and(|facts| identity(&facts) == self.made);
+        if is_ours {
+            let _ = fs::remove_file(&self.path);
+        }
     }
+}
+
+fn identity(facts: &fs::Metadata) -> (u64, u64) {
+    (facts.dev(), facts.ino())
 }
 
 impl Caller {
@@ -130,7 +150,9 @@ impl Caller {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Progress::Over,
                 Ok(count) => self.question.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Waiting,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Progress::Waiting;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(_) => return Progress::Over,
             }
@@ -159,7 +181,9 @@ impl Caller {
             match self.stream.write(&self.answer) {
                 Ok(0) => return Progress::Over,
                 Ok(count) => drop(self.answer.drain(..count)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Progress::Waiting,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Progress::Waiting;
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return Progress::Over,
             }

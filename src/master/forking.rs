@@ -10,7 +10,7 @@ use wsmaster_ipc::{
     Handle, Slot, link,
     link::ToMaster,
     postbox::Postbox,
-    sys::{process, title},
+    sys::{daemon, process, title},
 };
 use wsmaster_workers::{Handler, Seat, Worker};
 
@@ -63,6 +63,7 @@ where
         };
         let info = WorkerInfo { slot, config: self.config.clone() };
         let (make, identity, master) = (&self.make, self.identity, process::own_pid());
+        let in_background = self.in_background;
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: worker {slot}"));
             logging::set_role(&format!("worker {slot}"));
@@ -78,7 +79,7 @@ where
                 seat.link.say(&ToMaster::Failed { reason });
                 return 1;
             }
-            work(seat, make(&info))
+            work(seat, make(&info), in_background)
         })?;
         let pid = Pid(pid as u32);
         let descriptor = link.as_fd().as_raw_fd();
@@ -90,7 +91,7 @@ where
     }
 }
 
-fn work<H: Handler>(seat: Seat, handler: H) -> i32 {
+fn work<H: Handler>(seat: Seat, handler: H, in_background: bool) -> i32 {
     let worker = match Worker::new(seat, handler) {
         Ok(worker) => worker,
         Err(error) => {
@@ -98,6 +99,11 @@ fn work<H: Handler>(seat: Seat, handler: H) -> i32 {
             return 1;
         }
     };
+    // Until here what went wrong could be read where the server was started; a worker that serves must not keep that
+    // terminal, or the pipe of a program that waits for its end.
+    if in_background && let Err(error) = daemon::leave_streams() {
+        log::warn!("the terminal could not be left: {error}");
+    }
     match worker.run() {
         Ok(()) => 0,
         Err(error) => {

@@ -5,6 +5,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use wsmaster_ipc::sys::{
@@ -13,11 +14,17 @@ use wsmaster_ipc::sys::{
     resource,
 };
 
-/// The PID file of this process, locked for as long as the value lives.
+/// How long a file that is held is tried again.
+const LAST_BREATH: Duration = Duration::from_millis(200);
+/// The time between two tries.
+const STEP: Duration = Duration::from_millis(10);
+
+/// The PID file of this process, locked for as long as the value lives, and removed with it.
 #[derive(Debug)]
 pub(crate) struct PidFile {
     file: LockedFile,
     path: PathBuf,
+    was_left_behind: bool,
 }
 
 /// Why a PID file could not be taken.
@@ -63,7 +70,7 @@ impl PidFile {
             make_directory(directory).map_err(unusable)?;
             check_directory(directory)?;
         }
-        let mut file = match LockedFile::take(&path) {
+        let mut file = match patiently(|| LockedFile::take(&path)) {
             Ok(file) => file,
             Err(LockError::Io(source)) => return Err(unusable(source)),
             Err(LockError::Held) => {
@@ -75,8 +82,10 @@ impl PidFile {
                 return Err(PidFileError::Running { path: shown, pid });
             }
         };
-        file.write(&format!("{}\n", process::own_pid())).map_err(unusable)?;
-        Ok(Self { file, path })
+        let was_left_behind = !file.is_empty().map_err(unusable)?;
+        let written = file.write(&format!("{}\n", process::own_pid()));
+        let taken = Self { file, path, was_left_behind };
+        written.map(|()| taken).map_err(unusable)
     }
 
     /// Where it is.
@@ -84,11 +93,29 @@ impl PidFile {
         &self.path
     }
 
-    /// Removes it, at the end of an orderly life.
-    pub(crate) fn remove(self) {
-        let Self { file, path } = self;
-        if let Err(error) = file.remove(&path) {
-            log::warn!("the pid file {} could not be removed: {error}", path.display());
+    /// Whether an earlier server did not live to remove it.
+    pub(crate) fn was_left_behind(&self) -> bool {
+        self.was_left_behind
+    }
+}
+
+impl Drop for PidFile {
+    /// At the end of an orderly life, or of a start that has failed. Forked children run no destructors.
+    fn drop(&mut self) {
+        if let Err(error) = self.file.remove(&self.path) {
+            log::warn!("the pid file {} could not be removed: {error}", self.path.display());
+        }
+    }
+}
+
+/// A file that is held is tried again for a moment: a master that somebody has just killed holds it until the kernel has
+/// taken it apart.
+fn patiently(take: impl Fn() -> Result<LockedFile, LockError>) -> Result<LockedFile, LockError> {
+    let begun = Instant::now();
+    loop {
+        match take() {
+            Err(LockError::Held) if begun.elapsed() < LAST_BREATH => std::thread::sleep(STEP),
+            done => return done,
         }
     }
 }
@@ -130,7 +157,7 @@ pub(crate) enum FindError {
     Unreadable(String, io::Error),
 }
 
-/// Finds the living master. A number in the file is believed only when that process has the file open.
+/// Finds the living master. A number in the file is believed only when that process holds the file's lock.
 pub(crate) fn find(path: &Path) -> Result<Found, FindError> {
     let shown = || path.display().to_string();
     let unreadable = |error| FindError::Unreadable(shown(), error);
@@ -147,7 +174,7 @@ pub(crate) fn find(path: &Path) -> Result<Found, FindError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(foreign()),
         Err(error) => return Err(unreadable(error)),
     };
-    match lock::process_has_open(pid, path) {
+    match lock::process_holds(pid, path) {
         Ok(true) => Ok(Found::Running(process)),
         Ok(false) => Err(foreign()),
         Err(error) => Err(unreadable(error)),
@@ -179,7 +206,7 @@ mod tests {
         assert!(matches!(PidFile::take(&path), Err(PidFileError::Running { .. })));
         fs::write(&path, "1\n").unwrap();
         assert!(matches!(find(&path), Err(FindError::Foreign(..))), "a forged number");
-        file.remove();
+        drop(file);
         assert!(matches!(find(&path).unwrap(), Found::NoFile));
     }
 
