@@ -2,11 +2,12 @@
 
 mod api;
 mod channels;
+mod plugins;
 mod web;
 
-use wsmaster_workers::{Context, Handler, HttpRequest, Message, Responder};
+use wsmaster_workers::{Closed, Context, Handler, HttpRequest, Message, Responder};
 
-use self::{channels::Channels, web::Web};
+use self::{channels::Channels, plugins::Plugins, web::Web};
 use crate::{config, server::WorkerInfo};
 
 /// One of the built-in applications, with the pages and the HTTP API that all of them have.
@@ -14,6 +15,7 @@ use crate::{config, server::WorkerInfo};
 pub struct BuiltIn {
     kind: Kind,
     web: Web,
+    plugins: Plugins,
 }
 
 #[derive(Debug)]
@@ -31,12 +33,14 @@ impl BuiltIn {
             config::App::Echo => Kind::Echo,
             config::App::Broadcast => Kind::Broadcast,
         };
-        Self { kind, web: Web::new(&worker.config) }
+        let plugins = Plugins::new(worker.directory.clone());
+        Self { kind, web: Web::new(&worker.config), plugins }
     }
 }
 
 impl Handler for BuiltIn {
     fn on_open(&mut self, context: &mut Context<'_>) {
+        self.plugins.on_open(context);
         match &mut self.kind {
             Kind::Channels(channels) => channels.on_open(context),
             Kind::Echo | Kind::Broadcast => {}
@@ -45,6 +49,7 @@ impl Handler for BuiltIn {
 
     #[inline]
     fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>) {
+        self.plugins.on_message(context, message);
         match &mut self.kind {
             Kind::Channels(channels) => channels.on_message(context, message),
             // A full outbox closes the reader or drops the message, as the limits say; both are counted.
@@ -53,7 +58,16 @@ impl Handler for BuiltIn {
         }
     }
 
-    fn on_request(&mut self, context: &mut Context<'_>, request: HttpRequest, responder: Responder) {
+    fn on_close(&mut self, context: &mut Context<'_>, closed: &Closed) {
+        self.plugins.on_close(context, closed);
+    }
+
+    fn on_request(
+        &mut self,
+        context: &mut Context<'_>,
+        request: HttpRequest,
+        responder: Responder,
+    ) {
         self.web.on_request(context, &request, responder);
     }
 }

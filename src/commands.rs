@@ -37,7 +37,9 @@ fn run(command: Command) -> Exit {
         Command::Stop { target, timeout } => stop::stop(&target, timeout),
         Command::Restart { flags, timeout } => {
             let stopped = match load(&flags) {
-                Ok(config) => stop::stop_at(&config.server.pid_file, stop::timeout(&config, timeout)),
+                Ok(config) => {
+                    stop::stop_at(&config.server.pid_file, stop::timeout(&config, timeout))
+                }
                 Err(exit) => return exit,
             };
             match stopped {

@@ -18,6 +18,7 @@ mod expectation;
 mod file;
 mod keys;
 mod overrides;
+mod process;
 mod reading;
 mod reference;
 mod relations;
@@ -40,6 +41,7 @@ use reading::Reading;
 pub use error::{ConfigError, ConfigErrors, ERRORS_MAX, Place};
 pub use file::FILE_BYTES_MAX;
 pub use overrides::{Overrides, check_value};
+pub use process::{INSTANCES_MAX, PROCESSES_MAX, ProcessConfig, Restart};
 pub use reference::reference_markdown;
 pub use render::default_toml;
 pub use secret::Secret;
@@ -63,6 +65,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// The channel application.
     pub channels: ChannelsConfig,
+    /// The programs beside the workers, in the order of the file.
+    pub processes: Vec<ProcessConfig>,
     /// Where all this came from.
     pub sources: Sources,
 }
@@ -142,9 +146,10 @@ impl Config {
         }
         environment::read(env, &mut reading);
         overrides::read(flags, &mut reading);
-        let Reading { given, mut errors, refused } = reading;
-        let config = assemble::assemble(given, file.map(|(name, _)| name), machine);
+        let Reading { given, mut errors, refused, processes } = reading;
+        let config = assemble::assemble(given, &processes, file.map(|(name, _)| name), machine);
         errors.extend(relations::check(&config, &refused));
+        errors.extend(process::check_together(&config));
         ConfigErrors::check(errors)?;
         Ok(config)
     }
@@ -155,9 +160,13 @@ impl Config {
         render::show(self)
     }
 
-    /// Where the setting `path`, such as `server.port`, came from; `None` if there is no such key.
+    /// Where the setting `path`, such as `server.port` or `process[0].restart`, came from; `None` if
+    /// there is no such key.
     #[must_use]
     pub fn origin(&self, path: &str) -> Option<&Origin> {
-        keys::position(path).map(|key| self.sources.origin(key))
+        match keys::position(path) {
+            Some(key) => Some(self.sources.origin(key)),
+            None => process::origin(self, path),
+        }
     }
 }

@@ -28,6 +28,7 @@
 //! - [`apps`]: the applications that come with the server.
 //! - [`config`], [`cli`]: the settings, the command line. [`commands`]: what its words do.
 //! - [`master`]: the process that forks, watches and replaces; [`supervisor`]: its decisions.
+//! - [`side`]: processes that run beside the workers.
 //! - [`logging`]: where words for the operator go.
 
 pub mod apps;
@@ -37,6 +38,7 @@ pub mod config;
 pub mod logging;
 pub mod master;
 pub mod server;
+pub mod side;
 pub mod supervisor;
 
 pub use server::{Builder, Server, ServerError, WorkerInfo};

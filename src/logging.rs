@@ -41,11 +41,7 @@ struct LogFile {
 ///
 /// # Errors
 /// The file cannot be opened: it is a symbolic link, or not to be written.
-pub fn start(
-    file: Option<&Path>,
-    level: LevelFilter,
-    owner: Option<(u32, u32)>,
-) -> io::Result<()> {
+pub fn start(file: Option<&Path>, level: LevelFilter, owner: Option<(u32, u32)>) -> io::Result<()> {
     let file = match file {
         None => None,
         Some(path) => {

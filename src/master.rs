@@ -1,35 +1,39 @@
-//! The master: the process that holds what outlives a worker, forks workers into their seats, and carries out what the
+//! The master: the process that holds what outlives a worker, forks workers and side processes, and carries out what the
 //! supervisor decides.
 //!
 //! It owns the listeners, the mailboxes, the shared board, the PID file and the control socket. It never waits for a child,
 //! carries no message of a client, and decides nothing that the [`Supervisor`] decides.
 
+mod calls;
 mod control;
 mod forking;
+mod news;
 mod pid_file;
 mod report;
 mod settings;
 mod signals;
+mod start;
 mod status;
 mod token;
 
 use std::{
     collections::HashMap,
     io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    net::{SocketAddr, TcpListener},
     os::fd::{AsFd, AsRawFd},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    rc::Rc,
+    time::{Duration, Instant},
 };
 
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
-    Slot,
-    board::{Board, Cell, SerialClock},
+    Handle,
+    board::{Board, Cell},
     link::{Heard, MasterLink, ToChild, ToMaster},
     mailbox::MailboxPair,
     sys::{
         process::{self, Ended, Kill},
-        random, resource, socket, title,
+        title,
         user::Identity,
     },
 };
@@ -38,130 +42,28 @@ use wsmaster_workers::Handler;
 pub(crate) use self::control::{Question, ReloadAnswer, ask};
 pub use self::pid_file::PidFileError;
 pub(crate) use self::pid_file::{FindError, Found, control_path, find};
+pub use self::start::{Plan, Serving, StartError};
 use self::{
-    control::{CALLERS_MAX, Caller, Control, Progress},
+    control::{Caller, Control},
     pid_file::PidFile,
     signals::{Request, Signals},
+    start::{OnServing, ReadConfig},
     status::Totals,
     token::Source,
 };
 use crate::{
-    config::{Config, ConfigErrors},
+    config::Config,
     logging,
     server::WorkerInfo,
-    supervisor::{
-        Action, ChildId, ChildSpec, Event, ExitStatus, KillSignal, Pid, Report, RestartPolicy,
-        Supervisor,
-    },
+    side::{Directory, Process},
+    supervisor::{Action, ChildId, Event, ExitStatus, KillSignal, Phase, Pid, Report, Supervisor},
 };
 
 /// Deaths of workers before the server has ever served that make the start a failure.
 const START_DEATHS_MAX: u32 = 3;
 const EVENTS_MAX: usize = 256;
-/// How long the workers of a killed master may hold the port: the kernel ends them, after all their sockets.
-const ORPHANS_PATIENCE: Duration = Duration::from_secs(1);
-/// The time between two looks at a port that they hold.
-const ORPHANS_STEP: Duration = Duration::from_millis(10);
-
-/// What a master is to run.
-pub struct Plan {
-    config: Config,
-    reload: Option<ReadConfig>,
-    on_serving: Option<OnServing>,
-    in_background: bool,
-}
-
-type ReadConfig = Box<dyn Fn() -> Result<Config, ConfigErrors>>;
-type OnServing = Box<dyn FnOnce(&Serving)>;
-
-impl std::fmt::Debug for Plan {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Plan").field("config", &self.config).finish_non_exhaustive()
-    }
-}
-
-impl Plan {
-    /// Runs with this configuration, which a reload does not change.
-    pub fn new(config: Config) -> Self {
-        Self { config, reload: None, on_serving: None, in_background: false }
-    }
-
-    /// Reads the configuration again like this at every reload.
-    #[must_use]
-    pub fn reload_with(
-        mut self,
-        read: impl Fn() -> Result<Config, ConfigErrors> + 'static,
-    ) -> Self {
-        self.reload = Some(Box::new(read));
-        self
-    }
-
-    /// Calls this once, when every worker serves.
-    #[must_use]
-    pub fn on_serving(mut self, call: impl FnOnce(&Serving) + 'static) -> Self {
-        self.on_serving = Some(Box::new(call));
-        self
-    }
-
-    /// The master has left the terminal, or will when it serves: no worker that serves keeps the terminal's streams.
-    #[must_use]
-    pub fn in_background(mut self, in_background: bool) -> Self {
-        self.in_background = in_background;
-        self
-    }
-}
-
-/// A server that has come up.
-#[derive(Clone, Debug)]
-pub struct Serving {
-    /// Where it listens: the port is the real one.
-    pub address: SocketAddr,
-    /// The pid of the master.
-    pub master: i32,
-    /// The pids of the workers, in the order of their slots.
-    pub workers: Vec<i32>,
-    /// The configuration in force.
-    pub config: Config,
-}
-
-/// Why a server did not come up, in one line that says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The host name leads nowhere.
-    #[error("cannot listen on {0}: {1}; check server.host (--listen)")]
-    Resolve(String, io::Error),
-    /// The address cannot be bound.
-    #[error("cannot listen on {0}: {1}{hint}", hint = bind_hint(.1))]
-    Bind(SocketAddr, io::Error),
-    /// See [`PidFileError`].
-    #[error(transparent)]
-    PidFile(#[from] PidFileError),
-    /// The control socket cannot be made.
-    #[error("the control socket {0} cannot be made: {1}; choose another --pid-file, it stands beside it")]
-    Control(String, io::Error),
-    /// The user or group is not there, or cannot be taken on.
-    #[error("server.user and server.group: {0}")]
-    User(io::Error),
-    /// The system has no more of something.
-    #[error("{0}: {1}")]
-    System(&'static str, io::Error),
-    /// The workers do not come up.
-    #[error("the workers do not come up: {0}")]
-    Workers(String),
-}
-
-fn bind_hint(error: &io::Error) -> &'static str {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "; another program uses the address: stop it, or choose another one with --listen"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
-        }
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-        _ => "",
-    }
-}
+/// How soon a full mailbox of a side process is tried again.
+const BACKLOG_RETRY: Duration = Duration::from_millis(10);
 
 /// See the module.
 pub struct Master<F> {
@@ -178,7 +80,16 @@ pub struct Master<F> {
     control: Control,
     pid_file: PidFile,
     board: Board,
+    /// Of workers and side processes, in the order of their addresses.
+    mailboxes: Vec<MailboxPair>,
     seats: Vec<SeatKept>,
+    /// The closures that run as side processes.
+    processes: Vec<Process>,
+    directory: Rc<Directory>,
+    /// The way of news to side processes.
+    handle: Handle,
+    /// A variable that marks what the programs of this run have started.
+    mark: String,
     children: HashMap<Pid, Child>,
     supervisor: Supervisor,
     callers: HashMap<u32, Caller>,
@@ -197,7 +108,6 @@ pub struct Master<F> {
 #[derive(Debug)]
 struct SeatKept {
     listener: TcpListener,
-    mailbox: MailboxPair,
     /// Processes forked for it so far.
     forks: u64,
 }
@@ -205,9 +115,17 @@ struct SeatKept {
 /// A living process.
 #[derive(Debug)]
 struct Child {
-    slot: Slot,
+    role: Role,
     link: MasterLink,
-    cell: Cell,
+}
+
+/// What a child is.
+#[derive(Debug)]
+enum Role {
+    /// A worker, and its counters.
+    Worker(Cell),
+    /// The side process with this place in the directory.
+    Side(usize),
 }
 
 impl<F> std::fmt::Debug for Master<F> {
@@ -221,78 +139,6 @@ where
     H: Handler,
     F: Fn(&WorkerInfo) -> H,
 {
-    /// Takes everything that a server needs, before any fork: what cannot be had is told here.
-    ///
-    /// # Errors
-    /// See [`StartError`].
-    pub fn prepare(plan: Plan, make: F) -> Result<Self, StartError> {
-        let Plan { config, reload, on_serving, in_background } = plan;
-        title::prepare();
-        let identity =
-            Identity::look_up(config.server.user.as_deref(), config.server.group.as_deref())
-                .map_err(StartError::User)?;
-        if let Some(identity) = &identity
-            && resource::effective_uid() != 0
-            && resource::effective_uid() != identity.uid()
-        {
-            let error = io::Error::new(io::ErrorKind::PermissionDenied, "only root can change them");
-            return Err(StartError::User(error));
-        }
-        let address = resolve(&config)?;
-        let pid_file = PidFile::take(&config.server.pid_file)?;
-        let system = |what| move |error| StartError::System(what, error);
-        resource::raise_descriptor_limit().map_err(system("the limit of open files"))?;
-        let workers = config.server.workers;
-        let listeners = listen(address, &config, pid_file.was_left_behind())
-            .map_err(|error| StartError::Bind(address, error))?;
-        let address = listeners
-            .first()
-            .ok_or_else(|| StartError::Workers("there are none".to_owned()))?
-            .local_addr()
-            .map_err(|error| StartError::Bind(address, error))?;
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let seed = random::seed().map_err(system("random numbers"))?;
-        let board = Board::new(workers as u16, workers as u16, SerialClock::new(Instant::now(), since_1970), seed)
-            .map_err(system("shared memory"))?;
-        let seats = listeners
-            .into_iter()
-            .map(|listener| Ok(SeatKept { listener, mailbox: MailboxPair::new()?, forks: 0 }))
-            .collect::<io::Result<Vec<_>>>()
-            .map_err(system("mailboxes"))?;
-        let control_file = control_path(pid_file.path());
-        let control = Control::open(&control_file)
-            .map_err(|error| StartError::Control(control_file.display().to_string(), error))?;
-        let mut master = Self {
-            supervisor: Supervisor::new(specs(workers), settings::policy(&config), seed),
-            signals: Signals::listen().map_err(system("signals"))?,
-            poll: Poll::new().map_err(system("the poll"))?,
-            started: Instant::now(),
-            config,
-            reload,
-            on_serving,
-            in_background,
-            make,
-            identity,
-            address,
-            control,
-            pid_file,
-            board,
-            seats,
-            children: HashMap::new(),
-            callers: HashMap::new(),
-            next_caller: 0,
-            reloaders: Vec::new(),
-            reload_lines: Vec::new(),
-            totals: Totals::default(),
-            deaths_before_serving: 0,
-            stopping: false,
-            failure: None,
-            done: false,
-        };
-        master.register().map_err(system("the poll"))?;
-        Ok(master)
-    }
-
     /// Forks the workers and watches over them until all have been told to stop and have stopped.
     ///
     /// # Errors
@@ -322,6 +168,7 @@ where
             }
             self.tell(Event::Tick);
             self.hang_up_on_the_slow();
+            self.handle.flush();
         }
         match self.failure {
             Some(reason) => Err(StartError::Workers(reason)),
@@ -336,9 +183,12 @@ where
     }
 
     fn timeout(&self) -> Option<Duration> {
+        let now = Instant::now();
         let callers = self.callers.values().filter_map(|caller| caller.deadline);
-        let next = self.supervisor.poll_timeout().into_iter().chain(callers).min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        let backlog = (!self.handle.flush()).then(|| now + BACKLOG_RETRY);
+        let next =
+            self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog).min()?;
+        Some(next.saturating_duration_since(now))
     }
 
     fn attend(&mut self, events: &Events) {
@@ -366,7 +216,7 @@ where
             Request::Reload => {
                 let _ = self.begin_reload();
             }
-            Request::ReloadSideProcesses => log::info!("there are no side processes to reload"),
+            Request::ReloadSideProcesses => self.restart_side_processes(),
             Request::ReopenLogs => {
                 logging::reopen();
                 for child in self.children.values() {
@@ -394,17 +244,26 @@ where
                     }
                 },
                 Action::AskDrain { pid, .. } => {
-                    let drain = settings::drain(&self.config);
+                    let drain = match self.side_of(pid) {
+                        None => settings::drain(&self.config),
+                        Some(side) => self.stop_of(side),
+                    };
                     self.say(pid, &drain);
                 }
                 Action::AskStop { pid } => {
-                    let stop = settings::stop(&self.config);
+                    let stop = match self.side_of(pid) {
+                        None => settings::stop(&self.config),
+                        Some(side) => self.stop_of(side),
+                    };
                     self.say(pid, &stop);
                 }
-                Action::Kill { pid, signal } => process::signal_child(pid.0 as i32, match signal {
-                    KillSignal::Term => Kill::Term,
-                    KillSignal::Kill => Kill::Kill,
-                }),
+                Action::Kill { pid, signal } => process::signal_child(
+                    pid.0 as i32,
+                    match signal {
+                        KillSignal::Term => Kill::Term,
+                        KillSignal::Kill => Kill::Kill,
+                    },
+                ),
                 Action::Report(report) => self.take_note(&report),
                 Action::Exit => self.done = true,
             }
@@ -429,8 +288,10 @@ where
         if report::is_about_reload(report) {
             self.reload_lines.push(line);
         }
-        if let Report::Died { how, .. } = report
+        self.spread(report);
+        if let Report::Died { child, how, .. } = report
             && self.on_serving.is_some()
+            && self.is_worker(*child)
         {
             self.deaths_before_serving += 1;
             if self.deaths_before_serving >= START_DEATHS_MAX {
@@ -441,11 +302,15 @@ where
 
     /// The first time that all workers serve, says so.
     fn announce(&mut self) {
-        if self.on_serving.is_none() || !self.supervisor.all_ready() || self.failure.is_some() {
+        if self.on_serving.is_none() || self.failure.is_some() {
             return;
         }
-        let workers = self.supervisor.children(Instant::now());
-        let workers = workers.filter_map(|child| child.pid).map(|pid| pid.0 as i32).collect();
+        // A side process that does not come up is no reason not to serve.
+        let workers = self.supervisor.children(Instant::now()).take(self.seats.len());
+        let workers: Option<Vec<i32>> = workers
+            .map(|child| child.pid.filter(|_| child.state == Phase::Ready).map(|pid| pid.0 as i32))
+            .collect();
+        let Some(workers) = workers else { return };
         let serving = Serving {
             address: self.address,
             master: process::own_pid(),
@@ -477,12 +342,13 @@ where
                 Heard::Message(ToMaster::Draining) => self.tell(Event::Draining { pid }),
                 Heard::Message(ToMaster::Recycle) => self.tell(Event::Recycle { pid }),
                 Heard::Message(ToMaster::Failed { reason }) => {
-                    log::error!("worker {}: {reason}", child.slot);
-                    if self.on_serving.is_some() {
+                    let is_worker = matches!(child.role, Role::Worker(_));
+                    log::error!("{}: {reason}", self.name_of(pid));
+                    if is_worker && self.on_serving.is_some() {
                         self.fail(reason);
                     }
                 }
-                Heard::Noise => log::warn!("worker {} said what is not understood", child.slot),
+                Heard::Noise => log::warn!("{} said what is not understood", self.name_of(pid)),
                 // Its death is told by the kernel.
                 Heard::Silence | Heard::Closed => return,
             }
@@ -497,7 +363,10 @@ where
             if let Some(child) = self.children.remove(&pid) {
                 let link = child.link.as_fd().as_raw_fd();
                 let _ = self.poll.registry().deregister(&mut SourceFd(&link));
-                self.totals.bury(&child.cell);
+                match child.role {
+                    Role::Worker(cell) => self.totals.bury(&cell),
+                    Role::Side(_) => self.clean_up_after(pid),
+                }
             }
             let how = match how {
                 Ended::Code(code) => ExitStatus::Exited(code),
@@ -507,147 +376,48 @@ where
         }
     }
 
-    // ----- reload -----
-
-    /// Reads the configuration and begins to replace the workers.
-    fn begin_reload(&mut self) -> Result<(), Vec<String>> {
-        if self.stopping {
-            return Err(vec!["the server is stopping".to_owned()]);
-        }
-        if let Some(read) = &self.reload {
-            match read() {
-                Ok(new) => {
-                    for line in settings::adopt(&mut self.config, new) {
-                        log::warn!("{line}");
-                        self.reload_lines.push(line);
-                    }
-                    self.supervisor.set_policy(settings::policy(&self.config));
-                    logging::set_level(self.config.server.log_level.into());
-                }
-                Err(errors) => {
-                    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                    for line in &lines {
-                        log::error!("{line}");
-                    }
-                    log::error!("nothing was reloaded: the configuration is wrong");
-                    return Err(lines);
-                }
-            }
-        }
-        self.tell(Event::Reload);
-        Ok(())
+    fn name_of(&self, pid: Pid) -> String {
+        let child = self.supervisor.child_of(pid);
+        let spec = child.and_then(|child| self.supervisor.spec(child));
+        spec.map_or_else(|| format!("process {}", pid.0), |spec| spec.name.clone())
     }
 
-    fn answer_reloaders(&mut self) {
-        if self.supervisor.is_reloading() {
-            return;
-        }
-        let lines = std::mem::take(&mut self.reload_lines);
-        if self.reloaders.is_empty() {
-            return;
-        }
-        let ok = self.supervisor.all_ready() && !self.stopping && !report::tell_of_failure(&lines);
-        let answer = ReloadAnswer { ok, lines, refused: false };
-        for number in std::mem::take(&mut self.reloaders) {
-            self.answer(number, &answer);
+    fn is_worker(&self, child: ChildId) -> bool {
+        usize::from(child.0) < self.seats.len()
+    }
+
+    // ----- side processes -----
+
+    fn side_of(&self, pid: Pid) -> Option<usize> {
+        match self.children.get(&pid)?.role {
+            Role::Worker(_) => None,
+            Role::Side(number) => Some(number),
         }
     }
 
-    // ----- the control socket -----
+    /// What a side process is told that has to end, for whatever reason.
+    fn stop_of(&self, number: usize) -> ToChild {
+        let own = forking::stop_timeout(&self.config, &self.processes, &self.directory, number);
+        settings::stop_side(&self.config, own)
+    }
 
-    fn take_calls(&mut self) {
-        while let Some(mut caller) = self.control.accept(Instant::now()) {
-            if self.callers.len() >= CALLERS_MAX {
-                log::warn!("too many callers at the control socket: one was hung up on");
-                continue;
-            }
-            let number = self.next_caller;
-            self.next_caller = self.next_caller.wrapping_add(1);
-            let interests = Interest::READABLE | Interest::WRITABLE;
-            let token = Source::Caller(number).token();
-            if self.poll.registry().register(&mut caller.stream, token, interests).is_ok() {
-                self.callers.insert(number, caller);
-                self.advance_caller(number);
-            }
+    fn restart_side_processes(&mut self) {
+        let sides: Vec<Pid> =
+            self.children.keys().copied().filter(|pid| self.side_of(*pid).is_some()).collect();
+        log::info!("{} side processes are started again", sides.len());
+        for pid in sides {
+            self.tell(Event::Recycle { pid });
         }
     }
 
-    fn advance_caller(&mut self, number: u32) {
-        let Some(caller) = self.callers.get_mut(&number) else { return };
-        match caller.advance() {
-            Progress::Waiting => {}
-            Progress::Over => drop(self.callers.remove(&number)),
-            Progress::Asked(Question::Status) => {
-                let status = self.status();
-                self.answer(number, &status);
-            }
-            Progress::Asked(Question::Reload) => match self.begin_reload() {
-                Ok(()) => {
-                    caller_waits(&mut self.callers, number);
-                    self.reloaders.push(number);
-                }
-                Err(lines) => {
-                    let refused = !self.stopping;
-                    self.answer(number, &ReloadAnswer { ok: false, lines, refused });
-                }
-            },
+    /// Ends what a side process has started and left behind: its group, and whatever has left the group but still carries
+    /// the mark.
+    fn clean_up_after(&self, pid: Pid) {
+        process::kill_group(pid.0 as i32);
+        let spared: Vec<i32> = self.children.keys().map(|pid| pid.0 as i32).collect();
+        let killed = process::kill_marked_children(&self.mark, &spared);
+        if killed > 0 {
+            log::warn!("{killed} processes that a side process had left behind were killed");
         }
     }
-
-    fn answer(&mut self, number: u32, answer: &impl serde::Serialize) {
-        let Some(caller) = self.callers.get_mut(&number) else { return };
-        match caller.answer(answer, Instant::now()) {
-            Progress::Waiting => {}
-            Progress::Over | Progress::Asked(_) => drop(self.callers.remove(&number)),
-        }
-    }
-
-    fn hang_up_on_the_slow(&mut self) {
-        let now = Instant::now();
-        self.callers.retain(|_, caller| caller.deadline.is_none_or(|deadline| now < deadline));
-    }
-}
-
-fn caller_waits(callers: &mut HashMap<u32, Caller>, number: u32) {
-    if let Some(caller) = callers.get_mut(&number) {
-        caller.deadline = None;
-    }
-}
-
-fn specs(workers: usize) -> Vec<ChildSpec> {
-    (0..workers)
-        .map(|number| ChildSpec {
-            name: format!("worker {number}"),
-            restart: RestartPolicy::Always,
-            reloadable: true,
-        })
-        .collect()
-}
-
-/// One listener per worker. After a master that was killed, an address in use may be that of its last processes: they are
-/// waited for.
-fn listen(address: SocketAddr, config: &Config, after_a_kill: bool) -> io::Result<Vec<TcpListener>> {
-    let begun = Instant::now();
-    loop {
-        match socket::listeners(address, config.server.backlog, config.server.workers) {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse
-                    && after_a_kill
-                    && begun.elapsed() < ORPHANS_PATIENCE =>
-            {
-                std::thread::sleep(ORPHANS_STEP);
-            }
-            done => return done,
-        }
-    }
-}
-
-fn resolve(config: &Config) -> Result<SocketAddr, StartError> {
-    let (host, port) = (config.server.host.as_str(), config.server.port);
-    let failed = |error| StartError::Resolve(config.server.authority(), error);
-    (host, port)
-        .to_socket_addrs()
-        .map_err(failed)?
-        .next()
-        .ok_or_else(|| failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
 }

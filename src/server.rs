@@ -1,6 +1,6 @@
 //! The library's door: an application of one's own, on a server with workers, supervision and reload.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, rc::Rc};
 
 use wsmaster_ipc::{Slot, sys::resource};
 use wsmaster_workers::Handler;
@@ -8,6 +8,7 @@ use wsmaster_workers::Handler;
 use crate::{
     config::{Config, Machine},
     master::{self, Master, Plan},
+    side::{Directory, Process},
 };
 
 /// A server with an application.
@@ -21,6 +22,8 @@ pub struct WorkerInfo {
     pub slot: Slot,
     /// The configuration in force.
     pub config: Config,
+    /// The side processes.
+    pub(crate) directory: Rc<Directory>,
 }
 
 /// What can go wrong with a server as a whole. Each says in one line what, where and what to do.
@@ -42,7 +45,7 @@ impl Server {
             resource::effective_uid(),
             resource::cpus_available(),
         );
-        Builder { config: Config::defaults(&machine), address: None }
+        Builder { config: Config::defaults(&machine), address: None, processes: Vec::new() }
     }
 }
 
@@ -51,6 +54,7 @@ impl Server {
 pub struct Builder {
     config: Config,
     address: Option<String>,
+    processes: Vec<Process>,
 }
 
 impl Builder {
@@ -79,6 +83,13 @@ impl Builder {
     #[must_use]
     pub fn pid_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.config.server.pid_file = path.into();
+        self
+    }
+
+    /// Runs a process beside the workers.
+    #[must_use]
+    pub fn add_process(mut self, process: Process) -> Self {
+        self.processes.push(process);
         self
     }
 
@@ -119,7 +130,7 @@ impl<F> ServerWith<F> {
             host.trim_matches(['[', ']']).clone_into(&mut config.server.host);
             config.server.port = port;
         }
-        let plan = Plan::new(config);
+        let plan = Plan::new(config).side_processes(self.builder.processes);
         Ok(Master::prepare(plan, self.make)?.run()?)
     }
 }

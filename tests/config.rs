@@ -4,6 +4,9 @@
 //! with. `UPDATE_DOCS=1` rewrites those answers and `docs/configuration.md`; read the difference
 //! before it is kept.
 
+#[path = "config_cases/processes.rs"]
+mod processes;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,7 +71,7 @@ fn refused_files_are_answered_with_exactly_these_lines() {
         answered.push_str(&format!("--- {title}\n{text}=>\n{}\n", refused(text)));
         count += 1;
     }
-    assert!(count >= 50, "only {count} cases");
+    assert!(count >= 80, "only {count} cases");
     assert_file(path, &answered);
 }
 
@@ -91,7 +94,7 @@ fn the_default_file_reads_back_to_the_defaults() {
 
 #[test]
 fn the_defaults_are_the_documented_ones() {
-    let Config { server, limits, api, channels, sources } = Config::defaults(&machine());
+    let Config { server, limits, api, channels, processes, sources } = Config::defaults(&machine());
     assert_eq!((server.host.as_str(), server.port, server.workers), ("127.0.0.1", 9501, 6));
     assert_eq!((server.app, server.backlog, server.tcp_nodelay), (App::Channels, 4096, true));
     assert_eq!((server.log_file, server.log_level), (None, LogLevel::Info));
@@ -111,6 +114,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(limits.backlog_bytes_max, 32 << 20);
     assert!(api.enabled && api.key.is_empty());
     assert_eq!(channels.heartbeat_interval, Duration::from_secs(30));
+    assert_eq!(processes, []);
     assert_eq!(sources.to_string(), "built-in defaults");
 }
 
@@ -403,7 +407,7 @@ fn deep_and_long_files_are_answered_too() {
 /// that a terminal can show.
 #[test]
 fn damaged_files_are_accepted_or_answered() {
-    let original = default_toml();
+    let originals = [default_toml(), processes::EVERYTHING.to_owned()];
     let pieces =
         ["=", "\"", "\"\"\"", "'", "[", "]", "{", "}", "\n", "#", ".", "\u{1b}", "é", "9", ""];
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;
@@ -415,6 +419,7 @@ fn damaged_files_are_accepted_or_answered() {
     };
     let mut answered = 0;
     for round in 0..1_500 {
+        let original = &originals[round % originals.len()];
         let mut characters: Vec<char> = original.chars().collect();
         for _ in 0..=next(3) {
             let (at, length) = (next(characters.len()), next(4));

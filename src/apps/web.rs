@@ -88,9 +88,10 @@ impl Web {
                 .header("Cache-Control", "no-cache")
                 .header("Referrer-Policy", "no-referrer")
                 .html(PLAYGROUND),
-            App::Echo | App::Broadcast => {
-                Response::error(426, "this address speaks WebSocket: connect with a WebSocket client")
-            }
+            App::Echo | App::Broadcast => Response::error(
+                426,
+                "this address speaks WebSocket: connect with a WebSocket client",
+            ),
         }
     }
 }

@@ -8,8 +8,7 @@ use crate::{config::App, master::Serving};
 pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
     let server = &serving.config.server;
     let address = reachable(serving.address);
-    let workers =
-        serving.workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    let workers = serving.workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let log = match &server.log_file {
         Some(path) => path.display().to_string(),
         None if server.daemonize => "none (--log-file names one)".to_owned(),

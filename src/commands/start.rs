@@ -27,7 +27,11 @@ pub(super) fn start(flags: Overrides) -> Exit {
         match daemon::detach() {
             Ok(Side::Shell(Verdict::Serving(text))) => return print(&text),
             Ok(Side::Shell(Verdict::Failed(code))) => {
-                return if code == i32::from(Exit::Usage.code()) { Exit::Usage } else { Exit::Failed };
+                return if code == i32::from(Exit::Usage.code()) {
+                    Exit::Usage
+                } else {
+                    Exit::Failed
+                };
             }
             Ok(Side::Daemon(promise)) => Some(promise),
             Err(error) => {
@@ -46,13 +50,15 @@ pub(super) fn start(flags: Overrides) -> Exit {
     exit
 }
 
-fn serve(config: &mut Config, flags: Overrides, promise: Rc<std::cell::Cell<Option<Promise>>>) -> Exit {
+fn serve(
+    config: &mut Config,
+    flags: Overrides,
+    promise: Rc<std::cell::Cell<Option<Promise>>>,
+) -> Exit {
     let server = &config.server;
     let owner = Identity::look_up(server.user.as_deref(), server.group.as_deref());
     let owner = owner.ok().flatten().map(|identity| (identity.uid(), identity.gid()));
-    if let Err(error) =
-        logging::start(server.log_file.as_deref(), server.log_level.into(), owner)
-    {
+    if let Err(error) = logging::start(server.log_file.as_deref(), server.log_level.into(), owner) {
         let path = server.log_file.clone().unwrap_or_default();
         eprintln!("the log file {} cannot be opened: {error}; see server.log_file", path.display());
         return Exit::Failed;

@@ -58,8 +58,11 @@ fn table(status: &Value) -> String {
     for worker in list(&status["workers"]) {
         rows.push(row(&word(&worker["name"]), &word(&worker["state"]), worker));
     }
+    for process in list(&status["processes"]) {
+        rows.push(row(&word(&process["name"]), &word(&process["state"]), process));
+    }
     for process in list(&status["leaving"]) {
-        rows.push(row(&format!("worker {}", word(&process["slot"])), "leaving", process));
+        rows.push(row(&word(&process["name"]), "leaving", process));
     }
     for row in &rows {
         for (column, cell) in row.iter().enumerate() {
@@ -73,8 +76,9 @@ fn table(status: &Value) -> String {
         text.truncate(text.trim_end().len());
         text.push('\n');
     }
-    for worker in list(&status["workers"]) {
-        if let (Some(wait), Some(how)) = (worker["retry_in_ms"].as_u64(), worker["last_exit"].as_str())
+    for worker in list(&status["workers"]).iter().chain(list(&status["processes"])) {
+        if let (Some(wait), Some(how)) =
+            (worker["retry_in_ms"].as_u64(), worker["last_exit"].as_str())
         {
             let name = word(&worker["name"]);
             let _ = writeln!(text, "\n{name} ended with {how}, and starts again in {wait} ms");
@@ -87,7 +91,7 @@ fn row(name: &str, state: &str, process: &Value) -> Vec<String> {
     let dropped = ["dropped_outbox_full", "dropped_mailbox_full"]
         .iter()
         .filter_map(|name| process[*name].as_u64())
-        .sum::<u64>();
+        .reduce(|one, other| one + other);
     vec![
         name.to_owned(),
         word(&process["pid"]),
@@ -98,7 +102,7 @@ fn row(name: &str, state: &str, process: &Value) -> Vec<String> {
         word(&process["messages_in"]),
         word(&process["messages_out"]),
         bytes(&process["outbox_bytes"]),
-        dropped.to_string(),
+        dropped.map_or_else(|| "-".to_owned(), |dropped| dropped.to_string()),
         duration(&process["cpu_ms"]),
         bytes(&process["rss_bytes"]),
     ]
@@ -161,7 +165,10 @@ mod tests {
         let table = table(&status);
         assert!(table.contains("up 1m01s"), "{table}");
         assert!(table.contains("worker 1    -  backing off"), "{table}");
-        assert!(table.contains("worker 1 ended with signal 11, and starts again in 800 ms"), "{table}");
+        assert!(
+            table.contains("worker 1 ended with signal 11, and starts again in 800 ms"),
+            "{table}"
+        );
         let lines: Vec<_> = table.lines().filter(|line| line.starts_with("worker 0")).collect();
         assert!(lines[0].contains("12") && lines[0].contains("2.0 KiB"), "{table}");
     }

@@ -3,32 +3,36 @@
 //! Owns the conversion between the few kinds of values and the Rust types of the settings. What is
 //! valid was decided before: a conversion that does not fit is a mistake in the table of keys.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use wsmaster_protocol::plugin::EventKind;
+
 use super::Config;
+use super::process::Restart;
 use super::secret::Secret;
 use super::settings::{App, LogLevel, SlowClient};
 use super::value::Value;
 
-/// The two ways to the field of a key.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Access {
-    pub(super) read: fn(&Config) -> Value,
-    pub(super) write: fn(&mut Config, &Value) -> Result<(), Unfit>,
+/// The two ways to the field of a key in `T`.
+#[derive(Debug)]
+pub(super) struct Access<T = Config> {
+    pub(super) read: fn(&T) -> Value,
+    pub(super) write: fn(&mut T, &Value) -> Result<(), Unfit>,
 }
 
 /// A value of a kind its field cannot hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Unfit;
 
-/// The access to one field, `field!(server.port)`.
+/// The access to one field, `field!(server.port)` of the configuration or `field!(name)` of a process.
 macro_rules! field {
-    ($section:ident . $name:ident) => {
+    ($($name:ident).+) => {
         $crate::config::access::Access {
-            read: |config| $crate::config::access::Setting::value(&config.$section.$name),
+            read: |config| $crate::config::access::Setting::value(&config.$($name).+),
             write: |config, value| {
-                $crate::config::access::Setting::take(&mut config.$section.$name, value)
+                $crate::config::access::Setting::take(&mut config.$($name).+, value)
             },
         }
     };
@@ -127,6 +131,44 @@ text! {
     App: |app| word(*app, &App::WORDS), |text| named(text, &App::WORDS);
     LogLevel: |level| word(*level, &Self::WORDS), |text| named(text, &LogLevel::WORDS);
     SlowClient: |slow| word(*slow, &Self::WORDS), |text| named(text, &SlowClient::WORDS);
+    Restart: |restart| word(*restart, &Self::WORDS), |text| named(text, &Restart::WORDS);
+}
+
+impl Setting for Vec<String> {
+    fn value(&self) -> Value {
+        Value::List(self.clone())
+    }
+
+    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+        let Value::List(texts) = value else { return Err(Unfit) };
+        self.clone_from(texts);
+        Ok(())
+    }
+}
+
+impl Setting for Vec<EventKind> {
+    fn value(&self) -> Value {
+        Value::List(self.iter().map(|kind| word(*kind, &EventKind::ALL)).collect())
+    }
+
+    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+        let Value::List(texts) = value else { return Err(Unfit) };
+        let kinds: Option<Self> = texts.iter().map(|text| named(text, &EventKind::ALL)).collect();
+        *self = kinds.ok_or(Unfit)?;
+        Ok(())
+    }
+}
+
+impl Setting for BTreeMap<String, String> {
+    fn value(&self) -> Value {
+        Value::Table(self.clone())
+    }
+
+    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+        let Value::Table(texts) = value else { return Err(Unfit) };
+        self.clone_from(texts);
+        Ok(())
+    }
 }
 
 impl App {
@@ -153,6 +195,11 @@ impl LogLevel {
 impl SlowClient {
     pub(super) const WORDS: [(&'static str, Self); 2] =
         [("close", Self::Close), ("drop_newest", Self::DropNewest)];
+}
+
+impl Restart {
+    pub(super) const WORDS: [(&'static str, Self); 3] =
+        [("always", Self::Always), ("on-failure", Self::OnFailure), ("never", Self::Never)];
 }
 
 /// The words of a table, in its order.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::keys::Key;
+use super::process::{self, GivenProcess};
 use super::secret::Secret;
 use super::settings::{
     ApiConfig, App, ChannelsConfig, LimitsConfig, LogLevel, ServerConfig, SlowClient,
@@ -18,11 +19,16 @@ use super::{Config, Machine};
 
 /// The defaults alone.
 pub(super) fn defaults(machine: &Machine) -> Config {
-    assemble(Vec::new(), None, machine)
+    assemble(Vec::new(), &[], None, machine)
 }
 
-/// The defaults with `given` over them, a later value over an earlier one.
-pub(super) fn assemble(given: Vec<Given>, file: Option<&str>, machine: &Machine) -> Config {
+/// The defaults with `given` over them, a later value over an earlier one, and `processes`.
+pub(super) fn assemble(
+    given: Vec<Given>,
+    processes: &[GivenProcess],
+    file: Option<&str>,
+    machine: &Machine,
+) -> Config {
     let mut values: Vec<(Value, Origin)> =
         KEYS.iter().map(|key| (default_value(key), Origin::Default)).collect();
     for Given { key, value, origin } in &given {
@@ -37,7 +43,9 @@ pub(super) fn assemble(given: Vec<Given>, file: Option<&str>, machine: &Machine)
             is_automatic: *value == Value::Automatic,
         })
         .collect();
-    let mut config = blank(Sources::new(file, &given, provenances));
+    let origins = processes.iter().map(process::origins).collect();
+    let mut config = blank(Sources::new(file, &given, provenances, origins));
+    config.processes = processes.iter().map(process::assemble).collect();
     for (key, (value, _)) in KEYS.iter().zip(&values) {
         if *value != Value::Automatic {
             write(key, &mut config, value);
@@ -107,6 +115,7 @@ fn blank(sources: Sources) -> Config {
         },
         api: ApiConfig { enabled: false, key: Secret::default() },
         channels: ChannelsConfig { heartbeat_interval: Duration::ZERO },
+        processes: Vec::new(),
         sources,
     }
 }
@@ -117,7 +126,7 @@ mod tests {
     use super::*;
 
     fn empty() -> Config {
-        blank(Sources::new(None, &[], Vec::new()))
+        blank(Sources::new(None, &[], Vec::new(), Vec::new()))
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! From a TOML document to the settings it gives.
 //!
-//! Owns which names are understood where in the file, and the refusal of all others.
+//! Owns which names are understood where in the file, and the refusal of all others. What is inside
+//! a `[[process]]` is read elsewhere.
 
 use toml_edit::{Item, Key as TomlKey, TableLike, Value as TomlValue};
 
 use super::error::ERRORS_MAX;
 use super::keys::Section;
+use super::process;
 use super::reading::Reading;
 use super::source::Origin;
 use super::suggest::{nearest, nearest_key};
@@ -28,17 +30,21 @@ struct Entry<'a> {
 pub(super) fn read(name: &str, text: &str, reading: &mut Reading) {
     let positions = Positions::new(name, text);
     let (document, errors) = syntax::parse(&positions);
+    let is_whole = errors.is_empty();
     reading.errors.extend(errors);
     let Some(document) = document else { return };
-    let mut file = FileReading { positions, text, reading, entries: Vec::new() };
+    let mut file = FileReading { positions, text, is_whole, reading, entries: Vec::new() };
     file.collect_top(document.as_table());
     file.take_entries();
 }
 
-struct FileReading<'a, 'doc> {
+/// A file on its way into a [`Reading`].
+pub(super) struct FileReading<'a, 'doc> {
     positions: Positions<'a>,
     text: &'a str,
-    reading: &'a mut Reading,
+    /// Whether no line was passed over for its syntax: then what is not there was not given.
+    pub(super) is_whole: bool,
+    pub(super) reading: &'a mut Reading,
     entries: Vec<Entry<'doc>>,
 }
 
@@ -47,6 +53,10 @@ impl<'doc> FileReading<'_, 'doc> {
     fn collect_top(&mut self, table: &'doc dyn TableLike) {
         for (name, _) in table.iter() {
             let Some((key, item)) = table.get_key_value(name) else { continue };
+            if name == process::SECTION {
+                process::read(self, key, item);
+                continue;
+            }
             match Section::ALL.iter().find(|section| section.name() == name) {
                 Some(section) => self.collect_section(*section, key, item),
                 None => self.collect_setting(None, key, item),
@@ -59,7 +69,7 @@ impl<'doc> FileReading<'_, 'doc> {
             let at = value_start(item).unwrap_or(key_start(key));
             let found = self.raw(item).type_name();
             let problem = format!("expected a table [{}], found {found}", section.name());
-            self.reading.refuse(self.positions.place(at), section.name(), problem);
+            self.refuse(at, section.name(), problem);
             return;
         };
         for (name, _) in table.iter() {
@@ -84,14 +94,13 @@ impl<'doc> FileReading<'_, 'doc> {
         match known {
             Some(key) => self.entries.push(Entry { key, subject, at, item }),
             None => {
-                let problem = if self.reading.errors.len() >= ERRORS_MAX {
-                    // It will hardly be shown, and looking for what was meant is not free.
+                let is_table = item.is_table_like() || item.is_array_of_tables();
+                let problem = if self.has_errors_enough() {
                     "unknown key".to_owned()
                 } else {
-                    swoole::answer(name)
-                        .unwrap_or_else(|| unknown(section, name, item.is_table_like()))
+                    swoole::answer(name).unwrap_or_else(|| unknown(section, name, is_table))
                 };
-                self.reading.refuse(self.positions.place(at), &subject, problem);
+                self.refuse(at, &subject, problem);
             }
         }
     }
@@ -109,10 +118,9 @@ impl<'doc> FileReading<'_, 'doc> {
             }
             *first = Some(entry);
             let at = value_start(entry.item).unwrap_or(entry.at);
-            let (line, column) = self.positions.line_column(at);
-            let origin = Origin::File { name: self.positions.name().to_owned(), line, column };
+            let (origin, place) = (self.origin(at), self.positions.place(at));
             let raw = self.raw(entry.item);
-            self.reading.take(entry.key, &raw, origin, self.positions.place(at), &entry.subject);
+            self.reading.take(entry.key, &raw, origin, place, &entry.subject);
         }
     }
 
@@ -120,15 +128,34 @@ impl<'doc> FileReading<'_, 'doc> {
         let Some(key) = KEYS.get(second.key) else { return };
         let (line, _) = self.positions.line_column(first.at);
         let problem = format!("sets {} again, after {} on line {line}", key.path(), first.subject);
-        self.reading.refuse(self.positions.place(second.at), &second.subject, problem);
+        self.refuse(second.at, &second.subject, problem);
     }
 
-    fn raw(&self, item: &'doc Item) -> Raw<'doc> {
-        let value = match item {
-            Item::Value(value) => value,
-            Item::None | Item::Table(_) => return Raw::table(),
-            Item::ArrayOfTables(_) => return Raw::other("", "an array of tables"),
-        };
+    /// Notes that `subject`, which stands at an offset, is wrong.
+    pub(super) fn refuse(&mut self, at: usize, subject: &str, problem: impl Into<String>) {
+        self.reading.refuse(self.positions.place(at), subject, problem);
+    }
+
+    /// Whether a further error will hardly be shown: looking for what was meant is not free.
+    pub(super) fn has_errors_enough(&self) -> bool {
+        self.reading.errors.len() >= ERRORS_MAX
+    }
+
+    /// The origin of the value at an offset.
+    pub(super) fn origin(&self, at: usize) -> Origin {
+        let (line, column) = self.positions.line_column(at);
+        Origin::File { name: self.positions.name().to_owned(), line, column }
+    }
+
+    pub(super) fn raw(&self, item: &'doc Item) -> Raw<'doc> {
+        match item {
+            Item::Value(value) => self.raw_value(value),
+            Item::None | Item::Table(_) => Raw::table(),
+            Item::ArrayOfTables(_) => Raw::other("", "an array of tables"),
+        }
+    }
+
+    pub(super) fn raw_value(&self, value: &'doc TomlValue) -> Raw<'doc> {
         let source = value.span().and_then(|span| self.text.get(span)).unwrap_or_default();
         match value {
             TomlValue::String(text) => Raw::Quoted(text.value()),
@@ -142,22 +169,18 @@ impl<'doc> FileReading<'_, 'doc> {
     }
 }
 
-fn key_start(key: &TomlKey) -> usize {
+pub(super) fn key_start(key: &TomlKey) -> usize {
     key.span().map_or(0, |span| span.start)
 }
 
-fn value_start(item: &Item) -> Option<usize> {
+pub(super) fn value_start(item: &Item) -> Option<usize> {
     item.as_value().and_then(TomlValue::span).map(|span| span.start)
 }
 
 /// What is said about a name nobody knows.
-fn unknown(section: Option<Section>, name: &str, is_table: bool) -> String {
+pub(super) fn unknown(section: Option<Section>, name: &str, is_table: bool) -> String {
     if section.is_none() && is_table {
-        let sections = Section::ALL.map(Section::name);
-        return match nearest(name, sections) {
-            Some(section) => format!("unknown section; did you mean [{section}]?"),
-            None => format!("unknown section; there are [{}]", sections.join("], [")),
-        };
+        return unknown_section(name);
     }
     match nearest_key(name, section) {
         Some(key) if section == Some(key.section) => {
@@ -167,5 +190,17 @@ fn unknown(section: Option<Section>, name: &str, is_table: bool) -> String {
             format!("unknown key; did you mean \"{}\" in [{}]?", key.name, key.section.name())
         }
         None => "unknown key".to_owned(),
+    }
+}
+
+fn unknown_section(name: &str) -> String {
+    let sections = Section::ALL.map(Section::name);
+    match nearest(name, sections.into_iter().chain([process::SECTION])) {
+        Some(process::SECTION) => format!("unknown section; did you mean {}?", process::HEADER),
+        Some(section) => format!("unknown section; did you mean [{section}]?"),
+        None => {
+            let listed = sections.join("], [");
+            format!("unknown section; there are [{listed}], {}", process::HEADER)
+        }
     }
 }

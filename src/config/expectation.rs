@@ -102,7 +102,12 @@ impl Kind {
 
     /// What was probably meant.
     fn hint(&self, raw: &Raw<'_>) -> Option<String> {
-        let (Raw::Word(text) | Raw::Quoted(text)) = raw else { return None };
+        let text = match raw {
+            Raw::Word(text) | Raw::Quoted(text) => text,
+            Raw::Integer(number) => return self.hint_quotes(&number.to_string()),
+            // Who writes `log_file = false` does not want a file of that name.
+            Raw::Flag(_) | Raw::Other { .. } => return None,
+        };
         match self {
             Self::Flag | Self::Integer { .. } => {
                 let Raw::Quoted(text) = raw else { return None };
@@ -122,6 +127,25 @@ impl Kind {
             Self::Choice { words, .. } => nearest(text, words.iter().copied())
                 .map(|word| format!("; did you mean \"{word}\"?")),
             Self::Text { .. } | Self::Secret { .. } => None,
+        }
+    }
+
+    /// For something that would be right as a text, as it was written.
+    fn hint_quotes(&self, written: &str) -> Option<String> {
+        match self {
+            Self::Text { accepts, .. } if accepts(written) => {
+                Some(format!("; write \"{written}\""))
+            }
+            Self::Secret { accepts, .. } if accepts(written) => {
+                Some("; put it in quotes".to_owned())
+            }
+            Self::Flag
+            | Self::Integer { .. }
+            | Self::Size { .. }
+            | Self::Duration { .. }
+            | Self::Choice { .. }
+            | Self::Text { .. }
+            | Self::Secret { .. } => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns the one list all three add to, so that everything wrong is known before anything is said.
 
 use super::error::{ConfigError, Place};
+use super::process::GivenProcess;
 use super::source::{Given, Origin};
 use super::table::KEYS;
 use super::value::Raw;
@@ -15,6 +16,8 @@ pub(super) struct Reading {
     /// Keys whose value was refused, by their position in the table; what depends on them is not
     /// worth a second error.
     pub(super) refused: Vec<usize>,
+    /// One for each `[[process]]`, whether all is right with it or not.
+    pub(super) processes: Vec<GivenProcess>,
 }
 
 impl Reading {

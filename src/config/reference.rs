@@ -3,6 +3,7 @@
 //! Owns the page. A test holds the file in the repository against it.
 
 use super::keys::{Key, Section};
+use super::process;
 use super::render::{accepted, default_literal};
 use super::swoole::{Outlook, UNSUPPORTED};
 use super::table::KEYS;
@@ -34,6 +35,7 @@ left out, and `1` and `0` also stand for `true` and `false`.
 **Sizes** are a whole number of bytes, or `"64KiB"`, `"1MiB"`, `"1GiB"`, short `"64k"`, `"1M"`,
 `"1G"`, in capitals or not. All of these are powers of 1024: `1k` is 1024 bytes, `1M` is 1048576.
 `KB` and `MB` are refused, because not everybody means the same by them.
+**Words** such as `"drop_newest"` may have `-` in the place of `_`, and the other way round.
 
 What is wrong is said with its place, what was expected and what was found; the exit code is 2:
 
@@ -54,6 +56,7 @@ pub fn reference_markdown() -> String {
             text.push_str(&entry(key));
         }
     }
+    text.push_str(&process::reference_markdown());
     text.push_str(&aliases());
     text.push_str(&unsupported());
     text
@@ -107,7 +110,7 @@ fn unsupported() -> String {
 }
 
 /// Keeps Markdown from taking what is meant literally.
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         if matches!(character, '_' | '*' | '|' | '<' | '>' | '~' | '`') {

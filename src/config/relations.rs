@@ -4,9 +4,8 @@
 //! value of the environment is held against one of the file.
 
 use super::Config;
-use super::error::{ConfigError, Place};
+use super::error::ConfigError;
 use super::keys::position;
-use super::source::Origin;
 use super::table::KEYS;
 use super::units::describe_size;
 
@@ -72,7 +71,7 @@ impl Fits {
         };
         let origin = |key| config.sources.origin(key);
         // One of the two was set: the defaults keep the rules.
-        let place = place(origin(reported)).or_else(|| place(origin(other)))?;
+        let place = origin(reported).place().or_else(|| origin(other).place())?;
         let problem = format!(
             "expected {bound}, found {} ({}); {} is {} ({})",
             shown_size(found),
@@ -91,17 +90,6 @@ impl Fits {
 
 fn shown_size(bytes: usize) -> String {
     describe_size(u64::try_from(bytes).unwrap_or(u64::MAX))
-}
-
-fn place(origin: &Origin) -> Option<Place> {
-    match origin {
-        Origin::Default => None,
-        Origin::File { name, line, column } => {
-            Some(Place::Line { name: name.clone(), line: *line, column: *column })
-        }
-        Origin::Environment { .. } => Some(Place::Environment),
-        Origin::Flag { .. } => Some(Place::CommandLine),
-    }
 }
 
 #[cfg(test)]

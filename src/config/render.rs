@@ -5,6 +5,7 @@
 
 use super::Config;
 use super::keys::{Key, Section};
+use super::process;
 use super::source::Origin;
 use super::table::KEYS;
 
@@ -40,7 +41,7 @@ pub fn default_toml() -> String {
             ));
         }
     }
-    text
+    text + "\n" + &process::example_toml()
 }
 
 /// The effective values, each with its origin behind it.
@@ -51,10 +52,15 @@ pub(super) fn show(config: &Config) -> String {
         for (index, key) in KEYS.iter().enumerate().filter(|(_, key)| key.section == section) {
             let line = assignment(config, key);
             let origin = origin(config, index, key);
-            text.push_str(&format!("{line:<ORIGIN_COLUMN$} # {origin}\n"));
+            text.push_str(&with_origin(&line, &origin));
         }
     }
-    text
+    text + &process::show(config)
+}
+
+/// A line of the effective values.
+pub(super) fn with_origin(line: &str, origin: &str) -> String {
+    format!("{line:<ORIGIN_COLUMN$} # {origin}\n")
 }
 
 fn assignment(config: &Config, key: &Key) -> String {
@@ -96,7 +102,7 @@ pub(super) fn default_literal(key: &Key) -> String {
 }
 
 /// `text` as comment lines of at most [`WIDTH`] columns.
-fn comment(text: &str) -> String {
+pub(super) fn comment(text: &str) -> String {
     let mut lines = String::new();
     let mut line = String::from("#");
     for word in text.split_whitespace() {

@@ -43,7 +43,12 @@ pub(super) fn is_file_path(text: &str) -> bool {
 
 /// A path that can name a file, or nothing.
 pub(super) fn is_optional_path(text: &str) -> bool {
-    text.len() <= PATH_BYTES_MAX && !text.contains(char::is_control) && !text.ends_with('/')
+    is_path(text) && !text.ends_with('/')
+}
+
+/// A path that can name a directory, or nothing.
+pub(super) fn is_path(text: &str) -> bool {
+    text.len() <= PATH_BYTES_MAX && !text.contains(char::is_control)
 }
 
 /// A name or number that can stand in the user database, or nothing.
@@ -106,6 +111,7 @@ mod tests {
             &["", "/", "dir/", "a\0b", &long],
         );
         check(is_optional_path, &["", "x.log"], &["dir/", "a\nb", &long]);
+        check(is_path, &["", "/", "dir/"], &["a\0b", &long]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde::{Serialize, Serializer};
 use subtle::ConstantTimeEq;
 
 /// What stands in the place of a secret wherever it would be shown.
-const REDACTED: &str = "(not shown)";
+pub(super) const REDACTED: &str = "(not shown)";
 
 /// A key or password. `Debug`, `Display` and `Serialize` show `(not shown)` instead of it.
 #[derive(Clone, Default)]

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::error::printable_path;
+use super::error::{Place, printable_path};
 use super::value::Value;
 
 /// Where one value came from.
@@ -33,6 +33,20 @@ pub enum Origin {
     },
 }
 
+impl Origin {
+    /// Where an error about the value is reported; `None` if nobody set it.
+    pub(super) fn place(&self) -> Option<Place> {
+        match self {
+            Self::Default => None,
+            Self::File { name, line, column } => {
+                Some(Place::Line { name: name.clone(), line: *line, column: *column })
+            }
+            Self::Environment { .. } => Some(Place::Environment),
+            Self::Flag { .. } => Some(Place::CommandLine),
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -55,6 +69,8 @@ pub struct Sources {
     pub flags: Vec<&'static str>,
     /// One for each key, in the order of the table.
     values: Vec<Provenance>,
+    /// One list for each `[[process]]`, with one for each of its keys in the order of their table.
+    processes: Vec<Vec<Origin>>,
 }
 
 /// Where the value of one key came from, and whether it was left to the server.
@@ -73,11 +89,17 @@ pub(super) struct Given {
 }
 
 impl Sources {
-    /// The sources of a configuration whose values came from `values`, one for each key. The lists
-    /// name also what was overruled by a later source: it was read.
-    pub(super) fn new(file: Option<&str>, given: &[Given], values: Vec<Provenance>) -> Self {
-        let mut sources =
-            Self { file: file.map(str::to_owned), environment: vec![], flags: vec![], values };
+    /// The sources of a configuration whose values came from `values`, one for each key, and whose
+    /// processes came from `processes`. The public lists name also what was overruled by a later
+    /// source: it was read.
+    pub(super) fn new(
+        file: Option<&str>,
+        given: &[Given],
+        values: Vec<Provenance>,
+        processes: Vec<Vec<Origin>>,
+    ) -> Self {
+        let file = file.map(str::to_owned);
+        let mut sources = Self { file, environment: vec![], flags: vec![], values, processes };
         for Given { origin, .. } in given {
             match origin {
                 Origin::Environment { variable } if !sources.environment.contains(variable) => {
@@ -95,6 +117,12 @@ impl Sources {
 
     pub(super) fn origin(&self, key: usize) -> &Origin {
         self.values.get(key).map_or(&Origin::Default, |value| &value.origin)
+    }
+
+    /// The origin of a key of the process at a position of the file.
+    pub(super) fn process_origin(&self, process: usize, key: usize) -> &Origin {
+        let origin = self.processes.get(process).and_then(|origins| origins.get(key));
+        origin.unwrap_or(&Origin::Default)
     }
 
     pub(super) fn is_automatic(&self, key: usize) -> bool {

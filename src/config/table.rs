@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::access::{field, words};
+use super::access::{Setting, field, words};
 use super::keys::{Automatic, Key, Section};
 use super::rules::{is_bearer_key, is_file_path, is_host, is_optional_path, is_system_name};
 use super::settings::{App, LogLevel, SlowClient};
@@ -264,7 +264,7 @@ pub(super) static KEYS: &[Key] = &[
         automatic: Some(Automatic {
             word: "auto",
             meaning: "the same as message_bytes_max",
-            compute: |config, _| (field!(limits.message_bytes_max).read)(config),
+            compute: |config, _| config.limits.message_bytes_max.value(),
         }),
         aliases: &[],
         about: "Size of one frame from a client, at most message_bytes_max.",

@@ -3,6 +3,7 @@
 //! Owns the kinds and their ranges. It knows neither keys nor files; the same code reads a value of
 //! the file, a variable and a flag.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::units::{format_duration, format_size, parse_duration, parse_size};
@@ -18,6 +19,10 @@ pub(super) enum Value {
     Duration(Duration),
     /// Of a [`Kind::Choice`], [`Kind::Text`] or [`Kind::Secret`].
     Text(String),
+    /// Of an array, each element of the same [`Kind::Choice`] or [`Kind::Text`].
+    List(Vec<String>),
+    /// Of a table, each value of the same [`Kind::Text`] or [`Kind::Secret`].
+    Table(BTreeMap<String, String>),
     /// The word that leaves the value to the server.
     Automatic,
 }
@@ -33,7 +38,7 @@ pub(super) enum Kind {
     Size { min: u64, max: u64 },
     /// A time; where `zero_is_off`, 0 is accepted below `min`.
     Duration { min: Duration, max: Duration, zero_is_off: bool },
-    /// One of `words`; the number n stands for `numbered[n]`.
+    /// One of `words`, in which `-` and `_` are the same; the number n stands for `numbered[n]`.
     Choice { words: &'static [&'static str], numbered: &'static [&'static str] },
     /// A text that `accepts`.
     Text { expected: &'static str, accepts: fn(&str) -> bool },
@@ -100,7 +105,8 @@ impl Kind {
         }
     }
 
-    /// A value of this kind as it is written in the file; `automatic` is the word of its key.
+    /// A value of this kind, or of elements of this kind, as it is written in the file; `automatic`
+    /// is the word of its key.
     pub(super) fn to_toml(self, value: &Value, automatic: Option<&str>) -> String {
         match value {
             Value::Flag(flag) => flag.to_string(),
@@ -112,13 +118,36 @@ impl Kind {
             }
             Value::Duration(duration) => quoted(&format_duration(*duration)),
             Value::Text(text) => quoted(text),
+            Value::List(texts) => {
+                let texts: Vec<String> = texts.iter().map(|text| quoted(text)).collect();
+                format!("[{}]", texts.join(", "))
+            }
+            Value::Table(texts) => toml_edit::InlineTable::from_iter(texts).to_string(),
             Value::Automatic => quoted(automatic.unwrap_or_default()),
         }
     }
 }
 
+/// A text as TOML, on one line and without characters that a terminal would obey or hide.
 fn quoted(text: &str) -> String {
-    toml_edit::Value::from(text).to_string()
+    if !text.chars().any(is_unseen) {
+        return toml_edit::Value::from(text).to_string();
+    }
+    let mut literal = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => literal.extend(['\\', character]),
+            _ if is_unseen(character) => {
+                literal.push_str(&format!("\\U{:08X}", u32::from(character)));
+            }
+            _ => literal.push(character),
+        }
+    }
+    literal + "\""
+}
+
+fn is_unseen(character: char) -> bool {
+    !matches!(character, '"' | '\'' | '\\') && character.escape_debug().len() > 1
 }
 
 fn read_flag(raw: &Raw<'_>) -> Option<Value> {
@@ -159,13 +188,21 @@ fn read_choice(raw: &Raw<'_>, words: &[&str], numbered: &[&str]) -> Option<Value
     let by_number = |index: u64| numbered.get(usize::try_from(index).ok()?).copied();
     let word = match raw {
         Raw::Integer(number) => by_number(u64::try_from(*number).ok()?)?,
-        Raw::Word(text) | Raw::Quoted(text) => match words.iter().find(|word| *word == text) {
-            Some(word) => word,
-            None => by_number(read_integer(raw)?)?,
-        },
+        Raw::Word(text) | Raw::Quoted(text) => {
+            match words.iter().find(|word| is_same_word(word, text)) {
+                Some(word) => word,
+                None => by_number(read_integer(raw)?)?,
+            }
+        }
         Raw::Flag(_) | Raw::Other { .. } => return None,
     };
     Some(Value::Text(word.to_owned()))
+}
+
+/// Whoever writes `on_failure` or `drop-newest` means nothing else.
+fn is_same_word(word: &str, text: &str) -> bool {
+    let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    word.bytes().map(dashed).eq(text.bytes().map(dashed))
 }
 
 fn read_text<'a>(raw: &Raw<'a>) -> Option<&'a str> {

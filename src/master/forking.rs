@@ -1,24 +1,27 @@
-//! How a worker comes to be: what it takes with it from the master, and what it does first.
+//! How a child comes to be: what it takes with it from the master, and what it does first.
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    time::Duration,
 };
 
 use mio::{Interest, unix::SourceFd};
 use wsmaster_ipc::{
-    Handle, Slot, link,
-    link::ToMaster,
+    Address, Handle, Slot,
+    link::{self, ChildLink, MasterLink, ToMaster},
     postbox::Postbox,
-    sys::{daemon, process, title},
+    sys::{daemon, process, title, user::Identity},
 };
 use wsmaster_workers::{Handler, Seat, Worker};
 
-use super::{Child, Master, settings, token::Source};
+use super::{Child, Master, Role, settings, token::Source};
 use crate::{
+    config::{Config, Restart},
     logging,
     server::WorkerInfo,
-    supervisor::{ChildId, Pid},
+    side::{self, Body, Directory, Process, SideSeat},
+    supervisor::{ChildId, Pid, RestartPolicy},
 };
 
 impl<F, H> Master<F>
@@ -26,68 +29,181 @@ where
     H: Handler,
     F: Fn(&WorkerInfo) -> H,
 {
-    /// Forks a worker into a seat. All that it needs is duplicated before the fork and moved into it, so the child holds
-    /// these descriptors and no others.
+    /// Forks a child into its place. All that it needs is duplicated before the fork and moved into it, so it holds these
+    /// descriptors and no others.
     pub(super) fn fork(&mut self, child: ChildId) -> io::Result<Pid> {
+        match usize::from(child.0).checked_sub(self.seats.len()) {
+            None => self.fork_worker(child),
+            Some(number) => self.fork_side(number),
+        }
+    }
+
+    fn fork_worker(&mut self, child: ChildId) -> io::Result<Pid> {
         let slot = Slot::new(child.0).ok_or(io::ErrorKind::InvalidInput)?;
-        let number = usize::from(child.0);
-        let kept = self.seats.get_mut(number).ok_or(io::ErrorKind::InvalidInput)?;
+        let kept = self.seats.get_mut(usize::from(child.0)).ok_or(io::ErrorKind::InvalidInput)?;
         kept.forks += 1;
         let generation = kept.forks;
         let listener = kept.listener.try_clone()?;
-        let mailbox = kept.mailbox.reader.try_clone()?;
-        let (link, child_link) = link::line()?;
-        let writers = self
-            .seats
-            .iter()
-            .map(|seat| seat.mailbox.writer.try_clone())
-            .collect::<io::Result<Vec<_>>>()?;
-        let mut keep: Vec<RawFd> = writers.iter().map(AsRawFd::as_raw_fd).collect();
-        keep.extend([
-            listener.as_raw_fd(),
-            mailbox.as_raw_fd(),
-            child_link.as_fd().as_raw_fd(),
-            self.board.file().as_raw_fd(),
-        ]);
-        logging::with_descriptor(|file| keep.extend(file.map(|file| file.as_raw_fd())));
-        let postbox = Postbox::new(writers, self.config.limits.backlog_bytes_max);
+        let Takeaway { mailbox, link, child_link, handle, mut keep } =
+            self.takeaway(slot.address())?;
+        keep.push(listener.as_raw_fd());
         let seat = Seat {
             slot,
             generation,
             listener,
             mailbox,
             link: child_link,
-            handle: Handle::new(slot.address(), self.board.clone(), postbox),
+            handle,
             limits: settings::limits(&self.config),
             reopen_log: Box::new(logging::reopen),
         };
-        let info = WorkerInfo { slot, config: self.config.clone() };
+        let directory = self.directory.clone();
+        let info = WorkerInfo { slot, config: self.config.clone(), directory };
         let (make, identity, master) = (&self.make, self.identity, process::own_pid());
         let in_background = self.in_background;
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: worker {slot}"));
             logging::set_role(&format!("worker {slot}"));
-            let become_somebody = || match identity {
-                Some(identity) => {
-                    identity.assume()?;
-                    process::renew_parent_death_signal(master)
-                }
-                None => Ok(()),
-            };
-            if let Err(error) = become_somebody() {
+            if let Err(error) = become_somebody(identity, master) {
                 let reason = format!("cannot become the user of server.user: {error}");
                 seat.link.say(&ToMaster::Failed { reason });
                 return 1;
             }
             work(seat, make(&info), in_background)
         })?;
+        let cell = self.board.cell(slot, generation);
+        self.remember(pid, Role::Worker(cell), link)
+    }
+
+    fn fork_side(&mut self, number: usize) -> io::Result<Pid> {
+        let side =
+            self.directory.sides().get(number).cloned().ok_or(io::ErrorKind::InvalidInput)?;
+        let Takeaway { mailbox, link, child_link, handle, keep } = self.takeaway(side.address)?;
+        let seat = SideSeat {
+            side: side.clone(),
+            directory: self.directory.clone(),
+            mailbox,
+            link: child_link,
+            handle,
+        };
+        let (identity, master) = (self.identity, process::own_pid());
+        let in_background = self.in_background;
+        let (config, processes, mark) = (&self.config, &self.processes, self.mark.as_str());
+        let pid = process::fork_child(keep, move || {
+            title::set(&format!("wsmaster: process {}", side.full_name()));
+            // A program with a user of its own is started as that user, which its host must be able to do.
+            let stays = match side.body {
+                Body::Closure(_) => false,
+                Body::Program(program) => {
+                    config.processes.get(program).is_some_and(|program| program.user.is_some())
+                }
+            };
+            if let Err(error) = become_somebody(identity.filter(|_| !stays), master) {
+                let reason = format!("cannot become the user of server.user: {error}");
+                seat.link.say(&ToMaster::Failed { reason });
+                return 1;
+            }
+            if in_background && let Err(error) = daemon::leave_streams() {
+                log::warn!("the terminal could not be left: {error}");
+            }
+            match side.body {
+                Body::Closure(closure) => {
+                    processes.get(closure).map_or(1, |process| process.run(seat))
+                }
+                Body::Program(program) => config
+                    .processes
+                    .get(program)
+                    .map_or(1, |program| side::host(seat, program, mark)),
+            }
+        })?;
+        self.remember(pid, Role::Side(number), link)
+    }
+
+    /// What every child takes with it, and the master's end of the line to it.
+    fn takeaway(&self, own: Address) -> io::Result<Takeaway> {
+        let mailbox = self.mailboxes.get(usize::from(own.0)).ok_or(io::ErrorKind::InvalidInput)?;
+        let mailbox = mailbox.reader.try_clone()?;
+        let (link, child_link) = link::line()?;
+        let writers = self
+            .mailboxes
+            .iter()
+            .map(|mailbox| mailbox.writer.try_clone())
+            .collect::<io::Result<Vec<_>>>()?;
+        let mut keep: Vec<RawFd> = writers.iter().map(AsRawFd::as_raw_fd).collect();
+        keep.extend([
+            mailbox.as_raw_fd(),
+            child_link.as_fd().as_raw_fd(),
+            self.board.file().as_raw_fd(),
+        ]);
+        logging::with_descriptor(|file| keep.extend(file.map(|file| file.as_raw_fd())));
+        let postbox = Postbox::new(writers, self.config.limits.backlog_bytes_max);
+        let handle = Handle::new(own, self.board.clone(), postbox);
+        Ok(Takeaway { mailbox, link, child_link, handle, keep })
+    }
+
+    fn remember(&mut self, pid: i32, role: Role, link: MasterLink) -> io::Result<Pid> {
         let pid = Pid(pid as u32);
         let descriptor = link.as_fd().as_raw_fd();
         let token = Source::Child(pid.0).token();
         self.poll.registry().register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
-        let cell = self.board.cell(slot, generation);
-        self.children.insert(pid, Child { slot, link, cell });
+        self.children.insert(pid, Child { role, link });
         Ok(pid)
+    }
+}
+
+struct Takeaway {
+    mailbox: OwnedFd,
+    link: MasterLink,
+    child_link: ChildLink,
+    handle: Handle,
+    keep: Vec<RawFd>,
+}
+
+/// When a side process is started again.
+pub(super) fn restart(
+    config: &Config,
+    processes: &[Process],
+    directory: &Directory,
+    number: usize,
+) -> RestartPolicy {
+    let body = directory.sides().get(number).map(|side| side.body);
+    let closure = |closure: usize| processes.get(closure).map(|process| process.restart);
+    let program = |program: usize| {
+        config.processes.get(program).map(|program| match program.restart {
+            Restart::Always => RestartPolicy::Always,
+            Restart::OnFailure => RestartPolicy::OnFailure,
+            Restart::Never => RestartPolicy::Never,
+        })
+    };
+    let policy = body.and_then(|body| match body {
+        Body::Closure(number) => closure(number),
+        Body::Program(number) => program(number),
+    });
+    policy.unwrap_or(RestartPolicy::Never)
+}
+
+/// How long a side process may take to end.
+pub(super) fn stop_timeout(
+    config: &Config,
+    processes: &[Process],
+    directory: &Directory,
+    number: usize,
+) -> Duration {
+    let body = directory.sides().get(number).map(|side| side.body);
+    let time = body.and_then(|body| match body {
+        Body::Closure(number) => processes.get(number).map(|process| process.stop_timeout),
+        Body::Program(number) => config.processes.get(number).map(|program| program.stop_timeout),
+    });
+    time.unwrap_or_default()
+}
+
+fn become_somebody(identity: Option<Identity>, master: i32) -> io::Result<()> {
+    match identity {
+        Some(identity) => {
+            identity.assume()?;
+            process::renew_parent_death_signal(master)
+        }
+        None => Ok(()),
     }
 }
 

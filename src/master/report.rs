@@ -1,6 +1,7 @@
 //! The supervisor's reports as lines for the operator.
 
 use log::Level;
+use wsmaster_ipc::sys::process::Ended;
 
 use crate::supervisor::{
     ChildId, ExitStatus, GiveUpReason, KillSignal, Overdue, Phase, ReloadFailure, Report,
@@ -46,30 +47,28 @@ pub(super) fn line(report: &Report, name: impl Fn(ChildId) -> String) -> (Level,
             (Level::Warn, format!("{} (pid {}) {what}: {signal}", name(*child), pid.0))
         }
         Report::Died { child, pid, how, phase, uptime } => {
-            let orderly = match phase {
-                Phase::Draining | Phase::Stopping | Phase::Leaving | Phase::Stopped => true,
-                Phase::Forking
-                | Phase::Starting
-                | Phase::Ready
-                | Phase::BackingOff
-                | Phase::GivenUp => false,
-            };
+            let orderly = is_orderly(*phase);
             let level = match (orderly, how) {
                 (true, ExitStatus::Exited(0)) => Level::Debug,
                 (true, ExitStatus::Exited(_) | ExitStatus::Signaled { .. }) => Level::Warn,
                 (false, _) => Level::Error,
             };
             let name = name(*child);
-            (level, format!("{name} (pid {}) ended with {how} after {uptime:.1?}", pid.0))
+            (level, format!("{name} (pid {}) ended with {} after {uptime:.1?}", pid.0, ended(*how)))
         }
         Report::BackingOff { child, delay, attempt, too_often } => {
             let often = if *too_often { "; it dies too often" } else { "" };
             let name = name(*child);
-            (Level::Warn, format!("{name} is started again in {delay:.1?} (attempt {attempt}){often}"))
+            (
+                Level::Warn,
+                format!("{name} is started again in {delay:.1?} (attempt {attempt}){often}"),
+            )
         }
         Report::GivenUp { child, reason } => {
             let reason = match reason {
-                GiveUpReason::RanOnce(how) => format!("it runs once, and ended with {how}"),
+                GiveUpReason::RanOnce(how) => {
+                    format!("it runs once, and ended with {}", ended(*how))
+                }
                 GiveUpReason::Finished => "it has finished".to_owned(),
             };
             (Level::Warn, format!("{} is not started again: {reason}", name(*child)))
@@ -107,6 +106,24 @@ pub(super) fn line(report: &Report, name: impl Fn(ChildId) -> String) -> (Level,
             };
             (Level::Info, format!("all processes have ended after {took:.1?}{killed}"))
         }
+    }
+}
+
+/// Whether a death in this phase is what was asked for.
+pub(super) fn is_orderly(phase: Phase) -> bool {
+    match phase {
+        Phase::Draining | Phase::Stopping | Phase::Leaving | Phase::Stopped => true,
+        Phase::Forking | Phase::Starting | Phase::Ready | Phase::BackingOff | Phase::GivenUp => {
+            false
+        }
+    }
+}
+
+/// How a process ended, with the names of signals.
+pub(super) fn ended(how: ExitStatus) -> String {
+    match how {
+        ExitStatus::Exited(code) => Ended::Code(code).to_string(),
+        ExitStatus::Signaled { signal, .. } => Ended::Signal(signal).to_string(),
     }
 }
 

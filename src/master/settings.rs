@@ -51,6 +51,14 @@ pub(super) fn policy(config: &Config) -> Policy {
     Policy {
         stop_timeout: config.server.stop_timeout,
         leave_timeout: config.limits.close_timeout + GRACE,
+        // A worker answers at once; a side process that is started again ends first.
+        drain_timeout: config
+            .processes
+            .iter()
+            .map(|process| process.stop_timeout + GRACE)
+            .fold(Policy::default().drain_timeout, Duration::max),
+        // A little more than the host of a program gives it.
+        ready_timeout: Duration::from_secs(12),
         ..Policy::default()
     }
 }
@@ -69,6 +77,11 @@ pub(super) fn stop(config: &Config) -> ToChild {
     ToChild::Stop { deadline_ms: millis(config.limits.close_timeout.min(most)) }
 }
 
+/// What a side process is told that has `own` to end: it is done a little before it would be killed.
+pub(super) fn stop_side(config: &Config, own: Duration) -> ToChild {
+    ToChild::Stop { deadline_ms: millis(own.min(config.server.stop_timeout.mul_f64(0.8))) }
+}
+
 /// Takes a newly read configuration over, but for what only a start can change. One line for each setting that stays.
 pub(super) fn adopt(config: &mut Config, new: Config) -> Vec<String> {
     let mut stays = Vec::new();
@@ -83,6 +96,13 @@ pub(super) fn adopt(config: &mut Config, new: Config) -> Vec<String> {
                 new.server.$field = config.server.$field.clone();
             }
         )*};
+    }
+    if new.processes != config.processes {
+        stays.push(
+            "process has changed, which takes effect at the next start: `wsmaster restart`"
+                .to_owned(),
+        );
+        new.processes.clone_from(&config.processes);
     }
     keep!(host, port, workers, backlog, pid_file, log_file, daemonize, user, group);
     *config = new;

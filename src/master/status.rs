@@ -5,14 +5,16 @@ use std::time::Instant;
 
 use serde_json::{Map, Value, json};
 use wsmaster_ipc::{
-    Slot,
     board::{Cell, Counter},
     sys::{process, resource},
 };
 use wsmaster_workers::Handler;
 
-use super::Master;
-use crate::{server::WorkerInfo, supervisor::Pid};
+use super::{Master, Role, report};
+use crate::{
+    server::WorkerInfo,
+    supervisor::{ChildView, Pid},
+};
 
 /// The counters of processes that have ended.
 #[derive(Clone, Debug, Default)]
@@ -42,8 +44,9 @@ where
         let now = Instant::now();
         let mut totals = self.totals.counted;
         for child in self.children.values() {
+            let Role::Worker(cell) = &child.role else { continue };
             for (total, (counter, _)) in totals.iter_mut().zip(Counter::ALL) {
-                *total += child.cell.read(counter);
+                *total += cell.read(counter);
             }
         }
         let totals: Map<String, Value> = totals
@@ -51,26 +54,9 @@ where
             .zip(Counter::ALL)
             .map(|(total, (_, name))| (name.to_owned(), (*total).into()))
             .collect();
-        let workers: Vec<Value> = self
-            .supervisor
-            .children(now)
-            .map(|view| {
-                let mut worker = Map::new();
-                worker.insert("slot".to_owned(), view.id.0.into());
-                worker.insert("name".to_owned(), view.name.into());
-                worker.insert("pid".to_owned(), view.pid.map(|pid| pid.0).into());
-                worker.insert("state".to_owned(), json!(view.state));
-                worker.insert("restarts".to_owned(), view.restarts.into());
-                worker.insert("replacements".to_owned(), view.replacements.into());
-                worker.insert("uptime_ms".to_owned(), view.uptime_ms.into());
-                worker.insert("retry_in_ms".to_owned(), view.retry_in_ms.into());
-                worker.insert("last_exit".to_owned(), view.last_exit.map(|how| how.to_string()).into());
-                if let Some(pid) = view.pid {
-                    self.describe(pid, &mut worker);
-                }
-                worker.into()
-            })
-            .collect();
+        let mut workers: Vec<Value> =
+            self.supervisor.children(now).map(|view| self.child(&view)).collect();
+        let processes = workers.split_off(self.seats.len());
         let leaving: Vec<Value> = self
             .supervisor
             .children(now)
@@ -78,8 +64,9 @@ where
             .map(|pid| {
                 let mut process = Map::new();
                 process.insert("pid".to_owned(), pid.0.into());
-                let slot = self.children.get(&pid).map(|child| child.slot);
-                process.insert("slot".to_owned(), slot.map(Slot::number).into());
+                let child = self.supervisor.child_of(pid);
+                process.insert("slot".to_owned(), child.map(|child| child.0).into());
+                process.insert("name".to_owned(), self.name_of(pid).into());
                 self.describe(pid, &mut process);
                 process.into()
             })
@@ -100,17 +87,37 @@ where
                 "cpu_ms": resource::cpu_ms(master),
             },
             "workers": workers,
+            "processes": processes,
             "leaving": leaving,
             "totals": totals,
         })
     }
 
+    fn child(&self, view: &ChildView<'_>) -> Value {
+        let mut child = Map::new();
+        if self.is_worker(view.id) {
+            child.insert("slot".to_owned(), view.id.0.into());
+        }
+        child.insert("name".to_owned(), view.name.into());
+        child.insert("pid".to_owned(), view.pid.map(|pid| pid.0).into());
+        child.insert("state".to_owned(), json!(view.state));
+        child.insert("restarts".to_owned(), view.restarts.into());
+        child.insert("replacements".to_owned(), view.replacements.into());
+        child.insert("uptime_ms".to_owned(), view.uptime_ms.into());
+        child.insert("retry_in_ms".to_owned(), view.retry_in_ms.into());
+        child.insert("last_exit".to_owned(), view.last_exit.map(report::ended).into());
+        if let Some(pid) = view.pid {
+            self.describe(pid, &mut child);
+        }
+        child.into()
+    }
+
     fn describe(&self, pid: Pid, into: &mut Map<String, Value>) {
         into.insert("rss_bytes".to_owned(), resource::resident_bytes(pid.0 as i32).into());
         into.insert("cpu_ms".to_owned(), resource::cpu_ms(pid.0 as i32).into());
-        if let Some(child) = self.children.get(&pid) {
+        if let Some(Role::Worker(cell)) = self.children.get(&pid).map(|child| &child.role) {
             for (counter, name) in Counter::ALL {
-                into.insert(name.to_owned(), child.cell.read(counter).into());
+                into.insert(name.to_owned(), cell.read(counter).into());
             }
         }
     }

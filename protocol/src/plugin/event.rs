@@ -24,6 +24,8 @@ pub struct Hello<'a> {
     pub events: &'a [EventKind],
     /// How often a tick comes, in ms; 0 is never.
     pub tick_ms: u64,
+    /// The longest line that it may write.
+    pub line_bytes_max: usize,
 }
 
 /// Writes the first line.

@@ -24,13 +24,14 @@ fn events_read_as_specified() {
         workers: 4,
         events: &events,
         tick_ms: 1000,
+        line_bytes_max: 99,
     };
     let id: Box<RawValue> = serde_json::from_str("\"a\\n7\"").unwrap();
     let info: Box<RawValue> = serde_json::from_str(r#"{"connection":5}"#).unwrap();
     for (line, expected) in [
         (
             written(|out| hello(out, &first)),
-            r#"{"event":"hello","protocol":1,"server":"wsmaster 1","name":"queue","instance":0,"instances":2,"workers":4,"events":["open","worker_error"],"tick_ms":1000}"#,
+            r#"{"event":"hello","protocol":1,"server":"wsmaster 1","name":"queue","instance":0,"instances":2,"workers":4,"events":["open","worker_error"],"tick_ms":1000,"line_bytes_max":99}"#,
         ),
         (
             written(|out| message(out, 5, Ok("line\nbreak"))),

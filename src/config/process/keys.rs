@@ -1,0 +1,92 @@
+//! What a key of `[[process]]` is: its shape, and whether it must be given.
+//!
+//! Owns the types of the table of keys and the words for them. The keys themselves stand in the
+//! table.
+
+use super::ProcessConfig;
+use crate::config::access::Access;
+use crate::config::value::{Kind, Raw, Value};
+
+/// One setting of a process.
+#[derive(Debug)]
+pub(super) struct ProcessKey {
+    pub(super) name: &'static str,
+    pub(super) shape: Shape,
+    /// What other supervisors call it. They are not understood, but it is known what was meant.
+    pub(super) synonyms: &'static [&'static str],
+    pub(super) about: &'static str,
+    pub(super) access: Access<ProcessConfig>,
+}
+
+/// How many values a key has.
+#[derive(Debug)]
+pub(super) enum Shape {
+    /// One.
+    One { kind: Kind, presence: Presence },
+    /// An array, empty by default; none of a set is in it twice.
+    List { each: Kind, is_set: bool },
+    /// A table with names that are `accepted`, empty by default.
+    Table { each: Kind, names: Names },
+}
+
+/// Whether a key may be left out.
+#[derive(Debug)]
+pub(super) enum Presence {
+    /// It may, and this is what it is then, as it would be given on a command line.
+    Default(&'static str),
+    /// It may not; this is what it could be.
+    Required { example: &'static str },
+}
+
+/// The names that a table may have.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) expected: &'static str,
+    pub(super) accepts: fn(&str) -> bool,
+}
+
+impl ProcessKey {
+    /// What the key is when it is left out; `None` if it may not be.
+    pub(super) fn default(&self) -> Option<Value> {
+        match &self.shape {
+            Shape::One { kind, presence: Presence::Default(word) } => kind.value(&Raw::Word(word)),
+            Shape::One { presence: Presence::Required { .. }, .. } => None,
+            Shape::List { .. } => Some(Value::List(Vec::new())),
+            Shape::Table { .. } => Some(Value::Table([].into())),
+        }
+    }
+
+    /// A value as it is written in the file.
+    pub(super) fn to_toml(&self, value: &Value) -> String {
+        self.shape.element().to_toml(value, None)
+    }
+
+    /// Whether no message and no listing may show what it is set to.
+    pub(super) fn is_secret(&self) -> bool {
+        matches!(self.shape.element(), Kind::Secret { .. })
+    }
+}
+
+impl Shape {
+    /// What the key accepts, to be read after "expected".
+    pub(super) fn expected(&self) -> String {
+        let element = self.element().expected(None);
+        match self {
+            Self::One { .. } => element,
+            Self::List { is_set: false, .. } => format!("an array, each element {element}"),
+            Self::List { is_set: true, .. } => {
+                format!("an array without repetitions, each element {element}")
+            }
+            Self::Table { names, .. } => {
+                format!("a table, each value {element}, each name {}", names.expected)
+            }
+        }
+    }
+
+    fn element(&self) -> Kind {
+        match self {
+            Self::One { kind, .. } => *kind,
+            Self::List { each, .. } | Self::Table { each, .. } => *each,
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! The table of the keys of `[[process]]`: the one place where they are declared.
+//!
+//! The reading of the file, the example in `config default`, `config show` and the reference in the
+//! documentation all come from it. It holds no code but the spelling of a few texts.
+
+use std::time::Duration;
+
+use wsmaster_protocol::plugin::EventKind;
+
+use super::Restart;
+use super::keys::{Names, Presence, ProcessKey, Shape};
+use crate::config::access::{field, words};
+use crate::config::rules::{is_file_path, is_path, is_system_name};
+use crate::config::value::Kind;
+
+/// The longest name of a process: it becomes part of titles, log lines and metrics.
+const NAME_BYTES_MAX: usize = 32;
+
+/// The longest argument and the longest value of a variable: well below what the kernel takes for
+/// one (`MAX_ARG_STRLEN`, 128 KiB), so that a start cannot fail for it.
+const ARGUMENT_BYTES_MAX: usize = 64 << 10;
+
+/// The longest name of a variable.
+const VARIABLE_BYTES_MAX: usize = 255;
+
+const fn time(min: Duration, max: Duration, zero_is_off: bool) -> Kind {
+    Kind::Duration { min, max, zero_is_off }
+}
+
+const fn one(kind: Kind, default: &'static str) -> Shape {
+    Shape::One { kind, presence: Presence::Default(default) }
+}
+
+const fn required(kind: Kind, example: &'static str) -> Shape {
+    Shape::One { kind, presence: Presence::Required { example } }
+}
+
+/// Every setting of a process, in the order of the file.
+pub(super) static KEYS: &[ProcessKey] = &[
+    ProcessKey {
+        name: "name",
+        shape: required(
+            Kind::Text {
+                expected: "1 to 32 characters out of a-z 0-9 _ -",
+                accepts: is_process_name,
+            },
+            "queue",
+        ),
+        synonyms: &["id", "title"],
+        about: "What it is called in the log and in the status, and by whoever sends it something. \
+                No other process may have the same.",
+        access: field!(name),
+    },
+    ProcessKey {
+        name: "command",
+        shape: required(
+            Kind::Text { expected: "the path or the name of a program", accepts: is_file_path },
+            "/usr/local/bin/queue",
+        ),
+        synonyms: &["cmd", "exec", "program", "run", "script"],
+        about: "The program, without its arguments; no shell reads it. A name without a slash is \
+                looked for in PATH.",
+        access: field!(command),
+    },
+    ProcessKey {
+        name: "args",
+        shape: Shape::List {
+            each: Kind::Text {
+                expected: "a text of at most 64KiB without zero bytes",
+                accepts: is_argument,
+            },
+            is_set: false,
+        },
+        synonyms: &["argv", "options", "parameters"],
+        about: "Its arguments one by one, such as [\"--level\", \"2\"]. Everybody on the machine can \
+                see them: secrets belong into env.",
+        access: field!(args),
+    },
+    ProcessKey {
+        name: "env",
+        shape: Shape::Table {
+            each: Kind::Secret {
+                expected: "a text of at most 64KiB without zero bytes",
+                accepts: is_argument,
+            },
+            names: Names {
+                expected: "1 to 255 characters out of A-Z a-z 0-9 _ - . with no digit at its start",
+                accepts: is_variable_name,
+            },
+        },
+        synonyms: &["envs", "environment", "variables"],
+        about: "Variables of its environment, such as { DATABASE = \"main\" }. Their values are \
+                not shown anywhere.",
+        access: field!(env),
+    },
+    ProcessKey {
+        name: "cwd",
+        shape: one(
+            Kind::Text { expected: "the path of a directory, or \"\"", accepts: is_path },
+            "",
+        ),
+        synonyms: &["chdir", "dir", "directory", "workdir", "working_directory"],
+        about: "The directory it runs in. Empty: the server's.",
+        access: field!(cwd),
+    },
+    ProcessKey {
+        name: "user",
+        shape: one(
+            Kind::Text { expected: "the name of a user, or \"\"", accepts: is_system_name },
+            "",
+        ),
+        synonyms: &["uid", "username"],
+        about: "The user it runs as when root starts the server. Empty: the user in [server].",
+        access: field!(user),
+    },
+    ProcessKey {
+        name: "restart",
+        shape: one(Kind::Choice { words: &words(&Restart::WORDS), numbered: &[] }, "always"),
+        synonyms: &["autorestart", "on_exit", "policy"],
+        about: "What happens when it ends by itself: \"always\" starts it again, \"on-failure\" \
+                does unless its exit code was 0, \"never\" does not.",
+        access: field!(restart),
+    },
+    ProcessKey {
+        name: "stop_timeout",
+        shape: one(time(Duration::from_millis(100), Duration::from_secs(600), false), "5s"),
+        synonyms: &["kill_timeout", "max_wait_time", "stopwaitsecs", "timeout"],
+        about: "How long it may take to stop before it is killed.",
+        access: field!(stop_timeout),
+    },
+    ProcessKey {
+        name: "events",
+        shape: Shape::List {
+            each: Kind::Choice { words: &words(&EventKind::ALL), numbered: &[] },
+            is_set: true,
+        },
+        synonyms: &["listen", "on", "subscribe"],
+        about: "What it is told of. Empty: only what is for it alone.",
+        access: field!(events),
+    },
+    ProcessKey {
+        name: "instances",
+        shape: one(Kind::Integer { min: 1, max: 64 }, "1"),
+        synonyms: &["count", "num", "numprocs", "processes", "replicas", "worker_num", "workers"],
+        about: "How many of it run at a time. All processes together may have 256.",
+        access: field!(instances),
+    },
+    ProcessKey {
+        name: "tick",
+        shape: one(time(Duration::from_millis(10), Duration::from_secs(24 * 3_600), true), "0s"),
+        synonyms: &["interval", "tick_ms", "timer"],
+        about: "How often it is sent a tick. 0: never.",
+        access: field!(tick),
+    },
+    ProcessKey {
+        name: "stdio",
+        shape: one(Kind::Flag, "false"),
+        synonyms: &["redirect_stdin_and_stdout", "stdin", "stdout"],
+        about: "Events come on its standard input and commands go to its standard output, instead \
+                of descriptors 3 and 4. What it prints must be commands then.",
+        access: field!(stdio),
+    },
+    ProcessKey {
+        name: "queue_bytes_max",
+        shape: one(Kind::Size { min: 64 << 10, max: 1 << 30 }, "4MiB"),
+        synonyms: &["buffer", "queue", "queue_size"],
+        about: "Bytes of events that wait for an instance that does not read; then events are \
+                dropped, and it is told how many.",
+        access: field!(queue_bytes_max),
+    },
+];
+
+fn is_process_name(text: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// An argument or the value of a variable: the kernel ends both at a zero byte.
+fn is_argument(text: &str) -> bool {
+    text.len() <= ARGUMENT_BYTES_MAX && !text.contains('\0')
+}
+
+/// What POSIX says of names of variables (XBD section 8.1), and the dots and dashes that programs
+/// use nevertheless.
+fn is_variable_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=VARIABLE_BYTES_MAX).contains(&text.len())
+        && text.bytes().all(allowed)
+        && !text.starts_with(|first: char| first.is_ascii_digit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_arguments_and_variables_have_bounds() {
+        let text = |length| "a".repeat(length);
+        for (rule, most) in [
+            (is_process_name as fn(&str) -> bool, NAME_BYTES_MAX),
+            (is_argument, ARGUMENT_BYTES_MAX),
+            (is_variable_name, VARIABLE_BYTES_MAX),
+        ] {
+            assert!(rule(&text(1)) && rule(&text(most)), "{most}");
+            assert!(!rule(&text(most + 1)), "{most}");
+        }
+        for (rule, good, bad) in [
+            (
+                is_process_name as fn(&str) -> bool,
+                &["queue", "a-b_9", "-"][..],
+                &["", "Queue", "a b", "a.b", "é", "a/b", "a\n"][..],
+            ),
+            (is_argument, &["", " ", "--a=b", "é\n"], &["\0", "a\0b"]),
+            (
+                is_variable_name,
+                &["PATH", "_x", "a.b-c", "A9"],
+                &["", "9A", "A=B", "A B", "é", "A\0"],
+            ),
+        ] {
+            assert!(good.iter().all(|text| rule(text)), "{good:?}");
+            assert!(!bad.iter().any(|text| rule(text)), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn no_name_and_no_synonym_stands_for_two_keys() {
+        let names = KEYS.iter().flat_map(|key| std::iter::once(&key.name).chain(key.synonyms));
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
+    }
+}

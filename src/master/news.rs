@@ -1,0 +1,65 @@
+//! News of the server's life, for the side processes that want to know.
+
+use wsmaster_ipc::Command;
+use wsmaster_protocol::plugin::{self, EventKind};
+use wsmaster_workers::Handler;
+
+use super::{Master, report};
+use crate::{server::WorkerInfo, supervisor::Report};
+
+impl<F, H> Master<F>
+where
+    H: Handler,
+    F: Fn(&WorkerInfo) -> H,
+{
+    /// Spreads what a report is about, if anybody wants to know. A mailbox that is full misses it.
+    pub(super) fn spread(&self, report: &Report) {
+        let mut line = Vec::new();
+        let kind = match report {
+            Report::Ready { child, pid, .. } if self.is_worker(*child) => {
+                plugin::worker(&mut line, EventKind::WorkerStart, child.0, pid.0, None);
+                EventKind::WorkerStart
+            }
+            Report::Died { child, pid, how, phase, .. } if self.is_worker(*child) => {
+                if report::is_orderly(*phase) {
+                    plugin::worker(&mut line, EventKind::WorkerStop, child.0, pid.0, None);
+                    EventKind::WorkerStop
+                } else {
+                    let how = report::ended(*how);
+                    plugin::worker(&mut line, EventKind::WorkerError, child.0, pid.0, Some(&how));
+                    EventKind::WorkerError
+                }
+            }
+            Report::ReloadStarted { .. } => {
+                plugin::reload(&mut line, EventKind::ReloadStart);
+                EventKind::ReloadStart
+            }
+            Report::ReloadFinished { .. } | Report::ReloadFailed { .. } => {
+                plugin::reload(&mut line, EventKind::ReloadEnd);
+                EventKind::ReloadEnd
+            }
+            Report::Ready { .. }
+            | Report::Died { .. }
+            | Report::Started { .. }
+            | Report::ForkFailed { .. }
+            | Report::Leaving { .. }
+            | Report::Recycling { .. }
+            | Report::Overdue { .. }
+            | Report::BackingOff { .. }
+            | Report::GivenUp { .. }
+            | Report::ReloadQueued
+            | Report::StopStarted { .. }
+            | Report::AllStopped { .. } => return,
+        };
+        for listener in self.directory.listeners(kind) {
+            for address in listener.all() {
+                if self.handle.post(address, &Command::Event { payload: &line }).is_err() {
+                    log::warn!(
+                        "{} misses news: its mailbox is full",
+                        self.directory.name_of(address)
+                    );
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! How a server comes up: what it is to run, what it needs before any fork, and why it may not come up.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    rc::Rc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use mio::Poll;
+use wsmaster_ipc::{
+    Address, Handle,
+    board::{Board, SerialClock},
+    mailbox::MailboxPair,
+    postbox::Postbox,
+    sys::{process, random, resource, socket, title, user::Identity},
+};
+use wsmaster_workers::Handler;
+
+use super::{
+    Master, SeatKept,
+    control::Control,
+    forking,
+    pid_file::{PidFile, PidFileError, control_path},
+    settings,
+    signals::Signals,
+    status::Totals,
+};
+use crate::{
+    config::{Config, ConfigErrors},
+    server::WorkerInfo,
+    side::{Directory, Process},
+    supervisor::{ChildSpec, RestartPolicy, Supervisor},
+};
+
+/// How long the workers of a killed master may hold the port: the kernel ends them, after all their sockets.
+const ORPHANS_PATIENCE: Duration = Duration::from_secs(1);
+/// The time between two looks at a port that they hold.
+const ORPHANS_STEP: Duration = Duration::from_millis(10);
+/// News that wait for a side process whose mailbox is full, in bytes.
+const NEWS_BYTES_MAX: usize = 1024 * 1024;
+/// The master has no mailbox of its own: it asks nothing.
+const NO_MAILBOX: Address = Address(u16::MAX);
+
+/// What a master is to run.
+pub struct Plan {
+    config: Config,
+    reload: Option<ReadConfig>,
+    on_serving: Option<OnServing>,
+    in_background: bool,
+    processes: Vec<Process>,
+}
+
+pub(super) type ReadConfig = Box<dyn Fn() -> Result<Config, ConfigErrors>>;
+pub(super) type OnServing = Box<dyn FnOnce(&Serving)>;
+
+impl std::fmt::Debug for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plan").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Plan {
+    /// Runs with this configuration, which a reload does not change.
+    pub fn new(config: Config) -> Self {
+        Self { config, reload: None, on_serving: None, in_background: false, processes: Vec::new() }
+    }
+
+    /// Reads the configuration again like this at every reload.
+    #[must_use]
+    pub fn reload_with(
+        mut self,
+        read: impl Fn() -> Result<Config, ConfigErrors> + 'static,
+    ) -> Self {
+        self.reload = Some(Box::new(read));
+        self
+    }
+
+    /// Calls this once, when every worker serves.
+    #[must_use]
+    pub fn on_serving(mut self, call: impl FnOnce(&Serving) + 'static) -> Self {
+        self.on_serving = Some(Box::new(call));
+        self
+    }
+
+    /// Runs these closures beside the workers.
+    #[must_use]
+    pub fn side_processes(mut self, processes: Vec<Process>) -> Self {
+        self.processes = processes;
+        self
+    }
+
+    /// The master has left the terminal, or will when it serves: no worker that serves keeps the terminal's streams.
+    #[must_use]
+    pub fn in_background(mut self, in_background: bool) -> Self {
+        self.in_background = in_background;
+        self
+    }
+}
+
+/// A server that has come up.
+#[derive(Clone, Debug)]
+pub struct Serving {
+    /// Where it listens: the port is the real one.
+    pub address: SocketAddr,
+    /// The pid of the master.
+    pub master: i32,
+    /// The pids of the workers, in the order of their slots.
+    pub workers: Vec<i32>,
+    /// The configuration in force.
+    pub config: Config,
+}
+
+/// Why a server did not come up, in one line that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The host name leads nowhere.
+    #[error("cannot listen on {0}: {1}; check server.host (--listen)")]
+    Resolve(String, io::Error),
+    /// The address cannot be bound.
+    #[error("cannot listen on {0}: {1}{hint}", hint = bind_hint(.1))]
+    Bind(SocketAddr, io::Error),
+    /// See [`PidFileError`].
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    /// The control socket cannot be made.
+    #[error(
+        "the control socket {0} cannot be made: {1}; choose another --pid-file, it stands beside it"
+    )]
+    Control(String, io::Error),
+    /// The user or group is not there, or cannot be taken on.
+    #[error("server.user and server.group: {0}")]
+    User(io::Error),
+    /// The system has no more of something.
+    #[error("{0}: {1}")]
+    System(&'static str, io::Error),
+    /// The workers do not come up.
+    #[error("the workers do not come up: {0}")]
+    Workers(String),
+}
+
+fn bind_hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; another program uses the address: stop it, or choose another one with --listen"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
+        }
+        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
+        _ => "",
+    }
+}
+
+impl<F, H> Master<F>
+where
+    H: Handler,
+    F: Fn(&WorkerInfo) -> H,
+{
+    /// Takes everything that a server needs, before any fork: what cannot be had is told here.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub fn prepare(plan: Plan, make: F) -> Result<Self, StartError> {
+        let Plan { config, reload, on_serving, in_background, processes } = plan;
+        title::prepare();
+        let identity =
+            Identity::look_up(config.server.user.as_deref(), config.server.group.as_deref())
+                .map_err(StartError::User)?;
+        if let Some(identity) = &identity
+            && resource::effective_uid() != 0
+            && resource::effective_uid() != identity.uid()
+        {
+            let error =
+                io::Error::new(io::ErrorKind::PermissionDenied, "only root can change them");
+            return Err(StartError::User(error));
+        }
+        let address = resolve(&config)?;
+        let pid_file = PidFile::take(&config.server.pid_file)?;
+        let system = |what| move |error| StartError::System(what, error);
+        resource::raise_descriptor_limit().map_err(system("the limit of open files"))?;
+        let workers = config.server.workers;
+        let listeners = listen(address, &config, pid_file.was_left_behind())
+            .map_err(|error| StartError::Bind(address, error))?;
+        let address = listeners
+            .first()
+            .ok_or_else(|| StartError::Workers("there are none".to_owned()))?
+            .local_addr()
+            .map_err(|error| StartError::Bind(address, error))?;
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let seed = random::seed().map_err(system("random numbers"))?;
+        let names: Vec<&str> = processes.iter().map(|process| process.name.as_str()).collect();
+        let directory = Rc::new(Directory::new(workers as u16, &names, &config.processes));
+        let clock = SerialClock::new(Instant::now(), since_1970);
+        let board = Board::new(workers as u16, directory.mailboxes(), clock, seed)
+            .map_err(system("shared memory"))?;
+        let mailboxes = (0..directory.mailboxes())
+            .map(|_| MailboxPair::new())
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(system("mailboxes"))?;
+        let writers = mailboxes
+            .iter()
+            .map(|mailbox| mailbox.writer.try_clone())
+            .collect::<io::Result<Vec<_>>>()
+            .map_err(system("mailboxes"))?;
+        let postbox = Postbox::new(writers, NEWS_BYTES_MAX);
+        let handle = Handle::new(NO_MAILBOX, board.clone(), postbox);
+        let seats = listeners.into_iter().map(|listener| SeatKept { listener, forks: 0 }).collect();
+        if !directory.sides().is_empty() {
+            process::adopt_orphans().map_err(system("adopting orphans"))?;
+        }
+        let specs = specs(&config, &processes, &directory);
+        let policy = settings::policy(&config);
+        let control_file = control_path(pid_file.path());
+        let control = Control::open(&control_file)
+            .map_err(|error| StartError::Control(control_file.display().to_string(), error))?;
+        let mut master = Self {
+            supervisor: Supervisor::new(specs, policy, seed),
+            signals: Signals::listen().map_err(system("signals"))?,
+            poll: Poll::new().map_err(system("the poll"))?,
+            started: Instant::now(),
+            config,
+            reload,
+            on_serving,
+            in_background,
+            make,
+            identity,
+            address,
+            control,
+            pid_file,
+            board,
+            mailboxes,
+            seats,
+            processes,
+            directory,
+            handle,
+            mark: format!("WSMASTER_PLUGIN_RUN={seed:016x}"),
+            children: HashMap::new(),
+            callers: HashMap::new(),
+            next_caller: 0,
+            reloaders: Vec::new(),
+            reload_lines: Vec::new(),
+            totals: Totals::default(),
+            deaths_before_serving: 0,
+            stopping: false,
+            failure: None,
+            done: false,
+        };
+        master.register().map_err(system("the poll"))?;
+        Ok(master)
+    }
+}
+
+fn specs(config: &Config, processes: &[Process], directory: &Directory) -> Vec<ChildSpec> {
+    let workers = (0..config.server.workers).map(|number| ChildSpec {
+        name: format!("worker {number}"),
+        restart: RestartPolicy::Always,
+        reloadable: true,
+    });
+    let sides = directory.sides().iter().enumerate().map(|(number, side)| ChildSpec {
+        name: side.full_name(),
+        restart: forking::restart(config, processes, directory, number),
+        reloadable: false,
+    });
+    workers.chain(sides).collect()
+}
+
+/// One listener per worker. After a master that was killed, an address in use may be that of its last processes: they are
+/// waited for.
+fn listen(
+    address: SocketAddr,
+    config: &Config,
+    after_a_kill: bool,
+) -> io::Result<Vec<TcpListener>> {
+    let begun = Instant::now();
+    loop {
+        match socket::listeners(address, config.server.backlog, config.server.workers) {
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse
+                    && after_a_kill
+                    && begun.elapsed() < ORPHANS_PATIENCE =>
+            {
+                std::thread::sleep(ORPHANS_STEP);
+            }
+            done => return done,
+        }
+    }
+}
+
+fn resolve(config: &Config) -> Result<SocketAddr, StartError> {
+    let (host, port) = (config.server.host.as_str(), config.server.port);
+    let failed = |error| StartError::Resolve(config.server.authority(), error);
+    (host, port)
+        .to_socket_addrs()
+        .map_err(failed)?
+        .next()
+        .ok_or_else(|| failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
+}

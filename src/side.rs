@@ -1,0 +1,23 @@
+//! Side processes: programs and closures that run beside the workers, watched by the same supervisor.
+//!
+//! A side process reaches every connection as a worker does: it has a mailbox, and a way to all others. It owns no
+//! connection and accepts none.
+//!
+//! - [`Process`]: a closure of a Rust program, with a [`ProcessContext`] for its hands.
+//! - `program`: a program in any language, which reads events and writes commands (`docs/plugins.md`).
+//! - `directory`: who is called what, and has which mailbox.
+
+mod context;
+mod directory;
+mod lines;
+mod orders;
+mod process;
+mod program;
+mod queue;
+mod station;
+
+pub use context::{Ended, ProcessContext, ProcessMessage, Wait};
+pub(crate) use directory::{Body, Directory, Side};
+pub use process::Process;
+pub(crate) use program::host;
+pub(crate) use station::SideSeat;

@@ -1,0 +1,326 @@
+//! The hands of a closure that runs as a side process. Its calls wait for answers, which a worker's may not.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    error::Error,
+    io,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use wsmaster_ipc::{
+    Command, ConnectionId, Handle, Outcome, PayloadKind, PostError, Slot, handle::Publication,
+};
+use wsmaster_protocol::plugin::Recipient;
+use wsmaster_workers::{
+    AskError, Message, Tally,
+    asker::{Asked, Asker},
+    asks::Reply,
+};
+
+use super::station::{SideSeat, Station};
+use crate::logging;
+
+/// Messages of other processes that wait to be looked at; more are dropped and counted.
+const INBOX_MESSAGES_MAX: usize = 65_536;
+
+/// What a closure gets that runs as a side process. See the module.
+pub struct ProcessContext {
+    station: Station<u64>,
+    handle: Handle,
+    inbox: VecDeque<ProcessMessage>,
+    dropped: u64,
+    answers: HashMap<u64, Reply>,
+    next: u64,
+    stop: Option<Instant>,
+    own: Vec<usize>,
+}
+
+impl std::fmt::Debug for ProcessContext {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProcessContext")
+            .field("name", &self.station.side.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A message of another process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProcessMessage {
+    /// Who sent it: the name of a side process, or `worker 2`.
+    pub from: String,
+    /// Text or binary.
+    pub kind: PayloadKind,
+    /// Its bytes; text is UTF-8.
+    pub payload: Vec<u8>,
+}
+
+/// Why [`ProcessContext::wait`] returned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wait {
+    /// The time is over.
+    Elapsed,
+    /// A message has come.
+    Message,
+    /// It is time to go: return soon, or be killed.
+    Stop,
+}
+
+/// How a closure ended.
+pub type Ended = Result<(), Box<dyn Error>>;
+
+impl ProcessContext {
+    pub(super) fn new(seat: SideSeat) -> io::Result<Self> {
+        let handle = seat.handle.clone();
+        Ok(Self {
+            station: Station::new(seat)?,
+            handle,
+            inbox: VecDeque::new(),
+            dropped: 0,
+            answers: HashMap::new(),
+            next: 0,
+            stop: None,
+            own: Vec::new(),
+        })
+    }
+
+    pub(super) fn say_ready(&self) {
+        self.station.link.say(&wsmaster_ipc::link::ToMaster::Ready);
+    }
+
+    /// The name of this process.
+    pub fn name(&self) -> &str {
+        &self.station.side.name
+    }
+
+    /// A way to all connections that does not wait for answers and that threads can have too.
+    pub fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    /// Waits until the time is over, a message has come, or it is time to go. What is to be answered and sent meanwhile is.
+    pub fn wait(&mut self, time: Duration) -> Wait {
+        let until = Instant::now() + time;
+        loop {
+            if self.should_stop() {
+                return Wait::Stop;
+            }
+            if !self.inbox.is_empty() {
+                return Wait::Message;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            self.turn(left);
+            if left.is_zero() && self.inbox.is_empty() && !self.should_stop() {
+                return Wait::Elapsed;
+            }
+        }
+    }
+
+    /// Whether it is time to go.
+    pub fn should_stop(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// The messages that have come.
+    pub fn messages(&mut self) -> impl Iterator<Item = ProcessMessage> + '_ {
+        self.turn(Duration::ZERO);
+        self.inbox.drain(..)
+    }
+
+    /// Messages that were dropped because too many waited.
+    pub fn messages_dropped(&self) -> u64 {
+        self.dropped
+    }
+
+    /// Sends to a connection, and waits for what became of it.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub fn push(&mut self, id: ConnectionId, message: Message<'_>) -> Result<Outcome, AskError> {
+        let (kind, payload) = (message.kind(), message.payload());
+        one(self.ask(|asker, now_ms, mark| asker.push(id, kind, payload, now_ms, mark)))
+    }
+
+    /// Closes a connection, and waits for what became of it.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub fn disconnect(
+        &mut self,
+        id: ConnectionId,
+        code: u16,
+        reason: &str,
+    ) -> Result<Outcome, AskError> {
+        one(self.ask(|asker, now_ms, mark| asker.disconnect(id, code, reason, now_ms, mark)))
+    }
+
+    /// What is known of a connection; `None` when there is none with this id.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub fn info(&mut self, id: ConnectionId) -> Result<Option<Value>, AskError> {
+        match self.ask(|asker, now_ms, mark| asker.info(id, now_ms, mark)) {
+            Reply::Info(json) => Ok(serde_json::from_slice(&json).ok()),
+            reply @ (Reply::One(_)
+            | Reply::Many(_)
+            | Reply::Unanswered
+            | Reply::MailboxFull
+            | Reply::Busy) => one(reply).map(|_| None),
+        }
+    }
+
+    /// Whether a connection is open or closing.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub fn exists(&mut self, id: ConnectionId) -> Result<bool, AskError> {
+        self.info(id).map(|info| info.is_some())
+    }
+
+    /// The ids of all connections of the server, worker by worker. They may be closed by the time you look.
+    ///
+    /// # Errors
+    /// See [`AskError`]: one worker that does not answer makes the list incomplete.
+    pub fn connections(&mut self) -> Result<Vec<ConnectionId>, AskError> {
+        let workers: Vec<Slot> = self.handle.workers().collect();
+        let mut ids = Vec::new();
+        for worker in workers {
+            match self.ask(|asker, now_ms, mark| asker.list(worker, now_ms, mark)) {
+                Reply::Info(json) => {
+                    let list: Vec<ConnectionId> = serde_json::from_slice(&json).unwrap_or_default();
+                    ids.extend(list);
+                }
+                reply @ (Reply::One(_)
+                | Reply::Many(_)
+                | Reply::Unanswered
+                | Reply::MailboxFull
+                | Reply::Busy) => drop(one(reply)?),
+            }
+        }
+        Ok(ids)
+    }
+
+    /// Sends to every connection, and waits for how many it reached.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub fn broadcast(
+        &mut self,
+        message: Message<'_>,
+        exclude: Option<ConnectionId>,
+    ) -> Result<Tally, AskError> {
+        let workers: Vec<Slot> = self.handle.workers().collect();
+        let message = (message.kind(), message.payload());
+        many(self.ask(|asker, now_ms, mark| {
+            asker.broadcast(&workers, message, exclude, Tally::default(), now_ms, mark)
+        }))
+    }
+
+    /// Sends to the subscribers of a channel, and waits for how many it reached.
+    ///
+    /// # Errors
+    /// See [`AskError`].
+    pub fn publish(&mut self, publication: &Publication<'_>) -> Result<Tally, AskError> {
+        let workers: Vec<Slot> = self.handle.subscribed(publication.channel).collect();
+        many(self.ask(|asker, now_ms, mark| {
+            asker.publish(&workers, publication, Tally::default(), now_ms, mark)
+        }))
+    }
+
+    /// Sends to another side process, by its name.
+    ///
+    /// # Errors
+    /// [`PostError::NoSuchProcess`], and full is an answer.
+    pub fn send(&mut self, process: &str, message: Message<'_>) -> Result<(), PostError> {
+        let recipient = Recipient::Process(process.into());
+        let to = self.station.directory.find(&recipient).ok_or(PostError::NoSuchProcess)?;
+        self.handle.send_to_process(to, message.kind(), message.payload())
+    }
+
+    fn ask(&mut self, begin: impl FnOnce(&mut Asker<u64>, u64, u64) -> Asked<u64>) -> Reply {
+        self.next += 1;
+        let (mark, now_ms) = (self.next, self.station.now_ms());
+        match begin(&mut self.station.asker, now_ms, mark) {
+            Asked::Known(_, reply) => return reply,
+            Asked::Waiting => {}
+        }
+        // The asker gives every question up in time, so this ends.
+        loop {
+            if let Some(reply) = self.answers.remove(&mark) {
+                return reply;
+            }
+            if !self.turn(Duration::from_secs(1)) {
+                return Reply::Unanswered;
+            }
+        }
+    }
+
+    /// Waits for something to happen, and deals with it. `false` when nothing can happen any more.
+    fn turn(&mut self, patience: Duration) -> bool {
+        self.station.flush();
+        self.own.clear();
+        let noted = match self.station.wait(Some(patience), &mut self.own) {
+            Ok(noted) => noted,
+            Err(error) => {
+                log::error!("its poll failed: {error}");
+                self.stop.get_or_insert_with(Instant::now);
+                return false;
+            }
+        };
+        if let Some(left) = noted.stop {
+            self.stop.get_or_insert_with(|| Instant::now() + left);
+        }
+        if noted.orphaned {
+            self.stop.get_or_insert_with(Instant::now);
+        }
+        if noted.reopen_log {
+            logging::reopen();
+        }
+        let Self { station, inbox, dropped, answers, .. } = self;
+        let taken = station.take_mail(
+            |mark, reply| drop(answers.insert(mark, reply)),
+            |directory, command| match *command {
+                Command::Message { from, kind, payload } => {
+                    if inbox.len() >= INBOX_MESSAGES_MAX {
+                        *dropped += 1;
+                        return;
+                    }
+                    let from = directory.name_of(from);
+                    inbox.push_back(ProcessMessage { from, kind, payload: payload.to_vec() });
+                }
+                // It has no connections and has asked for no events.
+                Command::Push { .. }
+                | Command::Broadcast { .. }
+                | Command::Publish { .. }
+                | Command::Disconnect { .. }
+                | Command::Info { .. }
+                | Command::List { .. }
+                | Command::Answer { .. }
+                | Command::Event { .. } => {}
+            },
+        );
+        if taken.is_err() {
+            self.stop.get_or_insert_with(Instant::now);
+        }
+        self.station.flush();
+        taken.is_ok() && !noted.orphaned
+    }
+}
+
+fn one(reply: Reply) -> Result<Outcome, AskError> {
+    match reply {
+        Reply::One(outcome) => Ok(outcome),
+        Reply::MailboxFull => Err(AskError::MailboxFull),
+        Reply::Unanswered => Err(AskError::Unanswered),
+        Reply::Busy | Reply::Many(_) | Reply::Info(_) => Err(AskError::Busy),
+    }
+}
+
+fn many(reply: Reply) -> Result<Tally, AskError> {
+    match reply {
+        Reply::Many(tally) => Ok(tally),
+        Reply::MailboxFull => Err(AskError::MailboxFull),
+        Reply::Unanswered => Err(AskError::Unanswered),
+        Reply::Busy | Reply::One(_) | Reply::Info(_) => Err(AskError::Busy),
+    }
+}

@@ -1,0 +1,139 @@
+//! Who of the side processes is called what, has which mailbox, and wants to be told of what. Pure.
+
+use wsmaster_ipc::{Address, ConnectionId, Slot};
+use wsmaster_protocol::plugin::{EventKind, Recipient};
+
+use crate::config::ProcessConfig;
+
+/// All side processes of a server, in the order of their mailboxes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Directory {
+    workers: u16,
+    sides: Vec<Side>,
+    listeners: Vec<Listener>,
+}
+
+/// One running instance of a side process.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Side {
+    /// The name of the process.
+    pub(crate) name: String,
+    /// Which of its instances this one is.
+    pub(crate) instance: u16,
+    /// How many it has.
+    pub(crate) instances: u16,
+    /// Its mailbox.
+    pub(crate) address: Address,
+    /// What runs in it.
+    pub(crate) body: Body,
+}
+
+/// What runs in a side process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Body {
+    /// The closure with this number.
+    Closure(usize),
+    /// The program with this number in the configuration.
+    Program(usize),
+}
+
+/// A process that wants to be told of events.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Listener {
+    first: Address,
+    instances: u16,
+    events: Vec<EventKind>,
+}
+
+impl Directory {
+    /// The side processes of a server with so many workers: closures first, then the programs of the configuration.
+    pub(crate) fn new(workers: u16, closures: &[&str], programs: &[ProcessConfig]) -> Self {
+        let mut directory = Self { workers, sides: Vec::new(), listeners: Vec::new() };
+        for (number, name) in closures.iter().enumerate() {
+            directory.add(name, 1, Body::Closure(number), &[]);
+        }
+        for (number, program) in programs.iter().enumerate() {
+            let events = &program.events;
+            directory.add(&program.name, program.instances, Body::Program(number), events);
+        }
+        directory
+    }
+
+    fn add(&mut self, name: &str, instances: u16, body: Body, events: &[EventKind]) {
+        let first = Address(self.workers + self.sides.len() as u16);
+        for instance in 0..instances {
+            let address = Address(first.0 + instance);
+            self.sides.push(Side { name: name.to_owned(), instance, instances, address, body });
+        }
+        if !events.is_empty() {
+            self.listeners.push(Listener { first, instances, events: events.to_vec() });
+        }
+    }
+
+    /// All of them.
+    pub(crate) fn sides(&self) -> &[Side] {
+        &self.sides
+    }
+
+    /// How many mailboxes the server has.
+    pub(crate) fn mailboxes(&self) -> u16 {
+        self.workers + self.sides.len() as u16
+    }
+
+    /// Who wants to be told of a kind of event.
+    pub(crate) fn listeners(&self, event: EventKind) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().filter(move |listener| listener.events.contains(&event))
+    }
+
+    /// The mailbox of a recipient. The name of a process with several instances means its first; `name/1` its second.
+    pub(crate) fn find(&self, recipient: &Recipient<'_>) -> Option<Address> {
+        match recipient {
+            Recipient::Worker(slot) => {
+                (*slot < self.workers).then(|| Slot::new(*slot)).flatten().map(Slot::address)
+            }
+            Recipient::Process(name) => {
+                let (name, instance) = match name.split_once('/') {
+                    Some((name, instance)) => (name, instance.parse().ok()?),
+                    None => (name.as_ref(), 0),
+                };
+                let mut sides = self.sides.iter();
+                let found = sides.find(|side| side.name == name && side.instance == instance)?;
+                Some(found.address)
+            }
+        }
+    }
+
+    /// What the process with this mailbox is called.
+    pub(crate) fn name_of(&self, address: Address) -> String {
+        match address.0.checked_sub(self.workers) {
+            None => format!("worker {}", address.0),
+            Some(number) => match self.sides.get(usize::from(number)) {
+                Some(side) => side.full_name(),
+                None => format!("process {}", address.0),
+            },
+        }
+    }
+}
+
+impl Side {
+    /// Its name, with its instance if it has several.
+    pub(crate) fn full_name(&self) -> String {
+        match self.instances {
+            1 => self.name.clone(),
+            _ => format!("{}/{}", self.name, self.instance),
+        }
+    }
+}
+
+impl Listener {
+    /// The instance that is told of everything about a connection, so that what happens on it stays in order.
+    pub(crate) fn of_connection(&self, connection: ConnectionId) -> Address {
+        let instance = connection.serial() % u64::from(self.instances.max(1));
+        Address(self.first.0 + instance as u16)
+    }
+
+    /// All instances.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Address> {
+        (self.first.0..self.first.0 + self.instances).map(Address)
+    }
+}

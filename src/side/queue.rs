@@ -1,0 +1,129 @@
+//! Lines on their way to a program that may not read. Pure: bytes go in and out, and its bound is in bytes.
+
+use std::collections::VecDeque;
+
+/// Lines that wait for a program, the oldest first.
+#[derive(Debug)]
+pub(super) struct LineQueue {
+    lines: VecDeque<Vec<u8>>,
+    /// Bytes of the first line that are written already.
+    written: usize,
+    bytes: usize,
+    bytes_max: usize,
+    dropped: u64,
+    dropped_in_all: u64,
+}
+
+impl LineQueue {
+    /// A queue that takes events as long as it holds less than this.
+    pub(super) fn new(bytes_max: usize) -> Self {
+        Self {
+            lines: VecDeque::new(),
+            written: 0,
+            bytes: 0,
+            bytes_max,
+            dropped: 0,
+            dropped_in_all: 0,
+        }
+    }
+
+    /// Adds an event, or counts it as dropped when there is no room. `tell` writes the line that says how many were
+    /// dropped; it comes before the next event that has room again.
+    pub(super) fn push_event(&mut self, line: Vec<u8>, tell: impl FnOnce(&mut Vec<u8>, u64)) {
+        if self.bytes + line.len() > self.bytes_max && self.bytes > 0 {
+            self.dropped += 1;
+            self.dropped_in_all += 1;
+            return;
+        }
+        if self.dropped > 0 {
+            let mut word = Vec::new();
+            tell(&mut word, std::mem::take(&mut self.dropped));
+            self.push(word);
+        }
+        self.push(line);
+    }
+
+    /// Adds an answer. It has room where an event has none; beyond twice the bound it is dropped and counted as well. The
+    /// program's commands are read on all the same: one that writes before it reads would wait for ever.
+    pub(super) fn push_answer(&mut self, line: Vec<u8>) {
+        if self.bytes + line.len() > 2 * self.bytes_max && self.bytes > 0 {
+            self.dropped += 1;
+            self.dropped_in_all += 1;
+            return;
+        }
+        self.push(line);
+    }
+
+    /// Whether nothing waits.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Events dropped so far.
+    pub(super) fn dropped_in_all(&self) -> u64 {
+        self.dropped_in_all
+    }
+
+    /// What to write next.
+    pub(super) fn front(&self) -> &[u8] {
+        self.lines.front().map_or(&[], |line| &line[self.written..])
+    }
+
+    /// The program has taken this many bytes of [`Self::front`].
+    pub(super) fn wrote(&mut self, count: usize) {
+        self.written += count;
+        self.bytes -= count;
+        if self.front().is_empty() {
+            self.lines.pop_front();
+            self.written = 0;
+        }
+    }
+
+    fn push(&mut self, line: Vec<u8>) {
+        if !line.is_empty() {
+            self.bytes += line.len();
+            self.lines.push_back(line);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(queue: &mut LineQueue) -> String {
+        let mut text = Vec::new();
+        while !queue.is_empty() {
+            // A pipe takes what it likes.
+            let part = queue.front()[..queue.front().len().min(3)].to_vec();
+            queue.wrote(part.len());
+            text.extend(part);
+        }
+        String::from_utf8(text).unwrap()
+    }
+
+    fn tell(out: &mut Vec<u8>, count: u64) {
+        out.extend_from_slice(format!("({count})").as_bytes());
+    }
+
+    #[test]
+    fn what_has_no_room_is_counted_and_told_before_what_has() {
+        let mut queue = LineQueue::new(10);
+        for line in ["aaaa", "bbbb", "cccc", "dddd"] {
+            queue.push_event(line.into(), tell);
+        }
+        queue.push_answer(b"an answer".to_vec());
+        queue.push_answer(b"another".to_vec());
+        assert_eq!(drain(&mut queue), "aaaabbbban answer");
+        queue.push_event(b"eeee".to_vec(), tell);
+        queue.push_event(b"ffff".to_vec(), tell);
+        assert_eq!(drain(&mut queue), "(3)eeee");
+        assert_eq!(queue.dropped_in_all(), 4);
+        queue.push_event(vec![b'x'; 100], tell);
+        assert_eq!(
+            drain(&mut queue).len(),
+            103,
+            "one larger than the bound has room when it is alone"
+        );
+    }
+}

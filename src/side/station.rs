@@ -1,0 +1,222 @@
+//! What every side process has: a mailbox, a line to the master, a way to all others, and questions of its own. Closures and
+//! the hosts of programs stand on it.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use mio::{Events, Interest, Poll, Token, unix::SourceFd};
+use wsmaster_ipc::{
+    Command, Handle,
+    link::{ChildLink, Heard, ToChild},
+    mailbox::{Mail, Mailbox},
+    sys::{random, signal::TermSignal},
+    wire,
+};
+use wsmaster_workers::asker::Asker;
+
+use super::directory::{Directory, Side};
+
+/// Packets taken from the mailbox in one turn.
+const PACKETS_PER_TURN_MAX: usize = 64;
+/// How long others may take to answer.
+const ASK_TIMEOUT_MS: u64 = 5_000;
+/// How soon a full mailbox of another process is tried again.
+const BACKLOG_RETRY: Duration = Duration::from_millis(5);
+const EVENTS_MAX: usize = 64;
+
+/// All that a side process is built from.
+pub(crate) struct SideSeat {
+    /// What it is called, and its mailbox.
+    pub(crate) side: Side,
+    /// Who else there is.
+    pub(crate) directory: Rc<Directory>,
+    /// The receiving end of its mailbox; the master keeps it too.
+    pub(crate) mailbox: OwnedFd,
+    /// The line to the master.
+    pub(crate) link: ChildLink,
+    /// The way to all other processes.
+    pub(crate) handle: Handle,
+}
+
+/// See the module. `D` is what the process wants to do with an answer.
+pub(super) struct Station<D> {
+    pub(super) side: Side,
+    pub(super) directory: Rc<Directory>,
+    pub(super) asker: Asker<D>,
+    pub(super) link: ChildLink,
+    poll: Poll,
+    events: Events,
+    mailbox: Mailbox,
+    mail_waits: bool,
+    backlog: bool,
+    term: TermSignal,
+    started: Instant,
+}
+
+/// What happened in a turn, beside mail.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Noted {
+    /// The master, or a signal, says that it is time to go; this long is left.
+    pub(super) stop: Option<Duration>,
+    /// The master is dead.
+    pub(super) orphaned: bool,
+    /// The log file has been moved away.
+    pub(super) reopen_log: bool,
+}
+
+const MAILBOX: Token = Token(0);
+const LINK: Token = Token(1);
+const TERM: Token = Token(2);
+/// The first number that is free for descriptors of the process itself.
+const FIRST_OWN: usize = 16;
+/// What a process has that got a SIGTERM of its own.
+const TERM_TIME: Duration = Duration::from_secs(5);
+
+impl<D> Station<D> {
+    pub(super) fn new(seat: SideSeat) -> io::Result<Self> {
+        let SideSeat { side, directory, mailbox, link, handle } = seat;
+        let poll = Poll::new()?;
+        let mailbox = Mailbox::new(mailbox);
+        let term = TermSignal::new()?;
+        for (descriptor, token) in
+            [(mailbox.as_fd(), MAILBOX), (link.as_fd(), LINK), (term.as_fd(), TERM)]
+        {
+            let descriptor = descriptor.as_raw_fd();
+            poll.registry().register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
+        }
+        let first = random::seed()? / 2;
+        Ok(Self {
+            side,
+            directory,
+            asker: Asker::new(handle.for_a_loop(), first, ASK_TIMEOUT_MS),
+            link,
+            poll,
+            events: Events::with_capacity(EVENTS_MAX),
+            mailbox,
+            // What came while nobody was in the seat waits in the kernel, and will not be told of again.
+            mail_waits: true,
+            backlog: false,
+            term,
+            started: Instant::now(),
+        })
+    }
+
+    /// The clock of this process, in ms.
+    pub(super) fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// Watches a descriptor of the process itself, for both directions.
+    pub(super) fn watch(&self, own: usize, descriptor: RawFd) -> io::Result<()> {
+        let interests = Interest::READABLE | Interest::WRITABLE;
+        let token = Token(FIRST_OWN + own);
+        self.poll.registry().register(&mut SourceFd(&descriptor), token, interests)
+    }
+
+    /// No longer watches it.
+    pub(super) fn unwatch(&self, descriptor: RawFd) {
+        let _ = self.poll.registry().deregister(&mut SourceFd(&descriptor));
+    }
+
+    /// Waits for something to happen, `patience` at most, and hands out the numbers of own descriptors that something
+    /// happened to.
+    pub(super) fn wait(
+        &mut self,
+        patience: Option<Duration>,
+        own: &mut Vec<usize>,
+    ) -> io::Result<Noted> {
+        let mut patience = patience;
+        if self.mail_waits {
+            patience = Some(Duration::ZERO);
+        }
+        if self.backlog {
+            patience = Some(patience.map_or(BACKLOG_RETRY, |wait| wait.min(BACKLOG_RETRY)));
+        }
+        if let Some(at_ms) = self.asker.next_ms() {
+            let wait = Duration::from_millis(at_ms.saturating_sub(self.now_ms()));
+            patience = Some(patience.map_or(wait, |other| other.min(wait)));
+        }
+        let mut noted = Noted::default();
+        match self.poll.poll(&mut self.events, patience) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(noted),
+            Err(error) => return Err(error),
+        }
+        for event in &self.events {
+            match event.token() {
+                MAILBOX => self.mail_waits = true,
+                LINK => loop {
+                    match self.link.hear() {
+                        Heard::Message(
+                            ToChild::Stop { deadline_ms } | ToChild::Drain { deadline_ms, .. },
+                        ) => noted.stop = Some(Duration::from_millis(deadline_ms)),
+                        Heard::Message(ToChild::ReopenLog) => noted.reopen_log = true,
+                        Heard::Noise => log::warn!("the master said what is not understood"),
+                        Heard::Silence => break,
+                        Heard::Closed => {
+                            noted.orphaned = true;
+                            break;
+                        }
+                    }
+                },
+                TERM => {
+                    if self.term.take() {
+                        noted.stop.get_or_insert(TERM_TIME);
+                    }
+                }
+                Token(number) => own.extend(number.checked_sub(FIRST_OWN)),
+            }
+        }
+        Ok(noted)
+    }
+
+    /// Takes what has come in the mailbox, at most so much as one turn may. Answers go to the asker, and come out of
+    /// `answered`; everything else goes to `each`.
+    pub(super) fn take_mail(
+        &mut self,
+        mut answered: impl FnMut(D, wsmaster_workers::asks::Reply),
+        mut each: impl FnMut(&Directory, &Command<'_>),
+    ) -> io::Result<()> {
+        let Self { mailbox, asker, directory, .. } = self;
+        let own = asker.handle().own_address();
+        for _ in 0..PACKETS_PER_TURN_MAX {
+            let packet = match mailbox.receive()? {
+                Mail::Empty => {
+                    asker.handle().board().no_attached(own);
+                    self.mail_waits = false;
+                    break;
+                }
+                Mail::Bad => continue,
+                Mail::Packet(packet) => packet,
+            };
+            if let Some(body) = &packet.attachment {
+                asker.handle().board().take_attached(own, body.len() as u64);
+            }
+            for command in wire::decode(packet.bytes, packet.attachment.as_deref()) {
+                let Ok(command) = command else {
+                    log::warn!("a packet that cannot be read was thrown away");
+                    break;
+                };
+                match asker.take(command) {
+                    Ok(Some((done, reply))) => answered(done, reply),
+                    Ok(None) => {}
+                    Err(command) => each(directory, &command),
+                }
+            }
+        }
+        let now_ms = self.now_ms();
+        while let Some((done, reply)) = self.asker.expire(now_ms) {
+            answered(done, reply);
+        }
+        Ok(())
+    }
+
+    /// Sends what has gathered for others.
+    pub(super) fn flush(&mut self) {
+        self.backlog = !self.asker.handle().flush();
+    }
+}
