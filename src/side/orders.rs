@@ -250,5 +250,6 @@ fn log_level(level: Level) -> log::Level {
         Level::Warn => log::Level::Warn,
         Level::Info => log::Level::Info,
         Level::Debug => log::Level::Debug,
+        Level::Trace => log::Level::Trace,
     }
 }

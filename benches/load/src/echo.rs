@@ -28,6 +28,7 @@ pub(crate) fn run(server: &Server, arguments: &Echo) -> Result<Report> {
     let mut fleet = Fleet::new(server.addr)?;
     let mut echoes = Echoes::new(connections as usize, burst as usize, bytes as usize);
     fleet.open(connections as usize, &mut echoes)?;
+    fleet.stay_awake();
     for client in 0..connections as usize {
         echoes.begin(client, |frames| fleet.send(client, frames))?;
     }

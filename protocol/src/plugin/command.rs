@@ -118,6 +118,8 @@ pub enum Level {
     Info,
     /// Details.
     Debug,
+    /// More details.
+    Trace,
 }
 
 /// Why a line is no command: one sentence that names the field.
