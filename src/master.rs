@@ -32,6 +32,7 @@ use wsmaster_ipc::{
     link::{Heard, MasterLink, ToChild, ToMaster},
     mailbox::MailboxPair,
     sys::{
+        marked,
         process::{self, Ended, Kill},
         title,
         user::Identity,
@@ -55,7 +56,7 @@ use crate::{
     config::Config,
     logging,
     server::WorkerInfo,
-    side::{Directory, Process},
+    side::{self, Directory, Process},
     supervisor::{Action, ChildId, Event, ExitStatus, KillSignal, Phase, Pid, Report, Supervisor},
 };
 
@@ -88,7 +89,8 @@ pub struct Master<F> {
     directory: Rc<Directory>,
     /// The way of news to side processes.
     handle: Handle,
-    /// A variable that marks what the programs of this run have started.
+    /// A variable that marks what the programs of this run have started, but for the pid of the host: see
+    /// [`side::mark_of`].
     mark: String,
     children: HashMap<Pid, Child>,
     supervisor: Supervisor,
@@ -146,7 +148,7 @@ where
     pub fn run(mut self) -> Result<(), StartError> {
         title::set("wsmaster: master");
         log::info!(
-            "wsmaster {} starts on {} with {} workers; configuration: {}",
+            "wsmaster {} starts on {}; workers: {}; configuration: {}",
             env!("CARGO_PKG_VERSION"),
             self.address,
             self.config.server.workers,
@@ -404,18 +406,22 @@ where
     fn restart_side_processes(&mut self) {
         let sides: Vec<Pid> =
             self.children.keys().copied().filter(|pid| self.side_of(*pid).is_some()).collect();
-        log::info!("{} side processes are started again", sides.len());
+        match sides.len() {
+            0 => log::info!("there are no side processes to reload"),
+            1 => log::info!("the side process is started again"),
+            many => log::info!("{many} side processes are started again"),
+        }
         for pid in sides {
             self.tell(Event::Recycle { pid });
         }
     }
 
     /// Ends what a side process has started and left behind: its group, and whatever has left the group but still carries
-    /// the mark.
+    /// the mark. A host does so itself when its program ends, unless it was killed.
     fn clean_up_after(&self, pid: Pid) {
-        process::kill_group(pid.0 as i32);
-        let spared: Vec<i32> = self.children.keys().map(|pid| pid.0 as i32).collect();
-        let killed = process::kill_marked_children(&self.mark, &spared);
+        let pid = pid.0 as i32;
+        process::kill_group(pid);
+        let killed = marked::kill_marked(&side::mark_of(&self.mark, pid)).len();
         if killed > 0 {
             log::warn!("{killed} processes that a side process had left behind were killed");
         }

@@ -49,8 +49,8 @@ fn each_event_is_one_line_in_the_file() {
         ("INFO", "starts on 127.0.0.1:".to_owned()),
         ("INFO", "all workers serve".to_owned()),
         ("ERROR", format!("worker 1 (pid {killed}) ended with signal 9")),
-        ("INFO", "reload: 2 workers were replaced".to_owned()),
-        ("INFO", "stop: 2 processes have".to_owned()),
+        ("INFO", "reload: workers replaced: 2".to_owned()),
+        ("INFO", "stop: all processes have".to_owned()),
         ("INFO", "all processes have ended".to_owned()),
     ] {
         let found = log.lines().filter(|line| line.contains(&text)).count();
@@ -104,7 +104,7 @@ fn a_log_that_was_moved_away_is_opened_again_by_everybody() {
     });
     let old = read(&moved);
     server.reload().expect_code(0);
-    assert!(read(&file).contains("reload: 2 workers were replaced"), "{}", read(&file));
+    assert!(read(&file).contains("reload: workers replaced: 2"), "{}", read(&file));
     assert_eq!(read(&moved), old, "nothing is written to the old one any more");
     // Successors have the new one too.
     assert_eq!(holders(&file), 3);
@@ -125,7 +125,7 @@ fn a_log_that_cannot_be_opened_again_stays_in_use() {
     });
     assert!(!elsewhere.exists(), "nothing is written through a link");
     server.reload().expect_code(0);
-    assert!(read(&moved).contains("reload: 1 workers were replaced"));
+    assert!(read(&moved).contains("reload: workers replaced: 1"));
 }
 
 #[test]

@@ -137,7 +137,7 @@ fn a_worker_that_dies_at_once_backs_off_and_disturbs_nobody() {
     let crashing = server.worker(&status, 1);
     let forks = crashing["restarts"].as_u64().expect("a number");
     assert!((3..=10).contains(&forks), "{forks} forks in {WATCHED:?}");
-    assert_eq!(crashing["last_exit"], "signal 6");
+    assert_eq!(crashing["last_exit"], "signal 6 (SIGABRT)");
     assert!(cpu_used_ms <= 250, "the master used {cpu_used_ms} ms of CPU in {WATCHED:?}");
     for unchanged in ["pid", "restarts", "replacements", "state"] {
         let (now, then) = (server.worker(&status, 0), server.worker(&before, 0));
@@ -157,7 +157,7 @@ fn a_worker_that_dies_at_once_backs_off_and_disturbs_nobody() {
 fn a_fault_or_a_request_to_leave_ends_one_worker_only() {
     let server = Server::start(Setup::default().workers(3));
     for (slot, name, death) in
-        [(0, "SEGV", Some("signal 11")), (1, "ABRT", Some("signal 6")), (2, "TERM", None)]
+        [(0, "SEGV", Some("signal 11")), (1, "ABRT", Some("signal 6 (SIGABRT)")), (2, "TERM", None)]
     {
         let mut client = Client::connect_to_worker(&server, slot);
         let mut witness = Client::connect_to_worker(&server, (slot + 1) % 3);

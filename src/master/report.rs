@@ -74,13 +74,13 @@ pub(super) fn line(report: &Report, name: impl Fn(ChildId) -> String) -> (Level,
             (Level::Warn, format!("{} is not started again: {reason}", name(*child)))
         }
         Report::ReloadStarted { children, .. } => {
-            (Level::Info, format!("reload: {children} workers are replaced, one after the other"))
+            (Level::Info, format!("reload: workers to replace, one after the other: {children}"))
         }
         Report::ReloadQueued => {
             (Level::Info, "another reload follows when this one is over".to_owned())
         }
         Report::ReloadFinished { replaced, took, .. } => {
-            (Level::Info, format!("reload: {replaced} workers were replaced in {took:.1?}"))
+            (Level::Info, format!("reload: workers replaced: {replaced}, in {took:.1?}"))
         }
         Report::ReloadFailed { reason, .. } => {
             let reason = match reason {
@@ -97,7 +97,9 @@ pub(super) fn line(report: &Report, name: impl Fn(ChildId) -> String) -> (Level,
         }
         Report::StopStarted { processes, timeout } => (
             Level::Info,
-            format!("stop: {processes} processes have {timeout:.1?} to finish with their clients"),
+            format!(
+                "stop: all processes have {timeout:.1?} to finish with their clients ({processes} of them)"
+            ),
         ),
         Report::AllStopped { took, killed } => {
             let killed = match killed {

@@ -25,6 +25,11 @@ const WORLD: [(&str, &str); 14] = [
 
 /// Files and folders that are pure, besides all of `protocol/`.
 const PURE: &[&str] = &[
+    "src/side/directory.rs",
+    "src/side/lines.rs",
+    "src/side/orders.rs",
+    "src/side/queue.rs",
+    "workers/src/asker.rs",
     "workers/src/asks.rs",
     "workers/src/exchange.rs",
     "workers/src/gate.rs",

