@@ -14,6 +14,7 @@ mod settings;
 mod signals;
 mod start;
 mod status;
+mod systemd;
 mod token;
 
 use std::{
@@ -50,6 +51,7 @@ use self::{
     signals::{Request, Signals},
     start::{OnServing, ReadConfig},
     status::Totals,
+    systemd::Systemd,
     token::Source,
 };
 use crate::{
@@ -100,6 +102,7 @@ pub struct Master<F> {
     reloaders: Vec<u32>,
     reload_lines: Vec<String>,
     totals: Totals,
+    systemd: Systemd,
     deaths_before_serving: u32,
     stopping: bool,
     failure: Option<String>,
@@ -170,6 +173,7 @@ where
             }
             self.tell(Event::Tick);
             self.hang_up_on_the_slow();
+            self.systemd.beat(Instant::now());
             self.handle.flush();
         }
         match self.failure {
@@ -188,8 +192,8 @@ where
         let now = Instant::now();
         let callers = self.callers.values().filter_map(|caller| caller.deadline);
         let backlog = (!self.handle.flush()).then(|| now + BACKLOG_RETRY);
-        let next =
-            self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog).min()?;
+        let next = self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog);
+        let next = next.chain(self.systemd.wake_at()).min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -213,6 +217,7 @@ where
             Request::Stop if self.stopping => self.tell(Event::StopNow),
             Request::Stop => {
                 self.stopping = true;
+                self.systemd.stopping();
                 self.tell(Event::Stop);
             }
             Request::Reload => {
@@ -291,6 +296,11 @@ where
             self.reload_lines.push(line);
         }
         self.spread(report);
+        if matches!(report, Report::ReloadStarted { .. }) {
+            self.systemd.reloading();
+        } else if report::is_about_reload(report) && !self.stopping {
+            self.systemd.ready(&self.summary());
+        }
         if let Report::Died { child, how, .. } = report
             && self.on_serving.is_some()
             && self.is_worker(*child)
@@ -323,6 +333,12 @@ where
         if let Some(call) = self.on_serving.take() {
             call(&serving);
         }
+        self.systemd.ready(&self.summary());
+    }
+
+    /// One line for whoever asks systemd.
+    fn summary(&self) -> String {
+        format!("serving on {} with {} workers", self.address, self.seats.len())
     }
 
     /// Gives the start up.

@@ -263,6 +263,8 @@ fn variables_need_no_quotes() {
         ("WSMASTER_LIMITS_PING_INTERVAL", "0"),
         ("WSMASTER_LIMITS_BODY_BYTES_MAX", "2M"),
         ("WSMASTER_API_KEY", "0123456789abcdef"),
+        // A side process may run `wsmaster` itself: what it was given is no setting.
+        ("WSMASTER_PLUGIN_NAME", "queue"),
     ]);
     let config = Config::from_layers(None, &env, &Overrides::default(), &machine())
         .expect("all of them are valid");

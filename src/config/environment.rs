@@ -16,6 +16,9 @@ use super::value::Raw;
 
 const PREFIX: &str = "WSMASTER_";
 
+/// What a side process finds in its environment, and hands on to a `wsmaster status` that it runs.
+const PLUGIN_PREFIX: &str = "WSMASTER_PLUGIN_";
+
 /// The file named by the environment. An empty name is none, as for a variable that a container
 /// file passes through without a value.
 pub(super) fn config_path(env: &[(String, String)]) -> Option<PathBuf> {
@@ -25,7 +28,9 @@ pub(super) fn config_path(env: &[(String, String)]) -> Option<PathBuf> {
 
 /// Takes the values of the variables.
 pub(super) fn read(env: &[(String, String)], reading: &mut Reading) {
-    let ours = env.iter().filter(|(name, _)| name.starts_with(PREFIX) && name != CONFIG_VARIABLE);
+    let ours = env.iter().filter(|(name, _)| {
+        name.starts_with(PREFIX) && !name.starts_with(PLUGIN_PREFIX) && name != CONFIG_VARIABLE
+    });
     for (name, text) in ours {
         let Some(index) = KEYS.iter().position(|key| key.variable() == *name) else {
             reading.refuse(Place::Environment, name, unknown(name));

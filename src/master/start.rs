@@ -26,6 +26,7 @@ use super::{
     settings,
     signals::Signals,
     status::Totals,
+    systemd::Systemd,
 };
 use crate::{
     config::{Config, ConfigErrors},
@@ -242,6 +243,7 @@ where
             reloaders: Vec::new(),
             reload_lines: Vec::new(),
             totals: Totals::default(),
+            systemd: Systemd::new(Instant::now()),
             deaths_before_serving: 0,
             stopping: false,
             failure: None,
