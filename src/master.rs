@@ -16,6 +16,7 @@ mod start;
 mod status;
 mod systemd;
 mod token;
+mod watchdog;
 
 use std::{
     collections::HashMap,
@@ -29,7 +30,7 @@ use std::{
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
     Handle,
-    board::{Board, Cell},
+    board::{Board, Cell, Counter},
     link::{Heard, MasterLink, ToChild, ToMaster},
     mailbox::MailboxPair,
     sys::{
@@ -53,6 +54,7 @@ use self::{
     status::Totals,
     systemd::Systemd,
     token::Source,
+    watchdog::{Verdict, Watchdog},
 };
 use crate::{
     config::Config,
@@ -103,6 +105,7 @@ pub struct Master<F> {
     reload_lines: Vec<String>,
     totals: Totals,
     systemd: Systemd,
+    watchdog: Watchdog,
     deaths_before_serving: u32,
     stopping: bool,
     failure: Option<String>,
@@ -174,6 +177,7 @@ where
             self.tell(Event::Tick);
             self.hang_up_on_the_slow();
             self.systemd.beat(Instant::now());
+            self.look_at_the_workers();
             self.handle.flush();
         }
         match self.failure {
@@ -193,7 +197,7 @@ where
         let callers = self.callers.values().filter_map(|caller| caller.deadline);
         let backlog = (!self.handle.flush()).then(|| now + BACKLOG_RETRY);
         let next = self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog);
-        let next = next.chain(self.systemd.wake_at()).min()?;
+        let next = next.chain(self.systemd.wake_at()).chain(self.watchdog.wake_at()).min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -391,6 +395,25 @@ where
                 Ended::Signal(signal) => ExitStatus::Signaled { signal, core_dumped: false },
             };
             self.tell(Event::Died { pid, how });
+        }
+    }
+
+    /// Ends workers that hang. What follows is what follows any death.
+    fn look_at_the_workers(&mut self) {
+        let limit = self.config.server.watchdog;
+        let workers = self.children.iter().filter_map(|(pid, child)| match &child.role {
+            Role::Worker(cell) => Some((*pid, cell.read(Counter::Turns))),
+            Role::Side(_) => None,
+        });
+        for verdict in self.watchdog.look(limit, workers, Instant::now()) {
+            let (pid, signal, how) = match verdict {
+                Verdict::Abort(pid) => (pid, "SIGABRT", Kill::Abort),
+                Verdict::Kill(pid) => (pid, "SIGKILL", Kill::Kill),
+            };
+            let limit = limit.unwrap_or_default();
+            let name = self.name_of(pid);
+            log::error!("{name} (pid {}) hangs: no turn for {limit:?}: {signal}", pid.0);
+            process::signal_child(pid.0 as i32, how);
         }
     }
 

@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, rc::Rc};
 
-use wsmaster_ipc::{Slot, sys::resource};
+use wsmaster_ipc::{Address, Slot, sys::resource};
+use wsmaster_protocol::plugin::Recipient;
 use wsmaster_workers::Handler;
 
 use crate::{
@@ -24,6 +25,14 @@ pub struct WorkerInfo {
     pub config: Config,
     /// The side processes.
     pub(crate) directory: Rc<Directory>,
+}
+
+impl WorkerInfo {
+    /// The mailbox of the side process with this name, which a handler can send to:
+    /// [`Handle::send_to_process`](wsmaster_ipc::Handle::send_to_process).
+    pub fn process(&self, name: &str) -> Option<Address> {
+        self.directory.find(&Recipient::Process(name.into()))
+    }
 }
 
 /// What can go wrong with a server as a whole. Each says in one line what, where and what to do.

@@ -146,6 +146,7 @@ impl World {
             name: format!("worker {n}"),
             restart: RestartPolicy::Always,
             reloadable: true,
+            stop_timeout: None,
         });
         Self {
             seed,

@@ -93,6 +93,7 @@ fn blank(sources: Sources) -> Config {
             stop_timeout: Duration::ZERO,
             reconnect_spread: Duration::ZERO,
             max_request: 0,
+            watchdog: None,
         },
         limits: LimitsConfig {
             connections_max: 0,

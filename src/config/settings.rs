@@ -42,6 +42,8 @@ pub struct ServerConfig {
     pub reconnect_spread: Duration,
     /// Messages after which a worker is replaced gracefully; 0 is never.
     pub max_request: u64,
+    /// A worker that makes no turn for so long is killed; `None` is never.
+    pub watchdog: Option<Duration>,
 }
 
 impl ServerConfig {

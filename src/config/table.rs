@@ -206,6 +206,17 @@ pub(super) static KEYS: &[Key] = &[
         access: field!(server.max_request),
     },
     Key {
+        section: Section::Server,
+        name: "watchdog",
+        kind: time_or_off(SECOND, HOUR),
+        default: "30s",
+        automatic: None,
+        aliases: &[],
+        about: "A worker whose event loop makes no turn for this time hangs: it is killed and replaced. \
+                0: never.",
+        access: field!(server.watchdog),
+    },
+    Key {
         section: Section::Limits,
         name: "connections_max",
         kind: Kind::Integer { min: 1, max: 10_000_000 },

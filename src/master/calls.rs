@@ -8,7 +8,7 @@ use wsmaster_workers::Handler;
 use super::{
     Master,
     control::{CALLERS_MAX, Caller, Progress, Question, ReloadAnswer},
-    report, settings,
+    forking, report, settings,
     token::Source,
 };
 use crate::{logging, server::WorkerInfo, supervisor::Event};
@@ -30,7 +30,9 @@ where
                         log::warn!("{line}");
                         self.reload_lines.push(line);
                     }
-                    self.supervisor.set_policy(settings::policy(&self.config));
+                    let sides =
+                        forking::stop_timeout_max(&self.config, &self.processes, &self.directory);
+                    self.supervisor.set_policy(settings::policy(&self.config, sides));
                     logging::set_level(self.config.server.log_level.into());
                 }
                 Err(errors) => {

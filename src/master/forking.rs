@@ -197,6 +197,17 @@ pub(super) fn stop_timeout(
     time.unwrap_or_default()
 }
 
+/// The longest that any side process may take to end.
+pub(super) fn stop_timeout_max(
+    config: &Config,
+    processes: &[Process],
+    directory: &Directory,
+) -> Option<Duration> {
+    (0..directory.sides().len())
+        .map(|number| stop_timeout(config, processes, directory, number))
+        .max()
+}
+
 fn become_somebody(identity: Option<Identity>, master: i32) -> io::Result<()> {
     match identity {
         Some(identity) => {

@@ -6,6 +6,7 @@ use wsmaster_ipc::link::ToChild;
 use wsmaster_protocol::{http::HttpLimits, session::SessionLimits};
 use wsmaster_workers::{Limits, SlowClient};
 
+use super::watchdog;
 use crate::{
     config::{self, Config},
     supervisor::Policy,
@@ -42,20 +43,20 @@ pub(super) fn limits(config: &Config) -> Limits {
         subscriptions_max: limits.subscriptions_max,
         requests_max: config.server.max_request,
         tcp_nodelay: config.server.tcp_nodelay,
+        turn_interval_max: config.server.watchdog.unwrap_or_default() / watchdog::LOOKS,
         ..Limits::default()
     }
 }
 
-/// The patience of the supervisor.
-pub(super) fn policy(config: &Config) -> Policy {
+/// The patience of the supervisor. `sides_stop_timeout_max` is the longest that a side process may take to end.
+pub(super) fn policy(config: &Config, sides_stop_timeout_max: Option<Duration>) -> Policy {
     Policy {
         stop_timeout: config.server.stop_timeout,
         leave_timeout: config.limits.close_timeout + GRACE,
         // A worker answers at once; a side process that is started again ends first.
-        drain_timeout: config
-            .processes
-            .iter()
-            .map(|process| process.stop_timeout + GRACE)
+        drain_timeout: sides_stop_timeout_max
+            .map(|time| time + GRACE)
+            .into_iter()
             .fold(Policy::default().drain_timeout, Duration::max),
         // A little more than the host of a program gives it.
         ready_timeout: Duration::from_secs(12),

@@ -27,6 +27,7 @@ use super::{
     signals::Signals,
     status::Totals,
     systemd::Systemd,
+    watchdog::Watchdog,
 };
 use crate::{
     config::{Config, ConfigErrors},
@@ -41,6 +42,8 @@ const ORPHANS_PATIENCE: Duration = Duration::from_secs(1);
 const ORPHANS_STEP: Duration = Duration::from_millis(10);
 /// News that wait for a side process whose mailbox is full, in bytes.
 const NEWS_BYTES_MAX: usize = 1024 * 1024;
+/// What the host of a program, and the kernel, have to end a side process after its own time.
+const GRACE: Duration = Duration::from_secs(1);
 /// The master has no mailbox of its own: it asks nothing.
 const NO_MAILBOX: Address = Address(u16::MAX);
 
@@ -212,7 +215,8 @@ where
             process::adopt_orphans().map_err(system("adopting orphans"))?;
         }
         let specs = specs(&config, &processes, &directory);
-        let policy = settings::policy(&config);
+        let sides = forking::stop_timeout_max(&config, &processes, &directory);
+        let policy = settings::policy(&config, sides);
         let control_file = control_path(pid_file.path());
         let control = Control::open(&control_file)
             .map_err(|error| StartError::Control(control_file.display().to_string(), error))?;
@@ -244,6 +248,7 @@ where
             reload_lines: Vec::new(),
             totals: Totals::default(),
             systemd: Systemd::new(Instant::now()),
+            watchdog: Watchdog::default(),
             deaths_before_serving: 0,
             stopping: false,
             failure: None,
@@ -259,11 +264,13 @@ fn specs(config: &Config, processes: &[Process], directory: &Directory) -> Vec<C
         name: format!("worker {number}"),
         restart: RestartPolicy::Always,
         reloadable: true,
+        stop_timeout: None,
     });
     let sides = directory.sides().iter().enumerate().map(|(number, side)| ChildSpec {
         name: side.full_name(),
         restart: forking::restart(config, processes, directory, number),
         reloadable: false,
+        stop_timeout: Some(forking::stop_timeout(config, processes, directory, number) + GRACE),
     });
     workers.chain(sides).collect()
 }

@@ -3,13 +3,13 @@
 use std::{
     collections::{HashMap, VecDeque},
     error::Error,
-    io,
+    io, iter,
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 use wsmaster_ipc::{
-    Command, ConnectionId, Handle, Outcome, PayloadKind, PostError, Slot, handle::Publication,
+    Command, ConnectionId, Handle, Outcome, PayloadKind, PostError, Slot, handle::Publication, wire,
 };
 use wsmaster_protocol::plugin::Recipient;
 use wsmaster_workers::{
@@ -18,11 +18,23 @@ use wsmaster_workers::{
     asks::Reply,
 };
 
-use super::station::{SideSeat, Station};
+use super::station::{PACKETS_PER_TURN_MAX, SideSeat, Station};
 use crate::logging;
 
-/// Messages of other processes that wait to be looked at; more are dropped and counted.
+/// Messages of other processes that wait to be looked at. What has no place here waits in the mailbox; only while an answer
+/// is awaited, which comes through the same mailbox, more are dropped and counted.
 const INBOX_MESSAGES_MAX: usize = 65_536;
+/// Messages in one packet: an empty one takes 8 bytes.
+const PACKET_MESSAGES_MAX: usize = wire::PACKET_BYTES_MAX / 8;
+
+/// How much of the mail a turn takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Taking {
+    /// What there is a place for.
+    WhatFits,
+    /// All: an answer may be in it.
+    Everything,
+}
 
 /// What a closure gets that runs as a side process. See the module.
 pub struct ProcessContext {
@@ -109,7 +121,7 @@ impl ProcessContext {
                 return Wait::Message;
             }
             let left = until.saturating_duration_since(Instant::now());
-            self.turn(left);
+            self.turn(left, Taking::WhatFits);
             if left.is_zero() && self.inbox.is_empty() && !self.should_stop() {
                 return Wait::Elapsed;
             }
@@ -121,13 +133,14 @@ impl ProcessContext {
         self.stop.is_some()
     }
 
-    /// The messages that have come.
+    /// The messages that have come. Those that are not taken from the iterator stay for the next call.
     pub fn messages(&mut self) -> impl Iterator<Item = ProcessMessage> + '_ {
-        self.turn(Duration::ZERO);
-        self.inbox.drain(..)
+        self.turn(Duration::ZERO, Taking::WhatFits);
+        iter::from_fn(|| self.inbox.pop_front())
     }
 
-    /// Messages that were dropped because too many waited.
+    /// Messages that were dropped because too many came while an answer was awaited: a process that many send to should
+    /// not ask much, or push through its [`handle`](Self::handle).
     pub fn messages_dropped(&self) -> u64 {
         self.dropped
     }
@@ -227,12 +240,16 @@ impl ProcessContext {
         }))
     }
 
-    /// Sends to another side process, by its name.
+    /// Sends to another process, by its name: that of a side process, or `worker 2`, as [`ProcessMessage::from`] has it.
     ///
     /// # Errors
     /// [`PostError::NoSuchProcess`], and full is an answer.
     pub fn send(&mut self, process: &str, message: Message<'_>) -> Result<(), PostError> {
-        let recipient = Recipient::Process(process.into());
+        let slot = process.strip_prefix("worker ").and_then(|slot| slot.parse().ok());
+        let recipient = match slot {
+            Some(slot) => Recipient::Worker(slot),
+            None => Recipient::Process(process.into()),
+        };
         let to = self.station.directory.find(&recipient).ok_or(PostError::NoSuchProcess)?;
         self.handle.send_to_process(to, message.kind(), message.payload())
     }
@@ -249,14 +266,14 @@ impl ProcessContext {
             if let Some(reply) = self.answers.remove(&mark) {
                 return reply;
             }
-            if !self.turn(Duration::from_secs(1)) {
+            if !self.turn(Duration::from_secs(1), Taking::Everything) {
                 return Reply::Unanswered;
             }
         }
     }
 
     /// Waits for something to happen, and deals with it. `false` when nothing can happen any more.
-    fn turn(&mut self, patience: Duration) -> bool {
+    fn turn(&mut self, patience: Duration, taking: Taking) -> bool {
         self.station.flush();
         self.own.clear();
         let noted = match self.station.wait(Some(patience), &mut self.own) {
@@ -277,7 +294,14 @@ impl ProcessContext {
             logging::reopen();
         }
         let Self { station, inbox, dropped, answers, .. } = self;
-        let taken = station.take_mail(
+        let packets_max = match taking {
+            Taking::WhatFits => {
+                INBOX_MESSAGES_MAX.saturating_sub(inbox.len()) / PACKET_MESSAGES_MAX
+            }
+            Taking::Everything => PACKETS_PER_TURN_MAX,
+        };
+        let taken = station.take_packets(
+            packets_max,
             |mark, reply| drop(answers.insert(mark, reply)),
             |directory, command| match *command {
                 Command::Message { from, kind, payload } => {

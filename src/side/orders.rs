@@ -39,6 +39,8 @@ pub(super) struct Effect {
     pub(super) answer: Option<Vec<u8>>,
     /// It says that it is ready, and what it wants to be told of.
     pub(super) ready: Option<Option<Vec<EventKind>>>,
+    /// It wants this in the log.
+    pub(super) log: Option<(Level, String)>,
     /// The line was no command.
     pub(super) invalid: bool,
 }
@@ -63,8 +65,11 @@ pub(super) fn carry_out(
     let (shape, asked) = match parsed.command {
         Command::Ready { events } => return Effect { ready: Some(events), ..Effect::default() },
         Command::Log { level, text } => {
-            log::log!(log_level(level), "{text}");
-            return Effect { answer: id.map(|id| write(Some(id), &done())), ..Effect::default() };
+            return Effect {
+                answer: id.map(|id| write(Some(id), &done())),
+                log: Some((level, text.into_owned())),
+                ..Effect::default()
+            };
         }
         Command::Send { to, payload } => {
             let (kind, bytes) = bytes(&payload);
@@ -241,15 +246,5 @@ fn bytes<'a>(payload: &'a Payload<'_>) -> (PayloadKind, &'a [u8]) {
         Payload::Text(text) => (PayloadKind::Text, text.as_bytes()),
         Payload::Json(json) | Payload::Message(json) => (PayloadKind::Text, json.get().as_bytes()),
         Payload::Binary(bytes) => (PayloadKind::Binary, bytes),
-    }
-}
-
-fn log_level(level: Level) -> log::Level {
-    match level {
-        Level::Error => log::Level::Error,
-        Level::Warn => log::Level::Warn,
-        Level::Info => log::Level::Info,
-        Level::Debug => log::Level::Debug,
-        Level::Trace => log::Level::Trace,
     }
 }

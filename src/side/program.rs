@@ -5,8 +5,8 @@
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
-    os::fd::{AsRawFd, OwnedFd},
+    io::{self, Write},
+    os::fd::AsRawFd,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -14,17 +14,19 @@ use wsmaster_ipc::{
     Command,
     link::ToMaster,
     sys::{
+        marked,
         process::{self, Ended, Kill, Process},
         spawn::{self, Program, Running},
         user::Identity,
     },
 };
-use wsmaster_protocol::plugin::{self, EventKind};
+use wsmaster_protocol::plugin::{self, EventKind, Level};
 use wsmaster_workers::Message;
 
 use super::{
-    lines::LineReader,
     orders::{self, Pending},
+    output::Output,
+    pipe::{Pipe, Taken},
     queue::LineQueue,
     station::{SideSeat, Station},
 };
@@ -32,22 +34,19 @@ use crate::{config::ProcessConfig, logging};
 
 /// The longest line of a program, in bytes.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// The longest line of its stdout or stderr that goes to the log whole.
-const LOG_LINE_BYTES_MAX: usize = 4096;
-/// Lines of its stdout and stderr that go to the log in a second; more are counted.
-const LOG_LINES_PER_SECOND_MAX: u32 = 500;
-/// Bytes read from one of its pipes in one turn.
+/// Bytes of commands read in one turn.
 const READ_BYTES_PER_TURN_MAX: usize = 256 * 1024;
 /// Lines that are no commands, one after the other, that end a program.
 const INVALID_LINES_MAX: u32 = 100;
+/// How long the host waits for the end of what it has killed before it ends itself.
+const KILLED_TIME: Duration = Duration::from_secs(1);
 /// From the start of a program to its word that it is ready.
 const READY_TIME: Duration = Duration::from_secs(10);
 
 const EVENTS: usize = 0;
 const COMMANDS: usize = 1;
-const STDOUT: usize = 2;
-const STDERR: usize = 3;
-const LIFE: usize = 4;
+const OUTPUT: usize = 2;
+const LIFE: usize = 3;
 
 /// How far the program is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -65,6 +64,7 @@ enum Phase {
 struct Host<'c> {
     station: Station<Pending>,
     config: &'c ProcessConfig,
+    mark: String,
     pid: i32,
     life: Process,
     phase: Phase,
@@ -73,41 +73,24 @@ struct Host<'c> {
     wanted: Vec<EventKind>,
     commands: Pipe,
     invalid_lines: u32,
-    stdout: Option<Pipe>,
-    stderr: Option<Pipe>,
-    log: LogBudget,
+    /// Its stderr, and its stdout unless that is for commands.
+    outputs: Vec<Output>,
     tick: Option<(Duration, Instant, u64)>,
-}
-
-/// A pipe that the program writes to.
-struct Pipe {
-    file: Option<File>,
-    lines: LineReader,
-    readable: bool,
-}
-
-impl Pipe {
-    fn new(end: OwnedFd, line_bytes_max: usize) -> Self {
-        Self { file: Some(File::from(end)), lines: LineReader::new(line_bytes_max), readable: true }
-    }
-}
-
-/// Lines for the log, so many a second.
-struct LogBudget {
-    since: Instant,
-    lines: u32,
-    dropped: u64,
 }
 
 /// Runs a program in this process, which is its own, until it ends. The exit code is the program's; 128 and the number of
 /// the signal that killed it.
 pub(crate) fn host(seat: SideSeat, config: &ProcessConfig, mark: &str) -> i32 {
     logging::set_role(&seat.side.full_name());
+    // When the master dies the line to it ends, and there is time to end what the program has started.
+    if let Err(error) = process::outlive_parent() {
+        log::warn!("what the program starts may outlive the server: {error}");
+    }
     // What it starts stays in one group with it, and can be ended with it.
     if let Err(error) = process::lead_own_group() {
         log::warn!("it has no process group of its own: {error}");
     }
-    match begin(seat, config, mark) {
+    match begin(seat, config, mark_of(mark, process::own_pid())) {
         Ok(host) => host.run(),
         Err(error) => {
             log::error!("{} cannot be started: {error}", config.command.display());
@@ -116,7 +99,12 @@ pub(crate) fn host(seat: SideSeat, config: &ProcessConfig, mark: &str) -> i32 {
     }
 }
 
-fn begin<'c>(seat: SideSeat, config: &'c ProcessConfig, mark: &str) -> io::Result<Host<'c>> {
+/// The variable that marks what the program of one host has started: that of the whole run, and the pid of the host.
+pub(crate) fn mark_of(run: &str, host: i32) -> String {
+    format!("{run}-{host}")
+}
+
+fn begin<'c>(seat: SideSeat, config: &'c ProcessConfig, mark: String) -> io::Result<Host<'c>> {
     let side = seat.side.clone();
     let workers = seat.handle.board().slots();
     let station = Station::new(seat)?;
@@ -124,7 +112,7 @@ fn begin<'c>(seat: SideSeat, config: &'c ProcessConfig, mark: &str) -> io::Resul
     let Running { pid, events, commands, stdout, stderr } = spawn::spawn(&Program {
         command: &config.command,
         args: &config.args,
-        env: &environment(config, &side, mark),
+        env: &environment(config, &side, &mark),
         env_hidden_prefix: "WSMASTER_",
         cwd: config.cwd.as_deref(),
         identity,
@@ -133,10 +121,10 @@ fn begin<'c>(seat: SideSeat, config: &'c ProcessConfig, mark: &str) -> io::Resul
     let life = Process::open(pid)?;
     station.watch(EVENTS, events.as_raw_fd())?;
     station.watch(COMMANDS, commands.as_raw_fd())?;
-    station.watch(STDERR, stderr.as_raw_fd())?;
+    station.watch(OUTPUT, stderr.as_raw_fd())?;
     station.watch(LIFE, life.as_fd().as_raw_fd())?;
     if let Some(stdout) = &stdout {
-        station.watch(STDOUT, stdout.as_raw_fd())?;
+        station.watch(OUTPUT, stdout.as_raw_fd())?;
     }
     let mut queue = LineQueue::new(config.queue_bytes_max);
     let mut line = Vec::new();
@@ -158,6 +146,7 @@ fn begin<'c>(seat: SideSeat, config: &'c ProcessConfig, mark: &str) -> io::Resul
     Ok(Host {
         station,
         config,
+        mark,
         pid,
         life,
         phase: Phase::Starting { until: now + READY_TIME },
@@ -166,9 +155,11 @@ fn begin<'c>(seat: SideSeat, config: &'c ProcessConfig, mark: &str) -> io::Resul
         wanted: config.events.clone(),
         commands: Pipe::new(commands, LINE_BYTES_MAX),
         invalid_lines: 0,
-        stdout: stdout.map(|stdout| Pipe::new(stdout, LOG_LINE_BYTES_MAX)),
-        stderr: Some(Pipe::new(stderr, LOG_LINE_BYTES_MAX)),
-        log: LogBudget { since: now, lines: 0, dropped: 0 },
+        outputs: [stdout.map(|end| (end, log::Level::Info)), Some((stderr, log::Level::Warn))]
+            .into_iter()
+            .flatten()
+            .map(|(end, level)| Output::new(end, level))
+            .collect(),
         tick: config.tick.map(|tick| (tick, now + tick, 0)),
     })
 }
@@ -216,9 +207,8 @@ impl Host<'_> {
             }
             for number in &own {
                 match *number {
-                    COMMANDS => self.commands.readable = true,
-                    STDOUT => wake(&mut self.stdout),
-                    STDERR => wake(&mut self.stderr),
+                    COMMANDS => self.commands.wake(),
+                    OUTPUT => self.outputs.iter_mut().for_each(Output::wake),
                     // The events pipe is tried, and the life looked at, in every turn.
                     _ => {}
                 }
@@ -227,7 +217,7 @@ impl Host<'_> {
                 return self.give_up();
             }
             self.read_commands();
-            self.read_logs();
+            self.outputs.iter_mut().for_each(Output::read);
             self.look_at_the_clock();
             if let Some(code) = self.look_at_the_program() {
                 return code;
@@ -237,10 +227,7 @@ impl Host<'_> {
 
     fn patience(&self) -> Option<Duration> {
         let now = Instant::now();
-        let more = self.commands.readable;
-        let more_logs =
-            [&self.stdout, &self.stderr].into_iter().flatten().any(|pipe| pipe.readable);
-        if more || more_logs {
+        if self.commands.is_readable() || self.outputs.iter().any(Output::is_readable) {
             return Some(Duration::ZERO);
         }
         let phase = match self.phase {
@@ -249,7 +236,8 @@ impl Host<'_> {
             Phase::Ready | Phase::Killed => None,
         };
         let tick = self.tick.map(|(_, next, _)| next);
-        let next = phase.into_iter().chain(tick).min()?;
+        let logs = self.outputs.iter().filter_map(Output::next);
+        let next = phase.into_iter().chain(tick).chain(logs).min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -323,25 +311,22 @@ impl Host<'_> {
         let mut left = READ_BYTES_PER_TURN_MAX;
         let mut buffer = vec![0; 64 * 1024];
         while left > 0 {
-            let count = match read(&mut self.commands, &mut buffer) {
-                Some(0) => {
-                    self.close_commands();
-                    return;
-                }
-                Some(count) => count,
-                None => return,
-            };
-            left = left.saturating_sub(count);
             let mut lines = Vec::new();
-            let taken =
-                self.commands.lines.take(&buffer[..count], |line| lines.push(line.to_vec()));
+            let taken = self.commands.read(&mut buffer, |line| lines.push(line.to_vec()));
             for line in lines {
                 self.obey(&line);
             }
-            if taken.is_err() {
-                log::error!("it wrote a line of more than {LINE_BYTES_MAX} bytes, and is ended");
-                self.kill();
-                return;
+            match taken {
+                Taken::Bytes(count) => left = left.saturating_sub(count),
+                Taken::TooLong(_) => {
+                    log::error!(
+                        "it wrote a line of more than {LINE_BYTES_MAX} bytes, and is ended"
+                    );
+                    self.kill();
+                    return;
+                }
+                // What is closed has left the poll by that: nobody else has this end.
+                Taken::Nothing | Taken::End => return,
             }
         }
     }
@@ -356,6 +341,9 @@ impl Host<'_> {
         let effect = orders::carry_out(&line, asker, directory, now_ms, unix_ms());
         if let Some(answer) = effect.answer {
             self.queue.push_answer(answer);
+        }
+        if let Some((level, text)) = effect.log {
+            log::log!(log_level(level), "{text}");
         }
         if let Some(events) = effect.ready {
             if let Some(events) = events {
@@ -379,46 +367,15 @@ impl Host<'_> {
         }
     }
 
-    fn close_commands(&mut self) {
-        if let Some(file) = self.commands.file.take() {
-            self.station.unwatch(file.as_raw_fd());
-        }
-    }
-
-    fn read_logs(&mut self) {
-        let mut buffer = vec![0; 16 * 1024];
-        for (pipe, level) in
-            [(&mut self.stdout, log::Level::Info), (&mut self.stderr, log::Level::Warn)]
-        {
-            let Some(open) = pipe else { continue };
-            let mut left = READ_BYTES_PER_TURN_MAX;
-            while left > 0 {
-                let Some(count) = read(open, &mut buffer) else { break };
-                let log = &mut self.log;
-                if count == 0 {
-                    let rest = open.lines.rest();
-                    if !rest.is_empty() {
-                        log.write(level, &rest);
-                    }
-                    if let Some(file) = open.file.take() {
-                        self.station.unwatch(file.as_raw_fd());
-                    }
-                    *pipe = None;
-                    break;
-                }
-                left = left.saturating_sub(count);
-                let taken = open.lines.take(&buffer[..count], |line| log.write(level, line));
-                if taken.is_err() {
-                    log.write(level, b"(a line that is too long was left out)");
-                }
-            }
-        }
-    }
-
     // ----- life -----
 
     fn look_at_the_clock(&mut self) {
         let now = Instant::now();
+        for output in &mut self.outputs {
+            if output.next().is_some_and(|at| now >= at) {
+                output.tell_dropped();
+            }
+        }
         match self.phase {
             Phase::Starting { until } if now >= until => {
                 log::error!(
@@ -482,9 +439,15 @@ impl Host<'_> {
                 how = Some(ended);
             }
         }
-        self.commands.readable = self.commands.file.is_some();
+        self.end_what_it_started();
+        // Its last words may have come after the last look at its pipes.
+        self.commands.wake();
         self.read_commands();
-        self.read_logs();
+        for output in &mut self.outputs {
+            output.wake();
+            output.read();
+            output.tell_dropped();
+        }
         self.station.flush();
         if self.queue.dropped_in_all() > 0 {
             log::warn!("{} events were dropped: it did not read", self.queue.dropped_in_all());
@@ -501,46 +464,19 @@ impl Host<'_> {
     /// Nothing can be done for the program any more.
     fn give_up(&mut self) -> i32 {
         self.kill();
+        self.end_what_it_started();
+        // What is in the group without the mark, and this process too.
+        process::kill_group(process::own_pid());
         1
     }
-}
 
-impl LogBudget {
-    fn write(&mut self, level: log::Level, line: &[u8]) {
-        let now = Instant::now();
-        if now.saturating_duration_since(self.since) >= Duration::from_secs(1) {
-            if self.dropped > 0 {
-                log::warn!("{} more lines of its output were left out", self.dropped);
-            }
-            *self = Self { since: now, lines: 0, dropped: 0 };
+    /// Kills what carries the mark of this host, which the program itself may still do.
+    fn end_what_it_started(&self) {
+        let killed = marked::kill_marked(&self.mark);
+        if !killed.is_empty() {
+            log::warn!("{} processes of it were left and have been killed", killed.len());
         }
-        if self.lines >= LOG_LINES_PER_SECOND_MAX {
-            self.dropped += 1;
-            return;
-        }
-        self.lines += 1;
-        log::log!(level, "{}", String::from_utf8_lossy(line));
-    }
-}
-
-/// Reads once. `None`: nothing now, or no longer.
-fn read(pipe: &mut Pipe, buffer: &mut [u8]) -> Option<usize> {
-    let file = pipe.file.as_mut().filter(|_| pipe.readable)?;
-    loop {
-        match file.read(buffer) {
-            Ok(count) => return Some(count),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => {
-                pipe.readable = false;
-                return None;
-            }
-        }
-    }
-}
-
-fn wake(pipe: &mut Option<Pipe>) {
-    if let Some(pipe) = pipe {
-        pipe.readable = true;
+        marked::wait_for_all(&killed, KILLED_TIME);
     }
 }
 
@@ -554,4 +490,14 @@ fn is_wanted(line: &[u8], wanted: &[EventKind]) -> bool {
 
 fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+fn log_level(level: Level) -> log::Level {
+    match level {
+        Level::Error => log::Level::Error,
+        Level::Warn => log::Level::Warn,
+        Level::Info => log::Level::Info,
+        Level::Debug => log::Level::Debug,
+        Level::Trace => log::Level::Trace,
+    }
 }

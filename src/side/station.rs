@@ -21,7 +21,7 @@ use wsmaster_workers::asker::Asker;
 use super::directory::{Directory, Side};
 
 /// Packets taken from the mailbox in one turn.
-const PACKETS_PER_TURN_MAX: usize = 64;
+pub(super) const PACKETS_PER_TURN_MAX: usize = 64;
 /// How long others may take to answer.
 const ASK_TIMEOUT_MS: u64 = 5_000;
 /// How soon a full mailbox of another process is tried again.
@@ -178,12 +178,23 @@ impl<D> Station<D> {
     /// `answered`; everything else goes to `each`.
     pub(super) fn take_mail(
         &mut self,
+        answered: impl FnMut(D, wsmaster_workers::asks::Reply),
+        each: impl FnMut(&Directory, &Command<'_>),
+    ) -> io::Result<()> {
+        self.take_packets(PACKETS_PER_TURN_MAX, answered, each)
+    }
+
+    /// As [`Self::take_mail`], of a turn that may take no more packets than this. The rest waits in the mailbox, which is
+    /// full for its senders when it is.
+    pub(super) fn take_packets(
+        &mut self,
+        packets_max: usize,
         mut answered: impl FnMut(D, wsmaster_workers::asks::Reply),
         mut each: impl FnMut(&Directory, &Command<'_>),
     ) -> io::Result<()> {
         let Self { mailbox, asker, directory, .. } = self;
         let own = asker.handle().own_address();
-        for _ in 0..PACKETS_PER_TURN_MAX {
+        for _ in 0..packets_max {
             let packet = match mailbox.receive()? {
                 Mail::Empty => {
                     asker.handle().board().no_attached(own);

@@ -26,6 +26,8 @@ pub struct ChildSpec {
     pub restart: RestartPolicy,
     /// Whether a reload replaces it.
     pub reloadable: bool,
+    /// How long it may take to stop, where that is less than what all have.
+    pub stop_timeout: Option<Duration>,
 }
 
 /// How a process ended.

@@ -66,6 +66,8 @@ impl Supervisor {
         });
         self.fail_reload(ReloadFailure::Stopped, now);
         for slot in &mut self.slots {
+            let own = slot.spec.stop_timeout.map(|own| now + own);
+            let deadline = own.map_or(deadline, |own| own.min(deadline));
             slot.state = match slot.state {
                 ChildState::Starting { process, .. }
                 | ChildState::Ready { process, .. }

@@ -23,7 +23,12 @@ impl Bench {
     fn with(slots: Vec<(RestartPolicy, bool)>) -> Self {
         let specs = slots
             .into_iter()
-            .map(|(restart, reloadable)| ChildSpec { name: "child".into(), restart, reloadable })
+            .map(|(restart, reloadable)| ChildSpec {
+                name: "child".into(),
+                restart,
+                reloadable,
+                stop_timeout: None,
+            })
             .collect();
         let policy = Policy { backoff_jitter_percent: 0, ..Policy::default() };
         let supervisor = Supervisor::new(specs, policy, 1);

@@ -241,7 +241,8 @@ impl<'w> Context<'w> {
         self.core.note(asked);
     }
 
-    /// Sends word of something that happened to a side process, if its mailbox has room; what has none is counted.
+    /// Sends word of something that happened to a side process that is a program, if its mailbox has room; what has none is
+    /// counted. A closure is sent messages instead: [`Handle::send_to_process`].
     ///
     /// # Errors
     /// See [`PostError`].

@@ -35,6 +35,9 @@ pub struct Limits {
     pub ask_timeout: Duration,
     /// Messages received before the worker asks to be replaced. Zero: never.
     pub requests_max: u64,
+    /// The loop makes a turn at least so often, so that whoever watches it sees that it lives. Zero: only when something is
+    /// due.
+    pub turn_interval_max: Duration,
     /// Whether small frames leave at once (`TCP_NODELAY`).
     pub tcp_nodelay: bool,
 }
@@ -60,6 +63,7 @@ impl Default for Limits {
             subscriptions_max: 128,
             ask_timeout: Duration::from_secs(5),
             requests_max: 0,
+            turn_interval_max: Duration::ZERO,
             tcp_nodelay: true,
         }
     }

@@ -236,8 +236,10 @@ impl<H: Handler> Worker<H> {
         };
         let moments =
             [self.core.wake_at_ms(), self.gate.wake_at_ms(), leaving, handing_over, backlog];
-        let next_ms = moments.into_iter().flatten().min()?;
-        Some(Duration::from_millis(next_ms.saturating_sub(self.core.now_ms)))
+        let next_ms = moments.into_iter().flatten().min();
+        let wait = next_ms.map(|at| Duration::from_millis(at.saturating_sub(self.core.now_ms)));
+        let most = Some(self.core.limits.turn_interval_max).filter(|most| !most.is_zero());
+        wait.into_iter().chain(most).min()
     }
 
     /// Sorts the events of a turn. Control is acted on at once.

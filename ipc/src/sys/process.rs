@@ -193,6 +193,8 @@ pub fn adopt_orphans() -> io::Result<()> {
 pub enum Kill {
     /// SIGTERM.
     Term,
+    /// SIGABRT.
+    Abort,
     /// SIGKILL.
     Kill,
 }
@@ -201,6 +203,7 @@ pub enum Kill {
 pub fn signal_child(pid: i32, how: Kill) {
     let signal = match how {
         Kill::Term => Signal::SIGTERM,
+        Kill::Abort => Signal::SIGABRT,
         Kill::Kill => Signal::SIGKILL,
     };
     if pid > 1 {

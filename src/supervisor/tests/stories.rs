@@ -242,8 +242,12 @@ fn stop_ends_a_reload_and_everybody_including_who_leaves_and_who_is_being_forked
 
 #[test]
 fn stop_takes_back_forks_that_nobody_has_begun() {
-    let specs =
-        vec![ChildSpec { name: "child".into(), restart: RestartPolicy::Always, reloadable: true }];
+    let specs = vec![ChildSpec {
+        name: "child".into(),
+        restart: RestartPolicy::Always,
+        reloadable: true,
+        stop_timeout: None,
+    }];
     let mut supervisor = Supervisor::new(specs, Policy::default(), 1);
     supervisor.handle(Event::Stop, Instant::now());
     let said: Vec<Action> = std::iter::from_fn(|| supervisor.poll_action()).collect();

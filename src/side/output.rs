@@ -1,0 +1,105 @@
+//! What a program prints, on its way to the log: line by line, and so many in a time.
+
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use super::pipe::{Pipe, Taken};
+
+/// The longest line that goes to the log whole.
+const LINE_BYTES_MAX: usize = 4096;
+/// Lines that go to the log in one [`PERIOD`]; more are counted.
+const LINES_PER_PERIOD_MAX: u32 = 250;
+const PERIOD: Duration = Duration::from_secs(1);
+/// Bytes read in one turn.
+const READ_BYTES_PER_TURN_MAX: usize = 256 * 1024;
+
+/// The stdout or the stderr of a program.
+pub(super) struct Output {
+    pipe: Pipe,
+    budget: Budget,
+}
+
+struct Budget {
+    level: log::Level,
+    since: Instant,
+    lines: u32,
+    dropped: u64,
+}
+
+impl Output {
+    pub(super) fn new(end: OwnedFd, level: log::Level) -> Self {
+        Self { pipe: Pipe::new(end, LINE_BYTES_MAX), budget: Budget::new(level) }
+    }
+
+    /// There may be something to read.
+    pub(super) fn wake(&mut self) {
+        self.pipe.wake();
+    }
+
+    /// Whether there may be something to read.
+    pub(super) fn is_readable(&self) -> bool {
+        self.pipe.is_readable()
+    }
+
+    /// Reads what is there, as much as one turn may.
+    pub(super) fn read(&mut self) {
+        let mut buffer = vec![0; 16 * 1024];
+        let mut left = READ_BYTES_PER_TURN_MAX;
+        while left > 0 {
+            let Self { pipe, budget } = self;
+            match pipe.read(&mut buffer, |line| budget.write(line)) {
+                Taken::Bytes(count) => left = left.saturating_sub(count),
+                Taken::TooLong(count) => {
+                    left = left.saturating_sub(count);
+                    budget.write(b"(a line that is too long was left out)");
+                }
+                Taken::Nothing => return,
+                Taken::End => {
+                    let rest = pipe.rest();
+                    if !rest.is_empty() {
+                        budget.write(&rest);
+                    }
+                    return;
+                }
+            }
+        }
+    }
+
+    /// When there are left out lines to tell of, if none is printed before.
+    pub(super) fn next(&self) -> Option<Instant> {
+        (self.budget.dropped > 0).then(|| self.budget.since + PERIOD)
+    }
+
+    /// Says how many lines were left out.
+    pub(super) fn tell_dropped(&mut self) {
+        self.budget.tell_dropped();
+    }
+}
+
+impl Budget {
+    fn new(level: log::Level) -> Self {
+        Self { level, since: Instant::now(), lines: 0, dropped: 0 }
+    }
+
+    fn write(&mut self, line: &[u8]) {
+        if self.since.elapsed() >= PERIOD {
+            self.tell_dropped();
+            *self = Self::new(self.level);
+        }
+        if self.lines >= LINES_PER_PERIOD_MAX {
+            self.dropped += 1;
+            return;
+        }
+        self.lines += 1;
+        log::log!(self.level, "{}", String::from_utf8_lossy(line));
+    }
+
+    fn tell_dropped(&mut self) {
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
+            log::warn!("{dropped} more lines of its output were left out");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+"""A side process that does what a test tells it, and writes down every line that the server tells it.
+
+Lines that the test writes into the FIFO NAME.INSTANCE.orders go to the server as they are, but for those that begin
+with `#`, see `obey`. What the server says is in NAME.INSTANCE.events. Both are in the working directory, or in PUPPET_HOME.
+"""
+
+import os
+import select
+import signal
+import subprocess
+import sys
+
+HOME = os.environ.get("PUPPET_HOME", ".")
+STEM = f"{HOME}/{os.environ['WSMASTER_PLUGIN_NAME']}.{os.environ['WSMASTER_PLUGIN_INSTANCE']}"
+EVENTS = int(os.environ["WSMASTER_PLUGIN_EVENTS_FD"])
+COMMANDS = int(os.environ["WSMASTER_PLUGIN_COMMANDS_FD"])
+PIECE = b"x" * 65536
+
+
+def write(descriptor, data):
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+class Puppet:
+    def __init__(self):
+        if not os.path.exists(STEM + ".orders"):
+            os.mkfifo(STEM + ".orders")
+        # Open for both directions: it never ends, whoever writes into it comes and goes.
+        self.orders = os.open(STEM + ".orders", os.O_RDWR)
+        self.diary = os.open(STEM + ".events", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self.is_deaf = False
+        self.is_stubborn = False
+        self.leavings = b""
+
+    def obey(self, order):
+        if not order.startswith(b"#"):
+            write(COMMANDS, order + b"\n")
+            return
+        word, _, rest = order.decode().partition(" ")
+        if word == "#deaf":  # reads no events until #hear
+            self.is_deaf = True
+        elif word == "#hear":
+            self.is_deaf = False
+        elif word == "#stubborn":  # ends neither when it is told to nor of SIGTERM
+            self.is_stubborn = True
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        elif word == "#exit":
+            os._exit(int(rest))
+        elif word == "#start":  # starts a program of its own, and leaves it alone
+            subprocess.Popen(rest, shell=True)
+        elif word == "#long":  # so many bytes of commands, without an end of line
+            for _ in range(int(rest) // len(PIECE)):
+                write(COMMANDS, PIECE)
+        elif word == "#flood":  # so many bytes of lines on stdout, and as many on stderr
+            lines = (b"y" * 127 + b"\n") * 512
+            for _ in range(int(rest) // len(lines)):
+                write(1, lines)
+                write(2, lines)
+        else:
+            sys.exit(f"no such order: {word}")
+
+    def take(self, line):
+        write(self.diary, line + b"\n")
+        if line.startswith(b'{"event":"hello"') and "PUPPET_MUTE" not in os.environ:
+            write(COMMANDS, b'{"do":"ready","protocol":1}\n')
+        if line.startswith(b'{"event":"stop"') and not self.is_stubborn:
+            os._exit(int(os.environ.get("PUPPET_EXIT", "0")))
+
+    def run(self):
+        orders = b""
+        while True:
+            wanted = [self.orders] + ([] if self.is_deaf else [EVENTS])
+            readable, _, _ = select.select(wanted, [], [])
+            if EVENTS in readable:
+                data = os.read(EVENTS, 65536)
+                if not data:
+                    os._exit(0)
+                *lines, self.leavings = (self.leavings + data).split(b"\n")
+                for line in lines:
+                    self.take(line)
+            if self.orders in readable:
+                *lines, orders = (orders + os.read(self.orders, 65536)).split(b"\n")
+                for line in lines:
+                    self.obey(line)
+
+
+Puppet().run()
