@@ -16,8 +16,8 @@ use std::{
 };
 
 use wsmaster::{
-    Address, ConnectionId, Context, Handler, Message, Outcome, PayloadKind, PostError, Publication,
-    Server,
+    Address, ConnectionId, Context, Handle, Handler, Message, Outcome, PayloadKind, PostError,
+    Publication, Server,
     side::{Ended, Process, ProcessContext, ProcessMessage, Wait},
     supervisor::RestartPolicy,
 };
@@ -145,8 +145,9 @@ fn hands(context: &mut ProcessContext) -> Ended {
                     Publication { channel: first, kind, payload, exclude: asker, only: &[] };
                 format!("{:?}", context.publish(&publication))
             }
-            ("flood", _) => flood(context, asker, number, true),
-            ("blast", _) => flood(context, asker, number, false),
+            ("flood", _) => flood(context, asker, number, Way::Answered),
+            ("blast", _) => flood(context, asker, number, Way::AtOnce),
+            ("gather", _) => flood(context, asker, number, Way::Gathered),
             ("send", _) => send_numbers(context, first, second.parse().unwrap_or_default()),
             ("mirror", _) => mirrored(context, number as usize),
             _ => format!("not understood: {words}"),
@@ -154,14 +155,20 @@ fn hands(context: &mut ProcessContext) -> Ended {
     })
 }
 
+/// How messages are sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// One after the other, each with its answer.
+    Answered,
+    /// Without an answer, each in a packet of its own.
+    AtOnce,
+    /// Without an answer, many in a packet.
+    Gathered,
+}
+
 /// Sends so many numbered messages to every connection but the asker's, waiting for the answer to each or not. Says how
 /// many were taken, how long it took, and the answer's time that 99 of 100 were below.
-fn flood(
-    context: &mut ProcessContext,
-    asker: Option<ConnectionId>,
-    each: u64,
-    acknowledged: bool,
-) -> String {
+fn flood(context: &mut ProcessContext, asker: Option<ConnectionId>, each: u64, way: Way) -> String {
     let ids = match context.connections() {
         Ok(ids) => ids,
         Err(error) => return error.to_string(),
@@ -172,20 +179,30 @@ fn flood(
         let text = number.to_string();
         for id in &ids {
             let begun = Instant::now();
-            if acknowledged {
-                taken +=
-                    u64::from(context.push(*id, Message::Text(&text)) == Ok(Outcome::Delivered));
-            } else {
-                while context.handle().push(*id, PayloadKind::Text, text.as_bytes()).is_err() {
-                    // Full is an answer: what is under way leaves first.
+            let push = |handle: &Handle| handle.push(*id, PayloadKind::Text, text.as_bytes());
+            let posted = match way {
+                Way::Answered => context
+                    .push(*id, Message::Text(&text))
+                    .map_err(|_| PostError::Full)
+                    .and_then(|outcome| match outcome {
+                        Outcome::Delivered => Ok(()),
+                        _ => Err(PostError::Full),
+                    }),
+                Way::AtOnce => push(context.handle()),
+                Way::Gathered => push(context.gathering_handle()),
+            };
+            if posted.is_err() && way != Way::Answered {
+                // Full is an answer: what is under way leaves first.
+                while push(context.gathering_handle()).is_err() {
                     thread::sleep(Duration::from_millis(1));
                     context.wait(Duration::ZERO);
                 }
-                taken += 1;
             }
+            taken += u64::from(posted.is_ok() || way != Way::Answered);
             times_us.push(begun.elapsed().as_micros());
         }
     }
+    context.gathering_handle().flush();
     let took = begun.elapsed();
     times_us.sort_unstable();
     let p99_us = times_us.get(times_us.len() * 99 / 100).copied().unwrap_or_default();

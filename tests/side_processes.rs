@@ -39,8 +39,8 @@ fn a_hundred_thousand_pushes_reach_a_thousand_connections_each_in_order() {
     assert_eq!(ids.iter().map(|id| worker_of(*id)).collect::<BTreeSet<_>>().len(), 4);
 
     let number = |text: &str| text.parse().ok().map(|number| Mark { stream: 0, number });
-    // One way waits for what became of each message, the other does not.
-    for way in ["flood", "blast"] {
+    // One way waits for what became of each message, the others do not; the last sends many in a packet.
+    for way in ["flood", "blast", "gather"] {
         client.send_text(&format!("@hands {way} {EACH}"));
         swarm.expect_each(EACH, MANY);
         let answer = text(&mut client, MANY);

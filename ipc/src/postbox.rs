@@ -1,6 +1,6 @@
 //! The sending side: one bounded queue for each mailbox of the server. It never waits and never loses silently.
 //!
-//! Commands for the same mailbox are put together into one packet until the queue is flushed. What the kernel does not
+//! Commands for the same mailbox are put together into one packet until it is full or the queue is flushed. What the kernel does not
 //! take stays here, in order, up to `backlog_bytes_max` bytes for each mailbox; then a command is refused.
 
 use std::{
@@ -155,6 +155,8 @@ impl Postbox {
             queue.bytes += 1;
             queue.close_packet();
             queue.open = next;
+            // A packet that is full gains nothing by waiting for the flush.
+            queue.send_waiting();
         }
         Ok(())
     }
@@ -185,7 +187,8 @@ impl Queue {
         self.waiting.push_back(Parcel { packet, attachment: None, weight });
     }
 
-    fn flush(&mut self) -> bool {
+    /// Sends the packets that are closed. Whether none is left.
+    fn send_waiting(&mut self) -> bool {
         while let Some(parcel) = self.waiting.front() {
             let attachment = parcel.attachment.as_ref().map(|file| file.as_fd());
             match self.send(&parcel.packet, attachment) {
@@ -195,6 +198,13 @@ impl Queue {
             }
             self.bytes -= parcel.weight;
             self.waiting.pop_front();
+        }
+        true
+    }
+
+    fn flush(&mut self) -> bool {
+        if !self.send_waiting() {
+            return false;
         }
         if self.open.is_empty() {
             return true;

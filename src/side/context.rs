@@ -110,6 +110,12 @@ impl ProcessContext {
         &self.handle
     }
 
+    /// As [`Self::handle`], for very many commands: they gather in packets, which leave when they are full, and when this
+    /// process waits, asks something, or calls [`Handle::flush`].
+    pub fn gathering_handle(&self) -> &Handle {
+        self.station.asker.handle()
+    }
+
     /// Waits until the time is over, a message has come, or it is time to go. What is to be answered and sent meanwhile is.
     pub fn wait(&mut self, time: Duration) -> Wait {
         let until = Instant::now() + time;
