@@ -48,5 +48,5 @@ pub use wsmaster_ipc::{
 pub use wsmaster_protocol as protocol;
 pub use wsmaster_workers::{
     AskError, Closed, ClosedBy, Context, Durable, Handler, HttpRequest, Limits, Message, Responder,
-    SubscribeError, Tally, Verdict,
+    SubscribeError, Tally, TimerId, Verdict,
 };

@@ -30,6 +30,7 @@ const PURE: &[&str] = &[
     "src/side/orders.rs",
     "src/side/queue.rs",
     "workers/src/asker.rs",
+    "workers/src/timers.rs",
     "workers/src/asks.rs",
     "workers/src/exchange.rs",
     "workers/src/gate.rs",

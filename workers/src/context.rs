@@ -1,6 +1,6 @@
 //! What an application may do: to the connection it is called for, to any other connection of the server, to channels.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use serde_json::Value;
 use wsmaster_ipc::{
@@ -16,6 +16,7 @@ use crate::{
     core::{Completion, Core},
     handler::{Message, Responder},
     limits::Limits,
+    timers::TimerId,
     topics::{Joined, Parted},
 };
 
@@ -255,6 +256,24 @@ impl<'w> Context<'w> {
     /// Answers a request.
     pub fn respond(&mut self, responder: Responder, response: &Response) {
         self.core.respond(responder, response);
+    }
+
+    // ----- timers -----
+
+    /// Calls [`Handler::on_timer`](crate::Handler::on_timer) once, after this time. `None` when as many timers run as may
+    /// ([`TIMERS_MAX`](crate::timers::TIMERS_MAX)). Timers end with their worker.
+    pub fn after(&mut self, wait: Duration) -> Option<TimerId> {
+        self.core.timers.after(wait, self.core.now_ms)
+    }
+
+    /// As [`Self::after`], again and again, at least 1 ms apart. What a busy loop misses is not made up for.
+    pub fn tick(&mut self, every: Duration) -> Option<TimerId> {
+        self.core.timers.every(every, self.core.now_ms)
+    }
+
+    /// Ends a timer. Whether it was running.
+    pub fn clear(&mut self, timer: TimerId) -> bool {
+        self.core.timers.clear(timer)
     }
 
     // ----- the worker -----

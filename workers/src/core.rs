@@ -30,6 +30,7 @@ use crate::{
     handler::Closed,
     limits::Limits,
     registry::Registry,
+    timers::Timers,
     topics::Topics,
     wheel::Wheel,
 };
@@ -70,6 +71,7 @@ pub(crate) struct Core {
     pub(crate) endings: VecDeque<(u32, Closed)>,
     /// Answers that are complete.
     pub(crate) finished: VecDeque<(Completion, Reply)>,
+    pub(crate) timers: Timers,
     pub(crate) random: fastrand::Rng,
     pub(crate) leaving: bool,
     outbox_bytes: usize,
@@ -112,6 +114,7 @@ impl Core {
             gone: Vec::new(),
             endings: VecDeque::new(),
             finished: VecDeque::new(),
+            timers: Timers::default(),
             random,
             leaving: false,
             outbox_bytes: 0,
@@ -129,7 +132,10 @@ impl Core {
 
     /// When the loop has to wake without an event, as far as this is the core's to know.
     pub(crate) fn wake_at_ms(&self) -> Option<u64> {
-        [self.wheel.next_ms(), self.asker.next_ms()].into_iter().flatten().min()
+        [self.wheel.next_ms(), self.asker.next_ms(), self.timers.next_ms()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Publishes the gauges.

@@ -8,7 +8,7 @@ use wsmaster_protocol::{
     http::{RequestHead, Response},
 };
 
-use crate::{context::Context, token::Key};
+use crate::{context::Context, timers::TimerId, token::Key};
 
 /// An application. Each worker has one of its own, made after the fork.
 ///
@@ -41,6 +41,9 @@ pub trait Handler {
     ) {
         context.respond(responder, &Response::error(404, "there is nothing here"));
     }
+
+    /// A timer has come that was started with [`Context::after`] or [`Context::tick`].
+    fn on_timer(&mut self, _context: &mut Context<'_>, _timer: TimerId) {}
 
     /// Another process of the server sent a message.
     fn on_process_message(

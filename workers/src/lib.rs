@@ -7,7 +7,8 @@
 //! - [`handler`] and [`context`]: what an application is told and what it may do.
 //! - [`limits`]: every bound.
 //! - [`asker`]: questions to other processes.
-//! - pure parts: [`outbox`], [`topics`], [`wheel`], [`patience`], [`asks`], [`gate`], [`token`].
+//! - pure parts: [`outbox`], [`topics`], [`wheel`], [`patience`], [`asks`], [`gate`],
+//!   [`timers`], [`token`].
 
 pub mod asker;
 pub mod asks;
@@ -21,6 +22,7 @@ pub mod limits;
 pub mod outbox;
 pub mod patience;
 mod registry;
+pub mod timers;
 pub mod token;
 pub mod topics;
 pub mod wheel;
@@ -31,6 +33,7 @@ pub use connection::Durable;
 pub use context::{Context, SubscribeError};
 pub use handler::{Closed, ClosedBy, Handler, HttpRequest, Message, Responder, Verdict};
 pub use limits::{Limits, SlowClient};
+pub use timers::TimerId;
 pub use worker::{Seat, Worker};
 pub use wsmaster_ipc as ipc;
 pub use wsmaster_protocol as protocol;

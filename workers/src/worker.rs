@@ -289,6 +289,10 @@ impl<H: Handler> Worker<H> {
             self.core.watch(index);
         }
         self.due = due;
+        let now_ms = self.core.now_ms;
+        while let Some(timer) = self.core.timers.expire(now_ms) {
+            self.call(None, |handler, context| handler.on_timer(context, timer));
+        }
         while let Some(expired) = self.core.asker.expire(self.core.now_ms) {
             self.core.cell.add(Counter::UnansweredAsks, 1);
             self.core.finished.push_back(expired);

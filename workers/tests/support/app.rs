@@ -8,7 +8,8 @@ use std::{
 };
 
 use wsmaster_workers::{
-    AskError, Closed, ClosedBy, Context, Handler, HttpRequest, Message, Responder, Verdict,
+    AskError, Closed, ClosedBy, Context, Handler, HttpRequest, Message, Responder, TimerId,
+    Verdict,
     ipc::{Address, ConnectionId, Outcome, PayloadKind, handle::Publication},
     protocol::{
         close::CloseCode,
@@ -81,11 +82,13 @@ impl Journal {
 pub(crate) struct App {
     journal: Journal,
     kept: Vec<Responder>,
+    /// Timers, whom they belong to, and how often they still come.
+    timers: Vec<(TimerId, ConnectionId, u32)>,
 }
 
 impl App {
     pub(crate) fn new(journal: Journal) -> Self {
-        Self { journal, kept: Vec::new() }
+        Self { journal, kept: Vec::new(), timers: Vec::new() }
     }
 }
 
@@ -152,6 +155,19 @@ impl Handler for App {
             Message::Binary(_) => {
                 context.reply(message);
             }
+        }
+    }
+
+    fn on_timer(&mut self, context: &mut Context<'_>, timer: TimerId) {
+        let Some(entry) = self.timers.iter_mut().find(|(known, ..)| *known == timer) else {
+            return;
+        };
+        entry.2 -= 1;
+        let (_, to, left) = *entry;
+        let _ = context.push(to, Message::Text(&format!("time, {left} left")));
+        if left == 0 {
+            let was_running = context.clear(timer);
+            let _ = context.push(to, Message::Text(&format!("cleared: {was_running}")));
         }
     }
 
@@ -233,6 +249,16 @@ impl App {
             ["close", code] => {
                 let code = code.parse::<u16>().expect("a code");
                 context.close(code.into(), "as told");
+            }
+            ["after", ms] | ["tick", ms, _] => {
+                let time = Duration::from_millis(ms.parse().expect("a time"));
+                let (timer, times) = match words.last() {
+                    Some(times) if words.len() == 3 => {
+                        (context.tick(time), times.parse().expect("a number"))
+                    }
+                    _ => (context.after(time), 1),
+                };
+                self.timers.push((timer.expect("room for a timer"), own, times));
             }
             ["panic"] => panic_quietly(),
             ["sleep", ms] => std::thread::sleep(Duration::from_millis(ms.parse().expect("a time"))),

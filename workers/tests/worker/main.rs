@@ -16,4 +16,5 @@ mod leaving;
 mod messages;
 mod panics;
 mod slow_readers;
+mod timers;
 mod waiting;
