@@ -157,7 +157,7 @@ impl ProcessContext {
     /// See [`AskError`].
     pub fn push(&mut self, id: ConnectionId, message: Message<'_>) -> Result<Outcome, AskError> {
         let (kind, payload) = (message.kind(), message.payload());
-        one(self.ask(|asker, now_ms, mark| asker.push(id, kind, payload, now_ms, mark)))
+        self.ask(|asker, now_ms, mark| asker.push(id, kind, payload, now_ms, mark)).into_outcome()
     }
 
     /// Closes a connection, and waits for what became of it.
@@ -170,7 +170,8 @@ impl ProcessContext {
         code: u16,
         reason: &str,
     ) -> Result<Outcome, AskError> {
-        one(self.ask(|asker, now_ms, mark| asker.disconnect(id, code, reason, now_ms, mark)))
+        self.ask(|asker, now_ms, mark| asker.disconnect(id, code, reason, now_ms, mark))
+            .into_outcome()
     }
 
     /// What is known of a connection; `None` when there is none with this id.
@@ -178,14 +179,8 @@ impl ProcessContext {
     /// # Errors
     /// See [`AskError`].
     pub fn info(&mut self, id: ConnectionId) -> Result<Option<Value>, AskError> {
-        match self.ask(|asker, now_ms, mark| asker.info(id, now_ms, mark)) {
-            Reply::Info(json) => Ok(serde_json::from_slice(&json).ok()),
-            reply @ (Reply::One(_)
-            | Reply::Many(_)
-            | Reply::Unanswered
-            | Reply::MailboxFull
-            | Reply::Busy) => one(reply).map(|_| None),
-        }
+        let info = self.ask(|asker, now_ms, mark| asker.info(id, now_ms, mark)).into_info()?;
+        Ok(info.and_then(|json| serde_json::from_slice(&json).ok()))
     }
 
     /// Whether a connection is open or closing.
@@ -204,17 +199,11 @@ impl ProcessContext {
         let workers: Vec<Slot> = self.handle.workers().collect();
         let mut ids = Vec::new();
         for worker in workers {
-            match self.ask(|asker, now_ms, mark| asker.list(worker, now_ms, mark)) {
-                Reply::Info(json) => {
-                    let list: Vec<ConnectionId> = serde_json::from_slice(&json).unwrap_or_default();
-                    ids.extend(list);
-                }
-                reply @ (Reply::One(_)
-                | Reply::Many(_)
-                | Reply::Unanswered
-                | Reply::MailboxFull
-                | Reply::Busy) => drop(one(reply)?),
-            }
+            let list =
+                self.ask(|asker, now_ms, mark| asker.list(worker, now_ms, mark)).into_info()?;
+            let list: Option<Vec<ConnectionId>> =
+                list.and_then(|json| serde_json::from_slice(&json).ok());
+            ids.extend(list.into_iter().flatten());
         }
         Ok(ids)
     }
@@ -230,9 +219,10 @@ impl ProcessContext {
     ) -> Result<Tally, AskError> {
         let workers: Vec<Slot> = self.handle.workers().collect();
         let message = (message.kind(), message.payload());
-        many(self.ask(|asker, now_ms, mark| {
+        self.ask(|asker, now_ms, mark| {
             asker.broadcast(&workers, message, exclude, Tally::default(), now_ms, mark)
-        }))
+        })
+        .into_tally()
     }
 
     /// Sends to the subscribers of a channel, and waits for how many it reached.
@@ -241,9 +231,10 @@ impl ProcessContext {
     /// See [`AskError`].
     pub fn publish(&mut self, publication: &Publication<'_>) -> Result<Tally, AskError> {
         let workers: Vec<Slot> = self.handle.subscribed(publication.channel).collect();
-        many(self.ask(|asker, now_ms, mark| {
+        self.ask(|asker, now_ms, mark| {
             asker.publish(&workers, publication, Tally::default(), now_ms, mark)
-        }))
+        })
+        .into_tally()
     }
 
     /// Sends to another process, by its name: that of a side process, or `worker 2`, as [`ProcessMessage::from`] has it.
@@ -334,23 +325,5 @@ impl ProcessContext {
         }
         self.station.flush();
         taken.is_ok() && !noted.orphaned
-    }
-}
-
-fn one(reply: Reply) -> Result<Outcome, AskError> {
-    match reply {
-        Reply::One(outcome) => Ok(outcome),
-        Reply::MailboxFull => Err(AskError::MailboxFull),
-        Reply::Unanswered => Err(AskError::Unanswered),
-        Reply::Busy | Reply::Many(_) | Reply::Info(_) => Err(AskError::Busy),
-    }
-}
-
-fn many(reply: Reply) -> Result<Tally, AskError> {
-    match reply {
-        Reply::Many(tally) => Ok(tally),
-        Reply::MailboxFull => Err(AskError::MailboxFull),
-        Reply::Unanswered => Err(AskError::Unanswered),
-        Reply::Busy | Reply::One(_) | Reply::Info(_) => Err(AskError::Busy),
     }
 }

@@ -45,6 +45,51 @@ pub enum Reply {
     Busy,
 }
 
+impl Reply {
+    /// What became of a command for one connection.
+    ///
+    /// # Errors
+    /// There is no such answer. One of another kind is a fault of ours, and told as [`AskError::Busy`].
+    pub fn into_outcome(self) -> Result<Outcome, AskError> {
+        match self {
+            Self::One(outcome) => Ok(outcome),
+            Self::MailboxFull => Err(AskError::MailboxFull),
+            Self::Unanswered => Err(AskError::Unanswered),
+            Self::Busy | Self::Many(_) | Self::Info(_) => Err(AskError::Busy),
+        }
+    }
+
+    /// What became of a command for many.
+    ///
+    /// # Errors
+    /// As [`Self::into_outcome`].
+    pub fn into_tally(self) -> Result<Tally, AskError> {
+        match self {
+            Self::Many(tally) => Ok(tally),
+            other @ (Self::One(_)
+            | Self::Info(_)
+            | Self::Unanswered
+            | Self::MailboxFull
+            | Self::Busy) => other.into_outcome().and(Err(AskError::Busy)),
+        }
+    }
+
+    /// What is known of a connection; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Self::into_outcome`].
+    pub fn into_info(self) -> Result<Option<Vec<u8>>, AskError> {
+        match self {
+            Self::Info(json) => Ok(Some(json)),
+            other @ (Self::One(_)
+            | Self::Many(_)
+            | Self::Unanswered
+            | Self::MailboxFull
+            | Self::Busy) => other.into_outcome().map(|_| None),
+        }
+    }
+}
+
 /// What became of a message for many.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tally {

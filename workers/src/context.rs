@@ -169,16 +169,7 @@ impl<'w> Context<'w> {
         id: ConnectionId,
         done: impl FnOnce(&mut Context<'_>, Result<Option<Vec<u8>>, AskError>) + 'static,
     ) {
-        let done: Completion = Box::new(move |context, reply| {
-            let result = match reply {
-                Reply::Info(json) => Ok(Some(json)),
-                Reply::One(_) => Ok(None),
-                Reply::Unanswered => Err(AskError::Unanswered),
-                Reply::MailboxFull => Err(AskError::MailboxFull),
-                Reply::Busy | Reply::Many(_) => Err(AskError::Busy),
-            };
-            done(context, result);
-        });
+        let done: Completion = Box::new(move |context, reply| done(context, reply.into_info()));
         if id.slot() == self.core.slot {
             let reply = match self.core.describe(id) {
                 Some(json) => Reply::Info(json),
@@ -332,25 +323,9 @@ fn all_posted(posted: Result<Vec<Posted>, PostError>) -> bool {
 }
 
 fn one(done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static) -> Completion {
-    Box::new(move |context, reply| {
-        let result = match reply {
-            Reply::One(outcome) => Ok(outcome),
-            Reply::MailboxFull => Err(AskError::MailboxFull),
-            Reply::Unanswered => Err(AskError::Unanswered),
-            Reply::Busy | Reply::Many(_) | Reply::Info(_) => Err(AskError::Busy),
-        };
-        done(context, result);
-    })
+    Box::new(move |context, reply| done(context, reply.into_outcome()))
 }
 
 fn several(done: impl FnOnce(&mut Context<'_>, Result<Tally, AskError>) + 'static) -> Completion {
-    Box::new(move |context, reply| {
-        let result = match reply {
-            Reply::Many(tally) => Ok(tally),
-            Reply::MailboxFull => Err(AskError::MailboxFull),
-            Reply::Unanswered => Err(AskError::Unanswered),
-            Reply::Busy | Reply::One(_) | Reply::Info(_) => Err(AskError::Busy),
-        };
-        done(context, result);
-    })
+    Box::new(move |context, reply| done(context, reply.into_tally()))
 }
