@@ -169,9 +169,15 @@ async def reload() -> None:
     async with asyncio.timeout(60):
         reloading = None
         async for socket in dial():
-            member = await Member.join(socket)
-            ids.append(member.id)
-            await member.subscribe(ROOM)
+            try:
+                member = await Member.join(socket)
+                ids.append(member.id)
+                await member.subscribe(ROOM)
+            except ConnectionClosedError as end:
+                # It had come back to the other worker, whose turn was still to come, and is told the same there.
+                assert reloading is not None, end
+                expect(end.rcvd.code, 1012)
+                continue
             if reloading is None:
                 reloading = asyncio.create_task(run("reload"))
                 end = await end_of(socket)
@@ -187,7 +193,7 @@ async def reload() -> None:
     await member.subscribe(ROOM)
     post("publish", {"channel": ROOM, "message": "after"})
     expect((await member.receive())["message"], "after")
-    expect(len(set(ids)), 2)
+    assert len(set(ids)) == len(ids) >= 2, ids
     await member.socket.close()
 
 
