@@ -166,7 +166,8 @@ where
             if self.done {
                 break;
             }
-            match self.poll.poll(&mut events, self.timeout()) {
+            let backlog = !self.handle.flush();
+            match self.poll.poll(&mut events, self.timeout(backlog)) {
                 Ok(()) => self.attend(&events),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => {
@@ -178,7 +179,6 @@ where
             self.hang_up_on_the_slow();
             self.systemd.beat(Instant::now());
             self.look_at_the_workers();
-            self.handle.flush();
         }
         match self.failure {
             Some(reason) => Err(StartError::Workers(reason)),
@@ -192,10 +192,11 @@ where
         registry.register(&mut self.control.listener, Source::Control.token(), Interest::READABLE)
     }
 
-    fn timeout(&self) -> Option<Duration> {
+    /// How long nothing is due. `backlog`: news wait for a mailbox that is full.
+    fn timeout(&self, backlog: bool) -> Option<Duration> {
         let now = Instant::now();
         let callers = self.callers.values().filter_map(|caller| caller.deadline);
-        let backlog = (!self.handle.flush()).then(|| now + BACKLOG_RETRY);
+        let backlog = backlog.then(|| now + BACKLOG_RETRY);
         let next = self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog);
         let next = next.chain(self.systemd.wake_at()).chain(self.watchdog.wake_at()).min()?;
         Some(next.saturating_duration_since(now))

@@ -28,7 +28,6 @@ struct Shared {
     own: Address,
     board: Board,
     postbox: Mutex<Postbox>,
-    posted: AtomicU64,
     refused: AtomicU64,
 }
 
@@ -47,7 +46,6 @@ impl Handle {
                 own,
                 board,
                 postbox: Mutex::new(postbox),
-                posted: AtomicU64::new(0),
                 refused: AtomicU64::new(0),
             }),
             timing: Timing::AtOnce,
@@ -282,8 +280,9 @@ impl Handle {
     }
 
     fn count(&self, result: Result<(), PostError>) {
-        let counter = if result.is_ok() { &self.shared.posted } else { &self.shared.refused };
-        counter.fetch_add(1, Ordering::Relaxed);
+        if result.is_err() {
+            self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn postbox(&self) -> MutexGuard<'_, Postbox> {

@@ -261,6 +261,7 @@ impl<H: Handler> Worker<H> {
                     let Some(connection) = self.core.registry.at_mut(index) else { continue };
                     connection.flags.readable |= event.is_readable() || event.is_error();
                     connection.flags.peer_done |= event.is_read_closed();
+                    let readable = connection.flags.readable;
                     if event.is_writable()
                         && !connection.outbox.is_empty()
                         && !connection.flags.dirty
@@ -268,10 +269,9 @@ impl<H: Handler> Worker<H> {
                         // The socket was full and has room again, so the peer takes what we send. That is a sign of life:
                         // its own words may stand unread, or the ping behind what had to leave first.
                         connection.times.alive_at(self.core.now_ms);
-                        connection.flags.dirty = true;
-                        self.core.dirty.push(index);
+                        self.core.mark_dirty(index);
                     }
-                    if connection.flags.readable {
+                    if readable {
                         active.push(index);
                     }
                 }

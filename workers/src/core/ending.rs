@@ -69,12 +69,9 @@ impl Core {
         }
         connection.state = State::Lingering { shut: false };
         connection.unparsed = Vec::new();
-        if !connection.flags.dirty {
-            connection.flags.dirty = true;
-            self.dirty.push(index);
-        }
         let id = connection.durable.id;
         let unread = connection.flags.readable;
+        self.mark_dirty(index);
         self.registry.retire_id(id);
         self.restart_patience(index);
         if unread {

@@ -121,6 +121,17 @@ impl Core {
         self.cork.len() > CORK_BYTES_MAX.min(room)
     }
 
+    /// Puts a connection on the list of those that are flushed at the end of the turn.
+    #[inline]
+    pub(crate) fn mark_dirty(&mut self, index: u32) {
+        if let Some(connection) = self.registry.at_mut(index)
+            && !connection.flags.dirty
+        {
+            connection.flags.dirty = true;
+            self.dirty.push(index);
+        }
+    }
+
     /// Puts a connection on the list of those with work left.
     pub(crate) fn make_ready(&mut self, index: u32) {
         if let Some(connection) = self.registry.at_mut(index)

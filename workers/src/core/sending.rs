@@ -101,10 +101,7 @@ impl Core {
         let Some(connection) = self.registry.at_mut(index) else { return };
         push(connection);
         self.outbox_bytes += bytes;
-        if !connection.flags.dirty {
-            connection.flags.dirty = true;
-            self.dirty.push(index);
-        }
+        self.mark_dirty(index);
     }
 
     /// Sends to every WebSocket of this worker.
