@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use mio::net::TcpStream;
 use serde::{Deserialize, Serialize};
 use wsmaster_ipc::ConnectionId;
 use wsmaster_protocol::{
@@ -10,7 +9,7 @@ use wsmaster_protocol::{
     session::{Phase, Session},
 };
 
-use crate::{exchange::Exchange, outbox::Outbox};
+use crate::{exchange::Exchange, outbox::Outbox, stream::Stream};
 
 /// The facts about a connection that any process could go on with, apart from bytes that are under way. Its subscriptions
 /// belong here too; they are kept where publishing needs them, and are named by their channels.
@@ -33,7 +32,7 @@ pub struct Durable {
 /// A connection and its socket.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) durable: Durable,
     pub(crate) state: State,
     pub(crate) outbox: Outbox,

@@ -22,6 +22,7 @@ pub mod limits;
 pub mod outbox;
 pub mod patience;
 mod registry;
+mod stream;
 pub mod timers;
 pub mod token;
 pub mod topics;

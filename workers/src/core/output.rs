@@ -1,9 +1,6 @@
 //! From outboxes to sockets: what is corked, what is flushed, and who is choked.
 
-use std::{
-    io::{self, IoSlice, Write},
-    net::Shutdown,
-};
+use std::io::{self, IoSlice, Write};
 
 use wsmaster_ipc::board::Counter;
 
@@ -11,6 +8,7 @@ use super::Core;
 use crate::{
     connection::{Connection, State},
     handler::ClosedBy,
+    stream::Stream,
 };
 
 /// Slices handed to one writev(2).
@@ -96,7 +94,7 @@ impl Core {
             State::Lingering { shut } if left == 0 => {
                 if !*shut {
                     *shut = true;
-                    let _ = connection.stream.shutdown(Shutdown::Write);
+                    let _ = connection.stream.end_writing();
                 }
                 // What is unread at the close would turn it into a reset.
                 if connection.flags.peer_done && !connection.flags.readable {
@@ -152,7 +150,7 @@ impl Core {
 }
 
 /// Writes from one slice until the socket is full. How many bytes it took.
-fn write_all(stream: &mut mio::net::TcpStream, bytes: &[u8]) -> io::Result<usize> {
+fn write_all(stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while written < bytes.len() {
         match stream.write(&bytes[written..]) {

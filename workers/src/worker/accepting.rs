@@ -2,7 +2,6 @@
 
 use std::{io, time::Instant};
 
-use mio::Interest;
 use wsmaster_ipc::{board::Counter, sys::socket};
 use wsmaster_protocol::http::Response;
 
@@ -13,6 +12,7 @@ use crate::{
     exchange::Exchange,
     gate,
     handler::Handler,
+    stream::Stream,
     token::Source,
 };
 
@@ -71,7 +71,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    pub(super) fn welcome(&mut self, mut stream: mio::net::TcpStream, durable: Durable) {
+    pub(super) fn welcome(&mut self, stream: mio::net::TcpStream, durable: Durable) {
         self.core.cell.add(Counter::Accepted, 1);
         let others = self.core.loop_handle().board().total(Counter::Connections);
         let refused = others >= self.core.limits.connections_max;
@@ -86,9 +86,9 @@ impl<H: Handler> Worker<H> {
             return;
         }
         let key = self.core.registry.vacant_key();
-        let interests = Interest::READABLE | Interest::WRITABLE;
         let token = Source::Connection(key).token();
-        if let Err(error) = self.poll.registry().register(&mut stream, token, interests) {
+        let mut stream = Stream::Tcp(stream);
+        if let Err(error) = stream.watch(self.poll.registry(), token) {
             log::warn!("a connection cannot be watched: {error}");
             return;
         }

@@ -133,7 +133,10 @@ impl<H: Handler> Worker<H> {
                 Ok(count) => {
                     // A short read has emptied the socket (epoll(7), Q9): what comes later is told of again. Unless the
                     // peer's end is behind it, which was told of already.
-                    if count < buffer.len() && !connection.flags.peer_done {
+                    if count < buffer.len()
+                        && connection.stream.short_read_is_empty()
+                        && !connection.flags.peer_done
+                    {
                         connection.flags.readable = false;
                     }
                     connection.times.alive_at(now_ms);
