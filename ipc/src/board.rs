@@ -25,6 +25,7 @@ use std::{
 
 use rustc_hash::FxHasher;
 
+pub use crate::counter::Counter;
 use crate::{
     id::{Address, ConnectionId, SERIAL_MAX, SLOTS_MAX, Slot},
     sys::memory::SharedWords,
@@ -39,125 +40,6 @@ const CELL_WORDS: usize = 64;
 /// More than the processes that may live in a slot at a time: the current one and those that are leaving.
 pub const CELLS: usize = 8;
 const SLOT_WORDS: usize = SLOT_HEAD_WORDS + CELLS * CELL_WORDS + INTEREST_WORDS;
-
-/// What a worker counts. All but the gauges only grow during the life of a process.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(usize)]
-pub enum Counter {
-    /// Gauge: open connections of any kind.
-    Connections,
-    /// Gauge: connections past their WebSocket handshake.
-    WebSockets,
-    /// Gauge: subscriptions of all connections.
-    Subscriptions,
-    /// Gauge: bytes waiting in outboxes.
-    OutboxBytes,
-    /// Connections accepted.
-    Accepted,
-    /// Connections refused because the server was full.
-    RefusedFull,
-    /// Handshakes and requests refused for what they said.
-    RefusedRequests,
-    /// Handshakes that were not finished in time.
-    HandshakeTimeouts,
-    /// HTTP requests answered.
-    Requests,
-    /// Messages received from clients.
-    MessagesIn,
-    /// Messages put into outboxes.
-    MessagesOut,
-    /// Bytes read from sockets.
-    BytesIn,
-    /// Bytes written to sockets.
-    BytesOut,
-    /// Messages that a full outbox did not take.
-    DroppedOutboxFull,
-    /// Connections closed because they read too slowly.
-    SlowClosed,
-    /// Connections closed because they broke the protocol or a limit.
-    ProtocolErrors,
-    /// Connections closed because no pong came.
-    PingTimeouts,
-    /// Connections closed because nothing was received for too long.
-    IdleTimeouts,
-    /// Commands taken from the mailbox.
-    CommandsIn,
-    /// Packets from the mailbox that could not be read.
-    BadPackets,
-    /// Commands that another process's full mailbox did not take.
-    DroppedMailboxFull,
-    /// Commands for a connection that is not here (any more).
-    StaleCommands,
-    /// Answers that did not come in time.
-    UnansweredAsks,
-    /// Times that accepting was paused because descriptors had run out.
-    AcceptPauses,
-    /// Panics in the application that were caught.
-    HandlerPanics,
-    /// Turns of the event loop.
-    Turns,
-}
-
-impl Counter {
-    /// All counters, with the names that status pages and JSON use.
-    pub const ALL: [(Self, &'static str); 26] = [
-        (Self::Connections, "connections"),
-        (Self::WebSockets, "websockets"),
-        (Self::Subscriptions, "subscriptions"),
-        (Self::OutboxBytes, "outbox_bytes"),
-        (Self::Accepted, "accepted"),
-        (Self::RefusedFull, "refused_full"),
-        (Self::RefusedRequests, "refused_requests"),
-        (Self::HandshakeTimeouts, "handshake_timeouts"),
-        (Self::Requests, "requests"),
-        (Self::MessagesIn, "messages_in"),
-        (Self::MessagesOut, "messages_out"),
-        (Self::BytesIn, "bytes_in"),
-        (Self::BytesOut, "bytes_out"),
-        (Self::DroppedOutboxFull, "dropped_outbox_full"),
-        (Self::SlowClosed, "slow_closed"),
-        (Self::ProtocolErrors, "protocol_errors"),
-        (Self::PingTimeouts, "ping_timeouts"),
-        (Self::IdleTimeouts, "idle_timeouts"),
-        (Self::CommandsIn, "commands_in"),
-        (Self::BadPackets, "bad_packets"),
-        (Self::DroppedMailboxFull, "dropped_mailbox_full"),
-        (Self::StaleCommands, "stale_commands"),
-        (Self::UnansweredAsks, "unanswered_asks"),
-        (Self::AcceptPauses, "accept_pauses"),
-        (Self::HandlerPanics, "handler_panics"),
-        (Self::Turns, "turns"),
-    ];
-
-    /// Whether it goes down again, and means nothing once its process is gone.
-    pub fn is_gauge(self) -> bool {
-        match self {
-            Self::Connections | Self::WebSockets | Self::Subscriptions | Self::OutboxBytes => true,
-            Self::Accepted
-            | Self::RefusedFull
-            | Self::RefusedRequests
-            | Self::HandshakeTimeouts
-            | Self::Requests
-            | Self::MessagesIn
-            | Self::MessagesOut
-            | Self::BytesIn
-            | Self::BytesOut
-            | Self::DroppedOutboxFull
-            | Self::SlowClosed
-            | Self::ProtocolErrors
-            | Self::PingTimeouts
-            | Self::IdleTimeouts
-            | Self::CommandsIn
-            | Self::BadPackets
-            | Self::DroppedMailboxFull
-            | Self::StaleCommands
-            | Self::UnansweredAsks
-            | Self::AcceptPauses
-            | Self::HandlerPanics
-            | Self::Turns => false,
-        }
-    }
-}
 
 const _: () = assert!(Counter::ALL.len() <= CELL_WORDS);
 

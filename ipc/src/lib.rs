@@ -6,13 +6,15 @@
 //! - [`id`]: who is who: slots, connection ids, mailbox addresses.
 //! - [`command`] and [`wire`]: what one process may ask of another, and its bytes.
 //! - [`mailbox`]: the receiving end; [`postbox`]: the sending end with its bounded backlog.
-//! - [`board`]: the shared memory: serial numbers, counters, which worker has subscribers of which channel.
+//! - [`counter`]: what a worker counts.
+//! - [`board`]: the shared memory: serial numbers, those counters, which worker has subscribers of which channel.
 //! - [`handle`]: push, broadcast, publish, disconnect from any process.
 //! - [`link`]: the private line between the master and one child.
 //! - [`sys`]: fork, sockets, memory, signals, process titles.
 
 pub mod board;
 pub mod command;
+pub mod counter;
 pub mod handle;
 pub mod id;
 pub mod link;

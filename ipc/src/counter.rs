@@ -1,0 +1,83 @@
+//! What a worker counts. Owns the names and whether a number goes down again; the words of shared memory that hold the
+//! numbers are the [board](crate::board)'s.
+
+/// Declares each counter once: its meaning, whether it is a gauge or a total, and its name for status pages and JSON.
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])* $kind:ident $variant:ident $name:literal,)*) => {
+        /// What a worker counts. All but the gauges only grow during the life of a process.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        #[repr(usize)]
+        pub enum Counter {
+            $($(#[doc = $doc])* $variant,)*
+        }
+
+        impl Counter {
+            /// All counters, with the names that status pages and JSON use.
+            pub const ALL: [(Self, &'static str); [$($name),*].len()] = [$((Self::$variant, $name)),*];
+
+            /// Whether it goes down again, and means nothing once its process is gone.
+            pub fn is_gauge(self) -> bool {
+                match self {
+                    $(Self::$variant => counters!(@is_gauge $kind),)*
+                }
+            }
+        }
+    };
+    (@is_gauge gauge) => { true };
+    (@is_gauge total) => { false };
+}
+
+counters! {
+    /// Open connections of any kind.
+    gauge Connections "connections",
+    /// Connections past their WebSocket handshake.
+    gauge WebSockets "websockets",
+    /// Subscriptions of all connections.
+    gauge Subscriptions "subscriptions",
+    /// Bytes waiting in outboxes.
+    gauge OutboxBytes "outbox_bytes",
+    /// Connections accepted.
+    total Accepted "accepted",
+    /// Connections refused because the server was full.
+    total RefusedFull "refused_full",
+    /// Handshakes and requests refused for what they said.
+    total RefusedRequests "refused_requests",
+    /// Handshakes that were not finished in time.
+    total HandshakeTimeouts "handshake_timeouts",
+    /// HTTP requests answered.
+    total Requests "requests",
+    /// Messages received from clients.
+    total MessagesIn "messages_in",
+    /// Messages put into outboxes.
+    total MessagesOut "messages_out",
+    /// Bytes read from sockets.
+    total BytesIn "bytes_in",
+    /// Bytes written to sockets.
+    total BytesOut "bytes_out",
+    /// Messages that a full outbox did not take.
+    total DroppedOutboxFull "dropped_outbox_full",
+    /// Connections closed because they read too slowly.
+    total SlowClosed "slow_closed",
+    /// Connections closed because they broke the protocol or a limit.
+    total ProtocolErrors "protocol_errors",
+    /// Connections closed because no pong came.
+    total PingTimeouts "ping_timeouts",
+    /// Connections closed because nothing was received for too long.
+    total IdleTimeouts "idle_timeouts",
+    /// Commands taken from the mailbox.
+    total CommandsIn "commands_in",
+    /// Packets from the mailbox that could not be read.
+    total BadPackets "bad_packets",
+    /// Commands that another process's full mailbox did not take.
+    total DroppedMailboxFull "dropped_mailbox_full",
+    /// Commands for a connection that is not here (any more).
+    total StaleCommands "stale_commands",
+    /// Answers that did not come in time.
+    total UnansweredAsks "unanswered_asks",
+    /// Times that accepting was paused because descriptors had run out.
+    total AcceptPauses "accept_pauses",
+    /// Panics in the application that were caught.
+    total HandlerPanics "handler_panics",
+    /// Turns of the event loop.
+    total Turns "turns",
+}
