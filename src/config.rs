@@ -46,7 +46,7 @@ pub use reference::reference_markdown;
 pub use render::default_toml;
 pub use secret::Secret;
 pub use settings::{
-    ApiConfig, App, ChannelsConfig, LimitsConfig, LogLevel, ServerConfig, SlowClient,
+    ApiConfig, App, ChannelsConfig, LimitsConfig, LogLevel, RatePolicy, ServerConfig, SlowClient,
 };
 pub use source::{Origin, Sources};
 pub use units::parse_duration;

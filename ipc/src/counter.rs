@@ -36,6 +36,8 @@ counters! {
     gauge Subscriptions "subscriptions",
     /// Bytes waiting in outboxes.
     gauge OutboxBytes "outbox_bytes",
+    /// Bytes of memory that outboxes hold: a message that waits for many counts once.
+    gauge OutboxHeldBytes "outbox_held_bytes",
     /// Connections accepted.
     total Accepted "accepted",
     /// Connections refused because the server was full.
@@ -58,6 +60,12 @@ counters! {
     total DroppedOutboxFull "dropped_outbox_full",
     /// Connections closed because they read too slowly.
     total SlowClosed "slow_closed",
+    /// Connections closed because the outboxes of their worker held too much, and theirs held the most.
+    total Evicted "evicted",
+    /// Times that a connection sent more in a second than it may, and was left unread for a while or closed.
+    total RateLimited "rate_limited",
+    /// Pings that were answered together with a later one.
+    total PongsCoalesced "pongs_coalesced",
     /// Connections closed because they broke the protocol or a limit.
     total ProtocolErrors "protocol_errors",
     /// Connections closed because no pong came.

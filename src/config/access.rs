@@ -12,7 +12,7 @@ use wsmaster_protocol::plugin::EventKind;
 use super::Config;
 use super::process::Restart;
 use super::secret::Secret;
-use super::settings::{App, LogLevel, SlowClient};
+use super::settings::{App, LogLevel, RatePolicy, SlowClient};
 use super::value::Value;
 
 /// The two ways to the field of a key in `T`.
@@ -131,6 +131,7 @@ text! {
     App: |app| word(*app, &App::WORDS), |text| named(text, &App::WORDS);
     LogLevel: |level| word(*level, &Self::WORDS), |text| named(text, &LogLevel::WORDS);
     SlowClient: |slow| word(*slow, &Self::WORDS), |text| named(text, &SlowClient::WORDS);
+    RatePolicy: |policy| word(*policy, &Self::WORDS), |text| named(text, &RatePolicy::WORDS);
     Restart: |restart| word(*restart, &Self::WORDS), |text| named(text, &Restart::WORDS);
 }
 
@@ -193,8 +194,17 @@ impl LogLevel {
 }
 
 impl SlowClient {
+    pub(super) const WORDS: [(&'static str, Self); 4] = [
+        ("close", Self::Close),
+        ("drop_newest", Self::DropNewest),
+        ("drop_oldest", Self::DropOldest),
+        ("keep_latest", Self::KeepLatest),
+    ];
+}
+
+impl RatePolicy {
     pub(super) const WORDS: [(&'static str, Self); 2] =
-        [("close", Self::Close), ("drop_newest", Self::DropNewest)];
+        [("pause", Self::Pause), ("close", Self::Close)];
 }
 
 impl Restart {

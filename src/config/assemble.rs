@@ -10,7 +10,7 @@ use super::keys::Key;
 use super::process::{self, GivenProcess};
 use super::secret::Secret;
 use super::settings::{
-    ApiConfig, App, ChannelsConfig, LimitsConfig, LogLevel, ServerConfig, SlowClient,
+    ApiConfig, App, ChannelsConfig, LimitsConfig, LogLevel, RatePolicy, ServerConfig, SlowClient,
 };
 use super::source::{Given, Origin, Provenance, Sources};
 use super::table::KEYS;
@@ -105,6 +105,11 @@ fn blank(sources: Sources) -> Config {
             fragments_max: 0,
             outbox_bytes_max: 0,
             slow_client: SlowClient::Close,
+            outboxes_bytes_max: 0,
+            messages_per_second_max: 0,
+            bytes_per_second_max: 0,
+            control_frames_per_second_max: 0,
+            rate_policy: RatePolicy::Pause,
             handshake_timeout: Duration::ZERO,
             ping_interval: None,
             pong_timeout: Duration::ZERO,

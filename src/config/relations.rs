@@ -22,7 +22,7 @@ struct Fits {
     sizes: fn(&Config) -> (usize, usize),
 }
 
-const RULES: [Fits; 3] = [
+const RULES: [Fits; 4] = [
     // A single message of the largest size must be deliverable to a client that waits for it.
     Fits {
         smaller: "limits.message_bytes_max",
@@ -38,6 +38,14 @@ const RULES: [Fits; 3] = [
         larger: "limits.message_bytes_max",
         reported: "limits.frame_bytes_max",
         sizes: |config| (config.limits.frame_bytes_max, config.limits.message_bytes_max),
+    },
+    // A client is not closed for what all of them hold as long as its own bound allows it.
+    Fits {
+        smaller: "limits.outbox_bytes_max",
+        extra: 0,
+        larger: "limits.outboxes_bytes_max",
+        reported: "limits.outboxes_bytes_max",
+        sizes: |config| (config.limits.outbox_bytes_max, config.limits.outboxes_bytes_max),
     },
     // A message from one process to another must find room at least when nothing else waits.
     Fits {

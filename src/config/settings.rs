@@ -88,6 +88,16 @@ pub struct LimitsConfig {
     pub outbox_bytes_max: usize,
     /// What happens to a client whose outbox is full.
     pub slow_client: SlowClient,
+    /// Bytes of memory that the outboxes of one worker may hold together; at least `outbox_bytes_max`.
+    pub outboxes_bytes_max: usize,
+    /// Messages a client may send in a second; 0 is any number.
+    pub messages_per_second_max: u32,
+    /// Bytes a client may send in a second; 0 is any number.
+    pub bytes_per_second_max: u32,
+    /// Pings and pongs a client may send in a second; 0 is any number.
+    pub control_frames_per_second_max: u32,
+    /// What happens to a client that sends more.
+    pub rate_policy: RatePolicy,
     /// Time from accept to the end of a request's head and body.
     pub handshake_timeout: Duration,
     /// Silence after which a client is pinged; `None` is never.
@@ -171,4 +181,17 @@ pub enum SlowClient {
     Close,
     /// The message is dropped and counted; the client stays.
     DropNewest,
+    /// The oldest messages that wait are dropped and counted; the client stays.
+    DropOldest,
+    /// All messages that wait are dropped and counted; the client stays.
+    KeepLatest,
+}
+
+/// What happens to a client that sends more in a second than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RatePolicy {
+    /// It is left unread for a while.
+    Pause,
+    /// The client is closed.
+    Close,
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::access::{Setting, field, words};
 use super::keys::{Automatic, Key, Section};
 use super::rules::{is_bearer_key, is_file_path, is_host, is_optional_path, is_system_name};
-use super::settings::{App, LogLevel, SlowClient};
+use super::settings::{App, LogLevel, RatePolicy, SlowClient};
 use super::value::{Kind, Value};
 
 const MILLISECOND_100: Duration = Duration::from_millis(100);
@@ -309,9 +309,68 @@ pub(super) static KEYS: &[Key] = &[
         default: "close",
         automatic: None,
         aliases: &[],
-        about: "What a message for a full outbox does: \"close\" closes the client with \
-                code 1013, \"drop_newest\" drops the message and counts it.",
+        about: "What a message for a full outbox does. \"close\" closes the client with code 1013. \
+                The others keep it and count what is lost: \"drop_newest\" drops the message, \
+                \"drop_oldest\" drops the oldest that wait, as many as are needed, and \
+                \"keep_latest\" drops all that wait, which suits those who send states, not steps.",
         access: field!(limits.slow_client),
+    },
+    Key {
+        section: Section::Limits,
+        name: "outboxes_bytes_max",
+        kind: Kind::Size { min: MIB, max: 64 * GIB },
+        default: "256MiB",
+        automatic: None,
+        aliases: &[],
+        about: "Memory that all outboxes of one worker may hold together; a message that waits for \
+                many counts once. Beyond it the clients for whom the most waits are closed with \
+                code 1013.",
+        access: field!(limits.outboxes_bytes_max),
+    },
+    Key {
+        section: Section::Limits,
+        name: "messages_per_second_max",
+        kind: Kind::Integer { min: 0, max: 1_000_000 },
+        default: "0",
+        automatic: None,
+        aliases: &[],
+        about: "Messages a client may send in a second, on average; as many may come at once. 0: \
+                any number.",
+        access: field!(limits.messages_per_second_max),
+    },
+    Key {
+        section: Section::Limits,
+        name: "bytes_per_second_max",
+        kind: Kind::Size { min: 0, max: GIB },
+        default: "0",
+        automatic: None,
+        aliases: &[],
+        about: "Bytes a client may send in a second over a WebSocket, on average, the heads of frames \
+                included; as many may come at once. 0: any number.",
+        access: field!(limits.bytes_per_second_max),
+    },
+    Key {
+        section: Section::Limits,
+        name: "control_frames_per_second_max",
+        kind: Kind::Integer { min: 0, max: 1_000_000 },
+        default: "100",
+        automatic: None,
+        aliases: &[],
+        about: "Pings and pongs a client may send in a second, on average; as many may come at once. \
+                0: any number.",
+        access: field!(limits.control_frames_per_second_max),
+    },
+    Key {
+        section: Section::Limits,
+        name: "rate_policy",
+        kind: Kind::Choice { words: &words(&RatePolicy::WORDS), numbered: &[] },
+        default: "pause",
+        automatic: None,
+        aliases: &[],
+        about: "What happens to a client that sends more in a second than it may: \"pause\" leaves \
+                it unread until its rate is right, so that its own system holds it back; \
+                \"close\" closes it with code 1008.",
+        access: field!(limits.rate_policy),
     },
     Key {
         section: Section::Limits,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wsmaster_ipc::link::ToChild;
 use wsmaster_protocol::{http::HttpLimits, session::SessionLimits};
-use wsmaster_workers::{Limits, SlowClient};
+use wsmaster_workers::{Limits, RatePolicy, SlowClient};
 
 use super::watchdog;
 use crate::{
@@ -34,6 +34,16 @@ pub(super) fn limits(config: &Config) -> Limits {
         slow_client: match limits.slow_client {
             config::SlowClient::Close => SlowClient::Close,
             config::SlowClient::DropNewest => SlowClient::DropNewest,
+            config::SlowClient::DropOldest => SlowClient::DropOldest,
+            config::SlowClient::KeepLatest => SlowClient::KeepLatest,
+        },
+        outboxes_bytes_max: limits.outboxes_bytes_max,
+        messages_per_second_max: limits.messages_per_second_max,
+        bytes_per_second_max: limits.bytes_per_second_max,
+        control_frames_per_second_max: limits.control_frames_per_second_max,
+        rate_policy: match limits.rate_policy {
+            config::RatePolicy::Pause => RatePolicy::Pause,
+            config::RatePolicy::Close => RatePolicy::Close,
         },
         handshake_timeout: limits.handshake_timeout,
         ping_interval: limits.ping_interval.unwrap_or_default(),

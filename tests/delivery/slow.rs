@@ -52,24 +52,8 @@ fn where_the_newest_is_dropped_a_frozen_reader_stays_and_every_loss_is_counted()
     storm.until("drops at both workers", |totals| {
         totals["dropped_outbox_full"].as_u64().is_some_and(|dropped| dropped > 4 * BATCH)
     });
-    let totals = storm.server.status()["totals"].clone();
-    let dropped = totals["dropped_outbox_full"].as_u64().expect("a count");
-    assert_eq!(totals["slow_closed"], 0);
-    let kept = (2 * storm.sent - dropped) as usize;
-    let [first, second] = &mut storm.frozen;
-    let deadline = Deadline::after(STORM_PATIENCE);
-    while first.received() + second.received() < kept && !deadline.has_passed() {
-        first.run_for(Duration::from_millis(10));
-        second.run_for(Duration::from_millis(10));
-    }
-    for frozen in &mut storm.frozen {
-        frozen.expect_silence(Duration::from_millis(50));
-    }
-    assert_eq!(
-        storm.frozen.iter().map(Swarm::received).sum::<usize>(),
-        kept,
-        "all but the dropped"
-    );
+    assert_eq!(storm.server.status()["totals"]["slow_closed"], 0);
+    storm.thaw();
 
     // They read again, so they are readers like the others.
     storm.send_batch();
@@ -82,6 +66,38 @@ fn where_the_newest_is_dropped_a_frozen_reader_stays_and_every_loss_is_counted()
         numbers.sort_unstable();
         assert!(numbers.into_iter().eq(storm.sent - BATCH..storm.sent), "the new batch, whole");
     }
+}
+
+#[test]
+fn where_the_oldest_are_dropped_a_frozen_reader_gets_the_newest_without_a_gap() {
+    let mut storm = Storm::new(&format!("{CONFIG}slow_client = \"drop_oldest\"\n"));
+    storm.until("drops at both workers", |totals| {
+        totals["dropped_outbox_full"].as_u64().is_some_and(|dropped| dropped > 4 * BATCH)
+    });
+    let (kept, numbers) = storm.thaw();
+    for numbers in numbers {
+        // From several senders: what was dropped is a run of the middle, and the end is whole.
+        let tail = storm.sent - 100..storm.sent;
+        let last: Vec<u64> = numbers.iter().copied().filter(|it| tail.contains(it)).collect();
+        assert_eq!(last.len(), 100, "the newest are all there");
+        assert!(numbers.len() as u64 > 100 && (numbers.len() as u64) < storm.sent);
+    }
+    assert_eq!(storm.server.status()["totals"]["slow_closed"], 0);
+    assert!(kept > 0);
+}
+
+#[test]
+fn where_the_latest_is_kept_a_frozen_reader_gets_the_last_message_and_few_before_it() {
+    let mut storm = Storm::new(&format!("{CONFIG}slow_client = \"keep_latest\"\n"));
+    storm.until("drops at both workers", |totals| {
+        totals["dropped_outbox_full"].as_u64().is_some_and(|dropped| dropped > 4 * BATCH)
+    });
+    let (_, numbers) = storm.thaw();
+    for numbers in numbers {
+        let newest = numbers.iter().max();
+        assert_eq!(newest, Some(&(storm.sent - 1)), "the last one is there");
+    }
+    assert_eq!(storm.server.status()["totals"]["slow_closed"], 0);
 }
 
 #[test]
@@ -142,6 +158,29 @@ impl Storm {
             assert!(numbers.into_iter().eq(sent), "reader {member} has not all of a batch");
         }
         self.sent += BATCH;
+    }
+
+    /// Lets the frozen ones read all that was kept for them: how many messages, and their numbers. Each that was sent is
+    /// kept or counted as dropped.
+    #[track_caller]
+    fn thaw(&mut self) -> (usize, Vec<Vec<u64>>) {
+        let totals = self.server.status()["totals"].clone();
+        let dropped = totals["dropped_outbox_full"].as_u64().expect("a count");
+        let kept = (2 * self.sent - dropped) as usize;
+        let [first, second] = &mut self.frozen;
+        let deadline = Deadline::after(STORM_PATIENCE);
+        while first.received() + second.received() < kept && !deadline.has_passed() {
+            first.run_for(Duration::from_millis(10));
+            second.run_for(Duration::from_millis(10));
+        }
+        for frozen in &mut self.frozen {
+            frozen.expect_silence(Duration::from_millis(50));
+        }
+        let received = self.frozen.iter().map(Swarm::received).sum::<usize>();
+        assert_eq!(received, kept, "all but the dropped");
+        let numbers =
+            |frozen: &Swarm| frozen.texts(0).iter().filter_map(|text| number_of(text)).collect();
+        (kept, self.frozen.iter().map(numbers).collect())
     }
 
     /// Sends until the totals are as wanted.

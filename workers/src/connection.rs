@@ -9,7 +9,7 @@ use wsmaster_protocol::{
     session::{Phase, Session},
 };
 
-use crate::{exchange::Exchange, outbox::Outbox, stream::Stream};
+use crate::{exchange::Exchange, outbox::Outbox, pace::Pace, stream::Stream};
 
 /// The facts about a connection that any process could go on with, apart from bytes that are under way. Its subscriptions
 /// belong here too; they are kept where publishing needs them, and are named by their channels.
@@ -39,6 +39,7 @@ pub(crate) struct Connection {
     /// Input that could not be handled yet: a request head that is not complete, or what a budget left over.
     pub(crate) unparsed: Vec<u8>,
     pub(crate) times: Times,
+    pub(crate) pace: Pace,
     pub(crate) messages_in: u64,
     pub(crate) messages_out: u64,
     pub(crate) flags: Flags,
@@ -57,6 +58,8 @@ pub(crate) struct Flags {
     pub(crate) dirty: bool,
     /// It is on the list of connections with work left.
     pub(crate) ready: bool,
+    /// It has sent more than it may and is left unread until [`Times::resume_ms`].
+    pub(crate) paused: bool,
 }
 
 /// Moments of the loop's clock, in ms.
@@ -68,6 +71,8 @@ pub struct Times {
     pub received_ms: u64,
     /// When the ping was sent that is not answered by anything yet.
     pub pinged_ms: Option<u64>,
+    /// Until when it is left unread, if that is in the future.
+    pub resume_ms: u64,
 }
 
 impl Times {

@@ -8,6 +8,7 @@ mod channels;
 mod commands;
 mod ending;
 mod output;
+mod relief;
 mod sending;
 mod watching;
 
@@ -22,9 +23,11 @@ use wsmaster_ipc::{
     board::{Cell, Counter, InterestBit},
 };
 
+use self::relief::{SharedFrames, Waiting};
 use crate::{
     asker::{Asked, Asker},
     asks::Reply,
+    complaints::Complaints,
     context::Context,
     exchange::Manner,
     handler::Closed,
@@ -74,7 +77,11 @@ pub(crate) struct Core {
     pub(crate) timers: Timers,
     pub(crate) random: fastrand::Rng,
     pub(crate) leaving: bool,
-    outbox_bytes: usize,
+    /// What waits in all outboxes.
+    waiting: Waiting,
+    /// The frames that many connections wait for.
+    shared: SharedFrames,
+    complaints: Complaints,
 }
 
 impl std::fmt::Debug for Core {
@@ -117,7 +124,9 @@ impl Core {
             timers: Timers::default(),
             random,
             leaving: false,
-            outbox_bytes: 0,
+            waiting: Waiting::default(),
+            shared: SharedFrames::default(),
+            complaints: Complaints::default(),
         }
     }
 
@@ -128,6 +137,28 @@ impl Core {
 
     pub(crate) fn unix_ms() -> u64 {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+    }
+
+    /// Tells the operator what a client does that `counter` counts: once a second at most.
+    #[cold]
+    pub(crate) fn complain_of(&mut self, index: u32, counter: Counter, does: &str) {
+        let peer = self.registry.at(index).map(|connection| connection.durable.peer);
+        self.complain(counter, || match peer {
+            Some(peer) => format!("the client at {peer} {does}"),
+            None => format!("a client {does}"),
+        });
+    }
+
+    /// Says something to the operator about what `counter` counts, once a second at most.
+    #[cold]
+    pub(crate) fn complain(&mut self, counter: Counter, line: impl FnOnce() -> String) {
+        match self.complaints.admit(counter, self.now_ms) {
+            Some(0) => log::warn!("{}", line()),
+            Some(unsaid) => {
+                log::warn!("{} (and {unsaid} times more since it was last said)", line());
+            }
+            None => {}
+        }
     }
 
     /// When the loop has to wake without an event, as far as this is the core's to know.
@@ -143,7 +174,8 @@ impl Core {
         self.cell.set(Counter::Connections, self.registry.len() as u64);
         self.cell.set(Counter::WebSockets, self.registry.websockets() as u64);
         self.cell.set(Counter::Subscriptions, self.topics.len() as u64);
-        self.cell.set(Counter::OutboxBytes, self.outbox_bytes as u64);
+        self.cell.set(Counter::OutboxBytes, self.waiting.bytes as u64);
+        self.cell.set(Counter::OutboxHeldBytes, self.held_bytes() as u64);
         self.cell.copy(Counter::DroppedMailboxFull, self.handle.refused());
     }
 

@@ -7,11 +7,12 @@
 //! - [`handler`] and [`context`]: what an application is told and what it may do.
 //! - [`limits`]: every bound.
 //! - [`asker`]: questions to other processes.
-//! - pure parts: [`outbox`], [`topics`], [`wheel`], [`patience`], [`asks`], [`gate`],
+//! - pure parts: [`outbox`], [`pace`], [`complaints`], [`topics`], [`wheel`], [`patience`], [`asks`], [`gate`],
 //!   [`timers`], [`token`].
 
 pub mod asker;
 pub mod asks;
+pub mod complaints;
 mod connection;
 pub mod context;
 mod core;
@@ -20,6 +21,7 @@ pub mod gate;
 pub mod handler;
 pub mod limits;
 pub mod outbox;
+pub mod pace;
 pub mod patience;
 mod registry;
 mod stream;
@@ -33,7 +35,7 @@ pub use asks::{AskError, Tally};
 pub use connection::Durable;
 pub use context::{Context, SubscribeError};
 pub use handler::{Closed, ClosedBy, Handler, HttpRequest, Message, Responder, Verdict};
-pub use limits::{Limits, SlowClient};
+pub use limits::{Limits, RatePolicy, SlowClient};
 pub use timers::TimerId;
 pub use worker::{Seat, Worker};
 pub use wsmaster_ipc as ipc;

@@ -17,6 +17,16 @@ pub struct Limits {
     pub outbox_bytes_max: usize,
     /// What happens to a reader whose outbox is full.
     pub slow_client: SlowClient,
+    /// Bytes of memory that all outboxes of a worker may hold; beyond it the fullest are closed.
+    pub outboxes_bytes_max: usize,
+    /// Messages that a client may send in a second, on average. 0: any number.
+    pub messages_per_second_max: u32,
+    /// Bytes that a client may send in a second, on average, frame heads included. 0: any number.
+    pub bytes_per_second_max: u32,
+    /// Pings and pongs that a client may send in a second, on average. 0: any number.
+    pub control_frames_per_second_max: u32,
+    /// What happens to a client that sends more.
+    pub rate_policy: RatePolicy,
     /// From the accepted connection, or from the end of the request before, to the end of a request's head and body.
     pub handshake_timeout: Duration,
     /// From a request to its answer.
@@ -54,6 +64,11 @@ impl Default for Limits {
             },
             outbox_bytes_max: 1024 * 1024,
             slow_client: SlowClient::Close,
+            outboxes_bytes_max: 256 * 1024 * 1024,
+            messages_per_second_max: 0,
+            bytes_per_second_max: 0,
+            control_frames_per_second_max: 100,
+            rate_policy: RatePolicy::Pause,
             handshake_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
             ping_interval: Duration::from_secs(25),
@@ -84,4 +99,17 @@ pub enum SlowClient {
     Close,
     /// It stays, and messages that find no room are dropped.
     DropNewest,
+    /// It stays, and its oldest messages are dropped until there is room for the new one.
+    DropOldest,
+    /// It stays, and all that waits for it is dropped for the new one: for those who send states, not steps.
+    KeepLatest,
+}
+
+/// What happens to a client that sends more than it may. Each case is counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RatePolicy {
+    /// It is left unread until its rate is what it may be: TCP holds it back.
+    Pause,
+    /// It is closed with 1008.
+    Close,
 }

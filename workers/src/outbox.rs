@@ -11,6 +11,8 @@ use bytes::Bytes;
 const COPY_BYTES_MAX: usize = 2048;
 /// A piece that frames are copied into stops growing here.
 const PIECE_BYTES_MAX: usize = 64 * 1024;
+/// The lowest opcode of a control frame (RFC 6455, 5.5).
+const CONTROL_OPCODE_MIN: u8 = 8;
 
 /// Frames in the order in which they will be written.
 #[derive(Debug, Default)]
@@ -20,6 +22,26 @@ pub struct Outbox {
     /// Bytes of `first` that are written already.
     written: usize,
     bytes: usize,
+    /// Bytes of the pieces that are nobody else's, what is written of the first one included.
+    own_bytes: usize,
+}
+
+/// What was thrown away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Dropped {
+    /// Bytes, with the heads of the frames.
+    pub bytes: usize,
+    /// Messages.
+    pub messages: u64,
+}
+
+/// Which frames may be thrown away.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Which {
+    /// Messages and control frames.
+    All,
+    /// Messages alone: the peer waits for its pongs.
+    Messages,
 }
 
 #[derive(Debug)]
@@ -37,6 +59,14 @@ impl Piece {
         match self {
             Self::Plain(bytes) | Self::Own(bytes) => bytes,
             Self::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Bytes that are nobody else's.
+    fn own_bytes(&self) -> usize {
+        match self {
+            Self::Plain(bytes) | Self::Own(bytes) => bytes.len(),
+            Self::Shared(_) => 0,
         }
     }
 
@@ -74,6 +104,12 @@ impl Outbox {
         self.bytes == 0
     }
 
+    /// Bytes that this outbox holds in memory by itself; shared frames are not among them.
+    #[inline]
+    pub fn own_bytes(&self) -> usize {
+        self.own_bytes
+    }
+
     /// Appends bytes of HTTP by copying them. They leave whatever is dropped.
     pub fn push_plain(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
@@ -89,7 +125,7 @@ impl Outbox {
             return;
         }
         self.bytes += frame.len();
-        if !self.last().is_some_and(|last| last.absorb(frame)) {
+        if !self.absorb(frame) {
             self.append(Piece::Own(frame.to_vec()));
         }
     }
@@ -101,7 +137,7 @@ impl Outbox {
             return;
         }
         self.bytes += frame.len();
-        if !self.last().is_some_and(|last| last.absorb(frame)) {
+        if !self.absorb(frame) {
             self.append(Piece::Shared(frame.clone()));
         }
     }
@@ -130,6 +166,7 @@ impl Outbox {
             }
             count -= left;
             self.written = 0;
+            self.own_bytes -= first.own_bytes();
             self.first = self.rest.pop_front();
         }
         if self.rest.capacity() > 0 {
@@ -137,26 +174,38 @@ impl Outbox {
         }
     }
 
-    /// Drops the frames that have not begun to leave, so that a close frame can follow where a frame ends. How many bytes
-    /// were dropped.
-    pub fn drop_unsent(&mut self) -> usize {
-        let before = self.bytes;
-        let written = std::mem::take(&mut self.written);
+    /// Drops the frames that have not begun to leave, so that a close frame can follow where a frame ends.
+    pub fn drop_unsent(&mut self) -> Dropped {
+        self.discard(usize::MAX, Which::All)
+    }
+
+    /// Drops messages that have not begun to leave, the oldest first, until `room_bytes` are free or none is left. Control
+    /// frames stay.
+    pub fn drop_oldest(&mut self, room_bytes: usize) -> Dropped {
+        self.discard(room_bytes, Which::Messages)
+    }
+
+    fn discard(&mut self, room_bytes: usize, which: Which) -> Dropped {
+        let mut written = std::mem::take(&mut self.written);
         let mut pieces = std::mem::take(&mut self.rest);
         if let Some(first) = self.first.take() {
             pieces.push_front(first);
         }
-        self.bytes = 0;
-        for (place, piece) in pieces.into_iter().enumerate() {
-            let begun = if place == 0 { written } else { 0 };
+        (self.bytes, self.own_bytes) = (0, 0);
+        let mut dropped = Dropped::default();
+        for piece in pieces {
+            let begun = std::mem::take(&mut written);
             let piece = match piece {
-                Piece::Plain(bytes) => Piece::Plain(bytes),
-                Piece::Own(_) | Piece::Shared(_) if begun == 0 => break,
-                Piece::Own(mut bytes) => {
-                    bytes.truncate(frame_end(&bytes, begun));
-                    Piece::Own(bytes)
+                Piece::Shared(frame) if begun == 0 && dropped.bytes < room_bytes => {
+                    dropped.bytes += frame.len();
+                    dropped.messages += 1;
+                    continue;
                 }
-                Piece::Shared(bytes) => Piece::Shared(bytes),
+                Piece::Own(mut frames) => {
+                    discard_frames(&mut frames, begun, room_bytes, which, &mut dropped);
+                    Piece::Own(frames)
+                }
+                piece @ (Piece::Plain(_) | Piece::Shared(_)) => piece,
             };
             let left = piece.bytes().len() - begun;
             if left > 0 {
@@ -165,7 +214,7 @@ impl Outbox {
                 self.append(piece);
             }
         }
-        before - self.bytes
+        dropped
     }
 
     /// All bytes that wait, for another process that goes on with the connection.
@@ -188,11 +237,17 @@ impl Outbox {
         own.sum::<usize>() + self.rest.capacity() * size_of::<Piece>()
     }
 
-    fn last(&mut self) -> Option<&mut Piece> {
-        self.rest.back_mut().or(self.first.as_mut())
+    /// Copies a small frame behind the last one, if that saves a piece.
+    fn absorb(&mut self, frame: &[u8]) -> bool {
+        let Some(last) = self.rest.back_mut().or(self.first.as_mut()) else { return false };
+        let before = last.own_bytes();
+        let absorbed = last.absorb(frame);
+        self.own_bytes += last.own_bytes() - before;
+        absorbed
     }
 
     fn append(&mut self, piece: Piece) {
+        self.own_bytes += piece.own_bytes();
         match self.first {
             None => self.first = Some(piece),
             Some(_) => self.rest.push_back(piece),
@@ -200,25 +255,52 @@ impl Outbox {
     }
 }
 
-/// Where the frame ends that holds the byte before `written`, in a run of whole frames of ours (unmasked, RFC 6455 5.2).
-fn frame_end(piece: &[u8], written: usize) -> usize {
+/// Takes frames out of a run of whole ones, of whose bytes `begun` are written, until `room_bytes` have been dropped.
+fn discard_frames(
+    frames: &mut Vec<u8>,
+    begun: usize,
+    room_bytes: usize,
+    which: Which,
+    dropped: &mut Dropped,
+) {
     let mut at = 0;
-    while at < written {
-        let Some(header) = piece.get(at..at + 2) else { return piece.len() };
-        let (start, length) = match header[1] & 0x7f {
-            126 => match piece.get(at + 2..at + 4) {
-                Some(bytes) => (at + 4, usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))),
-                None => return piece.len(),
-            },
-            127 => match piece.get(at + 2..).and_then(|rest| rest.first_chunk::<8>()) {
-                Some(bytes) => (at + 10, u64::from_be_bytes(*bytes) as usize),
-                None => return piece.len(),
-            },
-            short => (at + 2, usize::from(short)),
-        };
-        at = start.saturating_add(length);
+    while at < begun {
+        at = frame_end(frames, at);
     }
-    at.min(piece.len())
+    let mut kept = at;
+    while at < frames.len() && dropped.bytes < room_bytes {
+        let end = frame_end(frames, at);
+        let is_control = frames[at] & 0x0f >= CONTROL_OPCODE_MIN;
+        match which {
+            Which::Messages if is_control => {
+                frames.copy_within(at..end, kept);
+                kept += end - at;
+            }
+            Which::All | Which::Messages => {
+                dropped.bytes += end - at;
+                dropped.messages += u64::from(!is_control);
+            }
+        }
+        at = end;
+    }
+    frames.drain(kept..at);
+}
+
+/// Where the frame ends that begins at `at`, in a run of whole frames of ours (unmasked, RFC 6455 5.2).
+fn frame_end(frames: &[u8], at: usize) -> usize {
+    let Some(head) = frames.get(at..at + 2) else { return frames.len() };
+    let (start, length) = match head[1] & 0x7f {
+        126 => match frames.get(at + 2..at + 4) {
+            Some(bytes) => (at + 4, usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))),
+            None => return frames.len(),
+        },
+        127 => match frames.get(at + 2..).and_then(|rest| rest.first_chunk::<8>()) {
+            Some(bytes) => (at + 10, u64::from_be_bytes(*bytes) as usize),
+            None => return frames.len(),
+        },
+        short => (at + 2, usize::from(short)),
+    };
+    start.saturating_add(length).min(frames.len())
 }
 
 #[cfg(test)]
@@ -246,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_frame_that_has_begun_to_leave_is_finished_and_the_rest_is_dropped() {
-        for written in [1, 2, 50, 102] {
+        for written in [1, 2, 50, 101] {
             let mut outbox = Outbox::default();
             for _ in 0..5 {
                 outbox.push_copy(&frame(100));
@@ -254,12 +336,18 @@ mod tests {
             outbox.wrote(102 + written);
             let dropped = outbox.drop_unsent();
             assert_eq!(outbox.len(), 102 - written, "after {written} bytes");
-            assert_eq!(dropped + outbox.len(), 4 * 102 - written);
+            assert_eq!(dropped.bytes + outbox.len(), 4 * 102 - written);
+            assert_eq!(dropped.messages, 3);
         }
         let mut outbox = Outbox::default();
         outbox.push_shared(&frame(70_000).into());
         outbox.push_shared(&frame(70_000).into());
-        assert_eq!(outbox.drop_unsent(), 2 * 70_010, "nothing had begun to leave");
+        let dropped = outbox.drop_unsent();
+        assert_eq!(
+            dropped,
+            Dropped { bytes: 2 * 70_010, messages: 2 },
+            "nothing had begun to leave"
+        );
         assert!(outbox.is_empty());
     }
 
@@ -278,8 +366,64 @@ mod tests {
             let dropped = outbox.drop_unsent();
             let end = if written <= 500 { 500 } else { 602 };
             assert_eq!(outbox.to_bytes(), before[..end - written], "after {written} bytes");
-            assert_eq!((outbox.len(), dropped), (end - written, 806 - end));
+            assert_eq!((outbox.len(), dropped.bytes), (end - written, 806 - end));
         }
+    }
+
+    /// What a peer reads: the second byte of each frame's payload, and the opcode of control frames.
+    fn numbers(mut bytes: &[u8]) -> Vec<u8> {
+        let mut numbers = Vec::new();
+        while !bytes.is_empty() {
+            let (frame, rest) = bytes.split_at(frame_end(bytes, 0));
+            let is_control = frame[0] & 0x0f >= CONTROL_OPCODE_MIN;
+            numbers.push(if is_control { 0xff } else { frame[frame.len() - 1] });
+            bytes = rest;
+        }
+        numbers
+    }
+
+    #[test]
+    fn the_oldest_messages_make_room_and_nothing_else() {
+        // Frames of 102 bytes, a pong of 3 behind the second one, and a shared one at the end.
+        let filled = || {
+            let mut outbox = Outbox::default();
+            for number in 0..5 {
+                let mut frame = frame(100);
+                frame[101] = number;
+                outbox.push_copy(&frame);
+                if number == 1 {
+                    outbox.push_copy(&[0x8a, 1, b'p']);
+                }
+            }
+            let mut large = frame(3000);
+            *large.last_mut().unwrap() = 5;
+            outbox.push_shared(&large.into());
+            outbox
+        };
+        let all = 5 * 102 + 3 + 3004;
+        for (room, left) in [
+            (0, vec![0, 1, 0xff, 2, 3, 4, 5]),
+            (1, vec![1, 0xff, 2, 3, 4, 5]),
+            (102, vec![1, 0xff, 2, 3, 4, 5]),
+            (103, vec![0xff, 2, 3, 4, 5]),
+            (205, vec![0xff, 3, 4, 5]),
+            (511, vec![0xff]),
+            (usize::MAX, vec![0xff]),
+        ] {
+            let mut outbox = filled();
+            let dropped = outbox.drop_oldest(room);
+            assert_eq!(numbers(&outbox.to_bytes()), left, "room for {room}");
+            assert_eq!(outbox.len() + dropped.bytes, all);
+            assert_eq!(dropped.messages, 7 - left.len() as u64);
+            assert!(dropped.bytes >= room.min(all - 3));
+        }
+        // The first one has begun to leave.
+        let mut outbox = filled();
+        outbox.wrote(1);
+        let dropped = outbox.drop_oldest(100);
+        assert_eq!(dropped, Dropped { bytes: 102, messages: 1 });
+        outbox.wrote(101);
+        assert_eq!(numbers(&outbox.to_bytes()), [0xff, 2, 3, 4, 5]);
     }
 
     proptest! {
@@ -300,6 +444,8 @@ mod tests {
                 outbox.wrote(taken.len());
                 sent.extend(taken);
                 prop_assert_eq!(outbox.len(), expected.len() - sent.len());
+                let pieces = outbox.first.iter().chain(&outbox.rest);
+                prop_assert_eq!(outbox.own_bytes(), pieces.map(Piece::own_bytes).sum::<usize>());
             }
             sent.extend(outbox.to_bytes());
             prop_assert_eq!(sent, expected);

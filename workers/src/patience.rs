@@ -14,6 +14,8 @@ pub enum Waiting {
     Answer,
     /// For messages: an open WebSocket.
     Messages,
+    /// For the end of a pause: an open WebSocket that has sent too much and is left unread.
+    Pace,
     /// For the peer's close frame, or for its end of the connection.
     End,
 }
@@ -33,6 +35,8 @@ pub enum Due {
     Idle,
     /// The peer does not end the connection.
     EndLate,
+    /// The pause is over.
+    Resume,
     /// Nothing yet: look again at this moment.
     Later(u64),
     /// Nothing, ever, as long as the state does not change.
@@ -49,6 +53,8 @@ pub fn due(waiting: Waiting, times: &Times, limits: &Limits, now_ms: u64) -> Due
         Waiting::Answer => {
             [Some((after(times.since_ms, limits.request_timeout), Due::AnswerLate)), None]
         }
+        // It cannot show that it lives while nobody listens.
+        Waiting::Pace => [Some((times.resume_ms, Due::Resume)), None],
         Waiting::End => [Some((after(times.since_ms, limits.close_timeout), Due::EndLate)), None],
         Waiting::Messages => {
             let ping = (!limits.ping_interval.is_zero()).then(|| match times.pinged_ms {
@@ -73,13 +79,13 @@ mod tests {
     use super::*;
 
     fn times(since_ms: u64, received_ms: u64, pinged_ms: Option<u64>) -> Times {
-        Times { since_ms, received_ms, pinged_ms }
+        Times { since_ms, received_ms, pinged_ms, resume_ms: 7000 }
     }
 
     #[test]
     fn what_is_due_when() {
-        use Due::{AnswerLate, EndLate, Idle, Later, Never, Ping, PongLate, RequestLate};
-        use Waiting::{Answer, End, Messages, Request};
+        use Due::{AnswerLate, EndLate, Idle, Later, Never, Ping, PongLate, RequestLate, Resume};
+        use Waiting::{Answer, End, Messages, Pace, Request};
         let limits = Limits {
             handshake_timeout: Duration::from_secs(10),
             request_timeout: Duration::from_secs(30),
@@ -104,6 +110,8 @@ mod tests {
             (Messages, times(0, 5000, Some(30_000)), &idle, 44_999, Later(45_000)),
             (Messages, times(0, 5000, Some(30_000)), &idle, 45_000, Idle),
             (Messages, times(0, 5000, None), &brief, 30_000, Idle),
+            (Pace, times(0, 0, Some(0)), &brief, 6999, Later(7000)),
+            (Pace, times(0, 0, Some(0)), &brief, 7000, Resume),
             (Messages, times(0, 5000, None), &silent, u64::MAX, Never),
         ];
         for (waiting, times, limits, now_ms, expected) in table {

@@ -139,7 +139,8 @@ mod tests {
                     _ => { wheel.schedule(index, now + delay); table.insert(index, now + delay); }
                 }
                 if let (Some(next), Some(earliest)) = (wheel.next_ms(), table.values().min()) {
-                    prop_assert!(next <= earliest.div_ceil(TICK_MS) * TICK_MS, "it would sleep too long");
+                    // One that is due at a tick that has been told already comes with the next.
+                    prop_assert!(next <= earliest + TICK_MS, "it would sleep too long");
                 }
                 prop_assert_eq!(wheel.next_ms().is_none(), table.is_empty());
                 now += pass;

@@ -46,7 +46,7 @@ impl Core {
         } else {
             let mut out = Vec::new();
             response.encode(manner.keep_alive, manner.head_only, &mut out);
-            self.enqueue(index, |connection| connection.outbox.push_plain(&out), out.len());
+            self.enqueue(index, |outbox| outbox.push_plain(&out));
         }
     }
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use wsmaster_protocol::close::CloseCode;
 
-use super::Core;
+use super::{Core, relief::Waiting};
 use crate::{
     connection::State,
     handler::{Closed, ClosedBy},
@@ -33,7 +33,7 @@ impl Core {
             if self.corked == Some(index) {
                 self.cork.extend_from_slice(&out);
             } else {
-                self.enqueue(index, |connection| connection.outbox.push_copy(&out), out.len());
+                self.enqueue(index, |outbox| outbox.push_copy(&out));
             }
             self.ended(index, ClosedBy::Server, Some(code), reason);
             self.restart_patience(index);
@@ -96,7 +96,7 @@ impl Core {
         while let Some(index) = self.gone.pop() {
             self.wheel.cancel(index);
             if let Some(connection) = self.registry.remove(index) {
-                self.outbox_bytes -= connection.outbox.len();
+                self.waiting.replace(Waiting::of(&connection.outbox), Waiting::default());
             }
         }
     }

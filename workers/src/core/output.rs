@@ -4,7 +4,7 @@ use std::io::{self, IoSlice, Write};
 
 use wsmaster_ipc::board::Counter;
 
-use super::Core;
+use super::{Core, relief::Waiting};
 use crate::{
     connection::{Connection, State},
     handler::ClosedBy,
@@ -41,7 +41,8 @@ impl Core {
             }
             return;
         };
-        let before = connection.outbox.len();
+        let waited = Waiting::of(&connection.outbox);
+        let before = waited.bytes;
         let mut written = 0;
         let mut result = Ok(());
         if self.corked == Some(index) && !self.cork.is_empty() {
@@ -76,7 +77,7 @@ impl Core {
             // The peer's time begins when the last of our words has left.
             connection.times.since_ms = self.now_ms;
         }
-        self.outbox_bytes = self.outbox_bytes + left - before;
+        self.waiting.replace(waited, Waiting::of(&connection.outbox));
         if written > 0 {
             self.cell.add(Counter::BytesOut, written as u64);
         }
@@ -140,11 +141,13 @@ impl Core {
         }
     }
 
-    /// Whether a connection has so much unread output that its own input is left alone. Not when that is thrown away.
+    /// Whether a connection's input is left alone: it has so much unread output, or has sent more than it may. Not when its
+    /// input is thrown away.
     #[inline]
     pub(crate) fn is_choked(&self, index: u32) -> bool {
         self.registry.at(index).is_some_and(|connection| {
-            connection.outbox.len() > self.limits.read_pause_bytes() && !connection.is_ending()
+            (connection.flags.paused || connection.outbox.len() > self.limits.read_pause_bytes())
+                && !connection.is_ending()
         })
     }
 }

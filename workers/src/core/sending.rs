@@ -8,7 +8,10 @@ use wsmaster_protocol::{
 };
 
 use super::Core;
-use crate::{asks::Tally, connection::Connection, handler::Message, limits::SlowClient};
+use super::relief::Waiting;
+use crate::{
+    asks::Tally, connection::Connection, handler::Message, limits::SlowClient, outbox::Outbox,
+};
 
 impl Core {
     /// Puts a message into a connection's outbox.
@@ -25,7 +28,7 @@ impl Core {
             self.scratch.clear();
             encode_message(kind, payload, &mut self.scratch);
             let frame = std::mem::take(&mut self.scratch);
-            self.enqueue(index, |connection| connection.outbox.push_copy(&frame), frame.len());
+            self.enqueue(index, |outbox| outbox.push_copy(&frame));
             self.scratch = frame;
         }
         Outcome::Delivered
@@ -39,7 +42,7 @@ impl Core {
         if self.corked == Some(index) {
             self.cork.extend_from_slice(frame);
         } else {
-            self.enqueue(index, |connection| connection.outbox.push_shared(frame), frame.len());
+            self.enqueue(index, |outbox| outbox.push_shared(frame));
         }
         Outcome::Delivered
     }
@@ -56,6 +59,12 @@ impl Core {
         }
         if connection.outbox.len() + corked + bytes > self.limits.outbox_bytes_max {
             self.make_room(index, bytes)?;
+        }
+        if self.is_over_budget() {
+            self.relieve();
+            if !self.registry.at(index).is_some_and(Connection::can_send) {
+                return Err(Outcome::Closing);
+            }
         }
         if let Some(connection) = self.registry.at_mut(index) {
             connection.messages_out += 1;
@@ -79,29 +88,59 @@ impl Core {
         }
         // A message that would not fit into an empty outbox says nothing about its reader.
         let is_slow = !connection.outbox.is_empty();
-        self.cell.add(Counter::DroppedOutboxFull, 1);
-        match self.limits.slow_client {
+        let missing =
+            (connection.outbox.len() + bytes).saturating_sub(self.limits.outbox_bytes_max);
+        let fits = bytes <= self.limits.outbox_bytes_max;
+        let dropped = match self.limits.slow_client {
+            SlowClient::DropOldest if fits => self.drop_messages(index, missing),
+            SlowClient::KeepLatest if fits => self.drop_messages(index, usize::MAX),
+            SlowClient::DropOldest | SlowClient::KeepLatest | SlowClient::DropNewest => 0,
             SlowClient::Close if is_slow => {
-                self.cell.add(Counter::SlowClosed, 1);
-                self.drop_unsent(index);
-                self.close(index, CloseCode::Again, "the client reads too slowly");
+                self.cut_off(index, Counter::SlowClosed, "the client reads too slowly");
+                0
             }
-            SlowClient::Close | SlowClient::DropNewest => {}
-        }
-        Err(Outcome::OutboxFull)
+            SlowClient::Close => 0,
+        };
+        // What a frame that has begun to leave and control frames take up stays.
+        let has_room = self.registry.at(index).is_some_and(|it| {
+            it.can_send() && it.outbox.len() + bytes <= self.limits.outbox_bytes_max
+        });
+        let lost = if has_room { dropped } else { dropped + 1 };
+        self.cell.add(Counter::DroppedOutboxFull, lost);
+        self.complain_of(
+            index,
+            Counter::DroppedOutboxFull,
+            "reads too slowly: its outbox is full, and messages for it are lost",
+        );
+        if has_room { Ok(()) } else { Err(Outcome::OutboxFull) }
     }
 
-    pub(super) fn drop_unsent(&mut self, index: u32) {
-        if let Some(connection) = self.registry.at_mut(index) {
-            self.outbox_bytes -= connection.outbox.drop_unsent();
+    /// Throws the oldest unsent messages of a connection away until there is this much room. How many.
+    fn drop_messages(&mut self, index: u32, room_bytes: usize) -> u64 {
+        self.with_outbox(index, |outbox| outbox.drop_oldest(room_bytes).messages).unwrap_or(0)
+    }
+
+    /// Closes a connection for what waits for it, which is thrown away.
+    pub(super) fn cut_off(&mut self, index: u32, counter: Counter, reason: &'static str) {
+        self.cell.add(counter, 1);
+        self.complain_of(index, counter, "is closed for all that waits for it");
+        self.with_outbox(index, Outbox::drop_unsent);
+        self.close(index, CloseCode::Again, reason);
+    }
+
+    pub(super) fn enqueue(&mut self, index: u32, push: impl FnOnce(&mut Outbox)) {
+        if self.with_outbox(index, push).is_some() {
+            self.mark_dirty(index);
         }
     }
 
-    pub(super) fn enqueue(&mut self, index: u32, push: impl FnOnce(&mut Connection), bytes: usize) {
-        let Some(connection) = self.registry.at_mut(index) else { return };
-        push(connection);
-        self.outbox_bytes += bytes;
-        self.mark_dirty(index);
+    /// Changes an outbox, and the sums over all of them with it.
+    fn with_outbox<R>(&mut self, index: u32, change: impl FnOnce(&mut Outbox) -> R) -> Option<R> {
+        let outbox = &mut self.registry.at_mut(index)?.outbox;
+        let before = Waiting::of(outbox);
+        let result = change(outbox);
+        self.waiting.replace(before, Waiting::of(outbox));
+        Some(result)
     }
 
     /// Sends to every WebSocket of this worker.
@@ -171,7 +210,7 @@ impl Core {
         let payload = message.payload();
         let mut frame = Vec::with_capacity(header_len(payload.len()) + payload.len());
         encode_message(message_kind(message.kind()), payload, &mut frame);
-        frame.into()
+        self.shared.frame(frame)
     }
 }
 

@@ -13,8 +13,12 @@ use crate::{
     connection::State,
     exchange::Exchange,
     handler::ClosedBy,
+    limits::RatePolicy,
     patience::{Due, Waiting, due},
 };
+
+/// Who is left unread is so for this long at least: not woken for each single message that may come again.
+const PAUSE_MS_MIN: u64 = 100;
 
 impl Core {
     /// Starts to wait for what the connection's present state waits for.
@@ -37,6 +41,7 @@ impl Core {
             }
             State::Http(Exchange::Head { .. } | Exchange::Body { .. }) => Waiting::Request,
             State::WebSocket(session) => match session.phase() {
+                Phase::Open if connection.flags.paused => Waiting::Pace,
                 Phase::Open => Waiting::Messages,
                 Phase::CloseSent | Phase::Closed => Waiting::End,
             },
@@ -49,16 +54,18 @@ impl Core {
                 connection.times.pinged_ms = Some(self.now_ms);
                 let mut ping = Vec::new();
                 encode_ping(b"", &mut ping);
-                self.enqueue(index, |connection| connection.outbox.push_copy(&ping), ping.len());
+                self.enqueue(index, |outbox| outbox.push_copy(&ping));
                 // Again at once: to be idle for too long may be due before the pong is.
                 self.watch(index);
             }
             Due::PongLate => {
                 self.cell.add(Counter::PingTimeouts, 1);
+                self.complain_of(index, Counter::PingTimeouts, "does not answer pings");
                 self.close(index, CloseCode::Policy, "no pong came in time");
             }
             Due::Idle => {
                 self.cell.add(Counter::IdleTimeouts, 1);
+                self.complain_of(index, Counter::IdleTimeouts, "was idle for too long");
                 self.close(index, CloseCode::Policy, "the connection was idle for too long");
             }
             Due::RequestLate => self.request_late(index),
@@ -67,8 +74,41 @@ impl Core {
                 self.write_response(index, &response, last);
                 self.linger(index);
             }
+            Due::Resume => self.resume(index),
             Due::EndLate => self.lose(index, ClosedBy::Lost, "the peer did not end the connection"),
         }
+    }
+
+    /// A peer is `ahead_ms` ahead of what it may send.
+    #[cold]
+    pub(crate) fn hold_back(&mut self, index: u32, ahead_ms: u64) {
+        let now_ms = self.now_ms;
+        let Some(connection) = self.registry.at_mut(index) else { return };
+        if connection.is_ending() {
+            return;
+        }
+        let resume_ms = now_ms + ahead_ms.max(PAUSE_MS_MIN);
+        connection.times.resume_ms = connection.times.resume_ms.max(resume_ms);
+        if std::mem::replace(&mut connection.flags.paused, true) {
+            return;
+        }
+        self.cell.add(Counter::RateLimited, 1);
+        self.complain_of(index, Counter::RateLimited, "sends more in a second than it may");
+        match self.limits.rate_policy {
+            RatePolicy::Pause => self.watch(index),
+            RatePolicy::Close => self.close(index, CloseCode::Policy, "the client sends too much"),
+        }
+    }
+
+    fn resume(&mut self, index: u32) {
+        let now_ms = self.now_ms;
+        let Some(connection) = self.registry.at_mut(index) else { return };
+        connection.flags.paused = false;
+        connection.times.alive_at(now_ms);
+        if connection.has_input() {
+            self.make_ready(index);
+        }
+        self.watch(index);
     }
 
     pub(super) fn request_late(&mut self, index: u32) {
@@ -78,6 +118,7 @@ impl Core {
         let first = connection.messages_in == 0;
         if first {
             self.cell.add(Counter::HandshakeTimeouts, 1);
+            self.complain_of(index, Counter::HandshakeTimeouts, "sent no request in time");
         }
         if begun || first {
             let error = HttpError::Timeout;

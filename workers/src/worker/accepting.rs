@@ -12,6 +12,7 @@ use crate::{
     exchange::Exchange,
     gate,
     handler::Handler,
+    pace::Pace,
     stream::Stream,
     token::Source,
 };
@@ -58,12 +59,12 @@ impl<H: Handler> Worker<H> {
                     _ => {
                         self.core.cell.add(Counter::AcceptPauses, 1);
                         self.gate.pause(now_ms + gate::PAUSE_MS);
-                        if self.core.cell.read(Counter::AcceptPauses) % 10 == 1 {
-                            log::warn!(
+                        self.core.complain(Counter::AcceptPauses, || {
+                            format!(
                                 "accepting pauses for {} ms: {error}; connections wait in the kernel",
                                 gate::PAUSE_MS
-                            );
-                        }
+                            )
+                        });
                         return;
                     }
                 },
@@ -77,6 +78,9 @@ impl<H: Handler> Worker<H> {
         let refused = others >= self.core.limits.connections_max;
         if refused {
             self.core.cell.add(Counter::RefusedFull, 1);
+            self.core.complain(Counter::RefusedFull, || {
+                "the server is full (limits.connections_max): new clients are refused".to_owned()
+            });
             if others >= self.core.limits.connections_max + REFUSALS_MAX {
                 let _ = socket::reset_on_close(&stream);
                 return;
@@ -99,7 +103,8 @@ impl<H: Handler> Worker<H> {
             state: State::Http(Exchange::new()),
             outbox: crate::outbox::Outbox::default(),
             unparsed: Vec::new(),
-            times: Times { since_ms: now_ms, received_ms: now_ms, pinged_ms: None },
+            times: Times { since_ms: now_ms, received_ms: now_ms, pinged_ms: None, resume_ms: 0 },
+            pace: Pace::default(),
             messages_in: 0,
             messages_out: 0,
             flags: Flags::default(),

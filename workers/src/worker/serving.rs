@@ -10,11 +10,16 @@ use wsmaster_protocol::{close::CloseCode, http::CONTINUE, session::Event};
 
 use super::{MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX, Worker};
 use crate::{
-    connection::State,
+    connection::{Connection, State},
     core::LAST,
     exchange::{Exchange, Taken},
     handler::{ClosedBy, Handler, Message},
+    pace::Spent,
 };
+
+/// Pings right behind each other, in one service of a connection, that are answered one by one; of those behind
+/// them the last.
+const PONGS_IN_A_ROW_MAX: usize = 16;
 
 impl<H: Handler> Worker<H> {
     pub(super) fn serve_all(&mut self, active: &mut Vec<u32>) {
@@ -37,7 +42,11 @@ impl<H: Handler> Worker<H> {
     fn serve(&mut self, index: u32) {
         let mut buffer = std::mem::take(&mut self.buffer);
         self.core.cork(index);
-        let mut budget = Budget { reads: READS_PER_TURN_MAX, messages: MESSAGES_PER_TURN_MAX };
+        let mut budget = Budget {
+            reads: READS_PER_TURN_MAX,
+            messages: MESSAGES_PER_TURN_MAX,
+            pongs: Pongs::default(),
+        };
         while !self.core.is_choked(index) {
             let Some(connection) = self.core.registry.at_mut(index) else { break };
             if !connection.unparsed.is_empty() {
@@ -140,7 +149,16 @@ impl<H: Handler> Worker<H> {
                         connection.flags.readable = false;
                     }
                     connection.times.alive_at(now_ms);
+                    let ahead = match connection.state {
+                        State::WebSocket(_) => {
+                            connection.pace.spend(Spent::Bytes(count), &self.core.limits, now_ms)
+                        }
+                        State::Http(_) | State::Lingering { .. } => None,
+                    };
                     self.core.cell.add(Counter::BytesIn, count as u64);
+                    if let Some(ahead_ms) = ahead {
+                        self.core.hold_back(index, ahead_ms);
+                    }
                     return Some(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -185,11 +203,23 @@ impl<H: Handler> Worker<H> {
             match &mut connection.state {
                 State::Lingering { .. } => return input.len(),
                 State::WebSocket(session) => {
+                    let before = core.cork.len();
                     let step =
                         session.receive(&mut input[at..], &core.limits.session, &mut core.cork);
                     at += step.consumed;
                     let Some(event) = step.event else { return at };
                     budget.messages -= 1;
+                    match event {
+                        Event::Ping(_) if budget.pongs.follow(before, &mut core.cork) => {
+                            core.cell.add(Counter::PongsCoalesced, 1);
+                        }
+                        Event::Ping(_) => {}
+                        Event::Text(_)
+                        | Event::Binary(_)
+                        | Event::Pong(_)
+                        | Event::Close { .. }
+                        | Event::Failed(_) => budget.pongs = Pongs::default(),
+                    }
                     self.on_event(index, event);
                 }
                 State::Http(exchange) => match exchange.take(&input[at..], &core.limits.http) {
@@ -207,6 +237,8 @@ impl<H: Handler> Worker<H> {
                     }
                     Taken::Refused(error) => {
                         core.cell.add(Counter::RefusedRequests, 1);
+                        let does = format!("sent a request that is refused: {error}");
+                        core.complain_of(index, Counter::RefusedRequests, &does);
                         core.write_response(index, &error.response(), LAST);
                         core.linger(index);
                     }
@@ -228,13 +260,17 @@ impl<H: Handler> Worker<H> {
         match event {
             Event::Text(text) => self.on_message(index, Message::Text(&text)),
             Event::Binary(bytes) => self.on_message(index, Message::Binary(&bytes)),
-            Event::Ping(_) | Event::Pong(_) => {}
+            Event::Ping(_) | Event::Pong(_) => {
+                self.spend(index, Spent::Control);
+            }
             Event::Close { code, reason } => {
                 // Had we begun to close, the application has been told then.
                 self.finish(index, ClosedBy::Peer, code, Cow::Owned(reason));
             }
             Event::Failed(error) => {
                 self.core.cell.add(Counter::ProtocolErrors, 1);
+                let does = format!("broke the protocol: {error}");
+                self.core.complain_of(index, Counter::ProtocolErrors, &does);
                 let reason = Cow::Owned(error.to_string());
                 self.finish(index, ClosedBy::Server, Some(error.close_code()), reason);
             }
@@ -254,12 +290,29 @@ impl<H: Handler> Worker<H> {
         self.settle();
     }
 
+    /// Counts what a client has sent. Whether it is heard.
+    #[inline]
+    fn spend(&mut self, index: u32, spent: Spent) -> bool {
+        let now_ms = self.core.now_ms;
+        let Some(connection) = self.core.registry.at_mut(index) else { return false };
+        match connection.pace.spend(spent, &self.core.limits, now_ms) {
+            None => true,
+            Some(ahead_ms) => {
+                self.core.hold_back(index, ahead_ms);
+                self.core.registry.at(index).is_some_and(Connection::can_send)
+            }
+        }
+    }
+
     #[inline]
     fn on_message(&mut self, index: u32, message: Message<'_>) {
         if let Some(connection) = self.core.registry.at_mut(index) {
             connection.messages_in += 1;
         }
         self.core.cell.add(Counter::MessagesIn, 1);
+        if !self.spend(index, Spent::Message) {
+            return;
+        }
         self.messages += 1;
         if self.messages == self.core.limits.requests_max {
             self.ask_for_a_successor();
@@ -272,10 +325,36 @@ impl<H: Handler> Worker<H> {
 struct Budget {
     reads: usize,
     messages: usize,
+    pongs: Pongs,
 }
 
 impl Budget {
     fn is_spent(&self) -> bool {
         self.reads == 0 || self.messages == 0
+    }
+}
+
+/// Pings of one connection that came right behind each other. A few are answered one by one, a flood of them by its last:
+/// a peer may be answered for the most recent ping alone (RFC 6455, 5.5.3).
+#[derive(Clone, Copy, Default)]
+struct Pongs {
+    in_a_row: usize,
+    /// Where the last pong lies in the cork.
+    start: usize,
+    end: usize,
+}
+
+impl Pongs {
+    /// A pong was put into the cork, which had been `before` bytes long. Whether it took the place of the one before.
+    fn follow(&mut self, before: usize, cork: &mut Vec<u8>) -> bool {
+        self.in_a_row += 1;
+        let replaces = self.in_a_row > PONGS_IN_A_ROW_MAX + 1 && self.end == before && before > 0;
+        if replaces {
+            cork.drain(self.start..self.end);
+        } else {
+            self.start = before;
+        }
+        self.end = cork.len();
+        replaces
     }
 }
