@@ -88,4 +88,16 @@ counters! {
     total HandlerPanics "handler_panics",
     /// Turns of the event loop.
     total Turns "turns",
+    /// Jobs that wait for a thread or run on one.
+    gauge Jobs "jobs",
+    /// Jobs that have run to their end.
+    total JobsDone "jobs_done",
+    /// Jobs refused because too many were under way, or because there are no threads.
+    total JobsRefused "jobs_refused",
+    /// Panics in jobs that were caught.
+    total JobPanics "job_panics",
+    /// Jobs that were not over when the worker had to go.
+    total JobsAbandoned "jobs_abandoned",
+    /// Tasks given to task processes and not answered yet.
+    gauge Tasks "tasks",
 }

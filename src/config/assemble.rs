@@ -94,6 +94,11 @@ fn blank(sources: Sources) -> Config {
             reconnect_spread: Duration::ZERO,
             max_request: 0,
             watchdog: None,
+            job_threads: 0,
+            job_queue_max: 0,
+            task_workers: 0,
+            task_max_request: 0,
+            task_timeout: None,
         },
         limits: LimitsConfig {
             connections_max: 0,

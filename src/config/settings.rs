@@ -44,6 +44,16 @@ pub struct ServerConfig {
     pub max_request: u64,
     /// A worker that makes no turn for so long is killed; `None` is never.
     pub watchdog: Option<Duration>,
+    /// Threads of each worker for jobs, 0 to 1024; 0 refuses jobs.
+    pub job_threads: usize,
+    /// Jobs that wait or run in one worker, 1 to 1,000,000.
+    pub job_queue_max: usize,
+    /// Task processes, 0 to 256.
+    pub task_workers: usize,
+    /// Tasks after which a task process is replaced; 0 is never.
+    pub task_max_request: u64,
+    /// A task process that is at one task for so long is killed; `None` is never.
+    pub task_timeout: Option<Duration>,
 }
 
 impl ServerConfig {

@@ -99,18 +99,15 @@ pub(super) static UNSUPPORTED: &[Unsupported] = &[
         "it has no raw TCP ports to cut into packets",
     ),
     unsupported(
-        &[
-            "task_worker_num",
-            "task_ipc_mode",
-            "task_max_request",
-            "task_tmpdir",
-            "task_enable_coroutine",
-            "task_use_object",
-            "task_object",
-            "message_queue_key",
-        ],
+        &["task_ipc_mode", "message_queue_key"],
         Never,
-        "there are no task workers; blocking work belongs in a side process",
+        "tasks wait in one queue that whichever task process is free takes from",
+    ),
+    unsupported(&["task_tmpdir"], Never, "large tasks travel in memory, not in files"),
+    unsupported(
+        &["task_enable_coroutine", "task_use_object", "task_object"],
+        Never,
+        "a task process has one handler, which does one task at a time",
     ),
     unsupported(
         &["enable_reuse_port"],

@@ -53,6 +53,8 @@ pub(super) fn limits(config: &Config) -> Limits {
         subscriptions_max: limits.subscriptions_max,
         requests_max: config.server.max_request,
         tcp_nodelay: config.server.tcp_nodelay,
+        job_threads: config.server.job_threads,
+        job_queue_max: config.server.job_queue_max,
         turn_interval_max: config.server.watchdog.unwrap_or_default() / watchdog::LOOKS,
         ..Limits::default()
     }
@@ -115,7 +117,7 @@ pub(super) fn adopt(config: &mut Config, new: Config) -> Vec<String> {
         );
         new.processes.clone_from(&config.processes);
     }
-    keep!(host, port, workers, backlog, pid_file, log_file, daemonize, user, group);
+    keep!(host, port, workers, task_workers, backlog, pid_file, log_file, daemonize, user, group);
     *config = new;
     stays
 }

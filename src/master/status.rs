@@ -17,9 +17,15 @@ use crate::{
 };
 
 /// The counters of processes that have ended.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Totals {
     counted: [u64; Counter::ALL.len()],
+}
+
+impl Default for Totals {
+    fn default() -> Self {
+        Self { counted: [0; Counter::ALL.len()] }
+    }
 }
 
 impl Totals {

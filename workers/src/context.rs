@@ -15,6 +15,7 @@ use crate::{
     connection::Durable,
     core::{Completion, Core},
     handler::{Message, Responder},
+    jobs::{self, JobError, JobOrder},
     limits::Limits,
     timers::TimerId,
     topics::{Joined, Parted},
@@ -265,6 +266,26 @@ impl<'w> Context<'w> {
     /// Ends a timer. Whether it was running.
     pub fn clear(&mut self, timer: TimerId) -> bool {
         self.core.timers.clear(timer)
+    }
+
+    // ----- blocking work -----
+
+    /// Runs `work`, which may block, on a thread of its own kind, and then calls `done` on the loop with what it returned.
+    ///
+    /// `done` is called exactly once, whatever becomes of the job, and never during this call. It is called for the
+    /// connection that this call is for: it can reply to it, push, and answer a request whose [`Responder`] it holds. When
+    /// that connection has ended meanwhile (its `on_close` has been called), [`Self::current`] is `None` there.
+    ///
+    /// Threads ([`Limits::job_threads`]) are started when there is work for them, at most [`Limits::job_queue_max`] jobs may be
+    /// under way, and when the worker has to go the jobs have as long as its connections (`close_timeout`).
+    pub fn run_job<T: Send + 'static>(
+        &mut self,
+        order: JobOrder,
+        work: impl FnOnce() -> T + Send + 'static,
+        done: impl FnOnce(&mut Context<'_>, Result<T, JobError>) + 'static,
+    ) {
+        let (work, end) = jobs::pair(work, done);
+        self.core.submit_job(self.current(), order, work, end);
     }
 
     // ----- the worker -----

@@ -7,6 +7,7 @@ mod answering;
 mod channels;
 mod commands;
 mod ending;
+mod jobs;
 mod output;
 mod relief;
 mod sending;
@@ -19,7 +20,7 @@ use std::{
 
 use rustc_hash::FxHashMap;
 use wsmaster_ipc::{
-    Handle, Slot,
+    ConnectionId, Handle, Slot,
     board::{Cell, Counter, InterestBit},
 };
 
@@ -31,6 +32,7 @@ use crate::{
     context::Context,
     exchange::Manner,
     handler::Closed,
+    jobs::{JobEnd, JobError, Jobs, Work},
     limits::Limits,
     registry::Registry,
     timers::Timers,
@@ -40,6 +42,13 @@ use crate::{
 
 /// What is to be done with an answer.
 pub(crate) type Completion = Box<dyn FnOnce(&mut Context<'_>, Reply)>;
+
+/// A job that is over, of which the application has to be told.
+pub(crate) struct EndedJob {
+    pub(crate) connection: Option<ConnectionId>,
+    pub(crate) end: JobEnd,
+    pub(crate) result: Result<(), JobError>,
+}
 
 /// See the module.
 pub(crate) struct Core {
@@ -75,6 +84,9 @@ pub(crate) struct Core {
     /// Answers that are complete.
     pub(crate) finished: VecDeque<(Completion, Reply)>,
     pub(crate) timers: Timers,
+    pub(crate) jobs: Jobs<Work, JobEnd>,
+    /// Jobs that are over, or were refused.
+    pub(crate) ended_jobs: VecDeque<EndedJob>,
     pub(crate) random: fastrand::Rng,
     pub(crate) leaving: bool,
     /// What waits in all outboxes.
@@ -104,6 +116,8 @@ impl Core {
             cell,
             asker: Asker::new(handle.for_a_loop(), first_request, ask_timeout_ms),
             handle,
+            jobs: Jobs::new(limits.job_queue_max),
+            ended_jobs: VecDeque::new(),
             limits,
             registry: Registry::default(),
             topics: Topics::default(),
@@ -176,6 +190,7 @@ impl Core {
         self.cell.set(Counter::Subscriptions, self.topics.len() as u64);
         self.cell.set(Counter::OutboxBytes, self.waiting.bytes as u64);
         self.cell.set(Counter::OutboxHeldBytes, self.held_bytes() as u64);
+        self.cell.set(Counter::Jobs, self.jobs.len() as u64);
         self.cell.copy(Counter::DroppedMailboxFull, self.handle.refused());
     }
 

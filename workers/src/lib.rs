@@ -7,6 +7,7 @@
 //! - [`handler`] and [`context`]: what an application is told and what it may do.
 //! - [`limits`]: every bound.
 //! - [`asker`]: questions to other processes.
+//! - [`jobs`]: blocking work, on threads.
 //! - pure parts: [`outbox`], [`pace`], [`complaints`], [`topics`], [`wheel`], [`patience`], [`asks`], [`gate`],
 //!   [`timers`], [`token`].
 
@@ -19,12 +20,14 @@ mod core;
 mod exchange;
 pub mod gate;
 pub mod handler;
+pub mod jobs;
 pub mod limits;
 pub mod outbox;
 pub mod pace;
 pub mod patience;
 mod registry;
 mod stream;
+mod threads;
 pub mod timers;
 pub mod token;
 pub mod topics;
@@ -35,6 +38,7 @@ pub use asks::{AskError, Tally};
 pub use connection::Durable;
 pub use context::{Context, SubscribeError};
 pub use handler::{Closed, ClosedBy, Handler, HttpRequest, Message, Responder, Verdict};
+pub use jobs::{JobError, JobOrder};
 pub use limits::{Limits, RatePolicy, SlowClient};
 pub use timers::TimerId;
 pub use worker::{Seat, Worker};

@@ -50,6 +50,10 @@ pub struct Limits {
     pub turn_interval_max: Duration,
     /// Whether small frames leave at once (`TCP_NODELAY`).
     pub tcp_nodelay: bool,
+    /// Threads for the application's jobs, which are started when they are needed. Zero: jobs are refused.
+    pub job_threads: usize,
+    /// Jobs that may wait for a thread or run on one; one more is refused.
+    pub job_queue_max: usize,
 }
 
 impl Default for Limits {
@@ -80,6 +84,8 @@ impl Default for Limits {
             requests_max: 0,
             turn_interval_max: Duration::ZERO,
             tcp_nodelay: true,
+            job_threads: 4,
+            job_queue_max: 1024,
         }
     }
 }

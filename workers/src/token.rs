@@ -15,6 +15,8 @@ pub enum Source {
     Term,
     /// A mailbox has room again.
     Writer(u16),
+    /// A job is over.
+    Jobs,
     /// Something happened to a connection.
     Connection(Key),
 }
@@ -48,6 +50,7 @@ impl Source {
             Self::Connection(key) => {
                 (5, u64::from(key.index) | u64::from(key.generation) << INDEX_BITS)
             }
+            Self::Jobs => (6, 0),
         };
         Token((value << KIND_BITS | kind) as usize)
     }
@@ -66,6 +69,7 @@ impl Source {
                 index: value as u32,
                 generation: (value >> INDEX_BITS) as u32,
             }),
+            6 => Self::Jobs,
             _ => return None,
         })
     }
@@ -87,6 +91,7 @@ mod tests {
             Source::Link,
             Source::Term,
             Source::Writer(1030),
+            Source::Jobs,
             Source::Connection(key),
             Source::Connection(Key { index: 0, generation: 0 }),
         ] {

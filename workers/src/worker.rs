@@ -3,13 +3,16 @@
 //! 1. **poll**: wait for events, or for the next moment that something is due;
 //! 2. **control**: what the master says;
 //! 3. **mailbox**: what other processes say, at most [`PACKETS_PER_TURN_MAX`] packets;
-//! 4. **accepts**: new connections, at most [`ACCEPTS_PER_TURN_MAX`];
-//! 5. **connections**: those with events, then those with work left; each at most [`READS_PER_TURN_MAX`] reads and
+//! 4. **jobs**: those that have ended since the last turn;
+//! 5. **accepts**: new connections, at most [`ACCEPTS_PER_TURN_MAX`];
+//! 6. **connections**: those with events, then those with work left; each at most [`READS_PER_TURN_MAX`] reads and
 //!    [`MESSAGES_PER_TURN_MAX`] messages, and what is left goes to the end of the line;
-//! 6. **timers**: connections that have waited too long, questions without an answer;
-//! 7. **flush**: what was sent to connections that were not being served, and the commands for other processes.
+//! 7. **timers**: connections that have waited too long, questions without an answer;
+//! 8. **flush**: what was sent to connections that were not being served, and the commands for other processes. Jobs that
+//!    the turn has brought up are given to their threads.
 
 mod accepting;
+mod jobs;
 mod leaving;
 mod mail;
 mod requests;
@@ -34,7 +37,8 @@ use wsmaster_ipc::{
 use wsmaster_protocol::close::CloseCode;
 
 use crate::{
-    context::Context, core::Core, gate::Gate, handler::Handler, limits::Limits, token::Source,
+    context::Context, core::Core, gate::Gate, handler::Handler, limits::Limits, threads::Threads,
+    token::Source,
 };
 
 /// Packets taken from the mailbox in one turn.
@@ -81,6 +85,7 @@ impl std::fmt::Debug for Seat {
 pub struct Worker<H> {
     poll: Poll,
     core: Core,
+    threads: Threads,
     handler: H,
     listener: mio::net::TcpListener,
     mailbox: Mailbox,
@@ -160,6 +165,7 @@ impl<H: Handler> Worker<H> {
         cell.clear();
         handle.board().clear_interest(slot);
         Ok(Self {
+            threads: Threads::new(limits.job_threads),
             poll,
             core: Core::new(slot, cell, handle, limits, random::seed()?),
             handler,
@@ -190,6 +196,7 @@ impl<H: Handler> Worker<H> {
         self.core.tick();
         self.call(None, |handler, context| handler.on_start(context));
         self.link.say(&ToMaster::Ready);
+        self.hand_out_jobs();
         while !self.is_done() {
             match self.poll.poll(&mut events, self.poll_timeout()) {
                 Ok(()) => {}
@@ -200,12 +207,15 @@ impl<H: Handler> Worker<H> {
             self.core.cell.add(Counter::Turns, 1);
             self.note(&events, &mut active);
             self.take_mail();
+            self.take_ended_jobs();
             self.accept();
             self.serve_all(&mut active);
             self.look_at_the_clock();
             self.hand_over();
             self.flush();
+            self.hand_out_jobs();
         }
+        self.abandon_jobs();
         self.core.loop_handle().flush();
         self.core.show_gauges();
         Ok(())
@@ -215,7 +225,8 @@ impl<H: Handler> Worker<H> {
         match self.life {
             Life::Serving | Life::Recycling => false,
             Life::Leaving { deadline_ms } => {
-                self.core.registry.is_empty() || self.core.now_ms >= deadline_ms
+                let is_over = self.core.registry.is_empty() && self.core.jobs.is_empty();
+                is_over || self.core.now_ms >= deadline_ms
             }
             Life::Orphaned => true,
         }
@@ -254,8 +265,8 @@ impl<H: Handler> Worker<H> {
                         self.ask_for_a_successor();
                     }
                 }
-                // The flush at the end of the turn tries it.
-                Some(Source::Writer(_)) => {}
+                // The flush at the end of the turn tries it; ended jobs are looked for in each turn.
+                Some(Source::Writer(_) | Source::Jobs) => {}
                 Some(Source::Connection(key)) => {
                     let Some(index) = self.core.registry.index_of(key) else { continue };
                     let Some(connection) = self.core.registry.at_mut(index) else { continue };
@@ -358,12 +369,19 @@ impl<H: Handler> Worker<H> {
     /// Tells the application of ends and answers, until there are none left.
     #[inline]
     fn settle(&mut self) {
-        while !self.core.endings.is_empty() || !self.core.finished.is_empty() {
+        while !self.core.endings.is_empty()
+            || !self.core.finished.is_empty()
+            || !self.core.ended_jobs.is_empty()
+        {
             if let Some((index, closed)) = self.core.endings.pop_front() {
                 self.guarded(Some(index), |handler, context| handler.on_close(context, &closed));
             }
             if let Some((done, reply)) = self.core.finished.pop_front() {
                 self.guarded(None, |_, context| done(context, reply));
+            }
+            if let Some(job) = self.core.ended_jobs.pop_front() {
+                let index = job.connection.and_then(|id| self.core.find_open(id));
+                self.guarded(index, |_, context| (job.end)(context, job.result));
             }
         }
     }

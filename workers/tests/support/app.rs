@@ -8,8 +8,8 @@ use std::{
 };
 
 use wsmaster_workers::{
-    AskError, Closed, ClosedBy, Context, Handler, HttpRequest, Message, Responder, TimerId,
-    Verdict,
+    AskError, Closed, ClosedBy, Context, Handler, HttpRequest, JobOrder, Message, Responder,
+    TimerId, Verdict,
     ipc::{Address, ConnectionId, Outcome, PayloadKind, handle::Publication},
     protocol::{
         close::CloseCode,
@@ -30,6 +30,8 @@ pub(crate) enum Told {
     },
     Request(String),
     Process(String),
+    /// What a job has come to, and whether its connection was still there.
+    Job(String, bool),
 }
 
 /// What all workers of a server told, in the order of each.
@@ -49,9 +51,18 @@ impl Journal {
     pub(crate) fn ends(&self) -> Vec<(ClosedBy, Option<u16>)> {
         let ends = self.read().into_iter().filter_map(|told| match told {
             Told::Closed { by, code, .. } => Some((by, code)),
-            Told::Open(_) | Told::Request(_) | Told::Process(_) => None,
+            Told::Open(_) | Told::Request(_) | Told::Process(_) | Told::Job(..) => None,
         });
         ends.collect()
+    }
+
+    /// What the jobs have come to, in the order in which it was told.
+    pub(crate) fn jobs(&self) -> Vec<(String, bool)> {
+        let jobs = self.read().into_iter().filter_map(|told| match told {
+            Told::Job(result, present) => Some((result, present)),
+            Told::Open(_) | Told::Request(_) | Told::Process(_) | Told::Closed { .. } => None,
+        });
+        jobs.collect()
     }
 
     pub(crate) fn requests(&self) -> usize {
@@ -71,7 +82,7 @@ impl Journal {
                     assert!(open.remove(&id), "{id} ended without being open");
                     assert!(facts, "the facts of {id} were gone");
                 }
-                Told::Request(_) | Told::Process(_) => {}
+                Told::Request(_) | Told::Process(_) | Told::Job(..) => {}
             }
         }
         self.ends()
@@ -220,6 +231,13 @@ impl Handler for App {
                 context.respond(responder, &Response::new(200).text("before"));
                 panic_quietly();
             }
+            ["job", ms, text] => {
+                let (ms, text) = (ms.parse().expect("a time"), (*text).to_owned());
+                context.run_job(JobOrder::Any, slow(ms, text), |context, result| {
+                    let text = result.expect("it does not fail");
+                    context.respond(responder, &Response::new(200).text(text));
+                });
+            }
             ["push", to, text] => {
                 context.push_ack(id(to), Message::Text(text), move |context, result| {
                     context.respond(responder, &Response::new(200).text(outcome(result)));
@@ -259,6 +277,23 @@ impl App {
                     _ => (context.after(time), 1),
                 };
                 self.timers.push((timer.expect("room for a timer"), own, times));
+            }
+            ["job", order, ms, text] => {
+                let order = match *order {
+                    "any" => JobOrder::Any,
+                    "ordered" => JobOrder::OfConnection,
+                    other => panic!("not an order of jobs: {other}"),
+                };
+                let (ms, text) = (ms.parse().expect("a time"), (*text).to_owned());
+                let journal = self.journal.clone();
+                context.run_job(order, slow(ms, text), move |context, result| {
+                    let text = match result {
+                        Ok(text) => text,
+                        Err(error) => format!("{error:?}"),
+                    };
+                    context.reply(Message::Text(&text));
+                    journal.write(Told::Job(text, context.current() == Some(own)));
+                });
             }
             ["panic"] => panic_quietly(),
             ["sleep", ms] => std::thread::sleep(Duration::from_millis(ms.parse().expect("a time"))),
@@ -357,6 +392,14 @@ impl App {
             }
             _ => panic!("not an order: {order}"),
         }
+    }
+}
+
+/// A job that takes its time and returns its text; or panics, if that is its text.
+fn slow(ms: u64, text: String) -> impl FnOnce() -> String + Send + 'static {
+    move || {
+        std::thread::sleep(Duration::from_millis(ms));
+        if text == "panic" { panic_quietly() } else { text }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Real workers on real sockets, each in a thread of this process.
 //!
 //! A file is a promise of the worker's: what happens to messages, to slow readers, to HTTP requests, to those who wait, to
-//! what other workers send, when the worker leaves, when the application panics, and that everything is counted.
+//! what other workers send, to jobs, when the worker leaves, when the application panics, and that everything is counted.
 
 #[path = "../support/mod.rs"]
 mod support;
@@ -12,6 +12,7 @@ mod descriptors;
 mod ends;
 mod handshakes;
 mod http;
+mod jobs;
 mod leaving;
 mod messages;
 mod panics;

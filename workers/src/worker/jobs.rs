@@ -1,0 +1,53 @@
+//! Jobs between the loop and its threads.
+
+use wsmaster_ipc::board::Counter;
+
+use super::Worker;
+use crate::{core::EndedJob, handler::Handler, jobs::JobError, threads::Ended};
+
+impl<H: Handler> Worker<H> {
+    /// Gives the threads what may run. It is the last thing before the poll, so nothing that a turn has brought up waits
+    /// for the next one; and no thread is ever started before the worker has said that it is ready.
+    pub(super) fn hand_out_jobs(&mut self) {
+        while let Some((number, work)) = self.core.jobs.next_ready() {
+            if let Err(error) = self.threads.run(self.poll.registry(), number, work) {
+                log::error!("a job cannot run, there is no thread for it: {error}");
+                self.core.cell.add(Counter::JobsRefused, 1);
+                self.core.end_job(number, Err(JobError::NoThread));
+                self.settle();
+            }
+        }
+    }
+
+    /// Tells the application of the jobs that are over. Those that end meanwhile have woken the loop again.
+    pub(super) fn take_ended_jobs(&mut self) {
+        for _ in 0..self.threads.ended_len() {
+            let Some(Ended { number, panicked }) = self.threads.next_ended() else { break };
+            let (counter, result) = if panicked {
+                (Counter::JobPanics, Err(JobError::Panicked))
+            } else {
+                (Counter::JobsDone, Ok(()))
+            };
+            self.core.cell.add(counter, 1);
+            self.core.end_job(number, result);
+        }
+        self.settle();
+    }
+
+    /// The worker has to go, and waits no longer.
+    pub(super) fn abandon_jobs(&mut self) {
+        let abandoned: Vec<_> = self.core.jobs.abandon().collect();
+        if abandoned.is_empty() {
+            return;
+        }
+        log::warn!("{} jobs were not over in time, and are abandoned", abandoned.len());
+        self.core.cell.add(Counter::JobsAbandoned, abandoned.len() as u64);
+        for (connection, end) in abandoned {
+            let result = Err(JobError::Abandoned);
+            self.core.ended_jobs.push_back(EndedJob { connection, end, result });
+        }
+        self.settle();
+        // What they say to connections that are still there.
+        self.flush();
+    }
+}
