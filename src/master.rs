@@ -15,6 +15,7 @@ mod signals;
 mod start;
 mod status;
 mod systemd;
+mod tasks;
 mod token;
 mod watchdog;
 
@@ -60,7 +61,7 @@ use crate::{
     config::Config,
     logging,
     server::WorkerInfo,
-    side::{self, Directory, Process},
+    side::{self, Directory, Process, TaskMaker},
     supervisor::{Action, ChildId, Event, ExitStatus, KillSignal, Phase, Pid, Report, Supervisor},
 };
 
@@ -90,6 +91,8 @@ pub struct Master<F> {
     seats: Vec<SeatKept>,
     /// The closures that run as side processes.
     processes: Vec<Process>,
+    /// How task processes come to their handler.
+    tasks: Option<TaskMaker>,
     directory: Rc<Directory>,
     /// The way of news to side processes.
     handle: Handle,
@@ -106,6 +109,7 @@ pub struct Master<F> {
     totals: Totals,
     systemd: Systemd,
     watchdog: Watchdog,
+    task_watchdog: Watchdog,
     deaths_before_serving: u32,
     stopping: bool,
     failure: Option<String>,
@@ -179,6 +183,7 @@ where
             self.hang_up_on_the_slow();
             self.systemd.beat(Instant::now());
             self.look_at_the_workers();
+            self.look_at_the_task_processes();
         }
         match self.failure {
             Some(reason) => Err(StartError::Workers(reason)),
@@ -198,7 +203,8 @@ where
         let callers = self.callers.values().filter_map(|caller| caller.deadline);
         let backlog = backlog.then(|| now + BACKLOG_RETRY);
         let next = self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog);
-        let next = next.chain(self.systemd.wake_at()).chain(self.watchdog.wake_at()).min()?;
+        let watchdogs = self.watchdog.wake_at().into_iter().chain(self.task_watchdog.wake_at());
+        let next = next.chain(self.systemd.wake_at()).chain(watchdogs).min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -388,7 +394,10 @@ where
                 let _ = self.poll.registry().deregister(&mut SourceFd(&link));
                 match child.role {
                     Role::Worker(cell) => self.totals.bury(&cell),
-                    Role::Side(_) => self.clean_up_after(pid),
+                    Role::Side(number) => {
+                        self.clean_up_after(pid);
+                        self.tell_of_a_lost_task(number);
+                    }
                 }
             }
             let how = match how {

@@ -9,8 +9,11 @@ use wsmaster_workers::Handler;
 use crate::{
     config::{Config, Machine},
     master::{self, Master, Plan},
-    side::{Directory, Process},
+    side::{Directory, Process, TaskHandler, TaskInfo, TaskMaker},
 };
+
+/// As many task processes as the configuration may name.
+const TASK_WORKERS_MAX: usize = 256;
 
 /// A server with an application.
 #[derive(Debug)]
@@ -54,7 +57,12 @@ impl Server {
             resource::effective_uid(),
             resource::cpus_available(),
         );
-        Builder { config: Config::defaults(&machine), address: None, processes: Vec::new() }
+        Builder {
+            config: Config::defaults(&machine),
+            address: None,
+            processes: Vec::new(),
+            tasks: None,
+        }
     }
 }
 
@@ -64,6 +72,7 @@ pub struct Builder {
     config: Config,
     address: Option<String>,
     processes: Vec<Process>,
+    tasks: Option<TaskMaker>,
 }
 
 impl Builder {
@@ -99,6 +108,24 @@ impl Builder {
     #[must_use]
     pub fn add_process(mut self, process: Process) -> Self {
         self.processes.push(process);
+        self
+    }
+
+    /// Runs this many task processes, at most 256. They need a handler: [`Self::tasks`].
+    #[must_use]
+    pub fn task_workers(mut self, processes: usize) -> Self {
+        self.config.server.task_workers = processes.min(TASK_WORKERS_MAX);
+        self
+    }
+
+    /// What task processes do: `make` is called in each of them, after the fork. How many there are is
+    /// [`Self::task_workers`], or the setting `server.task_workers`.
+    #[must_use]
+    pub fn tasks<H: TaskHandler + 'static>(
+        mut self,
+        make: impl Fn(&TaskInfo) -> H + 'static,
+    ) -> Self {
+        self.tasks = Some(TaskMaker::new(make));
         self
     }
 
@@ -139,7 +166,9 @@ impl<F> ServerWith<F> {
             host.trim_matches(['[', ']']).clone_into(&mut config.server.host);
             config.server.port = port;
         }
-        let plan = Plan::new(config).side_processes(self.builder.processes);
+        let plan = Plan::new(config)
+            .side_processes(self.builder.processes)
+            .tasks(self.builder.tasks);
         Ok(Master::prepare(plan, self.make)?.run()?)
     }
 }

@@ -5,6 +5,7 @@
 //!
 //! - [`Process`]: a closure of a Rust program, with a [`ProcessContext`] for its hands.
 //! - `program`: a program in any language, which reads events and writes commands (`docs/plugins.md`).
+//! - [`TaskHandler`]: what a task process does for the workers; [`Task`].
 //! - `directory`: who is called what, and has which mailbox.
 
 mod context;
@@ -17,9 +18,12 @@ mod process;
 mod program;
 mod queue;
 mod station;
+mod tasks;
 
 pub use context::{Ended, ProcessContext, ProcessMessage, Wait};
 pub(crate) use directory::{Body, Directory, Side};
 pub use process::Process;
 pub(crate) use program::{host, mark_of};
 pub(crate) use station::SideSeat;
+pub(crate) use tasks::{TaskMaker, serve_tasks};
+pub use tasks::{Task, TaskHandler, TaskInfo, TaskResult};

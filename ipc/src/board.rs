@@ -8,7 +8,8 @@
 //!   to the workers whose bit is set. A false positive costs one packet; there are no false negatives, since a
 //!   subscription is answered after its bit is set.
 //!
-//! For each mailbox it counts the bytes of attached bodies that wait in it.
+//! For each mailbox it counts the bytes of attached bodies that wait in it, and shows what a task process is at
+//! ([`crate::desk`]).
 //!
 //! It never holds a lock: a process may be killed between any two instructions.
 
@@ -41,6 +42,9 @@ const CELL_WORDS: usize = 64;
 pub const CELLS: usize = 8;
 const SLOT_WORDS: usize = SLOT_HEAD_WORDS + CELLS * CELL_WORDS + INTEREST_WORDS;
 
+/// For each mailbox: the bytes attached, and a desk.
+const MAILBOX_WORDS: usize = 1 + crate::desk::WORDS;
+
 const _: () = assert!(Counter::ALL.len() <= CELL_WORDS);
 
 /// The shared memory of one server. Clones share it.
@@ -62,7 +66,7 @@ impl Board {
         if slots == 0 || slots > SLOTS_MAX {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let words = usize::from(slots) * SLOT_WORDS + usize::from(mailboxes);
+        let words = usize::from(slots) * SLOT_WORDS + usize::from(mailboxes) * MAILBOX_WORDS;
         let memory = Arc::new(SharedWords::zeroed(words)?);
         let board = Self { memory, slots, mailboxes, clock, hash_seed };
         for number in 0..slots {
@@ -181,8 +185,18 @@ impl Board {
     }
 
     fn attached_word(&self, address: Address) -> Option<&AtomicU64> {
-        let place = usize::from(self.slots) * SLOT_WORDS + usize::from(address.0);
-        (address.0 < self.mailboxes).then(|| &self.memory.words()[place])
+        self.mailbox_words(address)?.first()
+    }
+
+    /// The words of a mailbox's desk.
+    pub(crate) fn desk_words(&self, address: Address) -> Option<&[AtomicU64]> {
+        self.mailbox_words(address)?.get(1..)
+    }
+
+    fn mailbox_words(&self, address: Address) -> Option<&[AtomicU64]> {
+        let first =
+            usize::from(self.slots) * SLOT_WORDS + usize::from(address.0) * MAILBOX_WORDS;
+        (address.0 < self.mailboxes).then(|| &self.memory.words()[first..first + MAILBOX_WORDS])
     }
 
     fn word(&self, slot: u16, word: usize) -> &AtomicU64 {

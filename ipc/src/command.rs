@@ -104,6 +104,14 @@ pub enum Command<'a> {
         /// The message.
         payload: &'a [u8],
     },
+    /// Work for the task process that takes it from its queue. It travels in a packet of its own, so that a process that
+    /// dies takes one task with it and no others.
+    Task {
+        /// Who waits for the result.
+        ticket: AskTicket,
+        /// What is to be done.
+        payload: &'a [u8],
+    },
     /// Word of something that happened, for a side process that wants to know. What stands in it is the business of those
     /// who send and read it.
     Event {
@@ -126,6 +134,19 @@ pub enum Answer<'a> {
     },
     /// Of an info: a JSON object. Of a list: a JSON array of ids.
     Info(&'a [u8]),
+    /// Of a task.
+    Task(TaskAnswer<'a>),
+}
+
+/// What became of a task.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TaskAnswer<'a> {
+    /// It is done: its result.
+    Done(&'a [u8]),
+    /// The application says that it cannot be done, and why.
+    Failed(&'a str),
+    /// The process that was at it died. It is not known how far it was.
+    Died,
 }
 
 /// What the owner of a connection did with a command for it.

@@ -10,8 +10,10 @@ pub use crate::postbox::PostError;
 use crate::{
     board::Board,
     command::{AskTicket, Command, PayloadKind, Recipients},
+    desk::Desk,
     id::{Address, ConnectionId, Slot},
     postbox::{Attached, Postbox},
+    tasks::TaskQueues,
     wire,
 };
 
@@ -21,6 +23,7 @@ use crate::{
 pub struct Handle {
     shared: Arc<Shared>,
     timing: Timing,
+    tasks: TaskQueues,
 }
 
 #[derive(Debug)]
@@ -49,13 +52,20 @@ impl Handle {
                 refused: AtomicU64::new(0),
             }),
             timing: Timing::AtOnce,
+            tasks: TaskQueues::NONE,
         }
+    }
+
+    /// The same, on a server with task processes.
+    #[must_use]
+    pub fn with_tasks(self, tasks: TaskQueues) -> Self {
+        Self { tasks, ..self }
     }
 
     /// A clone for an event loop: it gathers commands and sends them when the loop calls [`Self::flush`], at the end of
     /// each turn.
     pub fn for_a_loop(&self) -> Self {
-        Self { shared: self.shared.clone(), timing: Timing::AtFlush }
+        Self { timing: Timing::AtFlush, ..self.clone() }
     }
 
     /// The mailbox of this process.
@@ -191,6 +201,25 @@ impl Handle {
         self.post(to, &Command::Message { from: self.shared.own, kind, payload })
     }
 
+    /// Gives a task to whichever task process is free first, or to the one with this number. The answer comes under the
+    /// number `request`, when the task is done, has failed, or has died with its process.
+    ///
+    /// # Errors
+    /// See [`PostError`]; `NoSuchProcess` when there are no task processes, or not so many.
+    pub fn task(&self, process: Option<u16>, payload: &[u8], request: u64) -> Result<(), PostError> {
+        let queue = match process {
+            None => self.tasks.of_all(),
+            Some(process) => self.tasks.of_one(process),
+        };
+        let queue = queue.ok_or(PostError::NoSuchProcess)?;
+        self.post(queue, &Command::Task { ticket: self.ticket(request), payload })
+    }
+
+    /// The queues of the task processes.
+    pub fn tasks(&self) -> TaskQueues {
+        self.tasks
+    }
+
     /// Posts any command: the way of answers.
     ///
     /// # Errors
@@ -209,6 +238,11 @@ impl Handle {
     /// for the next call.
     pub fn flush(&self) -> bool {
         self.postbox().flush_all()
+    }
+
+    /// As [`Self::flush`], for one mailbox.
+    pub fn flush_to(&self, to: Address) -> bool {
+        self.postbox().flush(to)
     }
 
     /// Runs `register` with the sending end of each mailbox, for a loop that wants to know when it has room again.
@@ -274,6 +308,9 @@ impl Handle {
         };
         if result.is_ok() && bytes > 0 {
             board.add_attached(to, bytes);
+        }
+        if result.is_ok() && matches!(command, Command::Task { .. }) {
+            Desk::of(board, to).given();
         }
         self.count(result);
         result

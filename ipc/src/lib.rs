@@ -8,6 +8,7 @@
 //! - [`mailbox`]: the receiving end; [`postbox`]: the sending end with its bounded backlog.
 //! - [`counter`]: what a worker counts.
 //! - [`board`]: the shared memory: serial numbers, those counters, which worker has subscribers of which channel.
+//! - [`desk`] and [`tasks`]: what a task process is at; the queues that it takes tasks from.
 //! - [`handle`]: push, broadcast, publish, disconnect from any process.
 //! - [`link`]: the private line between the master and one child.
 //! - [`sys`]: fork, sockets, memory, signals, process titles.
@@ -15,14 +16,17 @@
 pub mod board;
 pub mod command;
 pub mod counter;
+pub mod desk;
 pub mod handle;
 pub mod id;
 pub mod link;
 pub mod mailbox;
 pub mod postbox;
 pub mod sys;
+pub mod tasks;
 pub mod wire;
 
-pub use command::{Answer, AskTicket, Command, Outcome, PayloadKind};
+pub use command::{Answer, AskTicket, Command, Outcome, PayloadKind, TaskAnswer};
 pub use handle::{Handle, PostError};
 pub use id::{Address, ConnectionId, Slot};
+pub use tasks::TaskQueues;

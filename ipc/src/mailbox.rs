@@ -69,6 +69,14 @@ impl Mailbox {
         Self { reader, buffer: vec![0; wire::PACKET_BYTES_MAX] }
     }
 
+    /// Copies the front of the next packet, without taking it: how much of `front` is filled. `None` when nothing waits.
+    ///
+    /// # Errors
+    /// As [`Self::receive`].
+    pub fn peek(&self, front: &mut [u8]) -> io::Result<Option<usize>> {
+        socket::peek_packet(self.reader.as_fd(), front)
+    }
+
     /// Takes the next packet, without waiting.
     ///
     /// # Errors

@@ -100,6 +100,7 @@ impl Postbox {
             | Command::List { .. }
             | Command::Answer { .. }
             | Command::Message { .. }
+            | Command::Task { .. }
             | Command::Event { .. } => 0,
         };
         if recipients > wire::RECIPIENTS_MAX || wire::fields_bytes(command) > wire::FIELDS_BYTES_MAX
@@ -132,13 +133,15 @@ impl Postbox {
         if queue.bytes + body_bytes > self.backlog_bytes_max && queue.bytes > 0 {
             return Err(PostError::Full);
         }
-        if let Some(attached) = attached {
+        // Nothing else dies with the process that takes a task.
+        let is_task = matches!(command, Command::Task { .. });
+        if attached.is_some() || is_task {
             queue.close_packet();
             let mut packet = vec![wire::VERSION];
-            wire::encode(command, true, &mut packet);
-            let weight = packet.len() + body_bytes;
+            wire::encode(command, attached.is_some(), &mut packet);
+            let weight = packet.len() + attached.map_or(0, |_| body_bytes);
             queue.bytes += weight;
-            queue.waiting.push_back(Parcel { packet, attachment: Some(attached.clone()), weight });
+            queue.waiting.push_back(Parcel { packet, attachment: attached.cloned(), weight });
             return Ok(());
         }
         let before = queue.open.len();

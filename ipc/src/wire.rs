@@ -9,7 +9,7 @@
 //! travel in a sealed memory file beside it. A packet with an attachment holds one command.
 
 use crate::{
-    command::{Answer, AskTicket, Command, Outcome, PayloadKind, Recipients},
+    command::{Answer, AskTicket, Command, Outcome, PayloadKind, Recipients, TaskAnswer},
     id::{Address, ConnectionId},
 };
 
@@ -44,6 +44,13 @@ const ANSWER_INFO: u8 = 8;
 const MESSAGE: u8 = 9;
 const EVENT: u8 = 10;
 const LIST: u8 = 11;
+const TASK: u8 = 12;
+const ANSWER_TASK_DONE: u8 = 13;
+const ANSWER_TASK_FAILED: u8 = 14;
+const ANSWER_TASK_DIED: u8 = 15;
+
+/// As many bytes from the front of a packet as [`task_ticket`] needs: version, kind, flags, ticket.
+pub const TASK_HEAD_BYTES: usize = 13;
 
 /// Why a packet could not be read. What stood before the bad place has been handed out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -72,12 +79,15 @@ pub fn body<'a>(command: &Command<'a>) -> &'a [u8] {
         | Command::Broadcast { payload, .. }
         | Command::Publish { payload, .. }
         | Command::Message { payload, .. }
+        | Command::Task { payload, .. }
         | Command::Event { payload } => payload,
-        Command::Answer { answer: Answer::Info(json), .. } => json,
-        Command::Answer { answer: Answer::One(_) | Answer::Many { .. }, .. }
-        | Command::Disconnect { .. }
-        | Command::Info { .. }
-        | Command::List { .. } => &[],
+        Command::Answer { answer, .. } => match answer {
+            Answer::Info(json) => json,
+            Answer::Task(TaskAnswer::Done(result)) => result,
+            Answer::Task(TaskAnswer::Failed(reason)) => reason.as_bytes(),
+            Answer::Task(TaskAnswer::Died) | Answer::One(_) | Answer::Many { .. } => &[],
+        },
+        Command::Disconnect { .. } | Command::Info { .. } | Command::List { .. } => &[],
     }
 }
 
@@ -92,6 +102,7 @@ pub fn fields_bytes(command: &Command<'_>) -> usize {
         | Command::List { .. }
         | Command::Answer { .. }
         | Command::Message { .. }
+        | Command::Task { .. }
         | Command::Event { .. } => 0,
     }
 }
@@ -154,13 +165,40 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
                 writer.u64(request);
                 writer.body(json);
             }
+            Answer::Task(end) => {
+                let (number, body) = match end {
+                    TaskAnswer::Done(result) => (ANSWER_TASK_DONE, result),
+                    TaskAnswer::Failed(reason) => (ANSWER_TASK_FAILED, reason.as_bytes()),
+                    TaskAnswer::Died => (ANSWER_TASK_DIED, [].as_slice()),
+                };
+                writer.head(number, None, None, None);
+                writer.u16(from.0);
+                writer.u64(request);
+                writer.body(body);
+            }
         },
+        Command::Task { ticket, payload } => {
+            writer.head(TASK, None, Some(ticket), None);
+            writer.body(payload);
+        }
         Command::Message { from, kind, payload } => {
             writer.head(MESSAGE, Some(kind), None, None);
             writer.u16(from.0);
             writer.body(payload);
         }
     }
+}
+
+/// Who waits for the task in a packet, from its first [`TASK_HEAD_BYTES`]. `None` when it holds no task.
+pub fn task_ticket(head: &[u8]) -> Option<AskTicket> {
+    let mut head = decode(head, None);
+    let is_task = head.failed.is_none()
+        && head.u8() == Ok(TASK)
+        && head.u8().is_ok_and(|flags| flags & FLAG_TICKET != 0);
+    if !is_task {
+        return None;
+    }
+    Some(AskTicket { reply_to: Address(head.u16().ok()?), request: head.u64().ok()? })
 }
 
 /// The commands of a packet, one after the other. After an error there is nothing more.
@@ -260,6 +298,23 @@ impl<'a> Decoder<'a> {
                 kind: payload_kind,
                 payload: self.body(attached)?,
             },
+            TASK => Command::Task {
+                ticket: ticket.ok_or(WireError::BadField)?,
+                payload: self.body(attached)?,
+            },
+            ANSWER_TASK_DONE | ANSWER_TASK_FAILED | ANSWER_TASK_DIED => {
+                let (from, request) = (Address(self.u16()?), self.u64()?);
+                let body = self.body(attached)?;
+                let end = match kind {
+                    ANSWER_TASK_DONE => TaskAnswer::Done(body),
+                    ANSWER_TASK_FAILED => {
+                        let reason = std::str::from_utf8(body).map_err(|_| WireError::BadField)?;
+                        TaskAnswer::Failed(reason)
+                    }
+                    _ => TaskAnswer::Died,
+                };
+                Command::Answer { from, request, answer: Answer::Task(end) }
+            }
             EVENT => Command::Event { payload: self.body(attached)? },
             LIST => Command::List { ticket: ticket.ok_or(WireError::BadField)? },
             _ => return Err(WireError::UnknownKind),
@@ -410,6 +465,10 @@ mod tests {
         ConnectionId::new(Slot::new(3).unwrap(), serial).unwrap()
     }
 
+    fn task_answer(end: TaskAnswer<'_>) -> Command<'_> {
+        Command::Answer { from: Address(3), request: 5, answer: Answer::Task(end) }
+    }
+
     fn every_command<'a>(payload: &'a [u8], only: &'a [u8]) -> Vec<Command<'a>> {
         let asked = AskTicket { reply_to: Address(2), request: 77 };
         let ticket = Some(asked);
@@ -441,6 +500,10 @@ mod tests {
             Command::Message { from: Address(6), kind: PayloadKind::Binary, payload },
             Command::Event { payload },
             Command::List { ticket: asked },
+            Command::Task { ticket: asked, payload },
+            task_answer(TaskAnswer::Done(payload)),
+            task_answer(TaskAnswer::Failed("no")),
+            task_answer(TaskAnswer::Died),
         ]
     }
 
@@ -483,6 +546,18 @@ mod tests {
             assert_eq!(results.iter().filter(|r| r.is_ok()).count(), whole, "cut at {cut}");
             assert_eq!(results.iter().any(Result::is_err), !ends.contains(&cut), "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn whose_task_a_packet_holds_stands_in_its_first_bytes() {
+        let ticket = AskTicket { reply_to: Address(7), request: u64::MAX - 1 };
+        let mut packet = vec![VERSION];
+        encode(&Command::Task { ticket, payload: b"work" }, false, &mut packet);
+        assert_eq!(task_ticket(&packet[..TASK_HEAD_BYTES]), Some(ticket));
+        assert_eq!(task_ticket(&packet[..TASK_HEAD_BYTES - 1]), None);
+        let mut packet = vec![VERSION];
+        encode(&Command::List { ticket }, false, &mut packet);
+        assert_eq!(task_ticket(&packet), None);
     }
 
     #[test]

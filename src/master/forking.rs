@@ -20,7 +20,7 @@ use crate::{
     config::{Config, Restart},
     logging,
     server::WorkerInfo,
-    side::{self, Body, Directory, Process, SideSeat},
+    side::{self, Body, Directory, Process, SideSeat, TaskInfo},
     supervisor::{ChildId, Pid, RestartPolicy},
 };
 
@@ -78,7 +78,10 @@ where
     fn fork_side(&mut self, number: usize) -> io::Result<Pid> {
         let side =
             self.directory.sides().get(number).cloned().ok_or(io::ErrorKind::InvalidInput)?;
-        let Takeaway { mailbox, link, child_link, handle, keep } = self.takeaway(side.address)?;
+        let Takeaway { mailbox, link, child_link, handle, mut keep } =
+            self.takeaway(side.address)?;
+        let queues = self.task_queues(&side)?;
+        keep.extend(queues.iter().flatten().map(|queue| queue.as_fd().as_raw_fd()));
         let seat = SideSeat {
             side: side.clone(),
             directory: self.directory.clone(),
@@ -89,11 +92,12 @@ where
         let (identity, master) = (self.identity, process::own_pid());
         let in_background = self.in_background;
         let (config, processes, mark) = (&self.config, &self.processes, self.mark.as_str());
+        let tasks = self.tasks.as_ref();
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: process {}", side.full_name()));
             // A program with a user of its own is started as that user, which its host must be able to do.
             let stays = match side.body {
-                Body::Closure(_) => false,
+                Body::Closure(_) | Body::Tasks => false,
                 Body::Program(program) => {
                     config.processes.get(program).is_some_and(|program| program.user.is_some())
                 }
@@ -114,6 +118,12 @@ where
                     .processes
                     .get(program)
                     .map_or(1, |program| side::host(seat, program, mark)),
+                Body::Tasks => {
+                    let info = TaskInfo { number: side.instance, config: config.clone() };
+                    queues
+                        .zip(tasks)
+                        .map_or(1, |(queues, tasks)| side::serve_tasks(seat, queues, tasks, &info))
+                }
             }
         })?;
         self.remember(pid, Role::Side(number), link)
@@ -137,7 +147,8 @@ where
         ]);
         logging::with_descriptor(|file| keep.extend(file.map(|file| file.as_raw_fd())));
         let postbox = Postbox::new(writers, self.config.limits.backlog_bytes_max);
-        let handle = Handle::new(own, self.board.clone(), postbox);
+        let tasks = self.directory.tasks();
+        let handle = Handle::new(own, self.board.clone(), postbox).with_tasks(tasks);
         Ok(Takeaway { mailbox, link, child_link, handle, keep })
     }
 
@@ -178,6 +189,7 @@ pub(super) fn restart(
     let policy = body.and_then(|body| match body {
         Body::Closure(number) => closure(number),
         Body::Program(number) => program(number),
+        Body::Tasks => Some(RestartPolicy::Always),
     });
     policy.unwrap_or(RestartPolicy::Never)
 }
@@ -193,6 +205,7 @@ pub(super) fn stop_timeout(
     let time = body.and_then(|body| match body {
         Body::Closure(number) => processes.get(number).map(|process| process.stop_timeout),
         Body::Program(number) => config.processes.get(number).map(|program| program.stop_timeout),
+        Body::Tasks => Some(config.server.stop_timeout),
     });
     time.unwrap_or_default()
 }

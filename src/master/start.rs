@@ -32,7 +32,7 @@ use super::{
 use crate::{
     config::{Config, ConfigErrors},
     server::WorkerInfo,
-    side::{Directory, Process},
+    side::{Directory, Process, TaskMaker},
     supervisor::{ChildSpec, RestartPolicy, Supervisor},
 };
 
@@ -54,6 +54,7 @@ pub struct Plan {
     on_serving: Option<OnServing>,
     in_background: bool,
     processes: Vec<Process>,
+    tasks: Option<TaskMaker>,
 }
 
 pub(super) type ReadConfig = Box<dyn Fn() -> Result<Config, ConfigErrors>>;
@@ -68,7 +69,14 @@ impl std::fmt::Debug for Plan {
 impl Plan {
     /// Runs with this configuration, which a reload does not change.
     pub fn new(config: Config) -> Self {
-        Self { config, reload: None, on_serving: None, in_background: false, processes: Vec::new() }
+        Self {
+            config,
+            reload: None,
+            on_serving: None,
+            in_background: false,
+            processes: Vec::new(),
+            tasks: None,
+        }
     }
 
     /// Reads the configuration again like this at every reload.
@@ -92,6 +100,13 @@ impl Plan {
     #[must_use]
     pub fn side_processes(mut self, processes: Vec<Process>) -> Self {
         self.processes = processes;
+        self
+    }
+
+    /// Runs task processes with this handler, as many as the configuration says.
+    #[must_use]
+    pub(crate) fn tasks(mut self, tasks: Option<TaskMaker>) -> Self {
+        self.tasks = tasks;
         self
     }
 
@@ -167,7 +182,7 @@ where
     /// # Errors
     /// See [`StartError`].
     pub fn prepare(plan: Plan, make: F) -> Result<Self, StartError> {
-        let Plan { config, reload, on_serving, in_background, processes } = plan;
+        let Plan { config, reload, on_serving, in_background, processes, tasks } = plan;
         title::prepare();
         let identity =
             Identity::look_up(config.server.user.as_deref(), config.server.group.as_deref())
@@ -195,7 +210,12 @@ where
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seed = random::seed().map_err(system("random numbers"))?;
         let names: Vec<&str> = processes.iter().map(|process| process.name.as_str()).collect();
-        let directory = Rc::new(Directory::new(workers as u16, &names, &config.processes));
+        let directory = Rc::new(Directory::new(
+            workers as u16,
+            &names,
+            &config.processes,
+            task_processes(&config, tasks.as_ref()),
+        ));
         let clock = SerialClock::new(Instant::now(), since_1970);
         let board = Board::new(workers as u16, directory.mailboxes(), clock, seed)
             .map_err(system("shared memory"))?;
@@ -238,6 +258,7 @@ where
             mailboxes,
             seats,
             processes,
+            tasks,
             directory,
             handle,
             mark: format!("WSMASTER_PLUGIN_RUN={seed:016x}"),
@@ -249,6 +270,7 @@ where
             totals: Totals::default(),
             systemd: Systemd::new(Instant::now()),
             watchdog: Watchdog::default(),
+            task_watchdog: Watchdog::default(),
             deaths_before_serving: 0,
             stopping: false,
             failure: None,
@@ -273,6 +295,18 @@ fn specs(config: &Config, processes: &[Process], directory: &Directory) -> Vec<C
         stop_timeout: Some(forking::stop_timeout(config, processes, directory, number) + GRACE),
     });
     workers.chain(sides).collect()
+}
+
+/// How many task processes there are to be.
+fn task_processes(config: &Config, tasks: Option<&TaskMaker>) -> u16 {
+    let wanted = config.server.task_workers;
+    if tasks.is_none() && wanted > 0 {
+        log::warn!(
+            "server.task_workers is {wanted}, and the application does no tasks: there are no task processes"
+        );
+        return 0;
+    }
+    u16::try_from(wanted).unwrap_or(u16::MAX)
 }
 
 /// One listener per worker. After a master that was killed, an address in use may be that of its last processes: they are

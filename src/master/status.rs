@@ -95,15 +95,27 @@ where
             "workers": workers,
             "processes": processes,
             "leaving": leaving,
+            "tasks": self.tasks_in_all(),
             "totals": totals,
         })
     }
 
     fn child(&self, view: &ChildView<'_>) -> Value {
         let mut child = Map::new();
-        if self.is_worker(view.id) {
-            child.insert("slot".to_owned(), view.id.0.into());
-        }
+        let role = match usize::from(view.id.0).checked_sub(self.seats.len()) {
+            None => {
+                child.insert("slot".to_owned(), view.id.0.into());
+                "worker"
+            }
+            Some(number) => match self.tasks_of(number) {
+                Some(counts) => {
+                    child.extend(counts);
+                    "task"
+                }
+                None => "process",
+            },
+        };
+        child.insert("role".to_owned(), role.into());
         child.insert("name".to_owned(), view.name.into());
         child.insert("pid".to_owned(), view.pid.map(|pid| pid.0).into());
         child.insert("state".to_owned(), json!(view.state));

@@ -4,18 +4,21 @@ use std::{
     collections::{HashMap, VecDeque},
     error::Error,
     io, iter,
+    os::fd::{AsRawFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
 use serde_json::Value;
 use wsmaster_ipc::{
-    Command, ConnectionId, Handle, Outcome, PayloadKind, PostError, Slot, handle::Publication, wire,
+    Command, ConnectionId, Handle, Outcome, PayloadKind, PostError, Slot, handle::Publication,
+    link::ToMaster, wire,
 };
 use wsmaster_protocol::plugin::Recipient;
 use wsmaster_workers::{
-    AskError, Message, Tally,
+    AskError, Message, Tally, TaskError, TimerId,
     asker::{Asked, Asker},
     asks::Reply,
+    timers::Timers,
 };
 
 use super::station::{PACKETS_PER_TURN_MAX, SideSeat, Station};
@@ -29,7 +32,7 @@ const PACKET_MESSAGES_MAX: usize = wire::PACKET_BYTES_MAX / 8;
 
 /// How much of the mail a turn takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Taking {
+pub(super) enum Taking {
     /// What there is a place for.
     WhatFits,
     /// All: an answer may be in it.
@@ -46,6 +49,7 @@ pub struct ProcessContext {
     next: u64,
     stop: Option<Instant>,
     own: Vec<usize>,
+    timers: Timers,
 }
 
 impl std::fmt::Debug for ProcessContext {
@@ -74,6 +78,8 @@ pub enum Wait {
     Elapsed,
     /// A message has come.
     Message,
+    /// A timer has come that was started with [`ProcessContext::after`] or [`ProcessContext::tick`].
+    Timer(TimerId),
     /// It is time to go: return soon, or be killed.
     Stop,
 }
@@ -93,11 +99,17 @@ impl ProcessContext {
             next: 0,
             stop: None,
             own: Vec::new(),
+            timers: Timers::default(),
         })
     }
 
-    pub(super) fn say_ready(&self) {
-        self.station.link.say(&wsmaster_ipc::link::ToMaster::Ready);
+    pub(super) fn say(&self, message: &ToMaster) {
+        self.station.link.say(message);
+    }
+
+    /// Wakes this process when something comes out of a queue of its own.
+    pub(super) fn watch(&self, queue: BorrowedFd<'_>) -> io::Result<()> {
+        self.station.watch(0, queue.as_raw_fd())
     }
 
     /// The name of this process.
@@ -116,22 +128,53 @@ impl ProcessContext {
         self.station.asker.handle()
     }
 
-    /// Waits until the time is over, a message has come, or it is time to go. What is to be answered and sent meanwhile is.
+    /// Waits until the time is over, a timer or a message has come, or it is time to go. What is to be answered and sent
+    /// meanwhile is. Each call tells of one timer; of messages it tells as long as there are any.
     pub fn wait(&mut self, time: Duration) -> Wait {
         let until = Instant::now() + time;
+        let mut is_last = false;
         loop {
             if self.should_stop() {
                 return Wait::Stop;
             }
+            if let Some(timer) = self.expire_timer() {
+                return Wait::Timer(timer);
+            }
             if !self.inbox.is_empty() {
                 return Wait::Message;
             }
-            let left = until.saturating_duration_since(Instant::now());
-            self.turn(left, Taking::WhatFits);
-            if left.is_zero() && self.inbox.is_empty() && !self.should_stop() {
+            if is_last {
                 return Wait::Elapsed;
             }
+            let left = until.saturating_duration_since(Instant::now());
+            is_last = left.is_zero();
+            self.turn(left, Taking::WhatFits);
         }
+    }
+
+    /// Starts a timer that comes once, after this time. `None` when as many run as may
+    /// ([`TIMERS_MAX`](wsmaster_workers::timers::TIMERS_MAX)). It is told by [`Self::wait`], and ends with this process.
+    pub fn after(&mut self, wait: Duration) -> Option<TimerId> {
+        self.timers.after(wait, self.station.now_ms())
+    }
+
+    /// As [`Self::after`], again and again, at least 1 ms apart. What a busy process misses is not made up for.
+    pub fn tick(&mut self, every: Duration) -> Option<TimerId> {
+        self.timers.every(every, self.station.now_ms())
+    }
+
+    /// Ends a timer. Whether it was running.
+    pub fn clear(&mut self, timer: TimerId) -> bool {
+        self.timers.clear(timer)
+    }
+
+    pub(super) fn expire_timer(&mut self) -> Option<TimerId> {
+        self.timers.expire(self.station.now_ms())
+    }
+
+    /// When this process must have ended, once it is time to go.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.stop
     }
 
     /// Whether it is time to go.
@@ -143,6 +186,11 @@ impl ProcessContext {
     pub fn messages(&mut self) -> impl Iterator<Item = ProcessMessage> + '_ {
         self.turn(Duration::ZERO, Taking::WhatFits);
         iter::from_fn(|| self.inbox.pop_front())
+    }
+
+    /// The messages that have come, without another look.
+    pub(super) fn take_messages(&mut self) -> Vec<ProcessMessage> {
+        self.inbox.drain(..).collect()
     }
 
     /// Messages that were dropped because too many came while an answer was awaited: a process that many send to should
@@ -251,6 +299,52 @@ impl ProcessContext {
         self.handle.send_to_process(to, message.kind(), message.payload())
     }
 
+    /// Has a task process do a task, and waits for its result, so long at the most.
+    ///
+    /// # Errors
+    /// See [`TaskError`]. It is [`TaskError::Unanswered`] also when it is time for this process to go.
+    pub fn task(&mut self, data: &[u8], within: Duration) -> Result<Vec<u8>, TaskError> {
+        self.tasks(&[data], within).pop().unwrap_or(Err(TaskError::Unanswered))
+    }
+
+    /// As [`Self::task`], of several tasks at a time: what became of each, in their order. A task process that asks for as
+    /// many as there are task processes may wait for itself.
+    pub fn tasks(
+        &mut self,
+        tasks: &[&[u8]],
+        within: Duration,
+    ) -> Vec<Result<Vec<u8>, TaskError>> {
+        let until = Instant::now() + within;
+        let first = self.next + 1;
+        for data in tasks {
+            self.next += 1;
+            match self.station.asker.task(None, data, self.next) {
+                Asked::Waiting => {}
+                Asked::Known(mark, reply) => drop(self.answers.insert(mark, reply)),
+            }
+        }
+        let mut results: Vec<Option<Result<Vec<u8>, TaskError>>> = vec![None; tasks.len()];
+        let mut open = tasks.len();
+        loop {
+            for (mark, result) in (first..).zip(&mut results) {
+                if result.is_none()
+                    && let Some(reply) = self.answers.remove(&mark)
+                {
+                    *result = Some(reply.into_task());
+                    open -= 1;
+                }
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            let is_over = open == 0 || left.is_zero() || self.should_stop();
+            if is_over || !self.turn(left, Taking::Everything) {
+                break;
+            }
+        }
+        // What comes later is nobody's.
+        self.station.asker.retain_tasks(|mark| *mark < first);
+        results.into_iter().map(|it| it.unwrap_or(Err(TaskError::Unanswered))).collect()
+    }
+
     fn ask(&mut self, begin: impl FnOnce(&mut Asker<u64>, u64, u64) -> Asked<u64>) -> Reply {
         self.next += 1;
         let (mark, now_ms) = (self.next, self.station.now_ms());
@@ -269,10 +363,13 @@ impl ProcessContext {
         }
     }
 
-    /// Waits for something to happen, and deals with it. `false` when nothing can happen any more.
-    fn turn(&mut self, patience: Duration, taking: Taking) -> bool {
+    /// Waits for something to happen, no longer than to the next timer, and deals with it. `false` when nothing can happen
+    /// any more.
+    pub(super) fn turn(&mut self, patience: Duration, taking: Taking) -> bool {
         self.station.flush();
         self.own.clear();
+        let timer = self.timers.next_ms().map(|at_ms| at_ms.saturating_sub(self.station.now_ms()));
+        let patience = timer.map_or(patience, |ms| patience.min(Duration::from_millis(ms)));
         let noted = match self.station.wait(Some(patience), &mut self.own) {
             Ok(noted) => noted,
             Err(error) => {
@@ -317,6 +414,7 @@ impl ProcessContext {
                 | Command::Info { .. }
                 | Command::List { .. }
                 | Command::Answer { .. }
+                | Command::Task { .. }
                 | Command::Event { .. } => {}
             },
         );

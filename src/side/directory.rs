@@ -1,16 +1,17 @@
 //! Who of the side processes is called what, has which mailbox, and wants to be told of what. Pure.
 
-use wsmaster_ipc::{Address, ConnectionId, Slot};
+use wsmaster_ipc::{Address, ConnectionId, Slot, TaskQueues};
 use wsmaster_protocol::plugin::{EventKind, Recipient};
 
 use crate::config::ProcessConfig;
 
 /// All side processes of a server, in the order of their mailboxes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Directory {
     workers: u16,
     sides: Vec<Side>,
     listeners: Vec<Listener>,
+    tasks: TaskQueues,
 }
 
 /// One running instance of a side process.
@@ -35,7 +36,12 @@ pub(crate) enum Body {
     Closure(usize),
     /// The program with this number in the configuration.
     Program(usize),
+    /// The application's task handler.
+    Tasks,
 }
+
+/// What task processes are called.
+const TASK: &str = "task";
 
 /// A process that wants to be told of events.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -46,9 +52,16 @@ pub(crate) struct Listener {
 }
 
 impl Directory {
-    /// The side processes of a server with so many workers: closures first, then the programs of the configuration.
-    pub(crate) fn new(workers: u16, closures: &[&str], programs: &[ProcessConfig]) -> Self {
-        let mut directory = Self { workers, sides: Vec::new(), listeners: Vec::new() };
+    /// The side processes of a server with so many workers: closures first, then the programs of the configuration, then
+    /// task processes. Behind their mailboxes are the queues of tasks.
+    pub(crate) fn new(
+        workers: u16,
+        closures: &[&str],
+        programs: &[ProcessConfig],
+        tasks: u16,
+    ) -> Self {
+        let mut directory =
+            Self { workers, sides: Vec::new(), listeners: Vec::new(), tasks: TaskQueues::NONE };
         for (number, name) in closures.iter().enumerate() {
             directory.add(name, 1, Body::Closure(number), &[]);
         }
@@ -56,6 +69,8 @@ impl Directory {
             let events = &program.events;
             directory.add(&program.name, program.instances, Body::Program(number), events);
         }
+        directory.add(TASK, tasks, Body::Tasks, &[]);
+        directory.tasks = TaskQueues::new(Address(directory.mailboxes()), tasks);
         directory
     }
 
@@ -77,7 +92,12 @@ impl Directory {
 
     /// How many mailboxes the server has.
     pub(crate) fn mailboxes(&self) -> u16 {
-        self.workers + self.sides.len() as u16
+        self.workers + self.sides.len() as u16 + self.tasks.len()
+    }
+
+    /// The queues of tasks.
+    pub(crate) fn tasks(&self) -> TaskQueues {
+        self.tasks
     }
 
     /// Who wants to be told of a kind of event.

@@ -213,7 +213,8 @@ fn answer_line(id: Option<&RawValue>, shape: Shape, reply: Reply) -> Option<Vec<
             let info: Option<&RawValue> = serde_json::from_slice(&json).ok();
             write(Some(id), &Answered { success: true, info, ..Answered::default() })
         }
-        Reply::Unanswered => {
+        // No order of a program is a task.
+        Reply::Unanswered | Reply::Task(_) => {
             write(Some(id), &refused("unanswered", "the worker did not answer in time"))
         }
         Reply::MailboxFull => {

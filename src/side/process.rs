@@ -2,6 +2,8 @@
 
 use std::{fmt, rc::Rc, time::Duration};
 
+use wsmaster_ipc::link::ToMaster;
+
 use super::{
     context::{Ended, ProcessContext},
     station::SideSeat,
@@ -64,7 +66,7 @@ impl Process {
                 return 1;
             }
         };
-        context.say_ready();
+        context.say(&ToMaster::Ready);
         match (self.body)(&mut context) {
             Ok(()) => 0,
             Err(error) => {

@@ -271,7 +271,8 @@ impl Host<'_> {
                 | Command::Disconnect { .. }
                 | Command::Info { .. }
                 | Command::List { .. }
-                | Command::Answer { .. } => {}
+                | Command::Answer { .. }
+                | Command::Task { .. } => {}
             },
         )?;
         for line in answers {

@@ -8,13 +8,17 @@ use wsmaster_ipc::{
     handle::{Posted, Publication},
 };
 
-use crate::asks::{Asks, Reply, Tally};
+use crate::{
+    asks::{Asks, Reply, Tally},
+    tasks::{self, Tasks},
+};
 
 /// Questions of one process. `D` is what it wants to do with an answer.
 #[derive(Debug)]
 pub struct Asker<D> {
     handle: Handle,
     asks: Asks<D>,
+    tasks: Tasks<D>,
     timeout_ms: u64,
 }
 
@@ -31,7 +35,8 @@ impl<D> Asker<D> {
     /// An asker that sends with `handle` and waits `timeout_ms` for an answer. Its numbers start at `first`, which should
     /// be a random one: answers to a process before this one may still come.
     pub fn new(handle: Handle, first: u64, timeout_ms: u64) -> Self {
-        Self { handle, asks: Asks::starting_at(first), timeout_ms }
+        let (asks, tasks) = (Asks::starting_at(first), Tasks::starting_at(first));
+        Self { handle, asks, tasks, timeout_ms }
     }
 
     /// The way that questions take.
@@ -39,9 +44,14 @@ impl<D> Asker<D> {
         &self.handle
     }
 
-    /// Whether no question is open.
+    /// Whether no question is open, and no task.
     pub fn is_empty(&self) -> bool {
-        self.asks.is_empty()
+        self.asks.is_empty() && self.tasks.is_empty()
+    }
+
+    /// Tasks that are not answered.
+    pub fn tasks_len(&self) -> usize {
+        self.tasks.len()
     }
 
     /// Sends a message to a connection of another process.
@@ -112,6 +122,30 @@ impl<D> Asker<D> {
         })
     }
 
+    /// Gives a task to whichever task process is free first, or to the one with this number.
+    pub fn task(&mut self, process: Option<u16>, payload: &[u8], done: D) -> Asked<D> {
+        if !self.tasks.has_room() {
+            return Asked::Known(done, Reply::Busy);
+        }
+        match self.handle.task(process, payload, self.tasks.next_request()) {
+            Ok(()) => {
+                self.tasks.begin(done);
+                Asked::Waiting
+            }
+            Err(error) => Asked::Known(done, Reply::Task(Err(error.into()))),
+        }
+    }
+
+    /// Waits no longer for the tasks that are not to be kept.
+    pub fn retain_tasks(&mut self, keep: impl FnMut(&D) -> bool) {
+        self.tasks.retain(keep);
+    }
+
+    /// Waits no longer for any task.
+    pub fn abandon_tasks(&mut self) -> impl Iterator<Item = (D, Reply)> + '_ {
+        self.tasks.abandon().map(|done| (done, Reply::Unanswered))
+    }
+
     /// Takes an answer from the mailbox. What is complete now is returned.
     pub fn answered(
         &mut self,
@@ -119,7 +153,16 @@ impl<D> Asker<D> {
         from: Address,
         answer: &Answer<'_>,
     ) -> Option<(D, Reply)> {
-        self.asks.answered(request, from, answer)
+        match *answer {
+            // Whoever says it: the process that was at it, or the master when that one is dead.
+            Answer::Task(end) => {
+                let done = self.tasks.answered(request)?;
+                Some((done, Reply::Task(tasks::result(end))))
+            }
+            Answer::One(_) | Answer::Many { .. } | Answer::Info(_) => {
+                self.asks.answered(request, from, answer)
+            }
+        }
     }
 
     /// Takes a command from the mailbox if it is an answer; gives it back if not.
@@ -136,6 +179,7 @@ impl<D> Asker<D> {
             | Command::Info { .. }
             | Command::List { .. }
             | Command::Message { .. }
+            | Command::Task { .. }
             | Command::Event { .. }) => Err(other),
         }
     }

@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 use wsmaster_ipc::{Address, Answer, Outcome, Slot};
 
+use crate::tasks::TaskError;
+
 /// Questions that may be open at a time.
 pub const ASKS_MAX: usize = 65_536;
 
@@ -37,6 +39,8 @@ pub enum Reply {
     Many(Tally),
     /// To a question about a connection: a JSON object.
     Info(Vec<u8>),
+    /// To a task.
+    Task(Result<Vec<u8>, TaskError>),
     /// None came in time.
     Unanswered,
     /// The question was not asked: the mailbox is full.
@@ -55,7 +59,7 @@ impl Reply {
             Self::One(outcome) => Ok(outcome),
             Self::MailboxFull => Err(AskError::MailboxFull),
             Self::Unanswered => Err(AskError::Unanswered),
-            Self::Busy | Self::Many(_) | Self::Info(_) => Err(AskError::Busy),
+            Self::Busy | Self::Many(_) | Self::Info(_) | Self::Task(_) => Err(AskError::Busy),
         }
     }
 
@@ -68,6 +72,7 @@ impl Reply {
             Self::Many(tally) => Ok(tally),
             other @ (Self::One(_)
             | Self::Info(_)
+            | Self::Task(_)
             | Self::Unanswered
             | Self::MailboxFull
             | Self::Busy) => other.into_outcome().and(Err(AskError::Busy)),
@@ -83,9 +88,24 @@ impl Reply {
             Self::Info(json) => Ok(Some(json)),
             other @ (Self::One(_)
             | Self::Many(_)
+            | Self::Task(_)
             | Self::Unanswered
             | Self::MailboxFull
             | Self::Busy) => other.into_outcome().map(|_| None),
+        }
+    }
+
+    /// The result of a task.
+    ///
+    /// # Errors
+    /// See [`TaskError`]. An answer of another kind is a fault of ours, and told as [`TaskError::Unanswered`].
+    pub fn into_task(self) -> Result<Vec<u8>, TaskError> {
+        match self {
+            Self::Task(result) => result,
+            Self::MailboxFull | Self::Busy => Err(TaskError::Full),
+            Self::One(_) | Self::Many(_) | Self::Info(_) | Self::Unanswered => {
+                Err(TaskError::Unanswered)
+            }
         }
     }
 }
@@ -169,8 +189,10 @@ impl<D> Asks<D> {
                 }
                 Reply::Many(std::mem::take(tally))
             }
-            (Progress::One(_), Answer::Many { .. })
-            | (Progress::Many { .. }, Answer::One(_) | Answer::Info(_)) => return None,
+            (Progress::One(_), Answer::Many { .. } | Answer::Task(_))
+            | (Progress::Many { .. }, Answer::One(_) | Answer::Info(_) | Answer::Task(_)) => {
+                return None;
+            }
         };
         let ask = self.open.remove(&request)?;
         while self.order.front().is_some_and(|(_, first)| !self.open.contains_key(first)) {

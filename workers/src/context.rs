@@ -17,6 +17,7 @@ use crate::{
     handler::{Message, Responder},
     jobs::{self, JobError, JobOrder},
     limits::Limits,
+    tasks::TaskError,
     timers::TimerId,
     topics::{Joined, Parted},
 };
@@ -288,6 +289,36 @@ impl<'w> Context<'w> {
         self.core.submit_job(self.current(), order, work, end);
     }
 
+    /// Gives a task to whichever task process is free first, and tells later what became of it: its result, or why there is
+    /// none. What the data means is between the application and its
+    /// task handler.
+    ///
+    /// A task may take as long as it likes. When this worker has to leave before the answer is there (a reload),
+    /// `done` is called with [`TaskError::Unanswered`].
+    pub fn task(
+        &mut self,
+        data: &[u8],
+        done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, TaskError>) + 'static,
+    ) {
+        self.give_task(None, data, done);
+    }
+
+    /// As [`Self::task`], to the task process with this number, from 0: tasks that one worker gives to one process are done
+    /// in their order.
+    pub fn task_to(
+        &mut self,
+        process: u16,
+        data: &[u8],
+        done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, TaskError>) + 'static,
+    ) {
+        self.give_task(Some(process), data, done);
+    }
+
+    /// How many task processes there are.
+    pub fn task_processes(&self) -> u16 {
+        self.core.handle.tasks().processes()
+    }
+
     // ----- the worker -----
 
     /// The slot of this worker.
@@ -313,6 +344,17 @@ impl<'w> Context<'w> {
     /// Whether the worker takes new connections: not while it leaves.
     pub fn is_serving(&self) -> bool {
         !self.core.leaving
+    }
+
+    fn give_task(
+        &mut self,
+        process: Option<u16>,
+        data: &[u8],
+        done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, TaskError>) + 'static,
+    ) {
+        let done: Completion = Box::new(move |context, reply| done(context, reply.into_task()));
+        let asked = self.core.asker.task(process, data, done);
+        self.core.note(asked);
     }
 
     fn open_current(&self) -> Option<u32> {

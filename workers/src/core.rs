@@ -191,6 +191,7 @@ impl Core {
         self.cell.set(Counter::OutboxBytes, self.waiting.bytes as u64);
         self.cell.set(Counter::OutboxHeldBytes, self.held_bytes() as u64);
         self.cell.set(Counter::Jobs, self.jobs.len() as u64);
+        self.cell.set(Counter::Tasks, self.asker.tasks_len() as u64);
         self.cell.copy(Counter::DroppedMailboxFull, self.handle.refused());
     }
 

@@ -9,7 +9,7 @@
 //! - [`asker`]: questions to other processes.
 //! - [`jobs`]: blocking work, on threads.
 //! - pure parts: [`outbox`], [`pace`], [`complaints`], [`topics`], [`wheel`], [`patience`], [`asks`], [`gate`],
-//!   [`timers`], [`token`].
+//!   [`tasks`], [`timers`], [`token`].
 
 pub mod asker;
 pub mod asks;
@@ -27,6 +27,7 @@ pub mod pace;
 pub mod patience;
 mod registry;
 mod stream;
+pub mod tasks;
 mod threads;
 pub mod timers;
 pub mod token;
@@ -40,6 +41,7 @@ pub use context::{Context, SubscribeError};
 pub use handler::{Closed, ClosedBy, Handler, HttpRequest, Message, Responder, Verdict};
 pub use jobs::{JobError, JobOrder};
 pub use limits::{Limits, RatePolicy, SlowClient};
+pub use tasks::TaskError;
 pub use timers::TimerId;
 pub use worker::{Seat, Worker};
 pub use wsmaster_ipc as ipc;

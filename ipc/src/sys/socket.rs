@@ -11,7 +11,7 @@ use nix::{
     errno::Errno,
     sys::socket::{
         AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-        SockaddrStorage, bind, listen, recvmsg, sendmsg, setsockopt, socket, socketpair, sockopt,
+        SockaddrStorage, bind, listen, recv, recvmsg, sendmsg, setsockopt, socket, socketpair, sockopt,
     },
 };
 
@@ -134,6 +134,24 @@ pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
     }
 }
 
+/// Copies the front of the packet that would be taken next, without taking it or what came beside it. How many bytes it is
+/// that were copied; `None` when nothing waits.
+///
+/// # Errors
+/// What recv(2) says of the socket itself, and `UnexpectedEof` when nobody holds the other end any more.
+pub fn peek_packet(socket: BorrowedFd<'_>, front: &mut [u8]) -> io::Result<Option<usize>> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
+    loop {
+        return match recv(socket.as_raw_fd(), front, flags) {
+            Ok(0) | Err(Errno::ECONNRESET) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(length) => Ok(Some(length)),
+            Err(Errno::EINTR) => continue,
+            Err(Errno::EAGAIN) => Ok(None),
+            Err(errno) => Err(io_error(errno)),
+        };
+    }
+}
+
 /// One listener per slot on the same address and port (`SO_REUSEPORT`, socket(7)). With port 0 the kernel chooses one, and
 /// all slots get it.
 ///
@@ -213,6 +231,25 @@ mod tests {
         assert!(matches!(receive_packet(right.as_fd(), &mut buffer).unwrap(), Received::Empty));
         drop(left);
         assert!(matches!(receive_packet(right.as_fd(), &mut buffer).unwrap(), Received::Closed));
+    }
+
+    #[test]
+    fn a_peek_takes_nothing() {
+        let (left, right) = packet_pair(64 * 1024).unwrap();
+        let mut front = [0; 3];
+        assert_eq!(peek_packet(right.as_fd(), &mut front).unwrap(), None);
+        send_packet(left.as_fd(), b"hello", Some(left.as_fd())).unwrap();
+        for _ in 0..2 {
+            assert_eq!(peek_packet(right.as_fd(), &mut front).unwrap(), Some(3));
+            assert_eq!(&front, b"hel");
+        }
+        let mut buffer = [0; 10];
+        assert!(matches!(
+            receive_packet(right.as_fd(), &mut buffer).unwrap(),
+            Received::Packet { length: 5, attachment: Some(_), cut: false }
+        ));
+        drop(left);
+        assert!(peek_packet(right.as_fd(), &mut front).is_err());
     }
 
     #[test]

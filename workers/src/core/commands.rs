@@ -49,8 +49,11 @@ impl Core {
                 let json = serde_json::to_vec(&ids).unwrap_or_default();
                 self.answer(ticket.reply_to, ticket.request, Answer::Info(&json));
             }
-            // Those are for the application; the loop takes them. A worker asks for no events.
-            Command::Answer { .. } | Command::Message { .. } | Command::Event { .. } => {}
+            // Those are for the application; the loop takes them. A worker asks for no events and does no tasks.
+            Command::Answer { .. }
+            | Command::Message { .. }
+            | Command::Task { .. }
+            | Command::Event { .. } => {}
         }
     }
 

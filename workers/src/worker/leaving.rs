@@ -112,6 +112,8 @@ impl<H: Handler> Worker<H> {
             self.core.cell.add(Counter::UnansweredAsks, 1);
             self.core.finished.push_back(unanswered);
         }
+        let tasks = self.core.asker.abandon_tasks();
+        self.core.finished.extend(tasks);
         self.settle();
         self.link.say(&ToMaster::Draining);
     }

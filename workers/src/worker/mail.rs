@@ -59,6 +59,7 @@ impl<H: Handler> Worker<H> {
                             | Command::Disconnect { .. }
                             | Command::Info { .. }
                             | Command::List { .. }
+                            | Command::Task { .. }
                             | Command::Event { .. } => self.core.execute(&command),
                         }
                     }

@@ -1,0 +1,196 @@
+//! What a task process is at, for the master to read when it has died; and how many tasks wait in a queue. A part of the
+//! board: atomic words in shared memory, for each mailbox.
+//!
+//! The words of a process's own mailbox are written by that process, but for the count of deaths, which is the master's.
+//! The words of a queue are written by everybody. A word that is wrong makes a number on a status page wrong, or an answer
+//! go to nobody.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{
+    board::Board,
+    command::AskTicket,
+    id::Address,
+};
+
+/// Words of one desk.
+pub(crate) const WORDS: usize = 6;
+
+const WAITING: usize = 0;
+/// The mailbox that waits for the task on the desk, and 1; 0 when there is none.
+const ASKER: usize = 1;
+const REQUEST: usize = 2;
+const DONE: usize = 3;
+const FAILED: usize = 4;
+const DIED: usize = 5;
+
+/// See the module.
+#[derive(Clone, Copy, Debug)]
+pub struct Desk<'b> {
+    words: Option<&'b [AtomicU64]>,
+}
+
+/// How a task on a desk ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum TaskEnd {
+    /// It has a result.
+    Done,
+    /// It has none.
+    Failed,
+}
+
+/// What has become of the tasks of a process, over all processes that have had its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DeskCounts {
+    /// Tasks with a result.
+    pub done: u64,
+    /// Tasks that could not be done.
+    pub failed: u64,
+    /// Tasks that died with their process.
+    pub died: u64,
+}
+
+impl<'b> Desk<'b> {
+    /// The desk of a mailbox.
+    pub fn of(board: &'b Board, mailbox: Address) -> Self {
+        Self { words: board.desk_words(mailbox) }
+    }
+
+    /// A task has been given to this queue.
+    pub fn given(&self) {
+        if let Some(word) = self.word(WAITING) {
+            word.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A task has been taken from this queue.
+    pub fn taken(&self) {
+        if let Some(word) = self.word(WAITING) {
+            let less = |waiting: u64| Some(waiting.saturating_sub(1));
+            let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        }
+    }
+
+    /// The queue was found empty. What those have counted who were killed before they could send is put right here.
+    pub fn none_waits(&self) {
+        if let Some(word) = self.word(WAITING)
+            && word.load(Ordering::Relaxed) != 0
+        {
+            word.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Tasks that wait in this queue, or on their way to it: an estimate that is a moment old.
+    pub fn waiting(&self) -> u64 {
+        self.read(WAITING)
+    }
+
+    /// This process is about to take a task.
+    pub fn begin(&self, ticket: AskTicket) {
+        // The asker is written last: with it, the task is on the desk.
+        self.write(ASKER, 0);
+        self.write(REQUEST, ticket.request);
+        self.write(ASKER, u64::from(ticket.reply_to.0) + 1);
+    }
+
+    /// This process is at nothing, and the task that it was about to take is another's.
+    pub fn put_back(&self) {
+        self.write(ASKER, 0);
+    }
+
+    /// The answer is on its way.
+    pub fn end(&self, how: TaskEnd) {
+        self.write(ASKER, 0);
+        let counter = match how {
+            TaskEnd::Done => DONE,
+            TaskEnd::Failed => FAILED,
+        };
+        self.write(counter, self.read(counter).wrapping_add(1));
+    }
+
+    /// The task that this process is at.
+    pub fn present(&self) -> Option<AskTicket> {
+        let asker = u16::try_from(self.read(ASKER).checked_sub(1)?).ok()?;
+        Some(AskTicket { reply_to: Address(asker), request: self.read(REQUEST) })
+    }
+
+    /// The process is dead: the task that died with it, if one did. It is counted, and off the desk.
+    pub fn clear_after_death(&self) -> Option<AskTicket> {
+        let ticket = self.present()?;
+        self.write(ASKER, 0);
+        self.write(DIED, self.read(DIED).wrapping_add(1));
+        Some(ticket)
+    }
+
+    /// What has become of the tasks of this process and of those before it.
+    pub fn counts(&self) -> DeskCounts {
+        DeskCounts {
+            done: self.read(DONE),
+            failed: self.read(FAILED),
+            died: self.read(DIED),
+        }
+    }
+
+    fn read(&self, word: usize) -> u64 {
+        self.word(word).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    fn write(&self, word: usize, value: u64) {
+        if let Some(word) = self.word(word) {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    fn word(&self, word: usize) -> Option<&'b AtomicU64> {
+        self.words?.get(word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::board::SerialClock;
+
+    #[test]
+    fn a_task_is_on_the_desk_until_it_ends_or_its_process_dies() {
+        let clock = SerialClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
+        let board = Board::new(1, 3, clock, 1).unwrap();
+        let (desk, other) = (Desk::of(&board, Address(1)), Desk::of(&board, Address(2)));
+        let ticket = AskTicket { reply_to: Address(0), request: u64::MAX };
+        assert_eq!(desk.present(), None);
+        desk.begin(ticket);
+        assert_eq!((desk.present(), other.present()), (Some(ticket), None));
+        desk.end(TaskEnd::Done);
+        assert_eq!((desk.present(), desk.clear_after_death()), (None, None));
+        desk.begin(ticket);
+        desk.put_back();
+        assert_eq!(desk.present(), None);
+        desk.begin(ticket);
+        assert_eq!(desk.clear_after_death(), Some(ticket));
+        assert_eq!(desk.clear_after_death(), None);
+        desk.begin(ticket);
+        desk.end(TaskEnd::Failed);
+        assert_eq!(desk.counts(), DeskCounts { done: 1, failed: 1, died: 1 });
+        assert_eq!(other.counts(), DeskCounts::default());
+    }
+
+    #[test]
+    fn a_queue_is_counted_never_below_nothing_and_a_mailbox_that_is_not_there_has_no_desk() {
+        let clock = SerialClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
+        let board = Board::new(1, 2, clock, 1).unwrap();
+        let queue = Desk::of(&board, Address(1));
+        queue.given();
+        queue.given();
+        queue.taken();
+        assert_eq!(queue.waiting(), 1);
+        queue.none_waits();
+        queue.taken();
+        assert_eq!((queue.waiting(), board.attached_bytes(Address(1))), (0, 0));
+        let nowhere = Desk::of(&board, Address(2));
+        nowhere.given();
+        nowhere.begin(AskTicket { reply_to: Address(0), request: 1 });
+        assert_eq!((nowhere.waiting(), nowhere.present()), (0, None));
+    }
+}

@@ -1,0 +1,234 @@
+//! The queues of task processes, as those see them who give tasks ([`TaskQueues`]) and those who take them ([`TaskQueue`]).
+//!
+//! There is one queue for all task processes, and whoever is free takes the next task from it: no task waits behind a long
+//! one while a process is idle. Each process has a queue for tasks that are meant for it alone too. The queues are
+//! mailboxes: the master keeps them, so what waits in one outlives whoever reads it.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use crate::{
+    board::Board,
+    command::{AskTicket, Command},
+    desk::Desk,
+    id::Address,
+    mailbox::{Mail, Mailbox},
+    wire,
+};
+
+/// Where the queues are: that of all at `first`, and those of the single processes behind it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TaskQueues {
+    first: Address,
+    processes: u16,
+}
+
+impl TaskQueues {
+    /// A server without task processes.
+    pub const NONE: Self = Self { first: Address(0), processes: 0 };
+
+    /// The queues of so many processes, from this address on.
+    pub fn new(first: Address, processes: u16) -> Self {
+        Self { first, processes }
+    }
+
+    /// How many task processes there are.
+    pub fn processes(self) -> u16 {
+        self.processes
+    }
+
+    /// How many queues there are.
+    pub fn len(self) -> u16 {
+        if self.is_empty() { 0 } else { self.processes + 1 }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.processes == 0
+    }
+
+    /// The queue that whoever is free takes tasks from.
+    pub fn of_all(self) -> Option<Address> {
+        (!self.is_empty()).then_some(self.first)
+    }
+
+    /// The queue of one process.
+    pub fn of_one(self, process: u16) -> Option<Address> {
+        (process < self.processes).then(|| Address(self.first.0 + 1 + process))
+    }
+}
+
+/// The end of a queue that a task process takes tasks from.
+#[derive(Debug)]
+pub struct TaskQueue {
+    mailbox: Mailbox,
+    address: Address,
+    own: Address,
+    board: Board,
+}
+
+/// What [`TaskQueue::take`] found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Taken {
+    /// A task, which is on the desk of this process from now on.
+    Task {
+        /// Who waits for it.
+        ticket: AskTicket,
+        /// What is to be done.
+        payload: Vec<u8>,
+    },
+    /// What was a task and cannot be read. It is on the desk too: somebody waits for it.
+    Unreadable(AskTicket),
+    /// Nothing waits.
+    Nothing,
+}
+
+impl TaskQueue {
+    /// The end `reader` of the queue at `address`, for the task process whose mailbox is `own`.
+    pub fn new(reader: OwnedFd, address: Address, own: Address, board: Board) -> Self {
+        Self { mailbox: Mailbox::new(reader), address, own, board }
+    }
+
+    /// Takes a task, without waiting. It stands on this process's [`Desk`] before it leaves the queue: if the process dies
+    /// at any moment, the task is still in the queue, or the master knows whose it was.
+    ///
+    /// Another process may take the task that was seen first. If this one dies between the look and the taking, whoever
+    /// waits for that task is told of a death too early; and in the instant between the taking of another task and the
+    /// correction of the desk, a death would not be told.
+    ///
+    /// # Errors
+    /// The queue itself fails: the master is dead.
+    pub fn take(&mut self) -> io::Result<Taken> {
+        let (desk, queue) = (Desk::of(&self.board, self.own), Desk::of(&self.board, self.address));
+        loop {
+            let mut head = [0; wire::TASK_HEAD_BYTES];
+            let Some(length) = self.mailbox.peek(&mut head)? else {
+                queue.none_waits();
+                self.board.no_attached(self.address);
+                return Ok(Taken::Nothing);
+            };
+            let seen = wire::task_ticket(&head[..length]);
+            if let Some(seen) = seen {
+                desk.begin(seen);
+            }
+            let packet = match self.mailbox.receive()? {
+                Mail::Packet(packet) => packet,
+                Mail::Bad => {
+                    queue.taken();
+                    match seen {
+                        Some(seen) => return Ok(Taken::Unreadable(seen)),
+                        None => continue,
+                    }
+                }
+                Mail::Empty => {
+                    desk.put_back();
+                    continue;
+                }
+            };
+            queue.taken();
+            if let Some(body) = &packet.attachment {
+                self.board.take_attached(self.address, body.len() as u64);
+            }
+            let Some(ticket) = wire::task_ticket(packet.bytes) else {
+                desk.put_back();
+                continue;
+            };
+            if Some(ticket) != seen {
+                desk.begin(ticket);
+            }
+            let mut commands = wire::decode(packet.bytes, packet.attachment.as_deref());
+            let Some(Ok(Command::Task { payload, .. })) = commands.next() else {
+                return Ok(Taken::Unreadable(ticket));
+            };
+            let inside = packet.attachment.is_none().then(|| payload.to_vec());
+            let payload = inside.or(packet.attachment).unwrap_or_default();
+            return Ok(Taken::Task { ticket, payload });
+        }
+    }
+}
+
+impl AsFd for TaskQueue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.mailbox.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::{
+        PostError, board::SerialClock, handle::Handle, mailbox::MailboxPair, postbox::Postbox,
+    };
+
+    /// One asker at 0, two task processes at 1 and 2, their queues from 3 on.
+    fn place() -> (Handle, Board, Vec<MailboxPair>) {
+        let clock = SerialClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
+        let board = Board::new(1, 6, clock, 1).unwrap();
+        let pairs: Vec<_> = (0..6).map(|_| MailboxPair::new().unwrap()).collect();
+        let writers = pairs.iter().map(|pair| pair.writer.try_clone().unwrap()).collect();
+        let postbox = Postbox::new(writers, 16 << 20);
+        let queues = TaskQueues::new(Address(3), 2);
+        let handle = Handle::new(Address(0), board.clone(), postbox).with_tasks(queues);
+        (handle, board, pairs)
+    }
+
+    fn reader(board: &Board, pairs: &[MailboxPair], queue: u16, own: u16) -> TaskQueue {
+        let end = pairs[usize::from(queue)].reader.try_clone().unwrap();
+        TaskQueue::new(end, Address(queue), Address(own), board.clone())
+    }
+
+    fn ticket(request: u64) -> AskTicket {
+        AskTicket { reply_to: Address(0), request }
+    }
+
+    #[test]
+    fn a_task_is_taken_once_alone_and_whole_and_stands_on_the_desk() {
+        let (handle, board, pairs) = place();
+        let large = vec![7; 5 << 20];
+        handle.task(None, b"one", 1).unwrap();
+        handle.task(None, &large, 2).unwrap();
+        handle.task(None, b"", 3).unwrap();
+        assert_eq!(Desk::of(&board, Address(3)).waiting(), 3);
+        let (mut first, mut second) = (reader(&board, &pairs, 3, 1), reader(&board, &pairs, 3, 2));
+        let task = |request, payload: &[u8]| Taken::Task {
+            ticket: ticket(request),
+            payload: payload.to_vec(),
+        };
+        assert_eq!(first.take().unwrap(), task(1, b"one"));
+        assert_eq!(second.take().unwrap(), task(2, &large));
+        assert_eq!(Desk::of(&board, Address(1)).present(), Some(ticket(1)));
+        assert_eq!(Desk::of(&board, Address(2)).present(), Some(ticket(2)));
+        // Its reader is gone; what waits is not.
+        drop((first, second));
+        let mut successor = reader(&board, &pairs, 3, 1);
+        assert_eq!(successor.take().unwrap(), task(3, b""));
+        assert_eq!(successor.take().unwrap(), Taken::Nothing);
+        assert_eq!(Desk::of(&board, Address(3)).waiting(), 0);
+        assert_eq!(board.attached_bytes(Address(3)), 0);
+    }
+
+    #[test]
+    fn a_task_for_one_process_is_in_its_own_queue() {
+        let (handle, board, pairs) = place();
+        handle.task(Some(1), b"yours", 9).unwrap();
+        assert_eq!(reader(&board, &pairs, 3, 2).take().unwrap(), Taken::Nothing);
+        let taken = reader(&board, &pairs, 5, 2).take().unwrap();
+        assert_eq!(taken, Taken::Task { ticket: ticket(9), payload: b"yours".to_vec() });
+        assert_eq!(handle.task(Some(2), b"nobody's", 10), Err(PostError::NoSuchProcess));
+        let without = handle.with_tasks(TaskQueues::NONE);
+        assert_eq!(without.task(None, b"nobody's", 11), Err(PostError::NoSuchProcess));
+    }
+
+    #[test]
+    fn what_is_no_task_is_passed_over() {
+        let (handle, board, pairs) = place();
+        handle.post(Address(3), &Command::Event { payload: b"what?" }).unwrap();
+        handle.task(None, b"work", 1).unwrap();
+        let mut queue = reader(&board, &pairs, 3, 1);
+        assert!(matches!(queue.take().unwrap(), Taken::Task { .. }));
+    }
+}

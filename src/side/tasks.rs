@@ -1,0 +1,271 @@
+//! A task process: it takes tasks from their queues, one after the other, has the application do them, and answers those who
+//! gave them.
+//!
+//! A task is on this process's desk from before it leaves its queue until its answer has left this process, so that the
+//! master can tell whoever waits for it when this process dies. What waits in the queues waits for the successor.
+
+use std::{
+    error::Error,
+    fmt, io,
+    os::fd::AsFd,
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use wsmaster_ipc::{
+    Address, Answer, AskTicket, Command, PostError, TaskAnswer,
+    desk::{Desk, TaskEnd},
+    link::ToMaster,
+    tasks::{Taken, TaskQueue},
+};
+use wsmaster_workers::TimerId;
+
+use super::{
+    context::{ProcessContext, ProcessMessage, Taking},
+    station::SideSeat,
+};
+use crate::{config::Config, logging};
+
+/// How long a task process waits for the mailbox of whoever gave the task. The answer is kept for longer.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+/// The time between two looks at a mailbox that is full.
+const FULL_STEP: Duration = Duration::from_millis(5);
+/// The longest word of failure, in bytes; what is longer is cut.
+const REASON_BYTES_MAX: usize = 1024;
+/// Something happens, or nothing has to: so long the process sleeps at the most.
+const LONG: Duration = Duration::from_secs(60);
+
+/// What the application does in task processes. Each has one of its own, made after the fork.
+///
+/// A task may block; while it does, this process takes no other, and hears nothing.
+pub trait TaskHandler {
+    /// The process is about to take tasks.
+    fn on_start(&mut self, _context: &mut ProcessContext) {}
+
+    /// A task came. What is returned goes to whoever gave it: the result, or why there is none. A panic is caught, and
+    /// told as a failure.
+    ///
+    /// # Errors
+    /// Whatever kept the task from being done. Its words are cut after 1,024 bytes.
+    fn on_task(&mut self, context: &mut ProcessContext, task: Task<'_>) -> TaskResult;
+
+    /// Another process of the server sent a message.
+    fn on_message(&mut self, _context: &mut ProcessContext, _message: ProcessMessage) {}
+
+    /// A timer has come that was started with [`ProcessContext::after`] or [`ProcessContext::tick`]; never during a task.
+    fn on_timer(&mut self, _context: &mut ProcessContext, _timer: TimerId) {}
+}
+
+/// Something to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'t> {
+    /// What is to be done, as whoever gave the task has written it.
+    pub data: &'t [u8],
+    /// The mailbox of the worker or side process that gave it.
+    pub from: Address,
+}
+
+/// What came of a task.
+pub type TaskResult = Result<Vec<u8>, Box<dyn Error>>;
+
+/// What a task process is, for the handler that is made for it.
+#[derive(Clone, Debug)]
+pub struct TaskInfo {
+    /// Its number, from 0.
+    pub number: u16,
+    /// The configuration in force.
+    pub config: Config,
+}
+
+/// How a task process comes to its handler.
+#[derive(Clone)]
+pub(crate) struct TaskMaker(Rc<dyn Fn(&TaskInfo) -> Box<dyn TaskHandler>>);
+
+impl fmt::Debug for TaskMaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TaskMaker").finish_non_exhaustive()
+    }
+}
+
+impl TaskMaker {
+    pub(crate) fn new<H: TaskHandler + 'static>(make: impl Fn(&TaskInfo) -> H + 'static) -> Self {
+        Self(Rc::new(move |info| Box::new(make(info))))
+    }
+}
+
+/// Runs a task process in this process, which is its own, until it is told to stop. `queues`: its own, and that of all. The
+/// exit code.
+pub(crate) fn serve_tasks(
+    seat: SideSeat,
+    queues: [TaskQueue; 2],
+    maker: &TaskMaker,
+    info: &TaskInfo,
+) -> i32 {
+    logging::set_role(&seat.side.full_name());
+    match TaskProcess::begin(seat, queues, maker, info) {
+        Ok(process) => process.run(),
+        Err(error) => {
+            log::error!("it cannot begin: {error}");
+            1
+        }
+    }
+}
+
+struct TaskProcess {
+    context: ProcessContext,
+    queues: [TaskQueue; 2],
+    own: Address,
+    handler: Box<dyn TaskHandler>,
+    tasks: u64,
+    tasks_max: u64,
+}
+
+impl TaskProcess {
+    fn begin(
+        seat: SideSeat,
+        queues: [TaskQueue; 2],
+        maker: &TaskMaker,
+        info: &TaskInfo,
+    ) -> io::Result<Self> {
+        let own = seat.side.address;
+        let context = ProcessContext::new(seat)?;
+        for queue in &queues {
+            context.watch(queue.as_fd())?;
+        }
+        let handler = (maker.0)(info);
+        let tasks_max = info.config.server.task_max_request;
+        Ok(Self { context, queues, own, handler, tasks: 0, tasks_max })
+    }
+
+    fn run(mut self) -> i32 {
+        self.handler.on_start(&mut self.context);
+        self.context.say(&ToMaster::Ready);
+        loop {
+            let patience = match self.take() {
+                Ok(Taken::Nothing) => LONG,
+                Ok(Taken::Task { ticket, payload }) => {
+                    self.serve(ticket, &payload);
+                    Duration::ZERO
+                }
+                Ok(Taken::Unreadable(ticket)) => {
+                    self.answer(ticket, TaskAnswer::Failed("the task could not be read"));
+                    Duration::ZERO
+                }
+                // All others are gone.
+                Err(_) => return 1,
+            };
+            if !self.context.turn(patience, Taking::WhatFits) {
+                return 1;
+            }
+            self.tell();
+            if let Some(deadline) = self.context.deadline() {
+                self.say_the_rest(deadline);
+                return 0;
+            }
+        }
+    }
+
+    fn take(&mut self) -> io::Result<Taken> {
+        for queue in &mut self.queues {
+            match queue.take()? {
+                Taken::Nothing => {}
+                taken @ (Taken::Task { .. } | Taken::Unreadable(_)) => return Ok(taken),
+            }
+        }
+        Ok(Taken::Nothing)
+    }
+
+    /// Tells the application of what is no task.
+    fn tell(&mut self) {
+        while let Some(timer) = self.context.expire_timer() {
+            self.handler.on_timer(&mut self.context, timer);
+        }
+        let messages: Vec<ProcessMessage> = self.context.take_messages();
+        for message in messages {
+            self.handler.on_message(&mut self.context, message);
+        }
+    }
+
+    fn serve(&mut self, ticket: AskTicket, data: &[u8]) {
+        let task = Task { data, from: ticket.reply_to };
+        let (handler, context) = (&mut self.handler, &mut self.context);
+        let result = catch_unwind(AssertUnwindSafe(|| handler.on_task(context, task)));
+        match result {
+            Ok(Ok(result)) => self.answer(ticket, TaskAnswer::Done(&result)),
+            Ok(Err(error)) => {
+                let reason = error.to_string();
+                self.answer(ticket, TaskAnswer::Failed(cut(&reason)));
+            }
+            Err(_) => self.answer(ticket, TaskAnswer::Failed("the task panicked")),
+        }
+        self.tasks += 1;
+        if self.tasks == self.tasks_max {
+            self.context.say(&ToMaster::Recycle);
+        }
+    }
+
+    /// Answers the task that is on the desk. It stays there until the answer is in the asker's mailbox, where it outlives
+    /// this process; a mailbox that stays full is waited for no longer than [`ANSWER_PATIENCE`].
+    fn answer(&mut self, ticket: AskTicket, answer: TaskAnswer<'_>) {
+        let until = Instant::now() + ANSWER_PATIENCE;
+        let mut answer = answer;
+        loop {
+            let command =
+                Command::Answer { from: self.own, request: ticket.request, answer: Answer::Task(answer) };
+            match self.context.handle().post(ticket.reply_to, &command) {
+                Ok(()) => break,
+                Err(PostError::TooLarge) => {
+                    answer = TaskAnswer::Failed("the result is too large to be sent");
+                }
+                Err(error @ (PostError::Full | PostError::NoRoom | PostError::NoSuchProcess)) => {
+                    let waits = error != PostError::NoSuchProcess && Instant::now() < until;
+                    if !(waits && self.context.turn(FULL_STEP, Taking::WhatFits)) {
+                        log::error!("what became of a task could not be told: {error}");
+                        break;
+                    }
+                }
+            }
+        }
+        while !self.context.handle().flush_to(ticket.reply_to) && Instant::now() < until {
+            if !self.context.turn(FULL_STEP, Taking::WhatFits) {
+                break;
+            }
+        }
+        let end = match answer {
+            TaskAnswer::Done(_) => TaskEnd::Done,
+            TaskAnswer::Failed(_) | TaskAnswer::Died => TaskEnd::Failed,
+        };
+        Desk::of(self.context.handle().board(), self.own).end(end);
+    }
+
+    /// Sends what mailboxes were too full for.
+    fn say_the_rest(&mut self, deadline: Instant) {
+        while !self.context.handle().flush() && Instant::now() < deadline {
+            if !self.context.turn(FULL_STEP, Taking::WhatFits) {
+                return;
+            }
+        }
+    }
+}
+
+/// The front of a text, at most [`REASON_BYTES_MAX`] long.
+fn cut(text: &str) -> &str {
+    let mut end = text.len().min(REASON_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_reason_is_cut_between_two_letters() {
+        assert_eq!(cut("short"), "short");
+        let long = format!("{}ü{}", "x".repeat(REASON_BYTES_MAX - 1), "y".repeat(10));
+        assert_eq!(cut(&long), "x".repeat(REASON_BYTES_MAX - 1));
+    }
+}
