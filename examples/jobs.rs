@@ -56,13 +56,17 @@ impl Handler for Notes {
     fn on_close(&mut self, context: &mut Context<'_>, closed: &Closed) {
         let file = self.file_of(closed.id);
         // Behind the last line. A job that is abandoned because the server stops leaves the file.
-        context.run_job(JobOrder::OfConnection, move || fs::remove_file(file), |_, removed| {
-            if let Ok(Err(error)) = removed
-                && error.kind() != io::ErrorKind::NotFound
-            {
-                log::warn!("a file was left: {error}");
-            }
-        });
+        context.run_job(
+            JobOrder::OfConnection,
+            move || fs::remove_file(file),
+            |_, removed| {
+                if let Ok(Err(error)) = removed
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    log::warn!("a file was left: {error}");
+                }
+            },
+        );
     }
 
     fn on_request(
@@ -77,14 +81,18 @@ impl Handler for Notes {
             return;
         };
         let file = self.file_of(id);
-        context.run_job(JobOrder::Any, move || fs::read_to_string(file), |context, read| {
-            let response = match read {
-                Ok(Ok(lines)) => Response::new(200).text(lines),
-                Ok(Err(_)) => Response::error(404, "it has no lines"),
-                Err(error) => Response::error(503, &error.to_string()),
-            };
-            context.respond(responder, &response);
-        });
+        context.run_job(
+            JobOrder::Any,
+            move || fs::read_to_string(file),
+            |context, read| {
+                let response = match read {
+                    Ok(Ok(lines)) => Response::new(200).text(lines),
+                    Ok(Err(_)) => Response::error(404, "it has no lines"),
+                    Err(error) => Response::error(503, &error.to_string()),
+                };
+                context.respond(responder, &response);
+            },
+        );
     }
 }
 

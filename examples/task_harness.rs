@@ -68,11 +68,8 @@ impl Handler for App {
             ("side" | "timer", _) => {
                 let text = format!("{id} {text}");
                 if let Some(side) = self.side {
-                    let sent = context.handle().send_to_process(
-                        side,
-                        PayloadKind::Text,
-                        text.as_bytes(),
-                    );
+                    let sent =
+                        context.handle().send_to_process(side, PayloadKind::Text, text.as_bytes());
                     sent.unwrap_or_else(|error| say(context, id, &error.to_string()));
                 }
             }

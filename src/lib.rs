@@ -47,6 +47,6 @@ pub use wsmaster_ipc::{
 };
 pub use wsmaster_protocol as protocol;
 pub use wsmaster_workers::{
-    AskError, Closed, ClosedBy, Context, Durable, Handler, HttpRequest, JobError, JobOrder, Limits, Message,
-    Responder, SubscribeError, Tally, TaskError, TimerId, Verdict,
+    AskError, Closed, ClosedBy, Context, Durable, Handler, HttpRequest, JobError, JobOrder, Limits,
+    Message, Responder, SubscribeError, Tally, TaskError, TimerId, Verdict,
 };

@@ -166,9 +166,8 @@ impl<F> ServerWith<F> {
             host.trim_matches(['[', ']']).clone_into(&mut config.server.host);
             config.server.port = port;
         }
-        let plan = Plan::new(config)
-            .side_processes(self.builder.processes)
-            .tasks(self.builder.tasks);
+        let plan =
+            Plan::new(config).side_processes(self.builder.processes).tasks(self.builder.tasks);
         Ok(Master::prepare(plan, self.make)?.run()?)
     }
 }

@@ -25,5 +25,5 @@ pub(crate) use directory::{Body, Directory, Side};
 pub use process::Process;
 pub(crate) use program::{host, mark_of};
 pub(crate) use station::SideSeat;
-pub(crate) use tasks::{TaskMaker, serve_tasks};
 pub use tasks::{Task, TaskHandler, TaskInfo, TaskResult};
+pub(crate) use tasks::{TaskMaker, serve_tasks};

@@ -194,8 +194,7 @@ impl Board {
     }
 
     fn mailbox_words(&self, address: Address) -> Option<&[AtomicU64]> {
-        let first =
-            usize::from(self.slots) * SLOT_WORDS + usize::from(address.0) * MAILBOX_WORDS;
+        let first = usize::from(self.slots) * SLOT_WORDS + usize::from(address.0) * MAILBOX_WORDS;
         (address.0 < self.mailboxes).then(|| &self.memory.words()[first..first + MAILBOX_WORDS])
     }
 

@@ -7,11 +7,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{
-    board::Board,
-    command::AskTicket,
-    id::Address,
-};
+use crate::{board::Board, command::AskTicket, id::Address};
 
 /// Words of one desk.
 pub(crate) const WORDS: usize = 6;
@@ -124,11 +120,7 @@ impl<'b> Desk<'b> {
 
     /// What has become of the tasks of this process and of those before it.
     pub fn counts(&self) -> DeskCounts {
-        DeskCounts {
-            done: self.read(DONE),
-            failed: self.read(FAILED),
-            died: self.read(DIED),
-        }
+        DeskCounts { done: self.read(DONE), failed: self.read(FAILED), died: self.read(DIED) }
     }
 
     fn read(&self, word: usize) -> u64 {

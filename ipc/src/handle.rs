@@ -206,7 +206,12 @@ impl Handle {
     ///
     /// # Errors
     /// See [`PostError`]; `NoSuchProcess` when there are no task processes, or not so many.
-    pub fn task(&self, process: Option<u16>, payload: &[u8], request: u64) -> Result<(), PostError> {
+    pub fn task(
+        &self,
+        process: Option<u16>,
+        payload: &[u8],
+        request: u64,
+    ) -> Result<(), PostError> {
         let queue = match process {
             None => self.tasks.of_all(),
             Some(process) => self.tasks.of_one(process),

@@ -309,11 +309,7 @@ impl ProcessContext {
 
     /// As [`Self::task`], of several tasks at a time: what became of each, in their order. A task process that asks for as
     /// many as there are task processes may wait for itself.
-    pub fn tasks(
-        &mut self,
-        tasks: &[&[u8]],
-        within: Duration,
-    ) -> Vec<Result<Vec<u8>, TaskError>> {
+    pub fn tasks(&mut self, tasks: &[&[u8]], within: Duration) -> Vec<Result<Vec<u8>, TaskError>> {
         let until = Instant::now() + within;
         let first = self.next + 1;
         for data in tasks {

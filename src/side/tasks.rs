@@ -211,8 +211,11 @@ impl TaskProcess {
         let until = Instant::now() + ANSWER_PATIENCE;
         let mut answer = answer;
         loop {
-            let command =
-                Command::Answer { from: self.own, request: ticket.request, answer: Answer::Task(answer) };
+            let command = Command::Answer {
+                from: self.own,
+                request: ticket.request,
+                answer: Answer::Task(answer),
+            };
             match self.context.handle().post(ticket.reply_to, &command) {
                 Ok(()) => break,
                 Err(PostError::TooLarge) => {

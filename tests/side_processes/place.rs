@@ -1,5 +1,10 @@
 //! A running example program with side processes, and what a test wants of it.
 
+#![allow(
+    dead_code,
+    reason = "each test program compiles this module for itself and uses its part of it"
+)]
+
 use std::{
     fs,
     net::SocketAddr,
@@ -88,6 +93,30 @@ impl Place {
             let pid = process["pid"].as_u64().filter(|_| process["state"] == "ready")?;
             u32::try_from(pid).ok()
         })
+    }
+
+    /// The pid of a worker, once it is ready.
+    #[track_caller]
+    pub(crate) fn worker_pid(&self, slot: usize) -> u32 {
+        eventually(format!("worker {slot} to be ready"), PATIENCE, || {
+            let status = self.status();
+            let worker = &status["workers"][slot];
+            let pid = worker["pid"].as_u64().filter(|_| worker["state"] == "ready")?;
+            u32::try_from(pid).ok()
+        })
+    }
+
+    /// The pid of the master.
+    #[track_caller]
+    pub(crate) fn master(&self) -> u32 {
+        let pid = self.status()["master"]["pid"].as_u64();
+        pid.and_then(|pid| u32::try_from(pid).ok()).expect("a pid")
+    }
+
+    /// Reloads the workers, as the server's user does, while the test goes on.
+    #[track_caller]
+    pub(crate) fn reload(&self) {
+        assert!(support::signal(self.master(), support::Signal::Usr1));
     }
 
     /// The lines that a process of the harness has left.

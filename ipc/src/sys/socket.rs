@@ -11,7 +11,8 @@ use nix::{
     errno::Errno,
     sys::socket::{
         AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-        SockaddrStorage, bind, listen, recv, recvmsg, sendmsg, setsockopt, socket, socketpair, sockopt,
+        SockaddrStorage, bind, listen, recv, recvmsg, sendmsg, setsockopt, socket, socketpair,
+        sockopt,
     },
 };
 
