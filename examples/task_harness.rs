@@ -6,13 +6,16 @@
 //!
 //! A client's `task WORDS` is a task for any process, `to N WORDS` one for process N, `many N` that many tasks at once,
 //! `big BYTES` one of that size, and `side WORDS` is given by a side process. `timer MS` tells how a side process's timer of
-//! this time comes. `id` is answered with the id, everything else with itself.
+//! this time comes. `id` is answered with the id, everything else with itself. `GET /sleep/MS` is answered with what became of
+//! a task that sleeps for so long.
 
 use std::{env, process::ExitCode, rc::Rc, thread, time::Duration};
 
 use wsmaster::{
-    Address, ConnectionId, Context, Handler, Message, PayloadKind, Server, TaskError,
+    Address, ConnectionId, Context, Handler, HttpRequest, Message, PayloadKind, Responder, Server,
+    TaskError,
     config::{Config, Machine},
+    protocol::http::Response,
     side::{Ended, Process, ProcessContext, Task, TaskHandler, TaskInfo, TaskResult, Wait},
 };
 
@@ -75,6 +78,18 @@ impl Handler for App {
             }
             _ => drop(context.reply(message)),
         }
+    }
+
+    fn on_request(
+        &mut self,
+        context: &mut Context<'_>,
+        request: HttpRequest,
+        responder: Responder,
+    ) {
+        let task = request.head.path().replace("/sleep/", "sleep ");
+        context.task(task.as_bytes(), move |context, result| {
+            context.respond(responder, &Response::new(200).text(words(result)));
+        });
     }
 }
 

@@ -14,7 +14,7 @@ use std::{
 };
 
 use place::{Place, ask, text};
-use support::{Client, PATIENCE, Signal, eventually, is_alive, signal};
+use support::{Client, KeepAlive, PATIENCE, Signal, eventually, is_alive, signal};
 
 /// How long 10,000 tasks may take on a loaded machine.
 const MANY: Duration = Duration::from_secs(60);
@@ -261,12 +261,15 @@ fn more_tasks_than_may_wait_are_refused() {
 fn a_worker_that_is_replaced_tells_who_waits() {
     let place = start(1, 1);
     let (mut client, _) = place.client();
-    client.send_text("task sleep 1500 late");
+    let mut request = KeepAlive::open(place.addr());
+    request.send("GET", "/sleep/1500", &[], b"");
     expect_busy(&place, "task");
     let before = place.worker_pid(0);
     place.reload();
-    // Its connection is being closed by then: what the application says to it has no way.
     client.expect_close(1012);
+    assert_eq!(request.receive("GET").text(), "Unanswered");
+    // The queue and the process that is at the task are not concerned.
+    assert_eq!(place.process("task")["is_at_a_task"], true);
     eventually("its successor", PATIENCE, || (place.worker_pid(0) != before).then_some(()));
     let (mut client, _) = place.client();
     // The late answer finds nobody, and the next task its own.
