@@ -24,6 +24,8 @@
 //! }
 //! ```
 //!
+//! Blocking work, side processes, task processes and timers are shown in `docs/library.md`.
+//!
 //! - [`server`]: the builder above.
 //! - [`apps`]: the applications that come with the server.
 //! - [`config`], [`cli`]: the settings, the command line. [`commands`]: what its words do.
@@ -50,3 +52,8 @@ pub use wsmaster_workers::{
     AskError, Closed, ClosedBy, Context, Durable, Handler, HttpRequest, JobError, JobOrder, Limits,
     Message, Responder, SubscribeError, Tally, TaskError, TimerId, Verdict,
 };
+
+/// Has the code of the documentation's page compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/library.md")]
+pub struct LibraryPage;

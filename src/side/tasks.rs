@@ -80,7 +80,9 @@ pub struct TaskInfo {
 
 /// How a task process comes to its handler.
 #[derive(Clone)]
-pub(crate) struct TaskMaker(Rc<dyn Fn(&TaskInfo) -> Box<dyn TaskHandler>>);
+pub(crate) struct TaskMaker(Rc<Make>);
+
+type Make = dyn Fn(&TaskInfo) -> Box<dyn TaskHandler>;
 
 impl fmt::Debug for TaskMaker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

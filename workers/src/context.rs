@@ -271,14 +271,16 @@ impl<'w> Context<'w> {
 
     // ----- blocking work -----
 
-    /// Runs `work`, which may block, on a thread of its own kind, and then calls `done` on the loop with what it returned.
+    /// Runs `work`, which may block, on one of the worker's threads for jobs, and then calls `done` on the loop with what it
+    /// returned.
     ///
-    /// `done` is called exactly once, whatever becomes of the job, and never during this call. It is called for the
-    /// connection that this call is for: it can reply to it, push, and answer a request whose [`Responder`] it holds. When
-    /// that connection has ended meanwhile (its `on_close` has been called), [`Self::current`] is `None` there.
+    /// As long as the worker lives `done` is called exactly once, whatever becomes of the job, and never during this call.
+    /// It is called for the connection that this call is for: it can reply to it, push, and answer a request whose
+    /// [`Responder`] it holds. When that connection has ended meanwhile (its `on_close` has been called),
+    /// [`Self::current`] is `None` there.
     ///
-    /// Threads ([`Limits::job_threads`]) are started when there is work for them, at most [`Limits::job_queue_max`] jobs may be
-    /// under way, and when the worker has to go the jobs have as long as its connections (`close_timeout`).
+    /// Threads ([`Limits::job_threads`]) are started when there is work for them, at most [`Limits::job_queue_max`] jobs may
+    /// wait or run, and a worker that leaves waits for its jobs as long as for its clients.
     pub fn run_job<T: Send + 'static>(
         &mut self,
         order: JobOrder,

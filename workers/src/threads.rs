@@ -24,10 +24,16 @@ pub(crate) struct Threads {
     /// Jobs that threads have, or will take.
     busy: usize,
     /// Neither way needs a bound of its own: no more jobs are under way than may be.
-    work: (Sender<(u64, Work)>, Receiver<(u64, Work)>),
-    ended: (Sender<Ended>, Receiver<Ended>),
+    work: Way<Numbered>,
+    ended: Way<Ended>,
     waker: Option<Arc<Waker>>,
 }
+
+/// A job, and what the loop calls it.
+type Numbered = (u64, Work);
+
+/// Both ends of a way between the loop and its threads.
+type Way<T> = (Sender<T>, Receiver<T>);
 
 /// A job that a thread is done with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,7 +103,7 @@ impl Threads {
 }
 
 /// Runs jobs, one after the other, until the loop is gone.
-fn serve(work: &Receiver<(u64, Work)>, ended: &Sender<Ended>, waker: &Waker) {
+fn serve(work: &Receiver<Numbered>, ended: &Sender<Ended>, waker: &Waker) {
     for (number, work) in work {
         let panicked = catch_unwind(AssertUnwindSafe(work)).is_err();
         if ended.send(Ended { number, panicked }).is_err() {
