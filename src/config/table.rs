@@ -2,7 +2,9 @@
 //!
 //! The reading of file, environment and command line, `config default`, `config show` and the
 //! reference in the documentation all come from it. It holds no code but the few values the server
-//! works out by itself.
+//! works out by itself. Keys that belong together may stand in a file of their own below it.
+
+mod work;
 
 use std::time::Duration;
 
@@ -216,59 +218,11 @@ pub(super) static KEYS: &[Key] = &[
                 0: never.",
         access: field!(server.watchdog),
     },
-    Key {
-        section: Section::Server,
-        name: "job_threads",
-        kind: Kind::Integer { min: 0, max: 1_024 },
-        default: "4",
-        automatic: None,
-        aliases: &[],
-        about: "Threads of each worker for blocking work of an application in Rust, started when there is \
-                work for them. The built-in applications use none. 0: such work is refused.",
-        access: field!(server.job_threads),
-    },
-    Key {
-        section: Section::Server,
-        name: "job_queue_max",
-        kind: Kind::Integer { min: 1, max: 1_000_000 },
-        default: "1024",
-        automatic: None,
-        aliases: &[],
-        about: "Pieces of blocking work that wait or run in one worker; one more is refused.",
-        access: field!(server.job_queue_max),
-    },
-    Key {
-        section: Section::Server,
-        name: "task_workers",
-        kind: Kind::Integer { min: 0, max: 256 },
-        default: "0",
-        automatic: None,
-        aliases: &["task_worker_num"],
-        about: "Processes that do tasks for the workers, for an application in Rust that has a task handler. \
-                The built-in applications have none.",
-        access: field!(server.task_workers),
-    },
-    Key {
-        section: Section::Server,
-        name: "task_max_request",
-        kind: Kind::Integer { min: 0, max: 1_000_000_000_000 },
-        default: "0",
-        automatic: None,
-        aliases: &["task_max_request"],
-        about: "Tasks after which a task process is replaced. 0: never.",
-        access: field!(server.task_max_request),
-    },
-    Key {
-        section: Section::Server,
-        name: "task_timeout",
-        kind: time_or_off(SECOND, DAY),
-        default: "0s",
-        automatic: None,
-        aliases: &[],
-        about: "A task process that is at one task for this time hangs: it is killed and replaced, and who \
-                gave the task is told. 0: never.",
-        access: field!(server.task_timeout),
-    },
+    work::JOB_THREADS,
+    work::JOB_QUEUE_MAX,
+    work::TASK_WORKERS,
+    work::TASK_MAX_REQUEST,
+    work::TASK_TIMEOUT,
     Key {
         section: Section::Limits,
         name: "connections_max",
