@@ -4,7 +4,9 @@
 //! It runs nothing and reads no file: what a command does is decided where it is run.
 
 mod arguments;
+mod client;
 mod listen;
+mod looking;
 mod pages;
 
 use std::ffi::OsString;
@@ -13,6 +15,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 pub use clap_complete::Shell;
+pub use client::ClientOptions;
+pub use looking::{Listing, SortBy};
 pub use pages::{completions, man};
 
 use crate::config::{Config, ConfigErrors, Overrides};
@@ -83,7 +87,25 @@ pub enum Command {
         target: Target,
         /// As JSON for programs instead of words for people.
         json: bool,
+        /// Again and again, so far apart.
+        watch: Option<Duration>,
     },
+    /// List the connections of the running server.
+    Connections {
+        /// Which server.
+        target: Target,
+        /// Which connections, and how.
+        listing: Listing,
+    },
+    /// Show the running server on a terminal.
+    Top {
+        /// Which server.
+        target: Target,
+        /// The time between two looks.
+        interval: Duration,
+    },
+    /// Connect to a WebSocket server, this one or any other.
+    Client(ClientOptions),
     /// Work on the configuration without a server.
     Config(ConfigCommand),
     /// Print the completions of a shell.
@@ -210,13 +232,44 @@ mod tests {
         let flags = Overrides::of_file(Some("x".into()));
         let timeout = Some(Duration::from_millis(500));
         let here = Target::default();
+        let seconds = |seconds| Some(Duration::from_secs_f64(seconds));
         for (line, command) in [
             ("stop -c x --pid-file p", Command::Stop { target: target.clone(), timeout: None }),
             ("stop --timeout 500ms", Command::Stop { target: here.clone(), timeout }),
             ("restart -c x --timeout 500ms", Command::Restart { flags: flags.clone(), timeout }),
             ("reload --pid-file p --config x", Command::Reload { target }),
-            ("status", Command::Status { target: here.clone(), json: false }),
-            ("status --json", Command::Status { target: here, json: true }),
+            ("status", Command::Status { target: here.clone(), json: false, watch: None }),
+            ("status --json", Command::Status { target: here.clone(), json: true, watch: None }),
+            (
+                "status --watch",
+                Command::Status { target: here.clone(), json: false, watch: seconds(2.0) },
+            ),
+            (
+                "status --watch=0.5",
+                Command::Status { target: here.clone(), json: false, watch: seconds(0.5) },
+            ),
+            (
+                "connections --channel c --user u --worker 3 --limit 0 --sort queued --json",
+                Command::Connections {
+                    target: here.clone(),
+                    listing: Listing {
+                        channel: Some("c".to_owned()),
+                        user: Some("u".to_owned()),
+                        worker: Some(3),
+                        limit: 0,
+                        sort: Some(SortBy::Queued),
+                        json: true,
+                    },
+                },
+            ),
+            (
+                "connections",
+                Command::Connections {
+                    target: here.clone(),
+                    listing: Listing { limit: 100, ..Listing::default() },
+                },
+            ),
+            ("top --interval 5", Command::Top { target: here, interval: Duration::from_secs(5) }),
             ("config check -c x", Command::Config(ConfigCommand::Check { flags: flags.clone() })),
             ("config show -c x", Command::Config(ConfigCommand::Show { flags })),
             ("config default", Command::Config(ConfigCommand::Default)),
@@ -240,6 +293,16 @@ mod tests {
             ("start --pid-file /run/", "expected the path of a file"),
             ("stop --timeout 10x", "expected a duration from 100ms to 1h"),
             ("stop --timeout 0", "expected a duration from 100ms to 1h"),
+            ("status --watch=0", "expected seconds from 0.1 to 3600"),
+            ("top --interval soon", "expected seconds from 0.1 to 3600"),
+            ("connections --channel=", "expected a name"),
+            ("connections --sort pid", "[possible values: age, idle, queued, in, out, channels]"),
+            ("client", "<URL>"),
+            ("client ws://h -H a", "expected 'NAME: VALUE'"),
+            ("client ws://h -H Upgrade:x", "Upgrade is a header of the handshake itself"),
+            ("client ws://h --subprotocol a/b", "expected letters, digits"),
+            ("client ws://h --exit-after 0", "0 is not in 1.."),
+            ("client ws://h --once --exit-after 2", "cannot be used with"),
             ("strat", "start"),
             ("start --wrokers 4", "--workers"),
             ("config", "Usage: wsmaster config"),
@@ -278,11 +341,15 @@ mod tests {
     #[test]
     fn the_pages_know_every_command() {
         let page = man();
-        for title in ["WSMASTER START", "WSMASTER STOP", "WSMASTER CONFIG SHOW", "EXIT CODES"] {
+        for title in [
+            "WSMASTER START", "WSMASTER STOP", "WSMASTER CONNECTIONS", "WSMASTER TOP", "WSMASTER CLIENT", "WSMASTER CONFIG SHOW", "EXIT CODES"] {
             assert!(page.contains(title), "{title} is not in the manual page");
         }
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
-            assert!(completions(shell).contains("reload"), "{shell}");
+            let script = completions(shell);
+            for word in ["reload", "connections", "top", "client", "no-close-on-eof"] {
+                assert!(script.contains(word), "{shell}: {word}");
+            }
         }
     }
 }

@@ -1,11 +1,16 @@
 //! What the words of the command line do. Each command ends in one [`Exit`]; what went wrong is told in a line on the
 //! standard error.
 
+mod amounts;
+mod asking;
 mod banner;
+mod connections;
 mod reload;
+mod screen;
 mod start;
 mod status;
 mod stop;
+mod table;
 
 use std::{
     io::{self, Write},
@@ -49,7 +54,9 @@ fn run(command: Command) -> Exit {
             }
         }
         Command::Reload { target } => reload::reload(&target),
-        Command::Status { target, json } => status::status(&target, json),
+        Command::Status { target, json, watch } => status::status(&target, json, watch),
+        Command::Connections { target, listing } => connections::connections(&target, &listing),
+        Command::Top { .. } | Command::Client(_) => Exit::Failed,
         Command::Config(ConfigCommand::Check { flags }) => match load(&flags) {
             Ok(config) => print(&format!("the configuration is good: {}\n", config.sources)),
             Err(exit) => exit,

@@ -14,6 +14,7 @@ mod settings;
 mod signals;
 mod start;
 mod status;
+mod surveys;
 mod systemd;
 mod tasks;
 mod token;
@@ -47,12 +48,14 @@ pub(crate) use self::control::{Question, ReloadAnswer, ask};
 pub use self::pid_file::PidFileError;
 pub(crate) use self::pid_file::{FindError, Found, control_path, find};
 pub use self::start::{Plan, Serving, StartError};
+pub(crate) use self::surveys::{SurveyAnswer, SurveyProblem};
 use self::{
     control::{Caller, Control},
     pid_file::PidFile,
     signals::{Request, Signals},
     start::{OnServing, ReadConfig},
     status::Totals,
+    surveys::Surveys,
     systemd::Systemd,
     token::Source,
     watchdog::{Verdict, Watchdog},
@@ -96,6 +99,7 @@ pub struct Master<F> {
     directory: Rc<Directory>,
     /// The way of news to side processes.
     handle: Handle,
+    surveys: Surveys,
     /// A variable that marks what the programs of this run have started, but for the pid of the host: see
     /// [`side::mark_of`].
     mark: String,
@@ -179,6 +183,7 @@ where
                     self.tell(Event::Stop);
                 }
             }
+            self.answer_surveys();
             self.tell(Event::Tick);
             self.hang_up_on_the_slow();
             self.systemd.beat(Instant::now());
@@ -193,6 +198,7 @@ where
 
     fn register(&mut self) -> io::Result<()> {
         let registry = self.poll.registry();
+        self.surveys.register(registry)?;
         registry.register(&mut self.signals.wake, Source::Signals.token(), Interest::READABLE)?;
         registry.register(&mut self.control.listener, Source::Control.token(), Interest::READABLE)
     }
@@ -203,6 +209,7 @@ where
         let callers = self.callers.values().filter_map(|caller| caller.deadline);
         let backlog = backlog.then(|| now + BACKLOG_RETRY);
         let next = self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog);
+        let next = next.chain(self.surveys.wake_at(self.started, now));
         let watchdogs = self.watchdog.wake_at().into_iter().chain(self.task_watchdog.wake_at());
         let next = next.chain(self.systemd.wake_at()).chain(watchdogs).min()?;
         Some(next.saturating_duration_since(now))
@@ -216,6 +223,7 @@ where
                         self.obey(request);
                     }
                 }
+                Source::Mailbox => self.surveys.arrived(),
                 Source::Control => self.take_calls(),
                 Source::Caller(number) => self.advance_caller(number),
                 Source::Child(pid) => self.hear(Pid(pid)),

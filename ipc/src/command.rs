@@ -86,6 +86,14 @@ pub enum Command<'a> {
         /// Who asks.
         ticket: AskTicket,
     },
+    /// Look over the worker's connections and channels, a part at a time. What may be asked, and how the JSON of the
+    /// answer looks, is the business of those who ask and answer.
+    Survey {
+        /// The question.
+        question: &'a [u8],
+        /// Who asks.
+        ticket: AskTicket,
+    },
     /// The answer to an earlier command that carried a ticket.
     Answer {
         /// Who answers.
@@ -132,7 +140,7 @@ pub enum Answer<'a> {
         /// Connections that should have had it and did not: their outbox was full.
         dropped: u64,
     },
-    /// Of an info: a JSON object. Of a list: a JSON array of ids.
+    /// Of an info or a survey: a JSON object. Of a list: a JSON array of ids.
     Info(&'a [u8]),
     /// Of a task.
     Task(TaskAnswer<'a>),

@@ -143,6 +143,14 @@ impl Handle {
         self.post(of.address(), &Command::List { ticket: self.ticket(request) })
     }
 
+    /// Asks a worker to look over its connections or channels. The answer comes under the number `request`.
+    ///
+    /// # Errors
+    /// See [`PostError`].
+    pub fn survey(&self, of: Slot, question: &[u8], request: u64) -> Result<(), PostError> {
+        self.post(of.address(), &Command::Survey { question, ticket: self.ticket(request) })
+    }
+
     /// Sends a message to every connection of these workers. Tells for each worker whether its mailbox took it.
     ///
     /// # Errors

@@ -98,6 +98,7 @@ impl Postbox {
             | Command::Disconnect { .. }
             | Command::Info { .. }
             | Command::List { .. }
+            | Command::Survey { .. }
             | Command::Answer { .. }
             | Command::Message { .. }
             | Command::Task { .. }

@@ -48,6 +48,7 @@ const TASK: u8 = 12;
 const ANSWER_TASK_DONE: u8 = 13;
 const ANSWER_TASK_FAILED: u8 = 14;
 const ANSWER_TASK_DIED: u8 = 15;
+const SURVEY: u8 = 16;
 
 /// As many bytes from the front of a packet as [`task_ticket`] needs: version, kind, flags, ticket.
 pub const TASK_HEAD_BYTES: usize = 13;
@@ -81,6 +82,7 @@ pub fn body<'a>(command: &Command<'a>) -> &'a [u8] {
         | Command::Message { payload, .. }
         | Command::Task { payload, .. }
         | Command::Event { payload } => payload,
+        Command::Survey { question, .. } => question,
         Command::Answer { answer, .. } => match answer {
             Answer::Info(json) => json,
             Answer::Task(TaskAnswer::Done(result)) => result,
@@ -100,6 +102,7 @@ pub fn fields_bytes(command: &Command<'_>) -> usize {
         | Command::Broadcast { .. }
         | Command::Info { .. }
         | Command::List { .. }
+        | Command::Survey { .. }
         | Command::Answer { .. }
         | Command::Message { .. }
         | Command::Task { .. }
@@ -141,6 +144,10 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
             writer.u64(id.as_u64());
         }
         Command::List { ticket } => writer.head(LIST, None, Some(ticket), None),
+        Command::Survey { question, ticket } => {
+            writer.head(SURVEY, None, Some(ticket), None);
+            writer.body(question);
+        }
         Command::Event { payload } => {
             writer.head(EVENT, None, None, None);
             writer.body(payload);
@@ -317,6 +324,10 @@ impl<'a> Decoder<'a> {
             }
             EVENT => Command::Event { payload: self.body(attached)? },
             LIST => Command::List { ticket: ticket.ok_or(WireError::BadField)? },
+            SURVEY => Command::Survey {
+                ticket: ticket.ok_or(WireError::BadField)?,
+                question: self.body(attached)?,
+            },
             _ => return Err(WireError::UnknownKind),
         })
     }
@@ -504,6 +515,7 @@ mod tests {
             task_answer(TaskAnswer::Done(payload)),
             task_answer(TaskAnswer::Failed("no")),
             task_answer(TaskAnswer::Died),
+            Command::Survey { question: payload, ticket: asked },
         ]
     }
 

@@ -11,7 +11,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::listen::{self, Listen};
-use super::{Command, ConfigCommand, Target};
+use super::looking::interval;
+use super::{ClientOptions, Command, ConfigCommand, Listing, Target};
 use crate::config::{Overrides, check_value, parse_duration};
 
 /// Stands below the help of the program and, as sections, in the manual page.
@@ -22,6 +23,8 @@ Examples:
   wsmaster start -c wsmaster.toml -d      in the background, as the file says
   wsmaster config default > wsmaster.toml a file with every setting explained
   wsmaster reload                         new configuration, new processes, gracefully
+  wsmaster top                            the running server on a terminal
+  wsmaster client ws://localhost:9501/    talk to it, or to any other WebSocket server
 
 Exit codes:
   0  done
@@ -75,15 +78,72 @@ The configuration is checked first; if it is wrong, nothing happens to the serve
 Exit code 3: it is not running.")]
     Reload(TargetFlags),
 
-    /// Tell how the running server is
-    #[command(after_help = "Exit code 3: it is not running.")]
+    /// Tell how the running server is: a line for each of its processes
+    #[command(after_help = "\
+Examples:
+  wsmaster status
+  wsmaster status --watch=1
+  wsmaster status --json | jq .totals.messages_in
+Exit code 3: it is not running, or has stopped while it was watched.")]
     Status {
         #[command(flatten)]
         target: TargetFlags,
-        /// Print JSON
+        /// Print JSON; with --watch, one object a line
         #[arg(long)]
         json: bool,
+        /// Look again and again, every 2 seconds or so often, until Ctrl-C or the end of the server
+        #[arg(
+            long,
+            value_name = "SECONDS",
+            value_parser = interval,
+            num_args = 0..=1,
+            require_equals = true,
+            default_missing_value = "2"
+        )]
+        watch: Option<Duration>,
     },
+
+    /// List the connections of the running server
+    #[command(after_help = "\
+Examples:
+  wsmaster connections --channel chat.room.1
+  wsmaster connections --sort queued --limit 10     who reads too slowly
+  wsmaster connections --limit 0 --json | jq -r .peer
+Exit code 1: a worker did not answer, so the list is not whole. Exit code 3: the server is not running.")]
+    Connections {
+        #[command(flatten)]
+        target: TargetFlags,
+        #[command(flatten)]
+        listing: Listing,
+    },
+
+    /// Show the running server on the terminal: rates, workers, slowest clients, busiest channels
+    #[command(after_help = "\
+Keys: q quit, p pause, s sort, ? help, arrows scroll.
+Exit code 3: it is not running.")]
+    Top {
+        #[command(flatten)]
+        target: TargetFlags,
+        /// Look so often
+        #[arg(long, value_name = "SECONDS", value_parser = interval, default_value = "1")]
+        interval: Duration,
+    },
+
+    /// Connect to a WebSocket server: lines that are typed are sent, messages that come are printed
+    #[command(after_help = "\
+Messages go to the standard output, everything else to the standard error. The end of the input
+closes the connection; what the server still sends before it closes too is printed.
+
+Examples:
+  wsmaster client ws://localhost:9501/
+  echo '{\"action\":\"ping\"}' | wsmaster client --json ws://localhost:9501/
+  wsmaster client --once --timing -H 'Authorization: Bearer KEY' ws://example.org/feed
+
+Exit codes:
+  0  closed normally: by this side, or by the server with code 1000 or none
+  1  not connected, refused, broken off, or closed with another code
+  2  wrong arguments")]
+    Client(ClientOptions),
 
     /// Check, show or print the configuration, without a server
     #[command(subcommand, arg_required_else_help = true)]
@@ -204,7 +264,14 @@ impl From<Action> for Command {
                 Self::Restart { flags: settings.into(), timeout: wait.timeout }
             }
             Action::Reload(target) => Self::Reload { target: target.into() },
-            Action::Status { target, json } => Self::Status { target: target.into(), json },
+            Action::Status { target, json, watch } => {
+                Self::Status { target: target.into(), json, watch }
+            }
+            Action::Connections { target, listing } => {
+                Self::Connections { target: target.into(), listing }
+            }
+            Action::Top { target, interval } => Self::Top { target: target.into(), interval },
+            Action::Client(options) => Self::Client(options),
             Action::Config(action) => Self::Config(action.into()),
             Action::Completions { shell } => Self::Completions { shell },
             Action::Man => Self::Man,

@@ -19,7 +19,7 @@ pub(super) fn reload(target: &Target) -> Exit {
     if let Err(exit) = running(&path) {
         return exit;
     }
-    let answer: ReloadAnswer = match ask(&control_path(&path), Question::Reload, PATIENCE) {
+    let answer: ReloadAnswer = match ask(&control_path(&path), &Question::Reload, PATIENCE) {
         Ok(answer) => answer,
         Err(error) => {
             eprintln!("the master does not answer at {}: {error}", control_path(&path).display());

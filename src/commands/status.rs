@@ -1,38 +1,97 @@
-//! `wsmaster status`: how the server is, as a table or as JSON.
+//! `wsmaster status`: how the server is, as a table or as JSON, once or again and again.
 
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, io, time::Duration};
 
 use serde_json::Value;
 
-use super::{pid_file, print, running};
+use super::{
+    amounts,
+    asking::Running,
+    print,
+    screen::Screen,
+    table::{Side, Table},
+};
 use crate::{
     cli::{Exit, Target},
-    master::{Question, ask, control_path},
+    logging::escape,
 };
 
-const PATIENCE: Duration = Duration::from_secs(5);
-
-pub(super) fn status(target: &Target, json: bool) -> Exit {
-    let path = match pid_file(target) {
-        Ok(path) => path,
+pub(super) fn status(target: &Target, json: bool, watch: Option<Duration>) -> Exit {
+    let server = match Running::find(target) {
+        Ok(server) => server,
         Err(exit) => return exit,
     };
-    if let Err(exit) = running(&path) {
-        return exit;
+    match watch {
+        None => match server.status() {
+            Ok(status) => print(&page(&status, json)),
+            Err(exit) => exit,
+        },
+        Some(interval) => self::watch(&server, json, interval),
     }
-    let status: Value = match ask(&control_path(&path), Question::Status, PATIENCE) {
-        Ok(status) => status,
-        Err(error) => {
-            eprintln!("the master does not answer at {}: {error}", control_path(&path).display());
-            return Exit::Failed;
-        }
-    };
-    if json { print(&format!("{status}\n")) } else { print(&table(&status)) }
 }
+
+fn page(status: &Value, json: bool) -> String {
+    if json { format!("{status}\n") } else { table(status) }
+}
+
+/// Shows it until the server has ended, or nobody looks any more.
+fn watch(server: &Running, json: bool, interval: Duration) -> Exit {
+    let mut screen = Screen::stdout();
+    let mut page_before = false;
+    loop {
+        let status = match server.status() {
+            Ok(status) => status,
+            // The line about it is told already, unless the reason is a better one.
+            Err(_) if server.process.wait(Duration::ZERO).unwrap_or(false) => return ended(server),
+            Err(exit) => return exit,
+        };
+        let between = if page_before && !json { "\n" } else { "" };
+        let text = page(&status, json);
+        let shown = match screen {
+            Screen::Terminal(_) => screen.show(&text),
+            Screen::Paper => screen.show(&format!("{between}{text}")),
+        };
+        match shown {
+            Ok(()) => page_before = true,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
+            Err(error) => {
+                eprintln!("the output cannot be written: {error}");
+                return Exit::Failed;
+            }
+        }
+        // The end of the master ends the waiting.
+        if server.process.wait(interval).unwrap_or(false) {
+            return ended(server);
+        }
+    }
+}
+
+fn ended(server: &Running) -> Exit {
+    eprintln!("wsmaster (pid {}) has stopped", server.process.pid());
+    Exit::NotRunning
+}
+
+const COLUMNS: [(&str, Side); 14] = [
+    ("PROCESS", Side::Left),
+    ("PID", Side::Right),
+    ("STATE", Side::Left),
+    ("UP", Side::Right),
+    ("RESTARTS", Side::Right),
+    ("CLIENTS", Side::Right),
+    ("MSG IN", Side::Right),
+    ("MSG OUT", Side::Right),
+    ("IN", Side::Right),
+    ("OUT", Side::Right),
+    ("QUEUED", Side::Right),
+    ("DROPPED", Side::Right),
+    ("CPU", Side::Right),
+    ("MEMORY", Side::Right),
+];
 
 /// The table. Pure; what a field lacks is shown as a dash.
 fn table(status: &Value) -> String {
     let mut text = String::new();
+    // Writing to memory does not fail.
     let _ = writeln!(
         text,
         "wsmaster {} on {}, {}, up {}; {}; {} reloads",
@@ -44,17 +103,11 @@ fn table(status: &Value) -> String {
         word(&status["reloads"]),
     );
     text.push('\n');
-    let header = [
-        "PROCESS", "PID", "STATE", "UP", "RESTARTS", "CLIENTS", "MSG IN", "MSG OUT", "QUEUED",
-        "DROPPED", "CPU", "MEMORY",
-    ];
-    let mut rows: Vec<Vec<String>> = vec![header.map(str::to_owned).to_vec()];
     let master = &status["master"];
-    let mut first = vec!["master".to_owned(), word(&master["pid"]), "up".to_owned()];
-    first.push(duration(&master["uptime_ms"]));
-    first.extend(std::iter::repeat_n("-".to_owned(), 6));
-    first.extend([duration(&master["cpu_ms"]), bytes(&master["rss_bytes"])]);
-    rows.push(first);
+    let mut rows = vec![
+        COLUMNS.map(|(name, _)| name.to_owned()).to_vec(),
+        row("master", "up", master),
+    ];
     for worker in list(&status["workers"]) {
         rows.push(row(&word(&worker["name"]), &word(&worker["state"]), worker));
     }
@@ -64,18 +117,9 @@ fn table(status: &Value) -> String {
     for process in list(&status["leaving"]) {
         rows.push(row(&word(&process["name"]), "leaving", process));
     }
-    for row in &rows {
-        for (column, cell) in row.iter().enumerate() {
-            let width = rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-            // Names and words to the left, numbers to the right.
-            let _ = match column {
-                0 | 2 => write!(text, "{cell:<width$}  "),
-                _ => write!(text, "{cell:>width$}  "),
-            };
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
-    }
+    // With the counters of processes that have ended.
+    rows.push(row("all, so far", "", &status["totals"]));
+    text.push_str(&Table::new(&COLUMNS.map(|(_, side)| side)).lines(&rows));
     for worker in list(&status["workers"]).iter().chain(list(&status["processes"])) {
         if let (Some(wait), Some(how)) =
             (worker["retry_in_ms"].as_u64(), worker["last_exit"].as_str())
@@ -99,12 +143,14 @@ fn row(name: &str, state: &str, process: &Value) -> Vec<String> {
         duration(&process["uptime_ms"]),
         word(&process["restarts"]),
         word(&process["websockets"]),
-        word(&process["messages_in"]),
-        word(&process["messages_out"]),
-        bytes(&process["outbox_bytes"]),
-        dropped.map_or_else(|| "-".to_owned(), |dropped| dropped.to_string()),
+        shown(&process["messages_in"], amounts::count),
+        shown(&process["messages_out"], amounts::count),
+        shown(&process["bytes_in"], amounts::bytes),
+        shown(&process["bytes_out"], amounts::bytes),
+        shown(&process["outbox_bytes"], amounts::bytes),
+        dropped.map_or_else(|| "-".to_owned(), amounts::count),
         duration(&process["cpu_ms"]),
-        bytes(&process["rss_bytes"]),
+        shown(&process["rss_bytes"], amounts::bytes),
     ]
 }
 
@@ -114,32 +160,18 @@ fn list(value: &Value) -> &[Value] {
 
 fn word(value: &Value) -> String {
     match value {
-        Value::String(text) => text.replace('_', " "),
+        Value::String(text) => escape(&text.replace('_', " ")),
         Value::Null => "-".to_owned(),
         other => other.to_string(),
     }
 }
 
 fn duration(ms: &Value) -> String {
-    let Some(ms) = ms.as_u64() else { return "-".to_owned() };
-    let seconds = ms / 1000;
-    match seconds {
-        0..60 => format!("{:.1}s", ms as f64 / 1000.0),
-        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-        3600..86400 => format!("{}h{:02}m", seconds / 3600, seconds / 60 % 60),
-        _ => format!("{}d{:02}h", seconds / 86400, seconds / 3600 % 24),
-    }
+    shown(ms, amounts::duration)
 }
 
-fn bytes(value: &Value) -> String {
-    let Some(bytes) = value.as_u64() else { return "-".to_owned() };
-    let amount = bytes as f64;
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{:.1} KiB", amount / 1024.0),
-        1_048_576..1_073_741_824 => format!("{:.1} MiB", amount / 1_048_576.0),
-        _ => format!("{:.1} GiB", amount / 1_073_741_824.0),
-    }
+fn shown(value: &Value, form: impl Fn(u64) -> String) -> String {
+    value.as_u64().map_or_else(|| "-".to_owned(), form)
 }
 
 #[cfg(test)]
@@ -148,28 +180,45 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_worker_that_waits_for_its_next_start_is_shown_with_the_reason() {
-        let status = json!({
+    fn status() -> Value {
+        json!({
             "version": "1", "listen": "127.0.0.1:1", "app": "echo", "activity": "supervising",
             "reloads": 0,
             "master": {"pid": 7, "uptime_ms": 61_000, "rss_bytes": 5_000_000, "cpu_ms": 1},
             "workers": [
                 {"name": "worker 0", "state": "ready", "pid": 8, "uptime_ms": 500, "restarts": 0,
-                 "websockets": 12, "outbox_bytes": 2048, "dropped_outbox_full": 3},
+                 "websockets": 12, "outbox_bytes": 2048, "dropped_outbox_full": 3,
+                 "messages_in": 1_500_000, "bytes_in": 4_000_000},
                 {"name": "worker 1", "state": "backing_off", "pid": null, "restarts": 4,
                  "retry_in_ms": 800, "last_exit": "signal 11"},
             ],
             "leaving": [],
-        });
-        let table = table(&status);
+            "totals": {"websockets": 12, "messages_in": 1_600_000},
+        })
+    }
+
+    #[test]
+    fn a_worker_that_waits_for_its_next_start_is_shown_with_the_reason() {
+        let table = table(&status());
         assert!(table.contains("up 1m01s"), "{table}");
-        assert!(table.contains("worker 1    -  backing off"), "{table}");
+        assert!(table.contains("worker 1       -  backing off"), "{table}");
         assert!(
             table.contains("worker 1 ended with signal 11, and starts again in 800 ms"),
             "{table}"
         );
-        let lines: Vec<_> = table.lines().filter(|line| line.starts_with("worker 0")).collect();
-        assert!(lines[0].contains("12") && lines[0].contains("2.0 KiB"), "{table}");
+    }
+
+    #[test]
+    fn every_column_is_filled_from_its_field() {
+        let table = table(&status());
+        let line = |name: &str| {
+            let line = table.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+            line.split_whitespace().collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(
+            line("worker 0"),
+            "worker 0 8 ready 0.5s 0 12 1.50M - 3.8 MiB - 2.0 KiB 3 - -"
+        );
+        assert_eq!(line("all, so far"), "all, so far - - - 12 1.60M - - - - - - -");
     }
 }

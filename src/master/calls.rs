@@ -90,6 +90,9 @@ where
                 let status = self.status();
                 self.answer(number, &status);
             }
+            Progress::Asked(Question::Survey { slot, question }) => {
+                self.survey(number, slot, &question);
+            }
             Progress::Asked(Question::Reload) => match self.begin_reload() {
                 Ok(()) => {
                     caller_waits(&mut self.callers, number);

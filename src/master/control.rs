@@ -16,6 +16,7 @@ use std::{
 use mio::net::{UnixListener, UnixStream};
 use serde::{Deserialize, Serialize};
 use wsmaster_ipc::sys::{resource, socket};
+use wsmaster_workers::survey;
 
 /// Callers at a time; one more is hung up on.
 pub(super) const CALLERS_MAX: usize = 16;
@@ -25,13 +26,20 @@ const QUESTION_BYTES_MAX: usize = 4096;
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What can be asked.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case")]
 pub(crate) enum Question {
     /// How all are.
     Status,
     /// Replace all workers, and say how it went.
     Reload,
+    /// What connections or channels a worker has.
+    Survey {
+        /// The worker's slot.
+        slot: u16,
+        /// What is asked of it.
+        question: survey::Question,
+    },
 }
 
 /// The answer to [`Question::Reload`].
@@ -59,13 +67,15 @@ pub(super) struct Control {
 pub(super) struct Caller {
     pub(super) stream: UnixStream,
     question: Vec<u8>,
+    /// Its question has been read. It has no other one.
+    has_asked: bool,
     answer: Vec<u8>,
     /// When it is hung up on, whatever it does. A caller that waits for a reload has no such moment.
     pub(super) deadline: Option<Instant>,
 }
 
 /// How far a caller is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Progress {
     /// Its question, or the room for its answer, is not there yet.
     Waiting,
@@ -107,6 +117,7 @@ impl Control {
                     return Some(Caller {
                         stream,
                         question: Vec::new(),
+                        has_asked: false,
                         answer: Vec::new(),
                         deadline: Some(now + PATIENCE),
                     });
@@ -149,6 +160,7 @@ impl Caller {
         loop {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return Progress::Over,
+                Ok(_) if self.has_asked => return Progress::Over,
                 Ok(count) => self.question.extend_from_slice(&buffer[..count]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     return Progress::Waiting;
@@ -157,6 +169,7 @@ impl Caller {
                 Err(_) => return Progress::Over,
             }
             if let Some(end) = self.question.iter().position(|byte| *byte == b'\n') {
+                self.has_asked = true;
                 return match serde_json::from_slice(&self.question[..end]) {
                     Ok(question) => Progress::Asked(question),
                     Err(_) => Progress::Over,
@@ -198,13 +211,13 @@ impl Caller {
 /// The socket is not there, is not ours, or the master does not answer in time.
 pub(crate) fn ask<A: serde::de::DeserializeOwned>(
     path: &Path,
-    question: Question,
+    question: &Question,
     patience: Duration,
 ) -> io::Result<A> {
     let mut stream = std::os::unix::net::UnixStream::connect(path)?;
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
-    let mut line = serde_json::to_vec(&question)?;
+    let mut line = serde_json::to_vec(question)?;
     line.push(b'\n');
     stream.write_all(&line)?;
     let mut answer = Vec::new();

@@ -10,9 +10,9 @@ use std::{
 
 use mio::Poll;
 use wsmaster_ipc::{
-    Address, Handle,
+    Handle,
     board::{Board, SerialClock},
-    mailbox::MailboxPair,
+    mailbox::{Mailbox, MailboxPair},
     postbox::Postbox,
     sys::{process, random, resource, socket, title, user::Identity},
 };
@@ -26,6 +26,7 @@ use super::{
     settings,
     signals::Signals,
     status::Totals,
+    surveys::Surveys,
     systemd::Systemd,
     watchdog::Watchdog,
 };
@@ -44,8 +45,6 @@ const ORPHANS_STEP: Duration = Duration::from_millis(10);
 const NEWS_BYTES_MAX: usize = 1024 * 1024;
 /// What the host of a program, and the kernel, have to end a side process after its own time.
 const GRACE: Duration = Duration::from_secs(1);
-/// The master has no mailbox of its own: it asks nothing.
-const NO_MAILBOX: Address = Address(u16::MAX);
 
 /// What a master is to run.
 pub struct Plan {
@@ -229,7 +228,8 @@ where
             .collect::<io::Result<Vec<_>>>()
             .map_err(system("mailboxes"))?;
         let postbox = Postbox::new(writers, NEWS_BYTES_MAX);
-        let handle = Handle::new(NO_MAILBOX, board.clone(), postbox);
+        let handle = Handle::new(directory.master(), board.clone(), postbox);
+        let surveys = surveys(&handle, &mailboxes, seed).map_err(system("mailboxes"))?;
         let seats = listeners.into_iter().map(|listener| SeatKept { listener, forks: 0 }).collect();
         if !directory.sides().is_empty() {
             process::adopt_orphans().map_err(system("adopting orphans"))?;
@@ -261,6 +261,7 @@ where
             tasks,
             directory,
             handle,
+            surveys,
             mark: format!("WSMASTER_PLUGIN_RUN={seed:016x}"),
             children: HashMap::new(),
             callers: HashMap::new(),
@@ -279,6 +280,13 @@ where
         master.register().map_err(system("the poll"))?;
         Ok(master)
     }
+}
+
+/// What the master asks workers with.
+fn surveys(handle: &Handle, mailboxes: &[MailboxPair], seed: u64) -> io::Result<Surveys> {
+    let own = usize::from(handle.own_address().0);
+    let own = mailboxes.get(own).ok_or(io::ErrorKind::NotFound)?;
+    Ok(Surveys::new(handle, Mailbox::new(own.reader.try_clone()?), seed / 2))
 }
 
 fn specs(config: &Config, processes: &[Process], directory: &Directory) -> Vec<ChildSpec> {

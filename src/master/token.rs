@@ -7,6 +7,8 @@ use mio::Token;
 pub(super) enum Source {
     /// A signal has come.
     Signals,
+    /// Something has come in the master's mailbox.
+    Mailbox,
     /// Somebody calls the control socket.
     Control,
     /// A caller has written, or has room.
@@ -23,18 +25,20 @@ impl Source {
             Self::Control => (1, 0),
             Self::Caller(number) => (2, number),
             Self::Child(pid) => (3, pid),
+            Self::Mailbox => (4, 0),
         };
-        Token((value as usize) << 2 | kind)
+        Token((value as usize) << 3 | kind)
     }
 
     /// What a number stands for.
     pub(super) fn of(token: Token) -> Self {
-        let value = (token.0 >> 2) as u32;
-        match token.0 & 3 {
+        let value = (token.0 >> 3) as u32;
+        match token.0 & 7 {
             0 => Self::Signals,
             1 => Self::Control,
             2 => Self::Caller(value),
-            _ => Self::Child(value),
+            3 => Self::Child(value),
+            _ => Self::Mailbox,
         }
     }
 }
@@ -46,7 +50,7 @@ mod tests {
     #[test]
     fn every_source_comes_back_from_its_number() {
         for source in
-            [Source::Signals, Source::Control, Source::Caller(u32::MAX), Source::Child(4_194_304)]
+            [Source::Signals, Source::Mailbox, Source::Control, Source::Caller(u32::MAX), Source::Child(4_194_304)]
         {
             assert_eq!(Source::of(source.token()), source);
         }

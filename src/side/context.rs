@@ -409,6 +409,7 @@ impl ProcessContext {
                 | Command::Disconnect { .. }
                 | Command::Info { .. }
                 | Command::List { .. }
+                | Command::Survey { .. }
                 | Command::Answer { .. }
                 | Command::Task { .. }
                 | Command::Event { .. } => {}

@@ -70,7 +70,8 @@ impl Directory {
             directory.add(&program.name, program.instances, Body::Program(number), events);
         }
         directory.add(TASK, tasks, Body::Tasks, &[]);
-        directory.tasks = TaskQueues::new(Address(directory.mailboxes()), tasks);
+        // Behind all of these so far; the master's own is the last.
+        directory.tasks = TaskQueues::new(directory.master(), tasks);
         directory
     }
 
@@ -92,7 +93,12 @@ impl Directory {
 
     /// How many mailboxes the server has.
     pub(crate) fn mailboxes(&self) -> u16 {
-        self.workers + self.sides.len() as u16 + self.tasks.len()
+        self.master().0 + 1
+    }
+
+    /// The mailbox of the master, behind all others. Only answers come into it.
+    pub(crate) fn master(&self) -> Address {
+        Address(self.workers + self.sides.len() as u16 + self.tasks.len())
     }
 
     /// The queues of tasks.
@@ -129,6 +135,7 @@ impl Directory {
             None => format!("worker {}", address.0),
             Some(number) => match self.sides.get(usize::from(number)) {
                 Some(side) => side.full_name(),
+                None if address == self.master() => "master".to_owned(),
                 None => format!("process {}", address.0),
             },
         }

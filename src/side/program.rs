@@ -271,6 +271,7 @@ impl Host<'_> {
                 | Command::Disconnect { .. }
                 | Command::Info { .. }
                 | Command::List { .. }
+                | Command::Survey { .. }
                 | Command::Answer { .. }
                 | Command::Task { .. } => {}
             },

@@ -92,6 +92,11 @@ impl<D> Asker<D> {
         self.one(of, now_ms, done, |handle, request| handle.list(of, request))
     }
 
+    /// Asks a worker to look over its connections or channels.
+    pub fn survey(&mut self, of: Slot, question: &[u8], now_ms: u64, done: D) -> Asked<D> {
+        self.one(of, now_ms, done, |handle, request| handle.survey(of, question, request))
+    }
+
     /// Sends to every connection of these workers; `tally` is what has been reached already.
     pub fn broadcast(
         &mut self,
@@ -178,6 +183,7 @@ impl<D> Asker<D> {
             | Command::Disconnect { .. }
             | Command::Info { .. }
             | Command::List { .. }
+            | Command::Survey { .. }
             | Command::Message { .. }
             | Command::Task { .. }
             | Command::Event { .. }) => Err(other),

@@ -11,6 +11,10 @@ use wsmaster_protocol::{
 
 use crate::{exchange::Exchange, outbox::Outbox, pace::Pace, stream::Stream};
 
+/// The key under which an application keeps whose a connection is, as a text or a number:
+/// `context.keep(USER_KEY, "ann".into())`. Lists of connections show it and find by it.
+pub const USER_KEY: &str = "user";
+
 /// The facts about a connection that any process could go on with, apart from bytes that are under way. Its subscriptions
 /// belong here too; they are kept where publishing needs them, and are named by their channels.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -105,7 +105,8 @@ impl<'w> Context<'w> {
         self.durable()?.context.as_ref()?.get(key)
     }
 
-    /// Keeps a value with it, for as long as it lives.
+    /// Keeps a value with it, for as long as it lives. What is kept under [`USER_KEY`](crate::USER_KEY) is shown to
+    /// operators as its user.
     pub fn keep(&mut self, key: &str, value: Value) {
         let Some(connection) = self.current.and_then(|index| self.core.registry.at_mut(index))
         else {

@@ -11,6 +11,7 @@ mod jobs;
 mod output;
 mod relief;
 mod sending;
+mod surveying;
 mod watching;
 
 use std::{

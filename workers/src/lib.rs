@@ -6,9 +6,9 @@
 //! - [`worker`]: the loop and the written order of one turn.
 //! - [`handler`] and [`context`]: what an application is told and what it may do.
 //! - [`limits`]: every bound.
-//! - [`asker`]: questions to other processes.
+//! - [`asker`]: questions to other processes. [`survey`]: questions of those who look at the server.
 //! - [`jobs`]: blocking work, on threads.
-//! - pure parts: [`outbox`], [`pace`], [`complaints`], [`topics`], [`wheel`], [`patience`], [`asks`], [`gate`],
+//! - pure parts: [`outbox`], [`pace`], [`complaints`], [`topics`], [`frequency`], [`wheel`], [`patience`], [`asks`], [`gate`],
 //!   [`tasks`], [`timers`], [`token`].
 
 pub mod asker;
@@ -18,6 +18,7 @@ mod connection;
 pub mod context;
 mod core;
 mod exchange;
+pub mod frequency;
 pub mod gate;
 pub mod handler;
 pub mod jobs;
@@ -27,6 +28,7 @@ pub mod pace;
 pub mod patience;
 mod registry;
 mod stream;
+pub mod survey;
 pub mod tasks;
 mod threads;
 pub mod timers;
@@ -36,7 +38,7 @@ pub mod wheel;
 pub mod worker;
 
 pub use asks::{AskError, Tally};
-pub use connection::Durable;
+pub use connection::{Durable, USER_KEY};
 pub use context::{Context, SubscribeError};
 pub use handler::{Closed, ClosedBy, Handler, HttpRequest, Message, Responder, Verdict};
 pub use jobs::{JobError, JobOrder};

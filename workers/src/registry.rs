@@ -100,6 +100,11 @@ impl Registry {
         self.by_id.keys().copied()
     }
 
+    /// How many places there are: those in use, and those that once were.
+    pub(crate) fn places(&self) -> u32 {
+        self.generations.len() as u32
+    }
+
     /// All places in use.
     pub(crate) fn indexes(&self) -> Vec<u32> {
         self.connections.iter().map(|(index, _)| index as u32).collect()

@@ -7,6 +7,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use slab::Slab;
 
+use crate::frequency::Frequency;
+
 /// Channels and their subscribers.
 #[derive(Debug, Default)]
 pub struct Topics {
@@ -20,6 +22,8 @@ pub struct Topics {
 struct Topic {
     name: Arc<str>,
     members: Vec<Member>,
+    /// Of messages.
+    frequency: Frequency,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +38,17 @@ struct Subscription {
     topic: u32,
     /// Where the connection stands in the topic's list.
     place: u32,
+}
+
+/// What is to be seen of a channel.
+#[derive(Clone, Copy, Debug)]
+pub struct TopicView<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// How many connections are subscribed to it.
+    pub subscribers: usize,
+    /// How many messages have come for it.
+    pub frequency: Frequency,
 }
 
 /// What a subscription changed.
@@ -77,7 +92,11 @@ impl Topics {
         let topic = known.unwrap_or_else(|| {
             let name: Arc<str> = name.into();
             let topic =
-                self.topics.insert(Topic { name: name.clone(), members: Vec::new() }) as u32;
+                self.topics.insert(Topic {
+                name: name.clone(),
+                members: Vec::new(),
+                frequency: Frequency::default(),
+            }) as u32;
             self.by_name.insert(name, topic);
             topic
         });
@@ -120,10 +139,18 @@ impl Topics {
             .is_some_and(|topic| self.list(connection).iter().any(|entry| entry.topic == *topic))
     }
 
-    /// The connections that are subscribed to a channel.
-    pub fn subscribers(&self, name: &str) -> impl ExactSizeIterator<Item = u32> + '_ {
+    /// Notes a message for a channel, and tells the connections that are subscribed to it.
+    pub fn publish(
+        &mut self,
+        name: &str,
+        now_ms: u64,
+    ) -> impl ExactSizeIterator<Item = u32> + use<'_> {
         let members = match self.by_name.get(name) {
-            Some(topic) => self.topics[*topic as usize].members.as_slice(),
+            Some(topic) => {
+                let topic = &mut self.topics[*topic as usize];
+                topic.frequency.note(now_ms);
+                topic.members.as_slice()
+            }
             None => &[],
         };
         members.iter().map(|member| member.connection)
@@ -132,6 +159,17 @@ impl Topics {
     /// The channels of a connection, in no order.
     pub fn of_connection(&self, connection: u32) -> impl ExactSizeIterator<Item = &str> + '_ {
         self.list(connection).iter().map(|entry| &*self.topics[entry.topic as usize].name)
+    }
+
+    /// How many places for channels there are, in use or not.
+    pub fn places(&self) -> u32 {
+        self.topics.capacity() as u32
+    }
+
+    /// The channel at a place.
+    pub fn at(&self, place: u32) -> Option<TopicView<'_>> {
+        let topic = self.topics.get(place as usize)?;
+        Some(TopicView { name: &topic.name, subscribers: topic.members.len(), frequency: topic.frequency })
     }
 
     /// How many subscriptions there are in all.
@@ -223,7 +261,7 @@ mod tests {
                 table.retain(|_, set| !set.is_empty());
                 prop_assert_eq!(topics.len(), table.values().map(BTreeSet::len).sum::<usize>());
                 for (name, set) in &table {
-                    let found: BTreeSet<u32> = topics.subscribers(name).collect();
+                    let found: BTreeSet<u32> = topics.publish(name, 0).collect();
                     prop_assert_eq!(&found, set);
                     for connection in set {
                         prop_assert!(topics.is_subscribed(*connection, name));

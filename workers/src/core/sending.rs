@@ -165,8 +165,8 @@ impl Core {
         let mut members = std::mem::take(&mut self.members);
         members.clear();
         if only.is_everybody() {
-            members.extend(self.topics.subscribers(channel));
-        } else {
+            members.extend(self.topics.publish(channel, self.now_ms));
+        } else if self.topics.publish(channel, self.now_ms).len() > 0 {
             // Few are named, many may be subscribed.
             let named = only.iter().filter_map(|id| self.registry.find(id));
             members.extend(named.filter(|index| self.topics.is_subscribed(*index, channel)));

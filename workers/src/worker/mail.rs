@@ -60,6 +60,7 @@ impl<H: Handler> Worker<H> {
                             | Command::Info { .. }
                             | Command::List { .. }
                             | Command::Task { .. }
+                            | Command::Survey { .. }
                             | Command::Event { .. } => self.core.execute(&command),
                         }
                     }

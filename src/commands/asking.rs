@@ -1,0 +1,86 @@
+//! Asking the running server: its status, and what its workers have. Each question is a call of the control socket of its
+//! own, so a list is asked for a part at a time, as fast as its reader takes it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use wsmaster_ipc::sys::process::Process;
+use wsmaster_workers::survey::{Part, Question};
+
+use super::{pid_file, running};
+use crate::{
+    cli::{Exit, Target},
+    master::{Question as Ask, SurveyAnswer, SurveyProblem, ask, control_path},
+};
+
+/// How long the master may take for its part of an answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A running server.
+#[derive(Debug)]
+pub(super) struct Running {
+    pid_file: PathBuf,
+    /// Its master.
+    pub(super) process: Process,
+}
+
+impl Running {
+    /// The server that is meant; says so when it is not running.
+    pub(super) fn find(target: &Target) -> Result<Self, Exit> {
+        let pid_file = pid_file(target)?;
+        let process = running(&pid_file)?;
+        Ok(Self { pid_file, process })
+    }
+
+    /// Its PID file.
+    pub(super) fn pid_file(&self) -> &Path {
+        &self.pid_file
+    }
+
+    /// How it is; says so when it does not answer.
+    pub(super) fn status(&self) -> Result<Value, Exit> {
+        status(&self.pid_file).map_err(|error| self.silent(&error))
+    }
+
+    /// A part of what a worker has; says so when the master does not answer.
+    pub(super) fn part<R: DeserializeOwned>(
+        &self,
+        slot: u16,
+        question: &Question,
+    ) -> Result<Result<Part<R>, SurveyProblem>, Exit> {
+        part(&self.pid_file, slot, question).map_err(|error| self.silent(&error))
+    }
+
+    fn silent(&self, error: &io::Error) -> Exit {
+        let socket = control_path(&self.pid_file);
+        eprintln!("the master does not answer at {}: {error}", socket.display());
+        Exit::Failed
+    }
+}
+
+/// How the server with this PID file is.
+///
+/// # Errors
+/// It does not answer.
+pub(super) fn status(pid_file: &Path) -> io::Result<Value> {
+    ask(&control_path(pid_file), &Ask::Status, PATIENCE)
+}
+
+/// A part of what a worker of the server with this PID file has.
+///
+/// # Errors
+/// The master does not answer. That the worker does not is a [`SurveyProblem`].
+pub(super) fn part<R: DeserializeOwned>(
+    pid_file: &Path,
+    slot: u16,
+    question: &Question,
+) -> io::Result<Result<Part<R>, SurveyProblem>> {
+    let ask_for = Ask::Survey { slot, question: question.clone() };
+    let answer: SurveyAnswer<Part<R>> = ask(&control_path(pid_file), &ask_for, PATIENCE)?;
+    Ok(answer.part.ok_or(answer.problem.unwrap_or(SurveyProblem::Unanswered)))
+}

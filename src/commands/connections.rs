@@ -1,0 +1,205 @@
+//! `wsmaster connections`: the WebSockets of all workers, as a table or as JSON.
+//!
+//! They are asked for a part at a time and written as they come; only a list that is to be sorted is held, and of that no
+//! more than is to be printed.
+
+use std::{
+    cmp::Reverse,
+    io::{self, Write},
+};
+
+use wsmaster_workers::survey::{ConnectionRow, Question, ROWS_PER_PART_MAX, What};
+
+use super::{
+    amounts::{bytes, count, duration},
+    asking::Running,
+    table::{Side, Table},
+};
+use crate::{
+    cli::{Exit, Listing, SortBy, Target},
+    logging::escape,
+};
+
+pub(super) fn connections(target: &Target, listing: &Listing) -> Exit {
+    match list(target, listing) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+fn list(target: &Target, listing: &Listing) -> Result<Exit, Exit> {
+    let server = Running::find(target)?;
+    let status = server.status()?;
+    let workers = status["workers"].as_array().map_or(0, Vec::len) as u16;
+    let slots = match listing.worker {
+        None => 0..workers,
+        Some(slot) if slot < workers => slot..slot + 1,
+        Some(slot) => {
+            eprintln!("there is no worker {slot}; there are {workers}, counted from 0");
+            return Err(Exit::Usage);
+        }
+    };
+    let mut page = Page::new(listing);
+    let mut exit = Exit::Done;
+    'workers: for slot in slots {
+        let mut from = Some(0);
+        while let Some(place) = from {
+            let what = What::Connections {
+                channel: listing.channel.clone(),
+                user: listing.user.clone(),
+            };
+            let question = Question { what, from: place, rows_max: ROWS_PER_PART_MAX };
+            match server.part(slot, &question)? {
+                Ok(part) => {
+                    from = part.next;
+                    if !page.take(part.rows)? {
+                        break 'workers;
+                    }
+                }
+                Err(problem) => {
+                    from = None;
+                    eprintln!("the connections of worker {slot} are not listed: {problem}");
+                    exit = Exit::Failed;
+                }
+            }
+        }
+    }
+    page.finish()?;
+    Ok(exit)
+}
+
+/// What is printed.
+struct Page<'l> {
+    listing: &'l Listing,
+    table: Table,
+    /// Rows printed, or, for a sorted list, seen.
+    rows: usize,
+    /// The first of a sorted list, among others.
+    kept: Vec<ConnectionRow>,
+}
+
+impl<'l> Page<'l> {
+    fn new(listing: &'l Listing) -> Self {
+        let table = Table::new(&COLUMNS.map(|(_, side)| side));
+        Self { listing, table, rows: 0, kept: Vec::new() }
+    }
+
+    fn limit(&self) -> usize {
+        match self.listing.limit {
+            0 => usize::MAX,
+            limit => limit,
+        }
+    }
+
+    /// Takes what has come. Whether more is wanted.
+    fn take(&mut self, mut rows: Vec<ConnectionRow>) -> Result<bool, Exit> {
+        match self.listing.sort {
+            Some(by) => {
+                self.rows += rows.len();
+                self.kept.append(&mut rows);
+                if self.kept.len() / 2 > self.limit() {
+                    sort(&mut self.kept, by);
+                    self.kept.truncate(self.limit());
+                }
+                Ok(true)
+            }
+            None => {
+                let room = self.limit() - self.rows;
+                let is_cut = rows.len() > room;
+                rows.truncate(room);
+                self.print(&rows)?;
+                self.rows += rows.len();
+                if is_cut {
+                    eprintln!("the first {} are listed; --limit 0 lists all", self.rows);
+                }
+                Ok(!is_cut)
+            }
+        }
+    }
+
+    /// Prints what is left to print.
+    fn finish(mut self) -> Result<(), Exit> {
+        let Some(by) = self.listing.sort else {
+            if self.rows == 0 {
+                self.print(&[])?;
+            }
+            return Ok(());
+        };
+        let mut rows = std::mem::take(&mut self.kept);
+        sort(&mut rows, by);
+        rows.truncate(self.limit());
+        let (shown, seen) = (rows.len(), self.rows);
+        self.rows = 0;
+        self.print(&rows)?;
+        if shown < seen {
+            eprintln!("the first {shown} of {seen} are listed; --limit 0 lists all");
+        }
+        Ok(())
+    }
+
+    fn print(&mut self, rows: &[ConnectionRow]) -> Result<(), Exit> {
+        let text = if self.listing.json {
+            let lines = rows.iter().filter_map(|row| serde_json::to_string(row).ok());
+            lines.map(|line| line + "\n").collect()
+        } else {
+            let header = (self.rows == 0).then(|| COLUMNS.map(|(name, _)| name.to_owned()));
+            let cells: Vec<Vec<String>> =
+                header.map(Vec::from).into_iter().chain(rows.iter().map(cells)).collect();
+            self.table.lines(&cells)
+        };
+        let mut out = io::stdout().lock();
+        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+            Ok(()) => Ok(()),
+            // `wsmaster connections | head` has read enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Exit::Done),
+            Err(error) => {
+                eprintln!("the output cannot be written: {error}");
+                Err(Exit::Failed)
+            }
+        }
+    }
+}
+
+const COLUMNS: [(&str, Side); 11] = [
+    ("CONNECTION", Side::Right),
+    ("WORKER", Side::Right),
+    ("PEER", Side::Left),
+    ("AGE", Side::Right),
+    ("IDLE", Side::Right),
+    ("CHANNELS", Side::Right),
+    ("MSG IN", Side::Right),
+    ("MSG OUT", Side::Right),
+    ("QUEUED", Side::Right),
+    ("USER", Side::Left),
+    ("PATH", Side::Left),
+];
+
+fn cells(row: &ConnectionRow) -> Vec<String> {
+    vec![
+        row.connection.to_string(),
+        row.worker.to_string(),
+        escape(&row.peer),
+        duration(row.age_ms),
+        duration(row.idle_ms),
+        row.channels.to_string(),
+        count(row.messages_in),
+        count(row.messages_out),
+        bytes(row.queued_bytes),
+        row.user.as_deref().map_or_else(|| "-".to_owned(), escape),
+        escape(&row.path) + if row.open { "" } else { " (closing)" },
+    ]
+}
+
+/// The largest first; among equals the older connection.
+fn sort(rows: &mut [ConnectionRow], by: SortBy) {
+    rows.sort_unstable_by_key(|row| {
+        let value = match by {
+            SortBy::Age => row.age_ms,
+            SortBy::Idle => row.idle_ms,
+            SortBy::Queued => row.queued_bytes,
+            SortBy::In => row.messages_in,
+            SortBy::Out => row.messages_out,
+            SortBy::Channels => u64::from(row.channels),
+        };
+        (Reverse(value), row.connection.serial())
+    });
+}
