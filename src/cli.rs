@@ -342,7 +342,14 @@ mod tests {
     fn the_pages_know_every_command() {
         let page = man();
         for title in [
-            "WSMASTER START", "WSMASTER STOP", "WSMASTER CONNECTIONS", "WSMASTER TOP", "WSMASTER CLIENT", "WSMASTER CONFIG SHOW", "EXIT CODES"] {
+            "WSMASTER START",
+            "WSMASTER STOP",
+            "WSMASTER CONNECTIONS",
+            "WSMASTER TOP",
+            "WSMASTER CLIENT",
+            "WSMASTER CONFIG SHOW",
+            "EXIT CODES",
+        ] {
             assert!(page.contains(title), "{title} is not in the manual page");
         }
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {

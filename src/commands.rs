@@ -4,6 +4,7 @@
 mod amounts;
 mod asking;
 mod banner;
+mod client;
 mod connections;
 mod reload;
 mod screen;
@@ -11,6 +12,7 @@ mod start;
 mod status;
 mod stop;
 mod table;
+mod top;
 
 use std::{
     io::{self, Write},
@@ -56,7 +58,8 @@ fn run(command: Command) -> Exit {
         Command::Reload { target } => reload::reload(&target),
         Command::Status { target, json, watch } => status::status(&target, json, watch),
         Command::Connections { target, listing } => connections::connections(&target, &listing),
-        Command::Top { .. } | Command::Client(_) => Exit::Failed,
+        Command::Client(options) => client::client(&options),
+        Command::Top { target, interval } => top::top(&target, interval),
         Command::Config(ConfigCommand::Check { flags }) => match load(&flags) {
             Ok(config) => print(&format!("the configuration is good: {}\n", config.sources)),
             Err(exit) => exit,

@@ -47,6 +47,14 @@ impl Running {
         status(&self.pid_file).map_err(|error| self.silent(&error))
     }
 
+    /// How it is.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub(super) fn try_status(&self) -> io::Result<Value> {
+        status(&self.pid_file)
+    }
+
     /// A part of what a worker has; says so when the master does not answer.
     pub(super) fn part<R: DeserializeOwned>(
         &self,
@@ -56,7 +64,8 @@ impl Running {
         part(&self.pid_file, slot, question).map_err(|error| self.silent(&error))
     }
 
-    fn silent(&self, error: &io::Error) -> Exit {
+    /// Says that it does not answer.
+    pub(super) fn silent(&self, error: &io::Error) -> Exit {
         let socket = control_path(&self.pid_file);
         eprintln!("the master does not answer at {}: {error}", socket.display());
         Exit::Failed

@@ -43,10 +43,8 @@ fn list(target: &Target, listing: &Listing) -> Result<Exit, Exit> {
     'workers: for slot in slots {
         let mut from = Some(0);
         while let Some(place) = from {
-            let what = What::Connections {
-                channel: listing.channel.clone(),
-                user: listing.user.clone(),
-            };
+            let what =
+                What::Connections { channel: listing.channel.clone(), user: listing.user.clone() };
             let question = Question { what, from: place, rows_max: ROWS_PER_PART_MAX };
             match server.part(slot, &question)? {
                 Ok(part) => {

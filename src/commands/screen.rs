@@ -28,7 +28,8 @@ impl Screen {
             Self::Paper => page.to_owned(),
             Self::Terminal(has_page) => {
                 let (width, height) = terminal::size().unwrap_or((80, 24));
-                let begin = if std::mem::replace(has_page, true) { "\x1b[H" } else { "\x1b[2J\x1b[H" };
+                let begin =
+                    if std::mem::replace(has_page, true) { "\x1b[H" } else { "\x1b[2J\x1b[H" };
                 format!("{begin}{}", fitted(page, width.into(), height.into()))
             }
         };

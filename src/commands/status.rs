@@ -39,11 +39,10 @@ fn watch(server: &Running, json: bool, interval: Duration) -> Exit {
     let mut screen = Screen::stdout();
     let mut page_before = false;
     loop {
-        let status = match server.status() {
+        let status = match server.try_status() {
             Ok(status) => status,
-            // The line about it is told already, unless the reason is a better one.
             Err(_) if server.process.wait(Duration::ZERO).unwrap_or(false) => return ended(server),
-            Err(exit) => return exit,
+            Err(error) => return server.silent(&error),
         };
         let between = if page_before && !json { "\n" } else { "" };
         let text = page(&status, json);
@@ -104,10 +103,8 @@ fn table(status: &Value) -> String {
     );
     text.push('\n');
     let master = &status["master"];
-    let mut rows = vec![
-        COLUMNS.map(|(name, _)| name.to_owned()).to_vec(),
-        row("master", "up", master),
-    ];
+    let mut rows =
+        vec![COLUMNS.map(|(name, _)| name.to_owned()).to_vec(), row("master", "up", master)];
     for worker in list(&status["workers"]) {
         rows.push(row(&word(&worker["name"]), &word(&worker["state"]), worker));
     }
@@ -215,10 +212,7 @@ mod tests {
             let line = table.lines().find(|line| line.starts_with(name)).unwrap_or_default();
             line.split_whitespace().collect::<Vec<_>>().join(" ")
         };
-        assert_eq!(
-            line("worker 0"),
-            "worker 0 8 ready 0.5s 0 12 1.50M - 3.8 MiB - 2.0 KiB 3 - -"
-        );
+        assert_eq!(line("worker 0"), "worker 0 8 ready 0.5s 0 12 1.50M - 3.8 MiB - 2.0 KiB 3 - -");
         assert_eq!(line("all, so far"), "all, so far - - - 12 1.60M - - - - - - -");
     }
 }

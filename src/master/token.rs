@@ -49,9 +49,13 @@ mod tests {
 
     #[test]
     fn every_source_comes_back_from_its_number() {
-        for source in
-            [Source::Signals, Source::Mailbox, Source::Control, Source::Caller(u32::MAX), Source::Child(4_194_304)]
-        {
+        for source in [
+            Source::Signals,
+            Source::Mailbox,
+            Source::Control,
+            Source::Caller(u32::MAX),
+            Source::Child(4_194_304),
+        ] {
             assert_eq!(Source::of(source.token()), source);
         }
     }

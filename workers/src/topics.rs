@@ -91,8 +91,7 @@ impl Topics {
         }
         let topic = known.unwrap_or_else(|| {
             let name: Arc<str> = name.into();
-            let topic =
-                self.topics.insert(Topic {
+            let topic = self.topics.insert(Topic {
                 name: name.clone(),
                 members: Vec::new(),
                 frequency: Frequency::default(),

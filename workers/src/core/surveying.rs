@@ -39,8 +39,7 @@ impl Core {
         let mut rows = Vec::new();
         for index in from..end {
             let Some(connection) = self.websocket(index) else { continue };
-            let is_member =
-                channel.is_none_or(|channel| self.topics.is_subscribed(index, channel));
+            let is_member = channel.is_none_or(|channel| self.topics.is_subscribed(index, channel));
             let is_users = user.is_none_or(|user| user_of(connection).as_deref() == Some(user));
             if is_member && is_users {
                 rows.push(self.row(index, connection));

@@ -1,0 +1,114 @@
+//! `wsmaster client`: a WebSocket client for a terminal and for pipes. It connects; what becomes of the connection is
+//! [`conversation`]'s.
+
+mod address;
+mod conversation;
+mod handshake;
+mod input;
+mod output;
+mod transport;
+
+use std::{
+    io::{Read, Write},
+    time::{Duration, Instant},
+};
+
+use tungstenite::handshake::client::generate_key;
+
+use self::{
+    address::Address,
+    conversation::Conversation,
+    handshake::{Answer, BODY_BYTES_MAX},
+    output::Output,
+    transport::{Transport, plain},
+};
+use crate::cli::{ClientOptions, Exit};
+
+/// What a server that refuses has left for the rest of its explanation.
+const BODY_PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) fn client(options: &ClientOptions) -> Exit {
+    let address = match Address::parse(&options.url) {
+        Ok(address) => address,
+        Err(problem) => {
+            eprintln!("{}: {problem}", options.url);
+            return Exit::Usage;
+        }
+    };
+    let output = Output::new(options.json, options.timing);
+    let talked = connect(&address, options, &output)
+        .and_then(|(transport, rest)| Conversation::begin(transport, rest, options, &output))
+        .and_then(Conversation::run);
+    match talked {
+        Ok(exit) => exit,
+        Err(problem) => {
+            output.failed(&problem);
+            Exit::Failed
+        }
+    }
+}
+
+/// Connects and shakes hands. The connection, and what has come behind the handshake.
+fn connect(
+    address: &Address,
+    options: &ClientOptions,
+    output: &Output,
+) -> Result<(Transport, Vec<u8>), String> {
+    let deadline = Instant::now() + options.connect_timeout;
+    let (mut transport, took) = Transport::connect(address, deadline)?;
+    let begun = Instant::now();
+    let key = generate_key();
+    let request = handshake::request(address, options, &key);
+    let during =
+        |error: std::io::Error| format!("handshake with {}: {}", address.authority, plain(&error));
+    transport.write_all(request.as_bytes()).map_err(during)?;
+    let mut bytes = Vec::new();
+    let answer = loop {
+        receive(&mut transport, &mut bytes, deadline).map_err(during)?;
+        let read = handshake::read(&bytes);
+        if let Some(answer) = read.map_err(|problem| format!("{}: {problem}", address.authority))? {
+            break answer;
+        }
+    };
+    let rest = bytes.split_off(answer.length);
+    if answer.status != 101 {
+        let body = body(&mut transport, &answer, rest);
+        return Err(format!("the server refuses: {}", answer.refusal(&body)));
+    }
+    let subprotocol = answer
+        .check(&key, &options.subprotocols)
+        .map_err(|problem| format!("{}: {problem}", address.authority))?;
+    // An output that nobody reads is found out by the first message.
+    let _ = output.opened(&options.url, subprotocol.as_deref(), took, begun.elapsed());
+    Ok((transport, rest))
+}
+
+/// Reads once, and no longer than until the deadline. The end is an error.
+fn receive(
+    transport: &mut Transport,
+    bytes: &mut Vec<u8>,
+    deadline: Instant,
+) -> std::io::Result<()> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(std::io::ErrorKind::TimedOut.into());
+    }
+    transport.wait_at_most(left)?;
+    let mut buffer = [0; 4096];
+    match transport.read(&mut buffer)? {
+        0 => Err(std::io::Error::other("the server closed the connection without an answer")),
+        count => {
+            bytes.extend_from_slice(&buffer[..count]);
+            Ok(())
+        }
+    }
+}
+
+/// As much of the explanation of a refusal as comes soon and is worth showing.
+fn body(transport: &mut Transport, answer: &Answer, mut body: Vec<u8>) -> Vec<u8> {
+    let deadline = Instant::now() + BODY_PATIENCE;
+    let wanted = answer.body_bytes().unwrap_or(BODY_BYTES_MAX).min(BODY_BYTES_MAX);
+    while body.len() < wanted && receive(transport, &mut body, deadline).is_ok() {}
+    body.truncate(wanted);
+    body
+}

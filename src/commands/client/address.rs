@@ -1,0 +1,105 @@
+//! Where a URL leads to (RFC 6455, 3). Pure.
+
+use tungstenite::http::Uri;
+
+/// A server and a resource on it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    /// A name or an IP address, an IPv6 one without its brackets.
+    pub(super) host: String,
+    pub(super) port: u16,
+    /// Host and port as the request names them.
+    pub(super) authority: String,
+    /// Path and query.
+    pub(super) target: String,
+}
+
+const EXPECTED: &str = "expected ws://HOST[:PORT][/PATH]";
+
+impl Address {
+    /// Reads a URL.
+    ///
+    /// # Errors
+    /// What is wrong with it, in one line.
+    pub(super) fn parse(url: &str) -> Result<Self, String> {
+        let uri: Uri = url.parse().map_err(|_| format!("not a URL; {EXPECTED}"))?;
+        let default_port = match uri.scheme_str() {
+            Some("ws") => 80,
+            Some("wss") => {
+                return Err("this client does not speak TLS (wss://)".to_owned());
+            }
+            Some("http" | "https") => return Err("write ws:// instead of http://".to_owned()),
+            Some(_) | None => return Err(EXPECTED.to_owned()),
+        };
+        if url.contains('#') {
+            return Err("a WebSocket URL has no fragment (RFC 6455, 3)".to_owned());
+        }
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or(EXPECTED)?;
+        let authority = uri.authority().map_or(host, |authority| authority.as_str());
+        if authority.contains('@') {
+            return Err("no name and password here; -H 'Authorization: ...' sends them".to_owned());
+        }
+        let port = match uri.port() {
+            Some(port) => port.as_u16(),
+            // A colon with nothing that is a port behind it is read as if there were none.
+            None if authority.ends_with(host) => default_port,
+            None => return Err("the port is not a number from 1 to 65535".to_owned()),
+        };
+        let target = match uri.path_and_query().map(|target| target.as_str()) {
+            None | Some("") => "/".to_owned(),
+            Some(query) if query.starts_with('?') => format!("/{query}"),
+            Some(target) => target.to_owned(),
+        };
+        Ok(Self {
+            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port,
+            authority: authority.to_owned(),
+            target,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_parts_of_a_url() {
+        for (url, host, port, authority, target) in [
+            ("ws://localhost", "localhost", 80, "localhost", "/"),
+            ("ws://localhost:9501", "localhost", 9501, "localhost:9501", "/"),
+            ("ws://127.0.0.1:9501/a/b?c=d", "127.0.0.1", 9501, "127.0.0.1:9501", "/a/b?c=d"),
+            ("ws://h?c=d", "h", 80, "h", "/?c=d"),
+            ("ws://[::1]:9501/", "::1", 9501, "[::1]:9501", "/"),
+            ("WS://h/", "h", 80, "h", "/"),
+        ] {
+            let address = Address {
+                host: host.to_owned(),
+                port,
+                authority: authority.to_owned(),
+                target: target.to_owned(),
+            };
+            assert_eq!(Address::parse(url), Ok(address), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_leads_nowhere() {
+        for (url, problem) in [
+            ("", "expected ws://"),
+            ("localhost:9501", "expected ws://"),
+            ("/path", "expected ws://"),
+            ("ws://", "expected ws://"),
+            ("ftp://h", "expected ws://"),
+            ("http://h", "write ws://"),
+            ("wss://h", "TLS"),
+            ("ws://h/#x", "fragment"),
+            ("ws://a:b@h/", "Authorization"),
+            ("ws://h:99999/", "port"),
+            ("ws://h h/", "not a URL"),
+        ] {
+            let found = Address::parse(url).expect_err(url);
+            assert!(found.contains(problem), "{url}: {found}");
+        }
+    }
+}

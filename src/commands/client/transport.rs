@@ -1,0 +1,125 @@
+//! The bytes between this client and a server: connecting, within a deadline, and what carries them.
+
+use std::{
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    os::fd::{AsRawFd, RawFd},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::address::Address;
+
+/// What carries the bytes.
+#[derive(Debug)]
+pub(super) enum Transport {
+    /// TCP as it is.
+    Plain(TcpStream),
+}
+
+/// How long the parts of connecting took.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Took {
+    pub(super) resolve: Duration,
+    pub(super) connect: Duration,
+}
+
+impl Transport {
+    /// Connects to the first address of the host that can be connected to.
+    ///
+    /// # Errors
+    /// Why not, in one line.
+    pub(super) fn connect(address: &Address, deadline: Instant) -> Result<(Self, Took), String> {
+        let begun = Instant::now();
+        let addresses = resolve(address, deadline)?;
+        let resolve = begun.elapsed();
+        let begun = Instant::now();
+        let mut problem = "the name has no address".to_owned();
+        for socket in addresses {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            match TcpStream::connect_timeout(&socket, left) {
+                Ok(stream) => {
+                    // Small messages are to leave at once; that it cannot be set changes nothing else.
+                    let _ = stream.set_nodelay(true);
+                    let took = Took { resolve, connect: begun.elapsed() };
+                    return Ok((Self::Plain(stream), took));
+                }
+                Err(error) if socket.to_string() == address.authority => problem = plain(&error),
+                Err(error) => problem = format!("{socket}: {}", plain(&error)),
+            }
+        }
+        Err(format!("cannot connect to {}: {problem}", address.authority))
+    }
+
+    /// From now on a read waits so long at the most.
+    pub(super) fn wait_at_most(&self, patience: Duration) -> io::Result<()> {
+        // Zero would mean for ever.
+        let patience = patience.max(Duration::from_millis(1));
+        match self {
+            Self::Plain(stream) => stream.set_read_timeout(Some(patience)),
+        }
+    }
+
+    /// From now on nothing waits.
+    pub(super) fn never_wait(&self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.set_nonblocking(true),
+        }
+    }
+}
+
+/// The addresses of the host. The system's resolver knows no deadline, so it is asked in a thread that may be left behind.
+fn resolve(address: &Address, deadline: Instant) -> Result<Vec<SocketAddr>, String> {
+    let (tell, told) = mpsc::channel();
+    let host = (address.host.clone(), address.port);
+    thread::spawn(move || tell.send(host.to_socket_addrs().map(Iterator::collect::<Vec<_>>)));
+    match told.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        Ok(Ok(addresses)) => Ok(addresses),
+        Ok(Err(error)) => Err(format!("the name {} leads nowhere: {error}", address.host)),
+        Err(_) => Err(format!("the name {} was not resolved in time", address.host)),
+    }
+}
+
+/// An error in words for a person.
+pub(super) fn plain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused; nothing listens there".to_owned(),
+        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => "no answer in time".to_owned(),
+        io::ErrorKind::ConnectionReset => "the server broke the connection off".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+impl Read for Transport {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Transport {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(stream) => stream.flush(),
+        }
+    }
+}
+
+impl AsRawFd for Transport {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Plain(stream) => stream.as_raw_fd(),
+        }
+    }
+}

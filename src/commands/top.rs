@@ -1,0 +1,171 @@
+//! `wsmaster top`: the running server on a terminal. Two threads ask the server, so that the page answers to keys while a
+//! worker does not answer; what they hear goes into the [`model`], which the [`view`] draws.
+
+mod extremes;
+mod model;
+mod view;
+
+use std::{
+    io::{self, IsTerminal},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU16, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use ratatui::{
+    DefaultTerminal,
+    crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
+};
+use signal_hook::flag;
+use wsmaster_ipc::sys::signal::number;
+
+use self::model::{Key, Model, Status, Update};
+use super::asking::{self, Running};
+use crate::cli::{Exit, Target};
+
+/// How soon a key, a signal or news are noticed.
+const TURN: Duration = Duration::from_millis(50);
+/// How often all workers are asked who is at the upper end, at the most: they look at all their connections for it.
+const EXTREMES_INTERVAL: Duration = Duration::from_secs(2);
+/// News that wait for the page.
+const UPDATES_MAX: usize = 8;
+
+pub(super) fn top(target: &Target, interval: Duration) -> Exit {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        eprintln!("top needs a terminal; wsmaster status --watch writes to files and pipes");
+        return Exit::Failed;
+    }
+    let server = match Running::find(target) {
+        Ok(server) => server,
+        Err(exit) => return exit,
+    };
+    let (tell, updates) = sync_channel(UPDATES_MAX);
+    let workers = Arc::new(AtomicU16::new(0));
+    look(server.pid_file().to_owned(), interval, workers.clone(), tell.clone());
+    look_for_extremes(server.pid_file().to_owned(), interval, workers, tell);
+    let shown = ended_by_signal().and_then(|ended| {
+        // It also sees to it that a panic leaves the terminal as it was.
+        let mut terminal = ratatui::try_init()?;
+        let shown = show(&mut terminal, &updates, &ended);
+        ratatui::try_restore()?;
+        shown
+    });
+    match shown {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            eprintln!("the terminal cannot be used: {error}");
+            Exit::Failed
+        }
+    }
+}
+
+/// Set by the signals that ask a program to end.
+fn ended_by_signal() -> io::Result<Arc<AtomicBool>> {
+    let ended = Arc::new(AtomicBool::new(false));
+    for signal in [number::TERM, number::INT, number::QUIT, number::HUP] {
+        flag::register(signal, ended.clone())?;
+    }
+    Ok(ended)
+}
+
+fn show(
+    terminal: &mut DefaultTerminal,
+    updates: &Receiver<Update>,
+    ended: &AtomicBool,
+) -> io::Result<()> {
+    let mut model = Model::default();
+    let mut is_stale = true;
+    loop {
+        for update in updates.try_iter().take(UPDATES_MAX) {
+            model.take(update);
+            is_stale = true;
+        }
+        if std::mem::take(&mut is_stale) {
+            terminal.draw(|frame| view::draw(frame, &model))?;
+        }
+        if ended.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if !event::poll(TURN)? {
+            continue;
+        }
+        match event::read()? {
+            Event::Key(press) if press.kind == KeyEventKind::Press => {
+                if key(press).is_some_and(|key| !model.press(key)) {
+                    return Ok(());
+                }
+                is_stale = true;
+            }
+            Event::Resize(..) => is_stale = true,
+            Event::Key(_)
+            | Event::Mouse(_)
+            | Event::Paste(_)
+            | Event::FocusGained
+            | Event::FocusLost => {}
+        }
+    }
+}
+
+fn key(press: KeyEvent) -> Option<Key> {
+    match press.code {
+        KeyCode::Char('c' | 'd') if press.modifiers.contains(KeyModifiers::CONTROL) => {
+            Some(Key::Quit)
+        }
+        KeyCode::Char('q') | KeyCode::Esc => Some(Key::Quit),
+        KeyCode::Char('p' | ' ') => Some(Key::Pause),
+        KeyCode::Char('s') => Some(Key::Sort),
+        KeyCode::Char('?' | 'h') => Some(Key::Help),
+        KeyCode::Up | KeyCode::Char('k') => Some(Key::Up),
+        KeyCode::Down | KeyCode::Char('j') => Some(Key::Down),
+        _ => None,
+    }
+}
+
+// ----- asking, in threads that end with the program -----
+
+fn look(pid_file: PathBuf, interval: Duration, workers: Arc<AtomicU16>, tell: SyncSender<Update>) {
+    let begun = Instant::now();
+    let look = move |pid_file: &Path| {
+        let status = asking::status(pid_file)?;
+        let at_ms = begun.elapsed().as_millis() as u64;
+        let status: Status = serde_json::from_value(status)?;
+        workers.store(status.workers.len() as u16, Ordering::Relaxed);
+        Ok(Update::Look(Box::new(status), at_ms))
+    };
+    repeat(pid_file, interval, tell, look);
+}
+
+fn look_for_extremes(
+    pid_file: PathBuf,
+    interval: Duration,
+    workers: Arc<AtomicU16>,
+    tell: SyncSender<Update>,
+) {
+    let look = move |pid_file: &Path| {
+        extremes::ask(pid_file, workers.load(Ordering::Relaxed)).map(Update::Extremes)
+    };
+    repeat(pid_file, interval.max(EXTREMES_INTERVAL), tell, look);
+}
+
+/// Asks again and again. A page that is not drawn any more ends it.
+fn repeat(
+    pid_file: PathBuf,
+    interval: Duration,
+    tell: SyncSender<Update>,
+    look: impl Fn(&Path) -> io::Result<Update> + Send + 'static,
+) {
+    thread::spawn(move || {
+        loop {
+            let update = look(&pid_file).unwrap_or_else(|error| Update::Lost(error.to_string()));
+            if tell.send(update).is_err() {
+                return;
+            }
+            thread::sleep(interval);
+        }
+    });
+}

@@ -1,0 +1,334 @@
+//! What `top` knows: looks at the server go in, rates and histories come out. Pure; moments are arguments, keys are words.
+
+use std::{collections::VecDeque, time::Duration};
+
+use serde::Deserialize;
+use serde_json::Value;
+use wsmaster_workers::survey::{ChannelRow, ConnectionRow};
+
+/// Points of a history: more than any terminal is wide.
+const HISTORY_MAX: usize = 512;
+
+/// What `status --json` says, as far as it is shown.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Status {
+    pub(super) version: String,
+    pub(super) listen: Value,
+    pub(super) app: String,
+    pub(super) activity: String,
+    pub(super) reloads: u64,
+    pub(super) master: Process,
+    pub(super) workers: Vec<Process>,
+    pub(super) processes: Vec<Process>,
+    pub(super) leaving: Vec<Process>,
+    pub(super) totals: Counters,
+}
+
+/// One process of the server.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Process {
+    pub(super) name: String,
+    pub(super) state: String,
+    pub(super) pid: Option<u32>,
+    pub(super) uptime_ms: Option<u64>,
+    pub(super) restarts: u64,
+    pub(super) cpu_ms: Option<u64>,
+    pub(super) rss_bytes: Option<u64>,
+    #[serde(flatten)]
+    pub(super) counters: Option<Counters>,
+}
+
+/// Counters of a worker, or of all.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub(super) struct Counters {
+    pub(super) websockets: u64,
+    pub(super) outbox_bytes: u64,
+    pub(super) accepted: u64,
+    pub(super) messages_in: u64,
+    pub(super) messages_out: u64,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) dropped_outbox_full: u64,
+    pub(super) dropped_mailbox_full: u64,
+}
+
+/// What happened in a second.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(super) struct Rates {
+    pub(super) accepted: f64,
+    pub(super) messages_in: f64,
+    pub(super) messages_out: f64,
+    pub(super) bytes_in: f64,
+    pub(super) bytes_out: f64,
+    pub(super) dropped: f64,
+}
+
+/// Rates of the past, the latest last.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Histories {
+    pub(super) messages_in: VecDeque<u64>,
+    pub(super) messages_out: VecDeque<u64>,
+    pub(super) clients: VecDeque<u64>,
+    pub(super) accepted: VecDeque<u64>,
+}
+
+/// A line of the table of processes.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    pub(super) process: Process,
+    /// Share of one CPU.
+    pub(super) cpu: Option<f64>,
+    pub(super) messages_in: Option<f64>,
+    pub(super) messages_out: Option<f64>,
+}
+
+/// Those at the upper end: who reads slowest, and which channels have the most messages.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(super) struct Extremes {
+    pub(super) slowest: Vec<ConnectionRow>,
+    pub(super) channels: Vec<ChannelRow>,
+    /// Workers that did not answer.
+    pub(super) silent: Vec<u16>,
+}
+
+/// Something new.
+#[derive(Debug)]
+pub(super) enum Update {
+    /// A look at the server, that many milliseconds after the first one.
+    Look(Box<Status>, u64),
+    /// The server does not answer.
+    Lost(String),
+    /// Who is at the upper end.
+    Extremes(Extremes),
+}
+
+/// What a key means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Key {
+    Quit,
+    Pause,
+    Sort,
+    Help,
+    Up,
+    Down,
+}
+
+/// By what the lines of the table are sorted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Sort {
+    Place,
+    Cpu,
+    Clients,
+    Messages,
+    Queue,
+    Memory,
+}
+
+impl Sort {
+    fn next(self) -> Self {
+        match self {
+            Self::Place => Self::Cpu,
+            Self::Cpu => Self::Clients,
+            Self::Clients => Self::Messages,
+            Self::Messages => Self::Queue,
+            Self::Queue => Self::Memory,
+            Self::Memory => Self::Place,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Place => "place",
+            Self::Cpu => "CPU",
+            Self::Clients => "clients",
+            Self::Messages => "messages",
+            Self::Queue => "queue",
+            Self::Memory => "memory",
+        }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) status: Option<Status>,
+    at_ms: u64,
+    pub(super) rates: Rates,
+    pub(super) histories: Histories,
+    pub(super) lines: Vec<Line>,
+    pub(super) extremes: Extremes,
+    /// Why the server does not answer.
+    pub(super) lost: Option<String>,
+    pub(super) is_paused: bool,
+    pub(super) shows_help: bool,
+    pub(super) sort: Sort,
+    /// Lines of the table above the first one that is shown.
+    pub(super) scroll: usize,
+}
+
+impl Default for Model {
+    fn default() -> Self {
+        Self {
+            status: None,
+            at_ms: 0,
+            rates: Rates::default(),
+            histories: Histories::default(),
+            lines: Vec::new(),
+            extremes: Extremes::default(),
+            lost: None,
+            is_paused: false,
+            shows_help: false,
+            sort: Sort::Place,
+            scroll: 0,
+        }
+    }
+}
+
+impl Model {
+    /// Takes news in. While it is paused, only whether the server answers is noted.
+    pub(super) fn take(&mut self, update: Update) {
+        match update {
+            Update::Look(status, at_ms) => {
+                self.lost = None;
+                if !self.is_paused {
+                    self.look(*status, at_ms);
+                }
+            }
+            Update::Lost(why) => self.lost = Some(why),
+            Update::Extremes(extremes) => {
+                if !self.is_paused {
+                    self.extremes = extremes;
+                }
+            }
+        }
+    }
+
+    /// Does what a key says. Whether the program goes on.
+    pub(super) fn press(&mut self, key: Key) -> bool {
+        match key {
+            Key::Quit if self.shows_help => self.shows_help = false,
+            Key::Quit => return false,
+            Key::Pause => self.is_paused = !self.is_paused,
+            Key::Sort => {
+                self.sort = self.sort.next();
+                sort(&mut self.lines, self.sort);
+            }
+            Key::Help => self.shows_help = !self.shows_help,
+            Key::Up => self.scroll = self.scroll.saturating_sub(1),
+            Key::Down => {
+                self.scroll = (self.scroll + 1).min(self.lines.len().saturating_sub(1));
+            }
+        }
+        true
+    }
+
+    fn look(&mut self, status: Status, at_ms: u64) {
+        // Another master has other counters: nothing can be said of the time between.
+        let before = self.status.take().filter(|before| before.master.pid == status.master.pid);
+        let elapsed = Duration::from_millis(at_ms.saturating_sub(self.at_ms));
+        match &before {
+            Some(before) => {
+                self.rates = rates(&before.totals, &status.totals, elapsed);
+                self.histories.note(&self.rates, status.totals.websockets);
+            }
+            None => {
+                self.rates = Rates::default();
+                self.histories = Histories::default();
+            }
+        }
+        self.lines = lines(before.as_ref(), &status, elapsed);
+        sort(&mut self.lines, self.sort);
+        self.scroll = self.scroll.min(self.lines.len().saturating_sub(1));
+        self.at_ms = at_ms;
+        self.status = Some(status);
+    }
+}
+
+impl Histories {
+    fn note(&mut self, rates: &Rates, clients: u64) {
+        for (history, value) in [
+            (&mut self.messages_in, rates.messages_in.round() as u64),
+            (&mut self.messages_out, rates.messages_out.round() as u64),
+            (&mut self.clients, clients),
+            (&mut self.accepted, rates.accepted.round() as u64),
+        ] {
+            if history.len() == HISTORY_MAX {
+                history.pop_front();
+            }
+            history.push_back(value);
+        }
+    }
+}
+
+fn rates(before: &Counters, now: &Counters, elapsed: Duration) -> Rates {
+    let rate = |field: fn(&Counters) -> u64| per_second(field(before), field(now), elapsed);
+    Rates {
+        accepted: rate(|counters| counters.accepted),
+        messages_in: rate(|counters| counters.messages_in),
+        messages_out: rate(|counters| counters.messages_out),
+        bytes_in: rate(|counters| counters.bytes_in),
+        bytes_out: rate(|counters| counters.bytes_out),
+        dropped: rate(|counters| counters.dropped_outbox_full + counters.dropped_mailbox_full),
+    }
+}
+
+/// How fast a counter grew. One that went back is another process's, and has not grown.
+fn per_second(before: u64, now: u64, elapsed: Duration) -> f64 {
+    if elapsed.is_zero() {
+        return 0.0;
+    }
+    now.saturating_sub(before) as f64 / elapsed.as_secs_f64()
+}
+
+fn lines(before: Option<&Status>, now: &Status, elapsed: Duration) -> Vec<Line> {
+    let mut master = now.master.clone();
+    "master".clone_into(&mut master.name);
+    "up".clone_into(&mut master.state);
+    let leaving = now.leaving.iter().cloned().map(|mut process| {
+        "leaving".clone_into(&mut process.state);
+        process
+    });
+    let workers = now.workers.iter().chain(&now.processes).cloned();
+    let processes = std::iter::once(master).chain(workers).chain(leaving);
+    let known: Vec<&Process> = before
+        .map(|before| {
+            let others = before.workers.iter().chain(&before.processes).chain(&before.leaving);
+            std::iter::once(&before.master).chain(others).collect()
+        })
+        .unwrap_or_default();
+    processes
+        .map(|process| {
+            let same = |other: &&&Process| other.pid.is_some() && other.pid == process.pid;
+            let before = known.iter().find(same);
+            let cpu = before.and_then(|before| Some((before.cpu_ms?, process.cpu_ms?)));
+            let counters = before.and_then(|before| Some((before.counters?, process.counters?)));
+            let rate = |field: fn(&Counters) -> u64| {
+                counters.map(|(one, other)| per_second(field(&one), field(&other), elapsed))
+            };
+            Line {
+                cpu: cpu.map(|(one, other)| per_second(one, other, elapsed) / 1000.0),
+                messages_in: rate(|counters| counters.messages_in),
+                messages_out: rate(|counters| counters.messages_out),
+                process,
+            }
+        })
+        .collect()
+}
+
+/// The largest first; equals, and all when nothing is said, in the order of their places.
+fn sort(lines: &mut [Line], by: Sort) {
+    let counted = |line: &Line, field: fn(&Counters) -> u64| {
+        line.process.counters.as_ref().map_or(-1.0, |counters| field(counters) as f64)
+    };
+    let value = |line: &Line| match by {
+        Sort::Place => 0.0,
+        Sort::Cpu => line.cpu.unwrap_or(-1.0),
+        Sort::Clients => counted(line, |counters| counters.websockets),
+        Sort::Messages => line.messages_in.unwrap_or(-1.0) + line.messages_out.unwrap_or_default(),
+        Sort::Queue => counted(line, |counters| counters.outbox_bytes),
+        Sort::Memory => line.process.rss_bytes.map_or(-1.0, |bytes| bytes as f64),
+    };
+    lines.sort_by(|one, other| value(other).total_cmp(&value(one)));
+}
