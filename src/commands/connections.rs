@@ -69,6 +69,7 @@ fn list(target: &Target, listing: &Listing) -> Result<Exit, Exit> {
 struct Page<'l> {
     listing: &'l Listing,
     table: Table,
+    has_header: bool,
     /// Rows printed, or, for a sorted list, seen.
     rows: usize,
     /// The first of a sorted list, among others.
@@ -78,7 +79,7 @@ struct Page<'l> {
 impl<'l> Page<'l> {
     fn new(listing: &'l Listing) -> Self {
         let table = Table::new(&COLUMNS.map(|(_, side)| side));
-        Self { listing, table, rows: 0, kept: Vec::new() }
+        Self { listing, table, has_header: false, rows: 0, kept: Vec::new() }
     }
 
     fn limit(&self) -> usize {
@@ -104,7 +105,9 @@ impl<'l> Page<'l> {
                 let room = self.limit() - self.rows;
                 let is_cut = rows.len() > room;
                 rows.truncate(room);
-                self.print(&rows)?;
+                if !rows.is_empty() {
+                    self.print(&rows)?;
+                }
                 self.rows += rows.len();
                 if is_cut {
                     eprintln!("the first {} are listed; --limit 0 lists all", self.rows);
@@ -117,16 +120,12 @@ impl<'l> Page<'l> {
     /// Prints what is left to print.
     fn finish(mut self) -> Result<(), Exit> {
         let Some(by) = self.listing.sort else {
-            if self.rows == 0 {
-                self.print(&[])?;
-            }
-            return Ok(());
+            return if self.has_header { Ok(()) } else { self.print(&[]) };
         };
         let mut rows = std::mem::take(&mut self.kept);
         sort(&mut rows, by);
         rows.truncate(self.limit());
         let (shown, seen) = (rows.len(), self.rows);
-        self.rows = 0;
         self.print(&rows)?;
         if shown < seen {
             eprintln!("the first {shown} of {seen} are listed; --limit 0 lists all");
@@ -139,7 +138,8 @@ impl<'l> Page<'l> {
             let lines = rows.iter().filter_map(|row| serde_json::to_string(row).ok());
             lines.map(|line| line + "\n").collect()
         } else {
-            let header = (self.rows == 0).then(|| COLUMNS.map(|(name, _)| name.to_owned()));
+            let header = (!std::mem::replace(&mut self.has_header, true))
+                .then(|| COLUMNS.map(|(name, _)| name.to_owned()));
             let cells: Vec<Vec<String>> =
                 header.map(Vec::from).into_iter().chain(rows.iter().map(cells)).collect();
             self.table.lines(&cells)
@@ -200,4 +200,34 @@ fn sort(rows: &mut [ConnectionRow], by: SortBy) {
         };
         (Reverse(value), row.connection.serial())
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_came_from_outside_cannot_command_the_terminal_or_add_a_line() {
+        let row = serde_json::json!({
+            "connection": 609_147_837_047_808_u64, "worker": 0, "peer": "unix:\u{1b}[2J",
+            "user": "ann\nroot", "path": "/\u{202e}x", "open": false, "age_ms": 90_000,
+            "idle_ms": 1, "channels": 1, "messages_in": 2_000_000, "messages_out": 1,
+            "queued_bytes": 2048,
+        });
+        let row: ConnectionRow = serde_json::from_value(row).expect("a row");
+        let expected = [
+            "609147837047808",
+            "0",
+            "unix:\\u{1b}[2J",
+            "1m30s",
+            "0.0s",
+            "1",
+            "2.00M",
+            "1",
+            "2.0 KiB",
+            "ann\\u{a}root",
+            "/\\u{202e}x (closing)",
+        ];
+        assert_eq!(cells(&row), expected);
+    }
 }

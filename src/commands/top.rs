@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU16, Ordering},
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
@@ -24,7 +24,7 @@ use ratatui::{
 use signal_hook::flag;
 use wsmaster_ipc::sys::signal::number;
 
-use self::model::{Key, Model, Status, Update};
+use self::model::{Key, Model, Update};
 use super::asking::{self, Running};
 use crate::cli::{Exit, Target};
 
@@ -45,9 +45,8 @@ pub(super) fn top(target: &Target, interval: Duration) -> Exit {
         Err(exit) => return exit,
     };
     let (tell, updates) = sync_channel(UPDATES_MAX);
-    let workers = Arc::new(AtomicU16::new(0));
-    look(server.pid_file().to_owned(), interval, workers.clone(), tell.clone());
-    look_for_extremes(server.pid_file().to_owned(), interval, workers, tell);
+    look(server.pid_file().to_owned(), interval, tell.clone());
+    look_for_extremes(server.pid_file().to_owned(), interval, tell);
     let shown = ended_by_signal().and_then(|ended| {
         // It also sees to it that a panic leaves the terminal as it was.
         let mut terminal = ratatui::try_init()?;
@@ -128,28 +127,23 @@ fn key(press: KeyEvent) -> Option<Key> {
 
 // ----- asking, in threads that end with the program -----
 
-fn look(pid_file: PathBuf, interval: Duration, workers: Arc<AtomicU16>, tell: SyncSender<Update>) {
+fn look(pid_file: PathBuf, interval: Duration, tell: SyncSender<Update>) {
     let begun = Instant::now();
-    let look = move |pid_file: &Path| {
+    let look = move |pid_file: &Path| -> io::Result<Update> {
         let status = asking::status(pid_file)?;
         let at_ms = begun.elapsed().as_millis() as u64;
-        let status: Status = serde_json::from_value(status)?;
-        workers.store(status.workers.len() as u16, Ordering::Relaxed);
-        Ok(Update::Look(Box::new(status), at_ms))
+        Ok(Update::Look(Box::new(serde_json::from_value(status)?), at_ms))
     };
-    repeat(pid_file, interval, tell, look);
+    repeat(pid_file, interval, tell, move |pid_file| {
+        Some(look(pid_file).unwrap_or_else(|error| Update::Lost(error.to_string())))
+    });
 }
 
-fn look_for_extremes(
-    pid_file: PathBuf,
-    interval: Duration,
-    workers: Arc<AtomicU16>,
-    tell: SyncSender<Update>,
-) {
-    let look = move |pid_file: &Path| {
-        extremes::ask(pid_file, workers.load(Ordering::Relaxed)).map(Update::Extremes)
-    };
-    repeat(pid_file, interval.max(EXTREMES_INTERVAL), tell, look);
+fn look_for_extremes(pid_file: PathBuf, interval: Duration, tell: SyncSender<Update>) {
+    // That the server does not answer is the other thread's to tell.
+    repeat(pid_file, interval.max(EXTREMES_INTERVAL), tell, |pid_file| {
+        extremes::ask(pid_file).ok().map(Update::Extremes)
+    });
 }
 
 /// Asks again and again. A page that is not drawn any more ends it.
@@ -157,12 +151,11 @@ fn repeat(
     pid_file: PathBuf,
     interval: Duration,
     tell: SyncSender<Update>,
-    look: impl Fn(&Path) -> io::Result<Update> + Send + 'static,
+    look: impl Fn(&Path) -> Option<Update> + Send + 'static,
 ) {
     thread::spawn(move || {
         loop {
-            let update = look(&pid_file).unwrap_or_else(|error| Update::Lost(error.to_string()));
-            if tell.send(update).is_err() {
+            if look(&pid_file).is_some_and(|update| tell.send(update).is_err()) {
                 return;
             }
             thread::sleep(interval);

@@ -29,7 +29,7 @@ pub(crate) use process::{
     Process, Signal, children_of, cmdline, cpu_ms, descendants_of, descriptors, is_alive,
     rss_bytes, signal, working_below,
 };
-pub(crate) use program::{Output, Running, run};
+pub(crate) use program::{Output, Running, begin, run, run_with_input};
 pub(crate) use server::Server;
 pub(crate) use setup::{App, Setup};
 pub(crate) use swarm::{End, Swarm};

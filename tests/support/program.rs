@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     fmt,
-    io::Read,
+    io::{Read, Write},
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -65,6 +65,24 @@ pub(crate) fn run<A: AsRef<OsStr>>(args: &[A]) -> Output {
     run_to_end(program(directory.path()).args(args), COMMAND_PATIENCE)
 }
 
+/// As [`run`], without waiting for its end. Its input is empty.
+#[track_caller]
+pub(crate) fn begin<A: AsRef<OsStr>>(args: &[A]) -> Running {
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    Running::start(program(directory.path()).args(args))
+}
+
+/// As [`run`], with this standard input.
+#[track_caller]
+pub(crate) fn run_with_input<A: AsRef<OsStr>>(args: &[A], input: &[u8]) -> Output {
+    let directory = tempfile::tempdir().expect("a directory for the test");
+    let mut command = program(directory.path());
+    command.args(args);
+    let line = format!("{command:?}");
+    let launched = Launched::with_input(&mut command, input.to_vec());
+    Running { launched, line }.wait()
+}
+
 /// A started program whose outputs are read while it runs.
 #[derive(Debug)]
 pub(super) struct Launched {
@@ -76,8 +94,23 @@ pub(super) struct Launched {
 impl Launched {
     #[track_caller]
     pub(super) fn new(command: &mut Command) -> Self {
+        Self::spawn(command, Stdio::null())
+    }
+
+    /// It reads this, and then the end of its input.
+    #[track_caller]
+    fn with_input(command: &mut Command, input: Vec<u8>) -> Self {
+        let mut launched = Self::spawn(command, Stdio::piped());
+        let mut pipe = launched.child.stdin.take().expect("piped");
+        // One that ends before it has read all is judged by its exit code.
+        thread::spawn(move || drop(pipe.write_all(&input)));
+        launched
+    }
+
+    #[track_caller]
+    fn spawn(command: &mut Command, input: Stdio) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -160,6 +193,11 @@ impl Running {
     #[track_caller]
     pub(super) fn start(command: &mut Command) -> Self {
         Self { launched: Launched::new(command), line: format!("{command:?}") }
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.launched.child.id()
     }
 
     /// Whether it has ended.

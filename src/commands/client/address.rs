@@ -23,7 +23,7 @@ impl Address {
     /// What is wrong with it, in one line.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|_| format!("not a URL; {EXPECTED}"))?;
-        let default_port = match uri.scheme_str() {
+        let default_port = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
             Some("ws") => 80,
             Some("wss") => {
                 return Err("this client does not speak TLS (wss://)".to_owned());

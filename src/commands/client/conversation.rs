@@ -53,6 +53,8 @@ pub(super) struct Conversation<'o> {
     heart: Heart,
     poll: Poll,
     lines: Receiver<Input>,
+    /// Kept here too: a waker that is dropped takes its last word with it.
+    _waker: Arc<Waker>,
     input: InputState,
     interrupted: Arc<AtomicBool>,
     is_interrupted: bool,
@@ -122,7 +124,7 @@ impl<'o> Conversation<'o> {
         let descriptor = transport.as_raw_fd();
         let both = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut SourceFd(&descriptor), SOCKET, both).map_err(system)?;
-        let waker = Waker::new(poll.registry(), INPUT).map_err(system)?;
+        let waker = Arc::new(Waker::new(poll.registry(), INPUT).map_err(system)?);
         let (signals, interrupted) = watch_signals().map_err(system)?;
         let descriptor = signals.as_raw_fd();
         poll.registry()
@@ -146,7 +148,8 @@ impl<'o> Conversation<'o> {
                 count: 0,
             },
             poll,
-            lines: input::read(Arc::new(waker)),
+            lines: input::read(waker.clone()),
+            _waker: waker,
             input: InputState::Open,
             interrupted,
             is_interrupted: false,

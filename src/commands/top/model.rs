@@ -332,3 +332,116 @@ fn sort(lines: &mut [Line], by: Sort) {
     };
     lines.sort_by(|one, other| value(other).total_cmp(&value(one)));
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn counters(messages_in: u64, queued: u64) -> Value {
+        json!({
+            "websockets": 1, "outbox_bytes": queued, "accepted": 0, "messages_in": messages_in,
+            "messages_out": 0, "bytes_in": 0, "bytes_out": 0, "dropped_outbox_full": 0,
+            "dropped_mailbox_full": 0,
+        })
+    }
+
+    fn worker(name: &str, pid: u32, cpu_ms: u64, messages_in: u64, queued: u64) -> Value {
+        let mut worker = counters(messages_in, queued);
+        worker["name"] = name.into();
+        worker["state"] = "ready".into();
+        worker["pid"] = pid.into();
+        worker["cpu_ms"] = cpu_ms.into();
+        worker
+    }
+
+    fn look(master: u32, workers: &[Value], messages_in: u64, at_ms: u64) -> Update {
+        let status = json!({
+            "master": {"pid": master, "cpu_ms": 0}, "workers": workers,
+            "totals": counters(messages_in, 0),
+        });
+        Update::Look(Box::new(serde_json::from_value(status).expect("a status")), at_ms)
+    }
+
+    #[test]
+    fn rates_are_differences_over_the_time_between() {
+        let mut model = Model::default();
+        model.take(look(1, &[worker("a", 2, 1000, 100, 0)], 100, 0));
+        assert_eq!(model.rates, Rates::default());
+        assert!(model.histories.messages_in.is_empty());
+        model.take(look(1, &[worker("a", 2, 2000, 500, 0)], 500, 2000));
+        assert_eq!(model.rates.messages_in, 200.0);
+        assert_eq!((model.lines[1].cpu, model.lines[1].messages_in), (Some(0.5), Some(200.0)));
+        assert_eq!(model.histories.messages_in, [200]);
+    }
+
+    #[test]
+    fn a_successor_begins_anew_and_so_does_another_server() {
+        let mut model = Model::default();
+        model.take(look(1, &[worker("a", 2, 1000, 100, 0)], 100, 0));
+        // Its worker has died: the totals go on, its own counters are another process's.
+        model.take(look(1, &[worker("a", 3, 10, 5, 0)], 105, 1000));
+        assert_eq!(model.rates.messages_in, 5.0);
+        assert_eq!((model.lines[1].cpu, model.lines[1].messages_in), (None, None));
+        model.take(Update::Lost("gone".to_owned()));
+        assert!(model.lost.is_some());
+        model.take(look(9, &[worker("a", 10, 1, 1, 0)], 1, 2000));
+        assert_eq!((model.rates, model.lost.as_deref()), (Rates::default(), None));
+        assert!(model.histories.clients.is_empty(), "the past of another server");
+    }
+
+    #[test]
+    fn a_pause_holds_everything_but_the_time() {
+        let mut model = Model::default();
+        model.take(look(1, &[], 0, 0));
+        assert!(model.press(Key::Pause));
+        model.take(look(1, &[], 500, 1000));
+        assert_eq!(model.status.as_ref().map(|status| status.totals.messages_in), Some(0));
+        assert!(model.press(Key::Pause));
+        model.take(look(1, &[], 1000, 2000));
+        assert_eq!(model.rates.messages_in, 500.0, "over the whole time since the last look");
+    }
+
+    #[test]
+    fn histories_are_bounded() {
+        let mut model = Model::default();
+        for second in 0..2 * HISTORY_MAX as u64 {
+            model.take(look(1, &[], second * second, second * 1000));
+        }
+        assert_eq!(model.histories.messages_in.len(), HISTORY_MAX);
+    }
+
+    #[test]
+    fn every_order_has_its_largest_first_and_keeps_equals_in_place() {
+        let mut model = Model::default();
+        model.take(look(1, &[worker("a", 2, 0, 0, 5), worker("b", 3, 0, 0, 9)], 0, 0));
+        model.take(look(1, &[worker("a", 2, 500, 1, 5), worker("b", 3, 100, 9, 9)], 0, 1000));
+        let names = |model: &Model| -> String {
+            model.lines.iter().map(|line| line.process.name.chars().next().unwrap_or(' ')).collect()
+        };
+        let mut orders = vec![(model.sort.name(), names(&model))];
+        for _ in 0..5 {
+            model.press(Key::Sort);
+            orders.push((model.sort.name(), names(&model)));
+        }
+        let expected = [
+            ("place", "mab"),
+            ("CPU", "abm"),
+            ("clients", "abm"),
+            ("messages", "bam"),
+            ("queue", "bam"),
+            ("memory", "bam"),
+        ];
+        let expected = expected.map(|(order, names)| (order, names.to_owned()));
+        assert_eq!(orders, expected);
+        model.press(Key::Sort);
+        assert_eq!(model.sort, Sort::Place);
+    }
+
+    #[test]
+    fn quitting_leaves_the_help_first() {
+        let mut model = Model::default();
+        assert!(model.press(Key::Help) && model.press(Key::Quit) && !model.press(Key::Quit));
+    }
+}

@@ -35,11 +35,17 @@ const HELP: [&str; 14] = [
 /// Draws the page.
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) {
     let area = frame.area();
+    let charts = if area.height >= 20 { 4 } else { 0 };
+    let extremes = if area.height >= 16 { 7 } else { 0 };
+    // The processes get the lines that they need, if so many are left; a larger terminal shows more extremes.
+    let room = area.height.saturating_sub(2 + charts + extremes + 1);
+    let needed = u16::try_from(model.lines.len() + 1).unwrap_or(u16::MAX);
+    let processes = if extremes == 0 { room } else { needed.min(room) };
     let [header, charts, processes, extremes, keys] = Layout::vertical([
         Constraint::Length(2),
-        Constraint::Length(if area.height >= 20 { 4 } else { 0 }),
-        Constraint::Min(3),
-        Constraint::Length(if area.height >= 16 { 7 } else { 0 }),
+        Constraint::Length(charts),
+        Constraint::Length(processes),
+        Constraint::Min(0),
         Constraint::Length(1),
     ])
     .areas(area);
@@ -72,19 +78,13 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model, status: &Status
             escape(&status.app),
             status.master.uptime_ms.map_or_else(|| "-".to_owned(), duration),
         )),
-        Span::styled(activity, Style::new().fg(state_color(&status.activity))),
     ];
-    match &model.lost {
-        Some(_) => {
-            let lost = "  THE SERVER DOES NOT ANSWER; trying again";
-            first
-                .push(Span::styled(lost, Style::new().fg(Color::Red).add_modifier(Modifier::BOLD)));
-        }
-        None if model.is_paused => {
-            first.push(Span::styled("  PAUSED", Style::new().fg(Color::Yellow)));
-        }
-        None => {}
-    }
+    let (word, style) = match &model.lost {
+        Some(_) => ("no answer, trying again".to_owned(), bold.fg(Color::Red)),
+        None if model.is_paused => ("PAUSED".to_owned(), bold.fg(Color::Yellow)),
+        None => (activity, Style::new().fg(state_color(&status.activity))),
+    };
+    first.push(Span::styled(word, style));
     let (rates, totals) = (&model.rates, &status.totals);
     let dropped = totals.dropped_outbox_full + totals.dropped_mailbox_full;
     let mut second = vec![Span::raw(format!(
@@ -181,7 +181,13 @@ fn draw_extremes(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     });
     let widths = [Constraint::Length(16), Constraint::Min(8), Constraint::Length(9)];
     let title = format!("slowest clients{silent}");
-    frame.render_widget(Table::new(slowest, widths).block(titled(title)), left);
+    let slowest = Table::new(slowest, widths).block(titled(title));
+    frame.render_widget(slowest, left);
+    if model.extremes.slowest.is_empty() && left.height > 1 {
+        let place = Rect { y: left.y + 1, height: 1, ..left };
+        let dim = Style::new().add_modifier(Modifier::DIM);
+        frame.render_widget(Paragraph::new("nothing waits for any client").style(dim), place);
+    }
     let channels = model.extremes.channels.iter().map(|row| {
         Row::new(vec![
             Cell::new(escape(&row.channel)),
@@ -231,5 +237,125 @@ fn state_color(state: &str) -> Color {
         "ready" | "up" | "supervising" => Color::Green,
         "backing_off" | "given_up" | "killed" => Color::Red,
         _ => Color::Yellow,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::{Terminal, backend::TestBackend};
+    use serde_json::json;
+
+    use super::{
+        super::model::{Extremes, Key, Update},
+        *,
+    };
+
+    fn status(messages: u64) -> Box<Status> {
+        let worker = |name: &str, pid: u32| {
+            json!({
+                "name": name, "state": "ready", "pid": pid, "uptime_ms": 61_000, "restarts": 0,
+                "cpu_ms": messages / 10, "rss_bytes": 5_242_880, "websockets": 1200,
+                "outbox_bytes": 2048, "accepted": 1200, "messages_in": messages,
+                "messages_out": 5 * messages, "bytes_in": 10 * messages, "bytes_out": 0,
+                "dropped_outbox_full": 0, "dropped_mailbox_full": 0,
+            })
+        };
+        let status = json!({
+            "version": "1.2.3", "listen": "127.0.0.1:9501", "app": "channels",
+            "activity": "supervising", "reloads": 2,
+            "master": {"pid": 7, "uptime_ms": 61_000, "cpu_ms": 10, "rss_bytes": 1_048_576},
+            "workers": [worker("worker 0", 8), worker("worker 1", 9)],
+            "processes": [{"name": "queue\u{1b}[2J", "state": "backing_off", "pid": null}],
+            "leaving": [],
+            "totals": worker("", 0),
+        });
+        Box::new(serde_json::from_value(status).expect("a status"))
+    }
+
+    fn model() -> Model {
+        let mut model = Model::default();
+        model.take(Update::Look(status(1000), 0));
+        model.take(Update::Look(status(3000), 1000));
+        let row = json!({
+            "connection": 609_147_837_047_808_u64, "worker": 0, "peer": "10.0.0.9:1234",
+            "user": "ann\u{7}", "path": "/", "open": true, "age_ms": 1, "idle_ms": 1,
+            "channels": 1, "messages_in": 1, "messages_out": 1, "queued_bytes": 1_048_576,
+        });
+        let channel = json!({"channel": "chat.lobby", "subscribers": 500, "messages_per_s": 12.5});
+        model.take(Update::Extremes(Extremes {
+            slowest: vec![serde_json::from_value(row).expect("a row")],
+            channels: vec![serde_json::from_value(channel).expect("a row")],
+            silent: vec![1],
+        }));
+        model
+    }
+
+    fn drawn(model: &Model, width: u16, height: u16) -> String {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).expect("a screen");
+        terminal.draw(|frame| draw(frame, model)).expect("it draws");
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn everything_stands_on_a_page_of_80_by_24() {
+        let page = drawn(&model(), 80, 24);
+        for part in [
+            "wsmaster 1.2.3  127.0.0.1:9501  channels  up 1m01s  supervising",
+            "1200 clients  2 reloads",
+            "in 2000/s",
+            "out 10000/s",
+            "worker 0     ready      1m01s   20%  5.0 MiB    1200     2000    10000   2.0 KiB",
+            "backing o",
+            "slowest clients (worker 1 is silent)",
+            "609147837047808 ann\\u{7}",
+            "1.0 MiB",
+            "chat.lobby",
+            "12.5/s",
+            "q quit",
+        ] {
+            assert!(page.contains(part), "no {part:?} on\n{page}");
+        }
+        assert!(!page.contains('\u{1b}'), "a name commands the terminal");
+    }
+
+    #[test]
+    fn no_size_is_too_small() {
+        let mut model = model();
+        for width in [1, 2, 20, 79, 250] {
+            for height in [1, 2, 3, 10, 15, 16, 19, 20, 60] {
+                drawn(&model, width, height);
+            }
+        }
+        model.press(Key::Help);
+        drawn(&model, 3, 3);
+        drawn(&Model::default(), 1, 1);
+        assert!(drawn(&model, 80, 5).contains("quit"));
+    }
+
+    #[test]
+    fn a_lost_server_and_a_pause_are_told() {
+        let mut model = model();
+        model.press(Key::Pause);
+        assert!(drawn(&model, 80, 24).contains("PAUSED"));
+        model.take(Update::Lost("no such file".to_owned()));
+        let page = drawn(&model, 80, 24);
+        assert!(page.contains("no answer, trying again") && page.contains("worker 0"), "{page}");
+        let mut fresh = Model::default();
+        fresh.take(Update::Lost("no such file".to_owned()));
+        assert!(drawn(&fresh, 80, 24).contains("no such file"));
+    }
+
+    #[test]
+    fn scrolling_stops_where_the_last_process_is_seen() {
+        let mut model = model();
+        for _ in 0..100 {
+            model.press(Key::Down);
+        }
+        let page = drawn(&model, 80, 6);
+        assert!(page.contains("queue") && !page.contains("worker 0"), "{page}");
+        for _ in 0..100 {
+            model.press(Key::Up);
+        }
+        assert!(drawn(&model, 80, 6).contains("master"));
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use wsmaster_workers::{
     AskError, Closed, ClosedBy, Context, Handler, HttpRequest, JobOrder, Message, Responder,
-    TimerId, Verdict,
+    TimerId, USER_KEY, Verdict,
     ipc::{Address, ConnectionId, Outcome, PayloadKind, handle::Publication},
     protocol::{
         close::CloseCode,
@@ -263,6 +263,10 @@ impl App {
         match words.as_slice() {
             ["id"] => {
                 context.reply(Message::Text(&own.to_string()));
+            }
+            ["user", name] => {
+                context.keep(USER_KEY, (*name).into());
+                context.reply(Message::Text("kept"));
             }
             ["close", code] => {
                 let code = code.parse::<u16>().expect("a code");

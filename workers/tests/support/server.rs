@@ -15,7 +15,7 @@ use wsmaster_workers::{
         Handle, Slot,
         board::{Board, Cell, Counter, SerialClock},
         link::{self, Heard, MasterLink, ToChild, ToMaster},
-        mailbox::MailboxPair,
+        mailbox::{Mailbox, MailboxPair},
         postbox::Postbox,
         sys::socket::listeners,
     },
@@ -122,6 +122,12 @@ impl Server {
             .collect();
         let postbox = Postbox::new(writers, BACKLOG_BYTES_MAX);
         Handle::new(slot(address).address(), self.board.clone(), postbox)
+    }
+
+    /// The mailbox of a slot that nobody is in, for a test that asks for itself.
+    pub(crate) fn mailbox(&self, number: u16) -> Mailbox {
+        let reader = &self.places[usize::from(number)].mailbox.reader;
+        Mailbox::new(reader.try_clone().expect("a descriptor"))
     }
 
     pub(crate) fn address(&self, number: u16) -> SocketAddr {

@@ -17,5 +17,6 @@ mod leaving;
 mod messages;
 mod panics;
 mod slow_readers;
+mod surveys;
 mod timers;
 mod waiting;
