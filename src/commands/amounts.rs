@@ -11,15 +11,15 @@ pub(super) fn duration(ms: u64) -> String {
     }
 }
 
-/// Bytes: `512 B`, `1.5 KiB`, `20.0 MiB`, `3.1 GiB`.
+/// Bytes, in no more than eight characters below a thousand GiB: `512 B`, `1.5 KiB`, `204 MiB`, `3.1 GiB`.
 pub(super) fn bytes(bytes: u64) -> String {
-    let amount = bytes as f64;
-    match bytes {
-        0..1024 => format!("{bytes} B"),
-        1024..1_048_576 => format!("{:.1} KiB", amount / 1024.0),
-        1_048_576..1_073_741_824 => format!("{:.1} MiB", amount / 1_048_576.0),
-        _ => format!("{:.1} GiB", amount / 1_073_741_824.0),
-    }
+    let (amount, unit) = match bytes {
+        0..1024 => return format!("{bytes} B"),
+        1024..1_048_576 => (bytes as f64 / 1024.0, "KiB"),
+        1_048_576..1_073_741_824 => (bytes as f64 / 1_048_576.0, "MiB"),
+        _ => (bytes as f64 / 1_073_741_824.0, "GiB"),
+    };
+    if amount < 99.95 { format!("{amount:.1} {unit}") } else { format!("{amount:.0} {unit}") }
 }
 
 /// A count: exact below a million, then `1.23M`, `45.6M`, `7.89G`.
@@ -53,6 +53,9 @@ mod tests {
         for (amount, shown) in [
             (1023, "1023 B"),
             (1024, "1.0 KiB"),
+            (102_348, "99.9 KiB"),
+            (102_349, "100 KiB"),
+            (1_048_575, "1024 KiB"),
             (1_048_576, "1.0 MiB"),
             (3_328_599_655, "3.1 GiB"),
         ] {

@@ -21,7 +21,7 @@ use std::{
 
 use rustc_hash::FxHashMap;
 use wsmaster_ipc::{
-    ConnectionId, Handle, Slot,
+    AskTicket, ConnectionId, Handle, Slot,
     board::{Cell, Counter, InterestBit},
 };
 
@@ -95,6 +95,8 @@ pub(crate) struct Core {
     /// The frames that many connections wait for.
     shared: SharedFrames,
     complaints: Complaints,
+    /// Questions about all connections or channels, to be answered at the end of the turn.
+    surveys: Vec<(AskTicket, Vec<u8>)>,
 }
 
 impl std::fmt::Debug for Core {
@@ -142,6 +144,7 @@ impl Core {
             waiting: Waiting::default(),
             shared: SharedFrames::default(),
             complaints: Complaints::default(),
+            surveys: Vec::new(),
         }
     }
 

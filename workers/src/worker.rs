@@ -8,8 +8,8 @@
 //! 6. **connections**: those with events, then those with work left; each at most [`READS_PER_TURN_MAX`] reads and
 //!    [`MESSAGES_PER_TURN_MAX`] messages, and what is left goes to the end of the line;
 //! 7. **timers**: connections that have waited too long, questions without an answer;
-//! 8. **flush**: what was sent to connections that were not being served, and the commands for other processes. Jobs that
-//!    the turn has brought up are given to their threads.
+//! 8. **flush**: what was sent to connections that were not being served, answers to those who look at the worker, and the
+//!    commands for other processes. Jobs that the turn has brought up are given to their threads.
 
 mod accepting;
 mod jobs;
@@ -330,6 +330,7 @@ impl<H: Handler> Worker<H> {
             self.settle();
         }
         self.core.bury();
+        self.core.answer_surveys();
         self.backlog = !self.core.loop_handle().flush();
         self.core.show_gauges();
     }

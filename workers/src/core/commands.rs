@@ -49,11 +49,7 @@ impl Core {
                 let json = serde_json::to_vec(&ids).unwrap_or_default();
                 self.answer(ticket.reply_to, ticket.request, Answer::Info(&json));
             }
-            Command::Survey { question, ticket } => match self.survey(question) {
-                Some(json) => self.answer(ticket.reply_to, ticket.request, Answer::Info(&json)),
-                // A question of another version: its asker's deadline tells it.
-                None => self.cell.add(Counter::BadPackets, 1),
-            },
+            Command::Survey { question, ticket } => self.surveys.push((ticket, question.to_vec())),
             // Those are for the application; the loop takes them. A worker asks for no events and does no tasks.
             Command::Answer { .. }
             | Command::Message { .. }

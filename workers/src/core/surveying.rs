@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 
 use serde::Serialize;
+use wsmaster_ipc::{Answer, board::Counter};
 
 use super::Core;
 use crate::{
@@ -15,8 +16,20 @@ use crate::{
 };
 
 impl Core {
+    /// Answers what this turn has brought, when everything that it has for clients has been offered to their sockets: what
+    /// still waits then waits for a client.
+    pub(crate) fn answer_surveys(&mut self) {
+        for (ticket, question) in std::mem::take(&mut self.surveys) {
+            match self.survey(&question) {
+                Some(json) => self.answer(ticket.reply_to, ticket.request, Answer::Info(&json)),
+                // A question of another version: its asker's deadline tells it.
+                None => self.cell.add(Counter::BadPackets, 1),
+            }
+        }
+    }
+
     /// Answers a question, in JSON. `None` when it is not understood.
-    pub(super) fn survey(&self, question: &[u8]) -> Option<Vec<u8>> {
+    fn survey(&self, question: &[u8]) -> Option<Vec<u8>> {
         let Question { what, from, rows_max } = serde_json::from_slice(question).ok()?;
         let rows_max = usize::from(rows_max.clamp(1, ROWS_PER_PART_MAX));
         match what {
