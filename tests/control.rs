@@ -85,6 +85,20 @@ fn a_question_in_pieces_is_answered() {
 }
 
 #[test]
+fn a_second_question_on_the_same_call_is_hung_up_on() {
+    let server = Server::start(Setup::default());
+    let pid = server.worker_pid(0);
+    assert!(signal(pid, Signal::Stop));
+    let mut stream = call(&server);
+    stream.write_all(b"{\"do\":\"reload\"}\n").expect("connected");
+    server.wait_until("the reload", PATIENCE, |status| status["activity"] == "reloading");
+    stream.write_all(b"{\"do\":\"reload\"}\n").expect("connected");
+    assert_eq!(answer(stream), b"");
+    assert!(signal(pid, Signal::Cont));
+    assert_eq!(server.wait_ready()["reloads"], 1);
+}
+
+#[test]
 fn callers_who_say_nothing_are_hung_up_on() {
     let server = Server::start(Setup::default());
     let before = descriptors(server.pid());

@@ -1,7 +1,7 @@
 //! A connection from its opening handshake to its end: lines of the input go out, messages come in.
 //!
-//! One turn: send what is there, as far as the socket takes it; print what has come, as far as the output takes it; look at
-//! the clock; wait. A server that does not read stops the input, an output that is not read stops the server.
+//! One turn: look at the clock; send what is there, as far as the socket takes it; print what has come, as far as the output
+//! takes it; wait. A server that does not read stops the input, an output that is not read stops the server.
 
 use std::{
     io::{self, Read},
@@ -198,9 +198,10 @@ impl<'o> Conversation<'o> {
             self.is_interrupted = true;
             self.close()?;
         }
+        // A first ping leaves before a short input has closed the connection.
+        self.look_at_the_clock(Instant::now())?;
         let more_lines = self.send_lines()?;
         let more_messages = self.receive()?;
-        self.look_at_the_clock(Instant::now())?;
         Ok(more_lines || more_messages)
     }
 
