@@ -36,6 +36,7 @@ const PURE: &[&str] = &[
     "workers/src/gate.rs",
     "workers/src/limits.rs",
     "workers/src/outbox.rs",
+    "workers/src/frequency.rs",
     "workers/src/pace.rs",
     "workers/src/survey.rs",
     "workers/src/patience.rs",

@@ -168,7 +168,11 @@ impl Topics {
     /// The channel at a place.
     pub fn at(&self, place: u32) -> Option<TopicView<'_>> {
         let topic = self.topics.get(place as usize)?;
-        Some(TopicView { name: &topic.name, subscribers: topic.members.len(), frequency: topic.frequency })
+        Some(TopicView {
+            name: &topic.name,
+            subscribers: topic.members.len(),
+            frequency: topic.frequency,
+        })
     }
 
     /// How many subscriptions there are in all.
