@@ -172,7 +172,9 @@ where
                 Ok(Ok(part)) => (Some(part), None),
                 Ok(Err(_)) | Err(_) => (None, Some(SurveyProblem::Unanswered)),
             },
-            Reply::One(_) | Reply::Many(_) | Reply::Task(_) => (None, Some(SurveyProblem::NoSuchWorker)),
+            Reply::One(_) | Reply::Many(_) | Reply::Task(_) => {
+                (None, Some(SurveyProblem::NoSuchWorker))
+            }
             Reply::Unanswered => (None, Some(SurveyProblem::Unanswered)),
             Reply::MailboxFull | Reply::Busy => (None, Some(SurveyProblem::MailboxFull)),
         };
