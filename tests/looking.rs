@@ -2,10 +2,17 @@
 
 mod support;
 
-use std::{io::Write, os::unix::net::UnixStream, time::Duration};
+use std::{
+    io::{Read, Write},
+    os::unix::net::UnixStream,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use serde_json::{Value, json};
-use support::{App, Client, PATIENCE, Server, Setup, Signal, eventually, run, signal};
+use support::{
+    App, Client, PATIENCE, Server, Setup, Signal, children_of, eventually, is_alive, run, signal,
+};
 
 /// The lines that are JSON.
 fn rows(text: &str) -> Vec<Value> {
@@ -188,4 +195,30 @@ fn what_cannot_be_looked_at_is_told_in_a_line() {
     }
     // Nothing of this has hurt anybody.
     Client::connect(&server).expect_silence(Duration::from_millis(10));
+}
+
+#[test]
+fn top_ends_with_its_terminal() {
+    let server = Server::start(Setup::default());
+    let top = format!(
+        "exec {} top --pid-file {}",
+        env!("CARGO_BIN_EXE_wsmaster"),
+        server.pid_file().display()
+    );
+    // script(1) makes a terminal, and is the one who holds its other end.
+    let mut terminal = Command::new("script")
+        .args(["-qfec", &top, "/dev/null"])
+        .env("TERM", "xterm")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script(1)");
+    let mut shown = terminal.stdout.take().expect("a pipe");
+    let mut first = [0; 1];
+    shown.read_exact(&mut first).expect("top draws its page");
+    let top = children_of(terminal.id());
+    assert_eq!(top.len(), 1, "{top:?}");
+    terminal.kill().expect("it is our child");
+    terminal.wait().expect("it is our child");
+    eventually("top to end", PATIENCE, || (!is_alive(top[0])).then_some(()));
 }

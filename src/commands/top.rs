@@ -63,10 +63,11 @@ pub(super) fn top(target: &Target, interval: Duration) -> Exit {
     }
 }
 
-/// Set by the signals that ask a program to end.
+/// Set by the signals that ask a program to end. Not by SIGHUP, which ends it at once: there is no terminal left to restore,
+/// and whoever reads on from one that is gone gets an end of file again and again.
 fn ended_by_signal() -> io::Result<Arc<AtomicBool>> {
     let ended = Arc::new(AtomicBool::new(false));
-    for signal in [number::TERM, number::INT, number::QUIT, number::HUP] {
+    for signal in [number::TERM, number::INT, number::QUIT] {
         flag::register(signal, ended.clone())?;
     }
     Ok(ended)
