@@ -184,6 +184,7 @@ where
                 }
             }
             self.answer_surveys();
+            self.weigh_workers();
             self.tell(Event::Tick);
             self.hang_up_on_the_slow();
             self.systemd.beat(Instant::now());
@@ -258,6 +259,15 @@ where
         self.supervisor.handle(event, Instant::now());
     }
 
+    /// How many connections each worker has, for the choice of one that is to have more.
+    fn weigh_workers(&mut self) {
+        let children = &self.children;
+        self.supervisor.weigh(|pid| match children.get(&pid).map(|child| &child.role) {
+            Some(Role::Worker(cell)) => cell.read(Counter::Connections),
+            Some(Role::Side(_)) | None => 0,
+        });
+    }
+
     // ----- what the supervisor asks for -----
 
     fn carry_out(&mut self) {
@@ -290,6 +300,10 @@ where
                         KillSignal::Kill => Kill::Kill,
                     },
                 ),
+                Action::Cover { child, by } => self.cover(child, by),
+                Action::Uncover { child, by } => {
+                    self.say(by, &ToChild::Uncover { slot: child.0 });
+                }
                 Action::Report(report) => self.take_note(&report),
                 Action::Exit => self.done = true,
             }
@@ -302,6 +316,18 @@ where
         if let Some(child) = self.children.get(&pid) {
             // A line that takes nothing is a child that hears nothing: the supervisor's deadline deals with it.
             child.link.say(message);
+        }
+    }
+
+    /// Hands a duplicate of a slot's listener to the process of another one.
+    fn cover(&mut self, child: ChildId, by: Pid) {
+        let kept = self.seats.get(usize::from(child.0));
+        let is_given = kept.zip(self.children.get(&by)).is_some_and(|(kept, covering)| {
+            let message = ToChild::Cover { slot: child.0 };
+            covering.link.say_with(&message, kept.listener.as_fd())
+        });
+        if !is_given {
+            self.tell(Event::CoverFailed { child, by });
         }
     }
 
@@ -378,6 +404,9 @@ where
                 Heard::Message(ToMaster::Ready) => self.tell(Event::Ready { pid }),
                 Heard::Message(ToMaster::Draining) => self.tell(Event::Draining { pid }),
                 Heard::Message(ToMaster::Recycle) => self.tell(Event::Recycle { pid }),
+                Heard::Message(ToMaster::CannotCover { slot }) => {
+                    self.tell(Event::CoverFailed { child: ChildId(slot), by: pid });
+                }
                 Heard::Message(ToMaster::Failed { reason }) => {
                     let is_worker = matches!(child.role, Role::Worker(_));
                     log::error!("{}: {reason}", self.name_of(pid));

@@ -19,10 +19,12 @@
 //! | stop | Stopped, or when forked Stopping | Stopping, ask stop | Stopping, ask stop | Stopping, ask stop | Stopping, ask stop | Stopped |
 //!
 //! A *failure* is Forking (fork) for the first in a row, BackingOff after it, and GivenUp if the restart policy says so.
+//! A slot that listens and is not Ready for `cover_after` is covered by the process of another one, until it is Ready again.
 //! An empty cell is a stale or mistaken message and changes nothing. A process that *leaves* is no longer its slot's
 //! current one; it has `leave_timeout` to finish and is killed after that.
 
 mod child;
+mod cover;
 mod invariants;
 mod lives;
 mod message;
@@ -136,6 +138,7 @@ impl Supervisor {
             Event::Draining { pid } => self.handle_draining(pid, now),
             Event::Died { pid, how } => self.handle_died(pid, how, now),
             Event::Recycle { pid } => self.handle_recycle(pid, now),
+            Event::CoverFailed { child, by } => self.handle_cover_failed(child, by, now),
             Event::Reload => self.handle_reload(now),
             Event::Stop => self.handle_stop(now),
             Event::StopNow => self.handle_stop_now(now),
@@ -144,6 +147,7 @@ impl Supervisor {
         // Deaths first have made room, then time, then whoever may use the room.
         self.expire(now);
         self.advance_reload(now);
+        self.advance_cover(now);
         self.advance_stop(now);
         if cfg!(debug_assertions) {
             self.check_invariants(now);
@@ -163,12 +167,24 @@ impl Supervisor {
     /// When [`Event::Tick`] is due at the latest, if time alone would change anything. Right after
     /// [`handle`](Self::handle) it lies in the future of the `now` given there.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.slots.iter().filter_map(Slot::timeout).min()
+        let covers = self.slots.iter().filter_map(|slot| slot.cover.timeout());
+        self.slots.iter().filter_map(Slot::timeout).chain(covers).min()
+    }
+
+    /// Takes a new measure of what each slot's current process has to do, in any unit: the least of them is the first to
+    /// be asked to do more.
+    pub fn weigh(&mut self, load: impl Fn(Pid) -> u64) {
+        for slot in &mut self.slots {
+            slot.load = slot.state.process().map_or(0, |process| load(process.pid));
+        }
     }
 
     /// The table as it is at `now`, in the order of the specs.
     pub fn children(&self, now: Instant) -> impl Iterator<Item = ChildView<'_>> {
-        self.slots.iter().map(move |slot| slot.view(now))
+        self.slots.iter().map(move |slot| {
+            let covered_by = slot.cover.pid().and_then(|pid| self.child_of(pid));
+            slot.view(covered_by, now)
+        })
     }
 
     /// The state of a slot.

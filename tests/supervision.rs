@@ -3,25 +3,26 @@
 
 mod support;
 
+#[path = "support/fragile.rs"]
+mod fragile;
 #[path = "support/kernel.rs"]
 mod kernel;
 #[path = "support/storm.rs"]
 mod storm;
 
 use std::{
-    fs, io,
+    io,
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
-    process::Command,
     time::{Duration, Instant},
 };
 
-use kernel::{Errand, links, listening_sockets, send, socket_number, sockets_at, status_line};
-use serde_json::{Value, json};
+use fragile::Fragile;
+use kernel::{links, listening_sockets, send, socket_number, sockets_at, status_line};
+use serde_json::json;
 use storm::{Landing, Storm};
 use support::{
     Client, Closing, Deadline, End, PATIENCE, Server, Setup, Signal, Swarm, children_of, cmdline,
-    cpu_ms, eventually, in_time, is_alive, signal,
+    cpu_ms, eventually, in_time, signal,
 };
 
 /// The figure for a killed worker's successor.
@@ -121,11 +122,9 @@ fn a_worker_that_dies_at_once_backs_off_and_disturbs_nobody() {
     const WATCHED: Duration = Duration::from_secs(5);
     let server = Fragile::start(2);
     let mut witness = server.connect_to_worker(0);
-    let trap = server.errand.directory().join("1");
-    fs::write(&trap, "").expect("the directory is ours");
     let before = server.status();
     let cpu_before_ms = cpu_ms(server.errand.pid());
-    assert!(signal(server.worker(&before, 1)["pid"].as_u64().expect("ready") as u32, Signal::Kill));
+    server.break_worker(1);
     let deadline = Deadline::after(WATCHED);
     while !deadline.has_passed() {
         witness.send_text("still there?");
@@ -144,7 +143,7 @@ fn a_worker_that_dies_at_once_backs_off_and_disturbs_nobody() {
         assert_eq!(now[unchanged], then[unchanged], "{unchanged}");
     }
 
-    fs::remove_file(trap).expect("just made");
+    server.mend_worker(1);
     eventually("the worker to come back", 2 * PATIENCE, || {
         (server.worker(&server.status(), 1)["state"] == "ready").then_some(())
     });
@@ -303,68 +302,4 @@ fn a_worker_holds_nothing_of_the_master_and_of_other_workers() {
     listeners.sort_unstable();
     listeners.dedup();
     assert_eq!(listeners.len(), 3, "each its own");
-}
-
-/// The server of examples/crash_loop.rs: an echo whose worker N aborts at its start while the file N is in the
-/// directory.
-struct Fragile {
-    errand: Errand,
-}
-
-impl Fragile {
-    #[track_caller]
-    fn start(workers: usize) -> Self {
-        let errand = Errand::start(|directory| {
-            let mut command = Command::new(example("crash_loop"));
-            command.args(["127.0.0.1:0", "fragile.pid", &workers.to_string()]).arg(directory);
-            command
-        });
-        let server = Self { errand };
-        eventually("the workers to be ready", PATIENCE, || {
-            let status = server.try_status()?;
-            let workers = status["workers"].as_array()?;
-            workers.iter().all(|worker| worker["state"] == "ready").then_some(())
-        });
-        server
-    }
-
-    fn try_status(&self) -> Option<Value> {
-        let file = self.errand.directory().join("fragile.pid");
-        let output = support::run(&["status", "--json", "--pid-file", &file.to_string_lossy()]);
-        serde_json::from_str(&output.stdout).ok()
-    }
-
-    #[track_caller]
-    fn status(&self) -> Value {
-        self.try_status().expect("it runs")
-    }
-
-    #[track_caller]
-    fn worker<'a>(&self, status: &'a Value, slot: usize) -> &'a Value {
-        assert!(is_alive(self.errand.pid()));
-        &status["workers"][slot]
-    }
-
-    /// A client of the worker in a slot: the one whose count of clients has grown.
-    #[track_caller]
-    fn connect_to_worker(&self, slot: usize) -> Client {
-        let addr = self.status()["listen"].as_str().and_then(|addr| addr.parse().ok());
-        let addr = addr.expect("an address");
-        let clients = || self.worker(&self.status(), slot)["websockets"].as_u64();
-        eventually("a connection to the worker", PATIENCE, || {
-            let before = clients();
-            let mut client = Client::open(addr, "/");
-            client.send_text("hello");
-            client.expect_text("hello");
-            (clients() > before).then_some(client)
-        })
-    }
-}
-
-/// An example program, which is built with the tests.
-fn example(name: &str) -> PathBuf {
-    let program = Path::new(env!("CARGO_BIN_EXE_wsmaster"));
-    let example = program.parent().expect("a directory").join("examples").join(name);
-    assert!(example.exists(), "{} is not built: cargo build --examples", example.display());
-    example
 }

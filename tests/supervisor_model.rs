@@ -4,6 +4,9 @@
 //! when the world heals, a stop that ends, and a clock that is not spun. Nothing here reads the supervisor's states; the
 //! shadow knows only what was asked and what happened. A failure prints the seed and the step.
 
+#[path = "supervisor_model/character.rs"]
+mod character;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -11,6 +14,8 @@ use wsmaster::supervisor::{
     Action, ChildId, ChildSpec, Event, ExitStatus, KillSignal, LEAVING_MAX, Pid, Policy, Report,
     RestartPolicy, Supervisor,
 };
+
+use character::{Character, Mood, roll};
 
 const SLOTS: u16 = 3;
 
@@ -20,6 +25,9 @@ const FAILURE_FORKS_PER_MINUTE_MAX: usize = 16;
 
 /// Every slot has a handful of timers, none of which is armed twice within a few milliseconds without a fork or an event.
 const TICKS_PER_SECOND_MAX: usize = 20 * SLOTS as usize;
+
+/// What a cover may take beyond its second: the poll of a busy master returns up to 50 ms late, and the shell is slow by as much.
+const COVER_SLACK: Duration = Duration::from_millis(200);
 
 /// The longest way back: a killed hung child (12 s), the longest back-off (36 s), a second round of both, and a start.
 const HEALING: Duration = Duration::from_secs(120);
@@ -36,6 +44,14 @@ fn one_long_life_of_a_table() {
     for seed in 1_000..1_003 {
         World::new(seed).live(10_000, Mood::Any);
     }
+}
+
+#[test]
+fn a_slot_that_stays_down_is_covered_by_one_that_serves_and_by_one_only() {
+    // The rules are the shadow's; here it is told that they were put to the test.
+    let mut world = World::new(7);
+    world.live(5_000, Mood::Any);
+    assert!(world.covers > 50, "{} covers", world.covers);
 }
 
 #[test]
@@ -75,29 +91,6 @@ fn the_same_seed_gives_the_same_life() {
     assert_ne!(life(42), life(43));
 }
 
-/// What the processes forked from now on are like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mood {
-    Healthy,
-    DieAtOnce,
-    ForkFails,
-    /// Each process rolls its own character.
-    Any,
-}
-
-/// What a process does of itself and when asked. Delays are in milliseconds; `None` is never.
-#[derive(Debug)]
-struct Character {
-    ready: Option<u64>,
-    dies: Option<u64>,
-    recycles: Option<u64>,
-    drains_unasked: Option<u64>,
-    drains: Option<u64>,
-    ends_after_drain: Option<u64>,
-    ends_when_asked: Option<u64>,
-    ends_at_term: Option<u64>,
-}
-
 /// A process that has not been reaped.
 #[derive(Debug)]
 struct Proc {
@@ -116,6 +109,10 @@ struct Shadow {
     /// The times of the last minute at which one more fork was earned without a failure.
     earned: VecDeque<Duration>,
     forks_total: usize,
+    /// Since when nothing of it serves, as far as anybody was told; `None` while something does.
+    down_since: Option<Duration>,
+    /// Who was told to serve its listener.
+    covered_by: Option<Pid>,
 }
 
 struct World {
@@ -128,6 +125,9 @@ struct World {
     mood: Mood,
     operator_is_away: bool,
     procs: BTreeMap<Pid, Proc>,
+    /// Who is said to be ready, and has not been asked to leave since.
+    serving: BTreeSet<Pid>,
+    covers: usize,
     next_pid: u32,
     /// What will happen, by time and order of planning.
     plan: BTreeMap<(Duration, u64), Event>,
@@ -146,6 +146,7 @@ impl World {
             name: format!("worker {n}"),
             restart: RestartPolicy::Always,
             reloadable: true,
+            listens: true,
             stop_timeout: None,
         });
         Self {
@@ -158,10 +159,17 @@ impl World {
             mood: Mood::Any,
             operator_is_away: false,
             procs: BTreeMap::new(),
+            serving: BTreeSet::new(),
+            covers: 0,
             next_pid: 100,
             plan: BTreeMap::new(),
             planned: 0,
-            slots: (0..SLOTS).map(|n| (ChildId(n), Shadow::default())).collect(),
+            slots: (0..SLOTS)
+                .map(|n| {
+                    let down_since = Some(Duration::ZERO);
+                    (ChildId(n), Shadow { down_since, ..Shadow::default() })
+                })
+                .collect(),
             ticks: VecDeque::new(),
             reloading: false,
             stopping: false,
@@ -186,6 +194,9 @@ impl World {
         }
         let current = self.procs.values().filter(|p| !p.has_left).count();
         self.check(current == usize::from(SLOTS), "all are said to be ready and are not");
+        self.obey();
+        let covered = self.slots.values().any(|slot| slot.covered_by.is_some());
+        self.check(!covered, "a slot that serves is covered");
 
         self.mood = mood;
         for _ in 0..self.roll(30) {
@@ -277,6 +288,8 @@ impl World {
             5 if !fork_pending => Event::Forked { child, pid: Pid(7) },
             6 if !fork_pending => Event::ForkFailed { child, reason: "not asked".into() },
             7 if is_live && !self.operator_is_away => Event::Recycle { pid },
+            // A failure to cover that nobody was asked for.
+            7 => Event::CoverFailed { child, by: Pid(7) },
             _ => Event::Tick,
         }
     }
@@ -284,9 +297,11 @@ impl World {
     fn tell(&mut self, event: Event) {
         match &event {
             Event::Died { pid, .. } => {
+                self.lose(*pid);
                 self.procs.remove(pid);
             }
             Event::Draining { pid } => {
+                self.lose(*pid);
                 if let Some(proc) = self.procs.get_mut(pid) {
                     proc.has_left = true;
                 }
@@ -302,7 +317,20 @@ impl World {
                     slot.fork_pending = false;
                 }
             }
-            Event::Stop | Event::StopNow => self.stopping = true,
+            Event::CoverFailed { child, by } => {
+                let now = self.now;
+                if let Some(slot) = self.slots.get_mut(child)
+                    && slot.covered_by == Some(*by)
+                {
+                    slot.covered_by = None;
+                    slot.down_since = Some(now);
+                }
+            }
+            Event::Stop | Event::StopNow => {
+                self.stopping = true;
+                self.serving.clear();
+                self.slots.values_mut().for_each(|slot| slot.covered_by = None);
+            }
             Event::Ready { .. } | Event::Recycle { .. } | Event::Tick => {}
         }
         let now = self.start + self.now;
@@ -325,6 +353,7 @@ impl World {
                     let proc = &self.procs[&pid];
                     let (drains, ends) = (proc.character.drains, proc.character.ends_after_drain);
                     self.check(proc.child == child && !proc.has_left, "it has left already");
+                    self.lose(pid);
                     let now = self.now;
                     self.slot(child).earned.push_back(now);
                     self.plan(drains, Event::Draining { pid });
@@ -343,6 +372,25 @@ impl World {
                     let ms = self.roll(20);
                     self.plan_death(pid, Some(ms));
                 }
+                Action::Cover { child, by } => {
+                    self.covers += 1;
+                    self.check(self.serving.contains(&by), "who covers does not serve");
+                    self.check(self.procs[&by].child != child, "a slot covers itself");
+                    self.check(self.slots[&child].down_since.is_some(), "it is covered and serves");
+                    let is_covered = self.slots[&child].covered_by.is_some();
+                    self.check(!is_covered, "a slot is covered twice");
+                    self.slot(child).covered_by = Some(by);
+                    if self.mood == Mood::Any && self.chance(20) {
+                        let ms = self.roll(100);
+                        self.plan(Some(ms), Event::CoverFailed { child, by });
+                    }
+                }
+                Action::Uncover { child, by } => {
+                    let covered_by = self.slot(child).covered_by.take();
+                    // It may have said meanwhile that it could not.
+                    let did = covered_by.is_none_or(|covering| covering == by);
+                    self.check(did, "who did not cover is to uncover");
+                }
                 Action::Report(report) => self.note(&report),
                 Action::Exit => {
                     self.check(self.stopping, "it exits unasked");
@@ -350,6 +398,36 @@ impl World {
                     self.exited = true;
                 }
             }
+        }
+        self.check_cover();
+    }
+
+    /// Whoever leaves or dies lets go of every listener.
+    fn lose(&mut self, pid: Pid) {
+        let now = self.now;
+        for slot in self.slots.values_mut() {
+            if slot.covered_by == Some(pid) {
+                slot.covered_by = None;
+            }
+        }
+        if self.serving.remove(&pid)
+            && let Some(proc) = self.procs.get(&pid)
+            && let Some(slot) = self.slots.get_mut(&proc.child)
+        {
+            slot.down_since = Some(now);
+        }
+    }
+
+    /// Nobody waits for long at the listener of a slot that is down while another one serves.
+    fn check_cover(&self) {
+        if self.stopping || self.serving.is_empty() {
+            return;
+        }
+        for (child, slot) in &self.slots {
+            let Some(since) = slot.down_since else { continue };
+            let patience = since + Policy::default().cover_after + COVER_SLACK;
+            let is_late = self.now > patience && slot.covered_by.is_none();
+            self.check(!is_late, &format!("nobody serves the listener of {child:?}"));
         }
     }
 
@@ -378,7 +456,7 @@ impl World {
         }
         let pid = Pid(self.next_pid);
         self.next_pid += 1;
-        let character = self.character();
+        let character = Character::of(self.mood, &mut self.dice);
         // The master learns of its fork in the order of the kernel, before anything the child says.
         self.plan(Some(0), Event::Forked { child, pid });
         self.plan(character.ready, Event::Ready { pid });
@@ -387,48 +465,6 @@ impl World {
         let dies = character.dies;
         self.procs.insert(pid, Proc { child, character, has_left: false });
         self.plan_death(pid, dies);
-    }
-
-    fn character(&mut self) -> Character {
-        let healthy = Character {
-            ready: Some(1 + self.roll(500)),
-            dies: None,
-            recycles: None,
-            drains_unasked: None,
-            drains: Some(self.roll(200)),
-            ends_after_drain: Some(self.roll(5_000)),
-            ends_when_asked: Some(self.roll(3_000)),
-            ends_at_term: Some(self.roll(1_000)),
-        };
-        match self.mood {
-            Mood::Healthy | Mood::ForkFails => healthy,
-            Mood::DieAtOnce => Character { ready: None, dies: Some(self.roll(3)), ..healthy },
-            Mood::Any => {
-                let ready = Some(1 + self.roll(2_000));
-                let mut character = Character { ready, ..healthy };
-                match self.roll(10) {
-                    0 => character.ready = None,
-                    1 | 2 => character.dies = Some(self.roll(50)),
-                    3 => character.dies = Some(self.roll(200_000)),
-                    4 => character.recycles = Some(self.roll(5_000)),
-                    5 => character.drains_unasked = Some(self.roll(5_000)),
-                    _ => {}
-                }
-                for answer in [
-                    &mut character.drains,
-                    &mut character.ends_after_drain,
-                    &mut character.ends_when_asked,
-                    &mut character.ends_at_term,
-                ] {
-                    match roll(&mut self.dice, 6) {
-                        0 => *answer = None,
-                        1 => *answer = Some(roll(&mut self.dice, 60_000)),
-                        _ => {}
-                    }
-                }
-                character
-            }
-        }
     }
 
     /// What the supervisor believes to live is what lives, in the slot it was forked for. Between a fork and its answer
@@ -455,16 +491,26 @@ impl World {
                 self.check(self.reloading, "a reload ends twice");
                 self.reloading = false;
             }
+            Report::Ready { child, pid, .. } => {
+                // With a slow shell, it may be over already.
+                let serves = self.procs.get(pid).is_some_and(|proc| !proc.has_left);
+                if serves && !self.stopping {
+                    self.serving.insert(*pid);
+                }
+                let now = self.now;
+                self.slot(*child).down_since = (!serves).then_some(now);
+            }
             Report::AllStopped { .. } => self.check(!self.reloading, "a reload never ended"),
             Report::Started { .. }
             | Report::ForkFailed { .. }
-            | Report::Ready { .. }
             | Report::Leaving { .. }
             | Report::Recycling { .. }
             | Report::Overdue { .. }
             | Report::Died { .. }
             | Report::BackingOff { .. }
             | Report::GivenUp { .. }
+            | Report::Covered { .. }
+            | Report::Uncovered { .. }
             | Report::ReloadQueued
             | Report::StopStarted { .. } => {}
         }
@@ -520,13 +566,4 @@ fn forget(times: &mut VecDeque<Duration>, now: Duration, span: Duration) {
     while times.front().is_some_and(|&at| at + span < now) {
         times.pop_front();
     }
-}
-
-/// A number below `sides` (splitmix64).
-fn roll(state: &mut u64, sides: u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ (mixed >> 31)) % sides.max(1)
 }

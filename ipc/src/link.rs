@@ -33,6 +33,17 @@ pub enum ToChild {
         /// As above.
         deadline_ms: u64,
     },
+    /// Serve the listener of another slot as well, which comes beside this message. Who is asked to leave lets go of it by
+    /// itself.
+    Cover {
+        /// The slot.
+        slot: u16,
+    },
+    /// Let go of the listener of another slot.
+    Uncover {
+        /// The slot.
+        slot: u16,
+    },
     /// The log file has been moved away: open its name again.
     ReopenLog,
 }
@@ -52,6 +63,11 @@ pub enum ToMaster {
     Draining,
     /// It has done its share (`max_request`) and would like to be replaced.
     Recycle,
+    /// It cannot serve the listener of another slot that it was to cover.
+    CannotCover {
+        /// The slot.
+        slot: u16,
+    },
 }
 
 /// One end of a line.
@@ -92,22 +108,40 @@ impl<Tx: Serialize, Rx: DeserializeOwned> Link<Tx, Rx> {
     /// Says something without waiting. Whether it is on its way: a line that is full or closed takes nothing, and the
     /// speaker's deadlines decide what that means.
     pub fn say(&self, message: &Tx) -> bool {
-        let Ok(json) = serde_json::to_vec(message) else { return false };
-        debug_assert!(json.len() <= MESSAGE_BYTES_MAX);
-        matches!(socket::send_packet(self.socket.as_fd(), &json, None), Ok(socket::Sent::Whole))
+        self.send(message, None)
     }
 
-    /// Hears the next message, without waiting.
+    /// Says something and hands a duplicate of a descriptor over with it (`SCM_RIGHTS`, unix(7)); otherwise as
+    /// [`Self::say`].
+    pub fn say_with(&self, message: &Tx, descriptor: BorrowedFd<'_>) -> bool {
+        self.send(message, Some(descriptor))
+    }
+
+    /// Hears the next message, without waiting. A descriptor that comes with it is closed.
     pub fn hear(&self) -> Heard<Rx> {
+        self.hear_with().0
+    }
+
+    /// Hears the next message and takes the descriptor that comes with it, without waiting. A receiver that has no room
+    /// for another descriptor hears the message without it.
+    pub fn hear_with(&self) -> (Heard<Rx>, Option<OwnedFd>) {
         let mut buffer = [0; MESSAGE_BYTES_MAX];
         match socket::receive_packet(self.socket.as_fd(), &mut buffer) {
-            Ok(socket::Received::Packet { length, cut: false, .. }) => {
-                serde_json::from_slice(&buffer[..length]).map_or(Heard::Noise, Heard::Message)
+            // What was cut off is a descriptor, or the end of the JSON, which is none then.
+            Ok(socket::Received::Packet { length, attachment, cut: _ }) => {
+                let message = serde_json::from_slice(&buffer[..length]);
+                (message.map_or(Heard::Noise, Heard::Message), attachment)
             }
-            Ok(socket::Received::Packet { cut: true, .. }) => Heard::Noise,
-            Ok(socket::Received::Empty) => Heard::Silence,
-            Ok(socket::Received::Closed) | Err(_) => Heard::Closed,
+            Ok(socket::Received::Empty) => (Heard::Silence, None),
+            Ok(socket::Received::Closed) | Err(_) => (Heard::Closed, None),
         }
+    }
+
+    fn send(&self, message: &Tx, descriptor: Option<BorrowedFd<'_>>) -> bool {
+        let Ok(json) = serde_json::to_vec(message) else { return false };
+        debug_assert!(json.len() <= MESSAGE_BYTES_MAX);
+        let sent = socket::send_packet(self.socket.as_fd(), &json, descriptor);
+        matches!(sent, Ok(socket::Sent::Whole))
     }
 }
 
@@ -136,6 +170,25 @@ mod tests {
         drop(master);
         assert_eq!(child.hear(), Heard::Message(ToChild::Stop { deadline_ms: 5 }));
         assert_eq!(child.hear(), Heard::Closed);
+    }
+
+    #[test]
+    fn a_descriptor_comes_with_its_message_and_with_no_other() {
+        let (master, child) = line().unwrap();
+        let (given, kept) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert!(master.say_with(&ToChild::Cover { slot: 3 }, given.as_fd()));
+        assert!(master.say(&ToChild::Uncover { slot: 3 }));
+        drop(given);
+        let (heard, descriptor) = child.hear_with();
+        assert_eq!(heard, Heard::Message(ToChild::Cover { slot: 3 }));
+        let mut taken = std::os::unix::net::UnixStream::from(descriptor.unwrap());
+        io::Write::write_all(&mut taken, b"!").unwrap();
+        assert_eq!(io::Read::read(&mut &kept, &mut [0; 2]).unwrap(), 1);
+        let (heard, descriptor) = child.hear_with();
+        assert_eq!(
+            (heard, descriptor.is_none()),
+            (Heard::Message(ToChild::Uncover { slot: 3 }), true)
+        );
     }
 
     #[test]

@@ -124,6 +124,10 @@ fn table(status: &Value) -> String {
             let name = word(&worker["name"]);
             let _ = writeln!(text, "\n{name} ended with {how}, and starts again in {wait} ms");
         }
+        if let Some(by) = worker["covered_by"].as_u64() {
+            let name = word(&worker["name"]);
+            let _ = writeln!(text, "\n{name} is down for long: worker {by} serves its new clients");
+        }
     }
     text
 }
@@ -187,7 +191,7 @@ mod tests {
                  "websockets": 12, "outbox_bytes": 2048, "dropped_outbox_full": 3,
                  "messages_in": 1_500_000, "bytes_in": 4_000_000},
                 {"name": "worker 1", "state": "backing_off", "pid": null, "restarts": 4,
-                 "retry_in_ms": 800, "last_exit": "signal 11"},
+                 "retry_in_ms": 800, "last_exit": "signal 11", "covered_by": 0},
             ],
             "leaving": [],
             "totals": {"websockets": 12, "messages_in": 1_600_000},
@@ -203,6 +207,8 @@ mod tests {
             table.contains("worker 1 ended with signal 11, and starts again in 800 ms"),
             "{table}"
         );
+        let cover = "worker 1 is down for long: worker 0 serves its new clients";
+        assert!(table.contains(cover), "{table}");
     }
 
     #[test]

@@ -47,6 +47,8 @@ where
             | Report::Overdue { .. }
             | Report::BackingOff { .. }
             | Report::GivenUp { .. }
+            | Report::Covered { .. }
+            | Report::Uncovered { .. }
             | Report::ReloadQueued
             | Report::StopStarted { .. }
             | Report::AllStopped { .. } => return,

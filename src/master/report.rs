@@ -73,6 +73,13 @@ pub(super) fn line(report: &Report, name: impl Fn(ChildId) -> String) -> (Level,
             };
             (Level::Warn, format!("{} is not started again: {reason}", name(*child)))
         }
+        Report::Covered { child, by } => (
+            Level::Warn,
+            format!("{} is down for long: {} serves its new clients", name(*child), name(*by)),
+        ),
+        Report::Uncovered { child } => {
+            (Level::Info, format!("{} serves its new clients itself again", name(*child)))
+        }
         Report::ReloadStarted { children, .. } => {
             (Level::Info, format!("reload: workers to replace, one after the other: {children}"))
         }

@@ -294,12 +294,14 @@ fn specs(config: &Config, processes: &[Process], directory: &Directory) -> Vec<C
         name: format!("worker {number}"),
         restart: RestartPolicy::Always,
         reloadable: true,
+        listens: true,
         stop_timeout: None,
     });
     let sides = directory.sides().iter().enumerate().map(|(number, side)| ChildSpec {
         name: side.full_name(),
         restart: forking::restart(config, processes, directory, number),
         reloadable: false,
+        listens: false,
         stop_timeout: Some(forking::stop_timeout(config, processes, directory, number) + GRACE),
     });
     workers.chain(sides).collect()

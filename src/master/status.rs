@@ -105,6 +105,8 @@ where
         let role = match usize::from(view.id.0).checked_sub(self.seats.len()) {
             None => {
                 child.insert("slot".to_owned(), view.id.0.into());
+                let covered_by = view.covered_by.map(|slot| slot.0);
+                child.insert("covered_by".to_owned(), covered_by.into());
                 "worker"
             }
             Some(number) => match self.tasks_of(number) {

@@ -155,6 +155,8 @@ impl<D> Station<D> {
                             ToChild::Stop { deadline_ms } | ToChild::Drain { deadline_ms, .. },
                         ) => noted.stop = Some(Duration::from_millis(deadline_ms)),
                         Heard::Message(ToChild::ReopenLog) => noted.reopen_log = true,
+                        // It has no listener, and is asked for none.
+                        Heard::Message(ToChild::Cover { .. } | ToChild::Uncover { .. }) => {}
                         Heard::Noise => log::warn!("the master said what is not understood"),
                         Heard::Silence => break,
                         Heard::Closed => {

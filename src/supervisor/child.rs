@@ -26,6 +26,8 @@ pub struct ChildSpec {
     pub restart: RestartPolicy,
     /// Whether a reload replaces it.
     pub reloadable: bool,
+    /// Whether it serves a listener, which the process of another slot that listens can serve as well while this one is down.
+    pub listens: bool,
     /// How long it may take to stop, where that is less than what all have.
     pub stop_timeout: Option<Duration>,
 }
@@ -275,6 +277,8 @@ pub struct ChildView<'a> {
     pub leaving: Vec<Pid>,
     /// How the last process of this slot ended, a leaving one included.
     pub last_exit: Option<ExitStatus>,
+    /// The slot whose process serves this one's listener while this one is down.
+    pub covered_by: Option<ChildId>,
 }
 
 /// Whole milliseconds, at most `u64::MAX`.

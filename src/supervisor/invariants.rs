@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::Supervisor;
 use super::child::{ChildId, ChildState, Phase, Pid, StopCause};
+use super::cover::Cover;
 use super::lives::fork_is_queued;
 use super::message::Action;
 use super::reload::Reload;
@@ -23,6 +24,7 @@ impl Supervisor {
         self.check_actions(&live);
         self.check_course(&live);
         self.check_reload();
+        self.check_cover();
         if let Some(due) = self.poll_timeout() {
             assert!(due > now, "a timer is still due: the master would spin");
         }
@@ -110,6 +112,30 @@ impl Supervisor {
         assert_distinct(&mut ahead, "slots ahead of a reload");
         assert!(ahead.iter().all(|&child| self.slot(child).spec.reloadable));
         assert_ne!(self.slot(at).state.phase(), Phase::GivenUp, "{at:?} holds up the reload");
+    }
+}
+
+impl Supervisor {
+    /// Whoever covers serves a slot of its own, and who serves is not covered.
+    fn check_cover(&self) {
+        for slot in &self.slots {
+            let is_down = slot.state.phase() != Phase::Ready;
+            let is_about_cover = slot.spec.listens && is_down && self.course == Course::Supervising;
+            assert_eq!(
+                slot.cover != Cover::None,
+                is_about_cover,
+                "{:?}: {:?}",
+                slot.id,
+                slot.cover
+            );
+            if let Some(pid) = slot.cover.pid() {
+                assert!(
+                    self.serves(pid),
+                    "{:?} is covered by {pid:?}, which does not serve",
+                    slot.id
+                );
+            }
+        }
     }
 }
 

@@ -50,6 +50,13 @@ pub enum Event {
         /// The process.
         pid: Pid,
     },
+    /// [`Action::Cover`] could not be done. It is tried again later, perhaps with another process.
+    CoverFailed {
+        /// The slot whose listener it is about.
+        child: ChildId,
+        /// Who was to serve it.
+        by: Pid,
+    },
     /// Replace every reloadable child, one after the other.
     Reload,
     /// End all children within [`Policy::stop_timeout`](super::Policy::stop_timeout) and then exit.
@@ -89,6 +96,21 @@ pub enum Action {
         /// Which.
         signal: KillSignal,
     },
+    /// Have a process of another slot serve this slot's listener beside its own, or answer with [`Event::CoverFailed`]. It
+    /// lets go of it by itself when it is asked to drain or to stop.
+    Cover {
+        /// The slot that is down.
+        child: ChildId,
+        /// The process.
+        by: Pid,
+    },
+    /// Have the process let go of this slot's listener again.
+    Uncover {
+        /// The slot, which serves again.
+        child: ChildId,
+        /// The process.
+        by: Pid,
+    },
     /// Tell whoever listens.
     Report(Report),
     /// All children are gone after a stop. Said once, and last.
@@ -102,6 +124,7 @@ impl Action {
             Self::AskDrain { pid, .. } | Self::AskStop { pid } | Self::Kill { pid, .. } => {
                 Some(pid)
             }
+            Self::Cover { by, .. } | Self::Uncover { by, .. } => Some(by),
             Self::Fork { .. } | Self::Report(_) | Self::Exit => None,
         }
     }
@@ -202,6 +225,18 @@ pub enum Report {
         child: ChildId,
         /// Why.
         reason: GiveUpReason,
+    },
+    /// A slot has been down for long, and the process of another one serves its listener now.
+    Covered {
+        /// The slot that is down.
+        child: ChildId,
+        /// The slot whose process serves both.
+        by: ChildId,
+    },
+    /// A slot that was covered serves its own listener again.
+    Uncovered {
+        /// The slot.
+        child: ChildId,
     },
     /// A reload begins.
     ReloadStarted {

@@ -49,6 +49,10 @@ pub struct Policy {
     /// A child may be replaced at its own wish no sooner than this after it became ready, which bounds the forks of a
     /// worker that asks after every request. 1 s.
     pub recycle_after: Duration,
+    /// A slot that listens and has been without a process that serves for this long is covered by another one. 1 s: longer
+    /// than any successor takes that comes at all, so that a reload and a single death move no listener, and as long as a
+    /// client's kernel waits before it repeats a SYN (RFC 6298, section 2).
+    pub cover_after: Duration,
 }
 
 impl Default for Policy {
@@ -66,6 +70,7 @@ impl Default for Policy {
             stop_timeout: Duration::from_secs(30),
             kill_grace: Duration::from_secs(2),
             recycle_after: Duration::from_secs(1),
+            cover_after: Duration::from_secs(1),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::child::{
     ChildId, ChildSpec, ChildState, ChildView, ExitStatus, Leaving, Phase, Pid, Pressure, Process,
     millis,
 };
+use super::cover::Cover;
 use super::tally::Tally;
 
 /// The most replaced processes that may still be finishing beside a slot's current one. Each holds the memory of its
@@ -20,6 +21,9 @@ pub(super) struct Slot {
     pub(super) spec: ChildSpec,
     pub(super) state: ChildState,
     pub(super) leaving: Vec<Leaving>,
+    pub(super) cover: Cover,
+    /// Of its current process, as last weighed.
+    pub(super) load: u64,
     pub(super) tally: Tally,
     /// Of the last fork asked for.
     pub(super) generation: u64,
@@ -43,6 +47,8 @@ impl Slot {
             spec,
             state: ChildState::Forking,
             leaving: Vec::new(),
+            cover: Cover::None,
+            load: 0,
             tally: Tally::default(),
             generation: 0,
             restarts: 0,
@@ -94,7 +100,7 @@ impl Slot {
         self.leaving.is_empty() && matches!(self.state.phase(), Phase::Stopped | Phase::GivenUp)
     }
 
-    pub(super) fn view(&self, now: Instant) -> ChildView<'_> {
+    pub(super) fn view(&self, covered_by: Option<ChildId>, now: Instant) -> ChildView<'_> {
         let process = self.state.process();
         ChildView {
             id: self.id,
@@ -121,6 +127,7 @@ impl Slot {
             replacements: self.replacements,
             leaving: self.leaving.iter().map(|leaving| leaving.process.pid).collect(),
             last_exit: self.last_exit,
+            covered_by,
         }
     }
 }

@@ -89,7 +89,10 @@ impl Supervisor {
         }
         // What has not been taken is not worth doing any more.
         self.actions.retain(|action| match action {
-            Action::Fork { .. } | Action::AskDrain { .. } => false,
+            Action::Fork { .. }
+            | Action::AskDrain { .. }
+            | Action::Cover { .. }
+            | Action::Uncover { .. } => false,
             Action::AskStop { .. } | Action::Kill { .. } | Action::Report(_) | Action::Exit => true,
         });
         let pids: Vec<Pid> = self.pids().collect();

@@ -2,6 +2,7 @@
 //!
 //! Owns exact answers at exact times; what holds under any order of events is the model's business.
 
+mod cover;
 mod stories;
 
 use std::time::{Duration, Instant};
@@ -27,9 +28,27 @@ impl Bench {
                 name: "child".into(),
                 restart,
                 reloadable,
+                listens: false,
                 stop_timeout: None,
             })
             .collect();
+        Self::of(specs)
+    }
+
+    /// A bench with slots that are like those of [`Self::new`] but for what `change` does to them.
+    fn with_specs(slots: usize, change: impl Fn(&mut ChildSpec)) -> Self {
+        let mut spec = ChildSpec {
+            name: "child".into(),
+            restart: RestartPolicy::Always,
+            reloadable: true,
+            listens: false,
+            stop_timeout: None,
+        };
+        change(&mut spec);
+        Self::of(vec![spec; slots])
+    }
+
+    fn of(specs: Vec<ChildSpec>) -> Self {
         let policy = Policy { backoff_jitter_percent: 0, ..Policy::default() };
         let supervisor = Supervisor::new(specs, policy, 1);
         let mut bench = Self { supervisor, start: Instant::now(), reports: Vec::new() };
@@ -63,6 +82,8 @@ impl Bench {
                 Action::AskStop { pid } => format!("stop {}", pid.0),
                 Action::Kill { pid, signal: KillSignal::Term } => format!("term {}", pid.0),
                 Action::Kill { pid, signal: KillSignal::Kill } => format!("kill {}", pid.0),
+                Action::Cover { child, by } => format!("cover {} by {}", child.0, by.0),
+                Action::Uncover { child, by } => format!("uncover {} by {}", child.0, by.0),
                 Action::Exit => "exit".into(),
                 Action::Report(report) => {
                     self.reports.push(report);

@@ -1,4 +1,4 @@
-//! Whether new connections may be accepted now. Pure; the listener is the loop's.
+//! Whether new connections may be accepted from one listener now. Pure; the listener is the loop's.
 
 /// Milliseconds without accepting after the descriptors ran out.
 pub const PAUSE_MS: u64 = 100;
@@ -13,8 +13,6 @@ pub enum Gate {
     /// Out of descriptors or of serial numbers: connections wait in the kernel until this moment, in ms of the loop's
     /// clock. Polling goes on meanwhile, without a spin: the poll is edge-triggered and tells of them once.
     Paused(u64),
-    /// No more, ever: the worker leaves.
-    Shut,
 }
 
 impl Gate {
@@ -22,7 +20,7 @@ impl Gate {
     pub fn arrived(&mut self) {
         match self {
             Self::Quiet => *self = Self::Open,
-            Self::Open | Self::Paused(_) | Self::Shut => {}
+            Self::Open | Self::Paused(_) => {}
         }
     }
 
@@ -30,16 +28,13 @@ impl Gate {
     pub fn emptied(&mut self) {
         match self {
             Self::Open => *self = Self::Quiet,
-            Self::Quiet | Self::Paused(_) | Self::Shut => {}
+            Self::Quiet | Self::Paused(_) => {}
         }
     }
 
     /// There is no room; wait until `until_ms`.
     pub fn pause(&mut self, until_ms: u64) {
-        match self {
-            Self::Quiet | Self::Open | Self::Paused(_) => *self = Self::Paused(until_ms),
-            Self::Shut => {}
-        }
+        *self = Self::Paused(until_ms);
     }
 
     /// Whether to try an accept now.
@@ -50,7 +45,7 @@ impl Gate {
                 *self = Self::Open;
                 true
             }
-            Self::Paused(_) | Self::Quiet | Self::Shut => false,
+            Self::Paused(_) | Self::Quiet => false,
         }
     }
 
@@ -59,7 +54,7 @@ impl Gate {
         match *self {
             Self::Open => Some(0),
             Self::Paused(until_ms) => Some(until_ms),
-            Self::Quiet | Self::Shut => None,
+            Self::Quiet => None,
         }
     }
 }
@@ -69,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pause_ends_by_itself_and_nothing_ends_a_shut_gate() {
+    fn a_pause_ends_by_itself_and_by_nothing_else() {
         let mut gate = Gate::Open;
         gate.pause(500);
         gate.arrived();
@@ -82,10 +77,5 @@ mod tests {
         assert_eq!(gate.wake_at_ms(), None);
         gate.arrived();
         assert!(gate.may_accept(502));
-        gate = Gate::Shut;
-        gate.arrived();
-        gate.pause(600);
-        assert!(!gate.may_accept(1000));
-        assert_eq!(gate.wake_at_ms(), None);
     }
 }

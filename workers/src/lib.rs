@@ -17,6 +17,7 @@ pub mod complaints;
 mod connection;
 pub mod context;
 mod core;
+mod doors;
 mod exchange;
 pub mod frequency;
 pub mod gate;

@@ -5,8 +5,8 @@ use mio::Token;
 /// The source of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Source {
-    /// New connections wait.
-    Listener,
+    /// New connections wait at the door with this number.
+    Listener(u32),
     /// Packets from other processes wait.
     Mailbox,
     /// The master speaks, or is gone.
@@ -42,7 +42,7 @@ impl Source {
     /// Its number.
     pub fn token(self) -> Token {
         let (kind, value) = match self {
-            Self::Listener => (0, 0),
+            Self::Listener(number) => (0, u64::from(number)),
             Self::Mailbox => (1, 0),
             Self::Link => (2, 0),
             Self::Term => (3, 0),
@@ -60,7 +60,7 @@ impl Source {
         let number = token.0 as u64;
         let value = number >> KIND_BITS;
         Some(match number & ((1 << KIND_BITS) - 1) {
-            0 => Self::Listener,
+            0 => Self::Listener(value as u32),
             1 => Self::Mailbox,
             2 => Self::Link,
             3 => Self::Term,
@@ -86,7 +86,8 @@ mod tests {
     fn every_source_comes_back_from_its_number() {
         let key = Key { index: u32::MAX, generation: Key::GENERATIONS - 1 };
         for source in [
-            Source::Listener,
+            Source::Listener(0),
+            Source::Listener(u32::MAX),
             Source::Mailbox,
             Source::Link,
             Source::Term,

@@ -4,7 +4,7 @@
 //! 2. **control**: what the master says;
 //! 3. **mailbox**: what other processes say, at most [`PACKETS_PER_TURN_MAX`] packets;
 //! 4. **jobs**: those that have ended since the last turn;
-//! 5. **accepts**: new connections, at most [`ACCEPTS_PER_TURN_MAX`];
+//! 5. **accepts**: new connections, at most [`ACCEPTS_PER_TURN_MAX`] from all listeners, each with its share;
 //! 6. **connections**: those with events, then those with work left; each at most [`READS_PER_TURN_MAX`] reads and
 //!    [`MESSAGES_PER_TURN_MAX`] messages, and what is left goes to the end of the line;
 //! 7. **timers**: connections that have waited too long, questions without an answer;
@@ -37,7 +37,7 @@ use wsmaster_ipc::{
 use wsmaster_protocol::close::CloseCode;
 
 use crate::{
-    context::Context, core::Core, gate::Gate, handler::Handler, limits::Limits, threads::Threads,
+    context::Context, core::Core, doors::Doors, handler::Handler, limits::Limits, threads::Threads,
     token::Source,
 };
 
@@ -87,11 +87,10 @@ pub struct Worker<H> {
     core: Core,
     threads: Threads,
     handler: H,
-    listener: mio::net::TcpListener,
+    doors: Doors,
     mailbox: Mailbox,
     link: ChildLink,
     term: TermSignal,
-    gate: Gate,
     post: Post,
     mail_waits: bool,
     backlog: bool,
@@ -143,11 +142,11 @@ impl<H: Handler> Worker<H> {
     pub fn new(seat: Seat, handler: H) -> io::Result<Self> {
         let Seat { slot, generation, listener, mailbox, link, handle, limits, reopen_log } = seat;
         let poll = Poll::new()?;
-        let mut listener = mio::net::TcpListener::from_std(listener);
         let mailbox = Mailbox::new(mailbox);
         let term = TermSignal::new()?;
         let registry = poll.registry();
-        registry.register(&mut listener, Source::Listener.token(), Interest::READABLE)?;
+        let mut doors = Doors::default();
+        doors.open(registry, slot, listener)?;
         for (descriptor, source) in [
             (mailbox.as_fd(), Source::Mailbox),
             (link.as_fd(), Source::Link),
@@ -169,13 +168,12 @@ impl<H: Handler> Worker<H> {
             poll,
             core: Core::new(slot, cell, handle, limits, random::seed()?),
             handler,
-            listener,
+            doors,
             mailbox,
             link,
             term,
-            // What came while nobody was in the seat waits in the kernel, and will not be told of again.
-            gate: Gate::Open,
             post: Post::Ours,
+            // What came while nobody was in the seat waits in the kernel, and will not be told of again.
             mail_waits: true,
             backlog: false,
             life: Life::Serving,
@@ -246,7 +244,7 @@ impl<H: Handler> Worker<H> {
             Post::Ours | Post::Successors => None,
         };
         let moments =
-            [self.core.wake_at_ms(), self.gate.wake_at_ms(), leaving, handing_over, backlog];
+            [self.core.wake_at_ms(), self.doors.wake_at_ms(), leaving, handing_over, backlog];
         let next_ms = moments.into_iter().flatten().min();
         let wait = next_ms.map(|at| Duration::from_millis(at.saturating_sub(self.core.now_ms)));
         let most = Some(self.core.limits.turn_interval_max).filter(|most| !most.is_zero());
@@ -257,7 +255,7 @@ impl<H: Handler> Worker<H> {
     fn note(&mut self, events: &Events, active: &mut Vec<u32>) {
         for event in events {
             match Source::of(event.token()) {
-                Some(Source::Listener) => self.gate.arrived(),
+                Some(Source::Listener(number)) => self.doors.arrived(number),
                 Some(Source::Mailbox) => self.mail_waits = self.takes_mail(),
                 Some(Source::Link) => self.hear(),
                 Some(Source::Term) => {

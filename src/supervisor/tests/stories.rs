@@ -246,6 +246,7 @@ fn stop_takes_back_forks_that_nobody_has_begun() {
         name: "child".into(),
         restart: RestartPolicy::Always,
         reloadable: true,
+        listens: false,
         stop_timeout: None,
     }];
     let mut supervisor = Supervisor::new(specs, Policy::default(), 1);
@@ -325,13 +326,14 @@ fn the_table_reads_as_json() {
             {
                 "id": 0, "name": "child", "state": "ready", "pid": 10, "generation": 0,
                 "uptime_ms": 10_550, "retry_in_ms": null, "failures": 0, "restarts": 0,
-                "replacements": 0, "leaving": [], "last_exit": null
+                "replacements": 0, "leaving": [], "last_exit": null, "covered_by": null
             },
             {
                 "id": 1, "name": "child", "state": "backing_off", "pid": null, "generation": 0,
                 "uptime_ms": null, "retry_in_ms": 50, "failures": 2, "restarts": 1,
                 "replacements": 0, "leaving": [],
-                "last_exit": { "signaled": { "signal": 9, "core_dumped": false } }
+                "last_exit": { "signaled": { "signal": 9, "core_dumped": false } },
+                "covered_by": null
             }
         ])
     );

@@ -22,19 +22,28 @@ const REFUSALS_MAX: u64 = 64;
 
 impl<H: Handler> Worker<H> {
     pub(super) fn accept(&mut self) {
-        let now_ms = self.core.now_ms;
-        if !self.gate.may_accept(now_ms) {
-            return;
+        let (numbers, share) = self.doors.turn(self.core.now_ms, ACCEPTS_PER_TURN_MAX);
+        for number in numbers {
+            self.accept_at(number, share);
         }
-        for _ in 0..ACCEPTS_PER_TURN_MAX {
+    }
+
+    /// Accepts at one door, at most `share` connections.
+    fn accept_at(&mut self, number: usize, share: usize) {
+        let now_ms = self.core.now_ms;
+        for _ in 0..share {
+            let Some(door) = self.doors.at_mut(number) else { return };
+            if !door.gate.may_accept(now_ms) {
+                return;
+            }
             let now = Instant::now();
             // Asked for before the accept, so that no accepted connection is ever without an id.
             let board = self.core.loop_handle().board();
             if !board.has_id(self.core.slot, now) {
-                self.gate.pause(now_ms + 1);
+                self.doors.pause(now_ms + 1);
                 return;
             }
-            match self.listener.accept() {
+            match door.listener.accept() {
                 Ok((stream, peer)) => {
                     let id = board.next_id(self.core.slot, now);
                     let Some(id) = id else { continue };
@@ -52,13 +61,13 @@ impl<H: Handler> Worker<H> {
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
-                        self.gate.emptied();
+                        door.gate.emptied();
                         return;
                     }
                     io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                     _ => {
                         self.core.cell.add(Counter::AcceptPauses, 1);
-                        self.gate.pause(now_ms + gate::PAUSE_MS);
+                        self.doors.pause(now_ms + gate::PAUSE_MS);
                         self.core.complain(Counter::AcceptPauses, || {
                             format!(
                                 "accepting pauses for {} ms: {error}; connections wait in the kernel",

@@ -2,18 +2,20 @@
 
 use std::{
     borrow::Cow,
-    os::fd::{AsFd, AsRawFd},
+    net::TcpListener,
+    os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
 use mio::unix::SourceFd;
 use wsmaster_ipc::{
+    Slot,
     board::Counter,
     link::{Heard, ToChild, ToMaster},
 };
 use wsmaster_protocol::close::CloseCode;
 
 use super::{Life, Post, Worker};
-use crate::{connection::State, exchange::Exchange, gate::Gate, handler::Handler};
+use crate::{connection::State, exchange::Exchange, handler::Handler};
 
 /// How long a leaving worker waits for answers of other workers before its successor may start.
 const HAND_OVER_MS_MAX: u64 = 200;
@@ -21,7 +23,8 @@ const HAND_OVER_MS_MAX: u64 = 200;
 impl<H: Handler> Worker<H> {
     pub(super) fn hear(&mut self) {
         loop {
-            match self.link.hear() {
+            let (heard, descriptor) = self.link.hear_with();
+            match heard {
                 Heard::Message(ToChild::Drain { reconnect_spread_ms, deadline_ms }) => {
                     self.leave(deadline_ms, Some(reconnect_spread_ms));
                     self.post = match self.post {
@@ -32,6 +35,12 @@ impl<H: Handler> Worker<H> {
                     };
                 }
                 Heard::Message(ToChild::Stop { deadline_ms }) => self.leave(deadline_ms, None),
+                Heard::Message(ToChild::Cover { slot }) => self.cover(slot, descriptor),
+                Heard::Message(ToChild::Uncover { slot }) => {
+                    if let Some(slot) = Slot::new(slot).filter(|slot| *slot != self.core.slot) {
+                        self.doors.close(self.poll.registry(), slot);
+                    }
+                }
                 Heard::Message(ToChild::ReopenLog) => (self.reopen_log)(),
                 Heard::Noise => log::warn!("the master said something that is not understood"),
                 Heard::Silence => return,
@@ -41,6 +50,31 @@ impl<H: Handler> Worker<H> {
                 }
             }
         }
+    }
+
+    /// Takes a listener of a slot that is down, and accepts from it beside its own.
+    fn cover(&mut self, number: u16, listener: Option<OwnedFd>) {
+        match self.life {
+            Life::Serving | Life::Recycling => {}
+            // Somebody else is asked as soon as the master knows.
+            Life::Leaving { .. } | Life::Orphaned => return,
+        }
+        let slot = Slot::new(number).filter(|slot| *slot != self.core.slot);
+        let opened = listener.zip(slot).map(|(listener, slot)| {
+            // Whatever it had of this slot: the master's word counts.
+            self.doors.close(self.poll.registry(), slot);
+            self.doors.open(self.poll.registry(), slot, TcpListener::from(listener))
+        });
+        match opened {
+            Some(Ok(())) => return,
+            Some(Err(error)) => {
+                log::warn!("the listener of worker {number} is not served: {error}");
+            }
+            None => {
+                log::warn!("the listener of worker {number} has not come: out of descriptors");
+            }
+        }
+        self.link.say(&ToMaster::CannotCover { slot: number });
     }
 
     /// Stops taking anything new and tells every client: to come back within the spread, or that the server goes away.
@@ -56,9 +90,8 @@ impl<H: Handler> Worker<H> {
         }
         self.life = Life::Leaving { deadline_ms };
         self.core.leaving = true;
-        self.gate = Gate::Shut;
-        // The listener is the slot's: who comes from now on is the successor's.
-        let _ = self.poll.registry().deregister(&mut self.listener);
+        // The listener is the slot's: who comes from now on is the successor's. Those of slots that are down go to others.
+        self.doors.close_all(self.poll.registry());
         for index in self.core.registry.indexes() {
             let (code, reason) = match reconnect_spread_ms {
                 Some(spread) => {
