@@ -7,6 +7,7 @@
 //! - [`handshake`]: whether a request may become a WebSocket, and the answer to it.
 //! - [`session`]: an open WebSocket connection (RFC 6455), built on tungstenite's codec.
 //! - [`frame`], [`mask`], [`utf8`], [`close`]: its parts.
+//! - [`peer`], [`proxy`]: who is at the other end, and what proxies tell of who is behind them.
 //! - [`channels`]: the JSON messages of the built-in channel application.
 //! - [`plugin`]: the JSON lines of side processes written in any language.
 
@@ -16,6 +17,8 @@ pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod mask;
+pub mod peer;
 pub mod plugin;
+pub mod proxy;
 pub mod session;
 pub mod utf8;
