@@ -209,12 +209,30 @@ mod tests {
     }
 
     #[test]
+    fn listen_again_adds_a_listener() {
+        let line = "start --listen unix:/run/a.sock --listen :9601 --listen unix:/run/b.sock";
+        let Command::Start { flags } = parsed(line) else { panic!("{line}") };
+        let listeners = config(&flags).all_listeners();
+        let found: Vec<_> = listeners
+            .iter()
+            .map(|listener| (listener.name.as_str(), listener.address.to_string()))
+            .collect();
+        let expected = [
+            ("main", "unix:/run/a.sock".to_owned()),
+            ("listen-2", "0.0.0.0:9601".to_owned()),
+            ("listen-3", "unix:/run/b.sock".to_owned()),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
     fn every_flag_of_start_reaches_its_setting() {
         let line = "start -w 3 -c x.toml --listen [::1]:9600 --app echo -d --pid-file p.pid \
                     --log-file l.log --log-level 5 --user u --group g";
         let Command::Start { flags } = parsed(line) else { panic!("{line}") };
         assert_eq!(flags.config, Some(PathBuf::from("x.toml")));
         let server = config(&flags).server;
+        assert!(config(&flags).listeners.is_empty());
         assert_eq!((server.workers, server.host.as_str(), server.port), (3, "::1", 9600));
         assert_eq!((server.app, server.daemonize), (App::Echo, true));
         assert_eq!(server.pid_file, PathBuf::from("p.pid"));
@@ -286,7 +304,7 @@ mod tests {
             ("start -w 0", "expected \"auto\" or an integer from 1 to 1000, found \"0\""),
             ("start --workers many", "found \"many\""),
             ("start --listen 9501", "expected HOST:PORT"),
-            ("start --listen :99999", "port: expected an integer from 0 to 65535"),
+            ("start --listen :99999", "expected a port from 0 to 65535"),
             ("start --app ecko", "did you mean \"echo\"?"),
             ("start --log-level loud", "expected \"error\", \"warn\""),
             ("start --user a:b", "expected the name of a user"),

@@ -10,6 +10,8 @@
 //! panic, and all that is wrong is reported at once.
 
 mod access;
+mod address;
+mod array;
 mod assemble;
 mod document;
 mod environment;
@@ -17,6 +19,7 @@ mod error;
 mod expectation;
 mod file;
 mod keys;
+mod listener;
 mod overrides;
 mod process;
 mod reading;
@@ -38,15 +41,18 @@ use std::path::PathBuf;
 
 use reading::Reading;
 
+pub use address::{AddressError, ListenAddress};
 pub use error::{ConfigError, ConfigErrors, ERRORS_MAX, Place};
 pub use file::FILE_BYTES_MAX;
+pub use listener::{Door, LISTENERS_MAX, ListenerConfig, ListenerProtocol, MAIN_LISTENER, Mode};
 pub use overrides::{Overrides, check_value};
 pub use process::{INSTANCES_MAX, PROCESSES_MAX, ProcessConfig, Restart};
 pub use reference::reference_markdown;
 pub use render::default_toml;
 pub use secret::Secret;
 pub use settings::{
-    ApiConfig, App, ChannelsConfig, LimitsConfig, LogLevel, RatePolicy, ServerConfig, SlowClient,
+    ApiConfig, App, ChannelsConfig, ForwardedHeader, LimitsConfig, LogLevel, RatePolicy, ServerConfig,
+    SlowClient,
 };
 pub use source::{Origin, Sources};
 pub use units::parse_duration;
@@ -65,6 +71,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// The channel application.
     pub channels: ChannelsConfig,
+    /// Where it listens beside the address of `[server]`, in the order of the file and then of the flags.
+    pub listeners: Vec<ListenerConfig>,
     /// The programs beside the workers, in the order of the file.
     pub processes: Vec<ProcessConfig>,
     /// Where all this came from.
@@ -146,10 +154,12 @@ impl Config {
         }
         environment::read(env, &mut reading);
         overrides::read(flags, &mut reading);
-        let Reading { given, mut errors, refused, processes } = reading;
-        let config = assemble::assemble(given, &processes, file.map(|(name, _)| name), machine);
+        let Reading { given, mut errors, refused, processes, listeners } = reading;
+        let tables = assemble::Tables { processes: &processes, listeners: &listeners };
+        let config = assemble::assemble(given, tables, file.map(|(name, _)| name), machine);
         errors.extend(relations::check(&config, &refused));
         errors.extend(process::check_together(&config));
+        errors.extend(listener::check_together(&config));
         ConfigErrors::check(errors)?;
         Ok(config)
     }
@@ -160,13 +170,13 @@ impl Config {
         render::show(self)
     }
 
-    /// Where the setting `path`, such as `server.port` or `process[0].restart`, came from; `None` if
+    /// Where the setting `path`, such as `server.port` or `listener[0].mode`, came from; `None` if
     /// there is no such key.
     #[must_use]
     pub fn origin(&self, path: &str) -> Option<&Origin> {
         match keys::position(path) {
             Some(key) => Some(self.sources.origin(key)),
-            None => process::origin(self, path),
+            None => self.sources.table_origin(path),
         }
     }
 }

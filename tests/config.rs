@@ -4,6 +4,8 @@
 //! with. `UPDATE_DOCS=1` rewrites those answers and `docs/configuration.md`; read the difference
 //! before it is kept.
 
+#[path = "config_cases/listeners.rs"]
+mod listeners;
 #[path = "config_cases/processes.rs"]
 mod processes;
 
@@ -94,7 +96,8 @@ fn the_default_file_reads_back_to_the_defaults() {
 
 #[test]
 fn the_defaults_are_the_documented_ones() {
-    let Config { server, limits, api, channels, processes, sources } = Config::defaults(&machine());
+    let Config { server, limits, api, channels, processes, listeners, sources } =
+        Config::defaults(&machine());
     assert_eq!((server.host.as_str(), server.port, server.workers), ("127.0.0.1", 9501, 6));
     assert_eq!((server.app, server.backlog, server.tcp_nodelay), (App::Channels, 4096, true));
     assert_eq!((server.log_file, server.log_level), (None, LogLevel::Info));
@@ -114,7 +117,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(limits.backlog_bytes_max, 32 << 20);
     assert!(api.enabled && api.key.is_empty());
     assert_eq!(channels.heartbeat_interval, Duration::from_secs(30));
-    assert_eq!(processes, []);
+    assert_eq!((processes, listeners), (vec![], vec![]));
     assert_eq!(sources.to_string(), "built-in defaults");
 }
 
@@ -409,7 +412,8 @@ fn deep_and_long_files_are_answered_too() {
 /// that a terminal can show.
 #[test]
 fn damaged_files_are_accepted_or_answered() {
-    let originals = [default_toml(), processes::EVERYTHING.to_owned()];
+    let originals =
+        [default_toml(), processes::EVERYTHING.to_owned(), listeners::EVERYTHING.to_owned()];
     let pieces =
         ["=", "\"", "\"\"\"", "'", "[", "]", "{", "}", "\n", "#", ".", "\u{1b}", "é", "9", ""];
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;

@@ -10,10 +10,10 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::listen::{self, Listen};
+use super::listen;
 use super::looking::interval;
 use super::{ClientOptions, Command, ConfigCommand, Listing, Target};
-use crate::config::{Overrides, check_value, parse_duration};
+use crate::config::{ListenAddress, Overrides, check_value, parse_duration};
 
 /// Stands below the help of the program and, as sections, in the manual page.
 const EXAMPLES: &str = "\
@@ -185,9 +185,9 @@ struct SettingFlags {
     /// Worker processes; auto is one for each CPU
     #[arg(short, long, value_name = "N|auto", value_parser = value_of("server.workers"))]
     workers: Option<String>,
-    /// Address to listen on: HOST:PORT, :PORT (every address) or [IPV6]:PORT
+    /// Address to listen on: HOST:PORT, :PORT (every address), [IPV6]:PORT or unix:/PATH; again for a further one
     #[arg(long, value_name = "ADDR", value_parser = listen::parse)]
-    listen: Option<Listen>,
+    listen: Vec<ListenAddress>,
     /// What the workers do: channels, echo or broadcast
     #[arg(long, value_name = "NAME", value_parser = value_of("server.app"))]
     app: Option<String>,
@@ -298,7 +298,9 @@ impl From<TargetFlags> for Target {
 impl From<SettingFlags> for Overrides {
     fn from(flags: SettingFlags) -> Self {
         let mut overrides = Self::of_file(flags.config);
-        let (host, port) = flags.listen.map(|listen| (listen.host, listen.port)).unzip();
+        let mut addresses = flags.listen.into_iter();
+        let first = addresses.next().map(|address| address.host_and_port());
+        let (host, port) = first.map(|(host, port)| (host, port.to_string())).unzip();
         let settings = [
             ("--workers", "server.workers", flags.workers),
             ("--listen", "server.host", host),
@@ -315,6 +317,9 @@ impl From<SettingFlags> for Overrides {
             if let Some(text) = value {
                 overrides.set(flag, path, text);
             }
+        }
+        for address in addresses {
+            overrides.add_listener("--listen", address);
         }
         overrides
     }

@@ -8,11 +8,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wsmaster_protocol::plugin::EventKind;
+use wsmaster_protocol::proxy::trust::Trust;
 
 use super::Config;
+use super::address::ListenAddress;
+use super::listener::{Door, ListenerProtocol, Mode};
 use super::process::Restart;
 use super::secret::Secret;
-use super::settings::{App, LogLevel, RatePolicy, SlowClient};
+use super::settings::{App, ForwardedHeader, LogLevel, RatePolicy, SlowClient};
 use super::value::Value;
 
 /// The two ways to the field of a key in `T`.
@@ -132,6 +135,13 @@ text! {
     LogLevel: |level| word(*level, &Self::WORDS), |text| named(text, &LogLevel::WORDS);
     SlowClient: |slow| word(*slow, &Self::WORDS), |text| named(text, &SlowClient::WORDS);
     RatePolicy: |policy| word(*policy, &Self::WORDS), |text| named(text, &RatePolicy::WORDS);
+    ForwardedHeader: |header| word(*header, &Self::ALL),
+        |text| named(text, &ForwardedHeader::ALL);
+    ListenerProtocol: |protocol| word(*protocol, &Self::WORDS),
+        |text| named(text, &ListenerProtocol::WORDS);
+    ListenAddress: Self::to_string, |text| text.parse().ok();
+    Mode: |mode| format!("{:04o}", mode.0), |text| u32::from_str_radix(text, 8).ok().map(Self);
+    Trust: Self::to_string, |text| text.parse().ok();
     Restart: |restart| word(*restart, &Self::WORDS), |text| named(text, &Restart::WORDS);
 }
 
@@ -156,6 +166,19 @@ impl Setting for Vec<EventKind> {
         let Value::List(texts) = value else { return Err(Unfit) };
         let kinds: Option<Self> = texts.iter().map(|text| named(text, &EventKind::ALL)).collect();
         *self = kinds.ok_or(Unfit)?;
+        Ok(())
+    }
+}
+
+impl Setting for Vec<Door> {
+    fn value(&self) -> Value {
+        Value::List(self.iter().map(|door| word(*door, &Door::WORDS)).collect())
+    }
+
+    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+        let Value::List(texts) = value else { return Err(Unfit) };
+        let doors: Option<Self> = texts.iter().map(|text| named(text, &Door::WORDS)).collect();
+        *self = doors.ok_or(Unfit)?;
         Ok(())
     }
 }
@@ -205,6 +228,16 @@ impl SlowClient {
 impl RatePolicy {
     pub(super) const WORDS: [(&'static str, Self); 2] =
         [("pause", Self::Pause), ("close", Self::Close)];
+}
+
+impl ListenerProtocol {
+    pub(super) const WORDS: [(&'static str, Self); 2] =
+        [("websocket", Self::WebSocket), ("http", Self::Http)];
+}
+
+impl Door {
+    pub(super) const WORDS: [(&'static str, Self); 3] =
+        [("playground", Self::Playground), ("health", Self::Health), ("api", Self::Api)];
 }
 
 impl Restart {

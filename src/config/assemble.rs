@@ -6,11 +6,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use wsmaster_protocol::proxy::trust::Trust;
+
+use super::array::{self, GivenTable};
 use super::keys::Key;
-use super::process::{self, GivenProcess};
+use super::listener;
+use super::process;
 use super::secret::Secret;
 use super::settings::{
-    ApiConfig, App, ChannelsConfig, LimitsConfig, LogLevel, RatePolicy, ServerConfig, SlowClient,
+    ApiConfig, App, ChannelsConfig, ForwardedHeader, LimitsConfig, LogLevel, RatePolicy, ServerConfig,
+    SlowClient,
 };
 use super::source::{Given, Origin, Provenance, Sources};
 use super::table::KEYS;
@@ -19,13 +24,20 @@ use super::{Config, Machine};
 
 /// The defaults alone.
 pub(super) fn defaults(machine: &Machine) -> Config {
-    assemble(Vec::new(), &[], None, machine)
+    assemble(Vec::new(), Tables::default(), None, machine)
 }
 
-/// The defaults with `given` over them, a later value over an earlier one, and `processes`.
+/// What the arrays of tables give.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tables<'a> {
+    pub(super) processes: &'a [GivenTable],
+    pub(super) listeners: &'a [GivenTable],
+}
+
+/// The defaults with `given` over them, a later value over an earlier one, and the `tables`.
 pub(super) fn assemble(
     given: Vec<Given>,
-    processes: &[GivenProcess],
+    tables: Tables<'_>,
     file: Option<&str>,
     machine: &Machine,
 ) -> Config {
@@ -43,9 +55,14 @@ pub(super) fn assemble(
             is_automatic: *value == Value::Automatic,
         })
         .collect();
-    let origins = processes.iter().map(process::origins).collect();
-    let mut config = blank(Sources::new(file, &given, provenances, origins));
-    config.processes = processes.iter().map(process::assemble).collect();
+    let mut sources = Sources::new(file, &given, provenances);
+    sources.processes = tables.processes.iter().map(array::origins).collect();
+    sources.listeners = tables.listeners.iter().map(array::origins).collect();
+    let mut config = blank(sources);
+    let process = |given| array::assemble(&process::ARRAY, given);
+    config.processes = tables.processes.iter().map(process).collect();
+    let listener = |given| array::assemble(&listener::ARRAY, given);
+    config.listeners = tables.listeners.iter().map(listener).collect();
     for (key, (value, _)) in KEYS.iter().zip(&values) {
         if *value != Value::Automatic {
             write(key, &mut config, value);
@@ -99,6 +116,9 @@ fn blank(sources: Sources) -> Config {
             task_workers: 0,
             task_max_request: 0,
             task_timeout: None,
+            proxy_protocol: false,
+            trusted_proxies: Trust::default(),
+            forwarded_header: ForwardedHeader::XForwardedFor,
         },
         limits: LimitsConfig {
             connections_max: 0,
@@ -126,6 +146,7 @@ fn blank(sources: Sources) -> Config {
         },
         api: ApiConfig { enabled: false, key: Secret::default() },
         channels: ChannelsConfig { heartbeat_interval: Duration::ZERO },
+        listeners: Vec::new(),
         processes: Vec::new(),
         sources,
     }
@@ -137,7 +158,7 @@ mod tests {
     use super::*;
 
     fn empty() -> Config {
-        blank(Sources::new(None, &[], Vec::new(), Vec::new()))
+        blank(Sources::new(None, &[], Vec::new()))
     }
 
     #[test]
@@ -163,6 +184,9 @@ mod tests {
                 Kind::Duration { max, .. } => Value::Duration(*max),
                 Kind::Choice { words, .. } => {
                     Value::Text((*words.get(1).expect("a choice has two words")).to_owned())
+                }
+                Kind::Text { .. } if key.name == "trusted_proxies" => {
+                    Value::Text("unix".to_owned())
                 }
                 Kind::Text { .. } | Kind::Secret { .. } => Value::Text("text".to_owned()),
             };

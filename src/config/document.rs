@@ -1,12 +1,14 @@
 //! From a TOML document to the settings it gives.
 //!
 //! Owns which names are understood where in the file, and the refusal of all others. What is inside
-//! a `[[process]]` is read elsewhere.
+//! the arrays of tables is read elsewhere.
 
 use toml_edit::{Item, Key as TomlKey, TableLike, Value as TomlValue};
 
+use super::array;
 use super::error::ERRORS_MAX;
 use super::keys::Section;
+use super::listener;
 use super::process;
 use super::reading::Reading;
 use super::source::Origin;
@@ -53,8 +55,12 @@ impl<'doc> FileReading<'_, 'doc> {
     fn collect_top(&mut self, table: &'doc dyn TableLike) {
         for (name, _) in table.iter() {
             let Some((key, item)) = table.get_key_value(name) else { continue };
-            if name == process::SECTION {
-                process::read(self, key, item);
+            if name == process::ARRAY.section {
+                self.reading.processes = array::read(self, &process::ARRAY, key, item);
+                continue;
+            }
+            if name == listener::ARRAY.section {
+                self.reading.listeners = array::read(self, &listener::ARRAY, key, item);
                 continue;
             }
             match Section::ALL.iter().find(|section| section.name() == name) {
@@ -195,12 +201,18 @@ pub(super) fn unknown(section: Option<Section>, name: &str, is_table: bool) -> S
 
 fn unknown_section(name: &str) -> String {
     let sections = Section::ALL.map(Section::name);
-    match nearest(name, sections.into_iter().chain([process::SECTION])) {
-        Some(process::SECTION) => format!("unknown section; did you mean {}?", process::HEADER),
-        Some(section) => format!("unknown section; did you mean [{section}]?"),
+    let arrays = [
+        (process::ARRAY.section, process::ARRAY.header),
+        (listener::ARRAY.section, listener::ARRAY.header),
+    ];
+    match nearest(name, sections.into_iter().chain(arrays.map(|(section, _)| section))) {
+        Some(meant) => match arrays.iter().find(|(section, _)| *section == meant) {
+            Some((_, header)) => format!("unknown section; did you mean {header}?"),
+            None => format!("unknown section; did you mean [{meant}]?"),
+        },
         None => {
-            let listed = sections.join("], [");
-            format!("unknown section; there are [{listed}], {}", process::HEADER)
+            let (listed, arrays) = (sections.join("], ["), arrays.map(|(_, header)| header));
+            format!("unknown section; there are [{listed}], {}", arrays.join(", "))
         }
     }
 }

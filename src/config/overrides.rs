@@ -5,12 +5,15 @@
 
 use std::path::PathBuf;
 
+use super::address::ListenAddress;
+use super::array::GivenTable;
 use super::error::Place;
 use super::keys::position;
+use super::listener::{ARRAY, LISTENERS_MAX};
 use super::reading::Reading;
 use super::source::Origin;
 use super::table::KEYS;
-use super::value::Raw;
+use super::value::{Raw, Value};
 
 /// The flags of one command that concern the configuration.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,6 +21,7 @@ pub struct Overrides {
     /// The file to read; wins over the environment.
     pub config: Option<PathBuf>,
     settings: Vec<Override>,
+    listeners: Vec<(&'static str, ListenAddress)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +35,18 @@ impl Overrides {
     /// Only the name of a file, if any.
     #[must_use]
     pub fn of_file(config: Option<PathBuf>) -> Self {
-        Self { config, settings: Vec::new() }
+        Self { config, ..Self::default() }
     }
 
     /// The flag `flag` (with its dashes) sets the key `path` (such as `server.port`) to `text`.
     /// Whether both are valid is told when the configuration is made.
     pub fn set(&mut self, flag: &'static str, path: &'static str, text: impl Into<String>) {
         self.settings.push(Override { flag, path, text: text.into() });
+    }
+
+    /// The flag `flag` adds a listener at this address. It is called `listen-2`, and so on.
+    pub fn add_listener(&mut self, flag: &'static str, address: ListenAddress) {
+        self.listeners.push((flag, address));
     }
 }
 
@@ -62,6 +71,19 @@ pub(super) fn read(flags: &Overrides, reading: &mut Reading) {
             }
             None => reading.refuse(Place::CommandLine, flag, no_such_key(path)),
         }
+    }
+    for (number, (flag, address)) in (2..).zip(&flags.listeners) {
+        if reading.listeners.len() == LISTENERS_MAX {
+            let problem = format!("there are more than {LISTENERS_MAX} listeners");
+            reading.refuse(Place::CommandLine, flag, problem);
+            return;
+        }
+        let mut given = GivenTable::of(&ARRAY);
+        let origin = Origin::Flag { flag };
+        let name = Value::Text(format!("listen-{number}"));
+        given.give(&ARRAY, "name", name, origin.clone());
+        given.give(&ARRAY, "address", Value::Text(address.to_string()), origin);
+        reading.listeners.push(given);
     }
 }
 

@@ -4,11 +4,7 @@
 //! where programs are given their passwords. Names, ranges, defaults and explanations are in the
 //! table of its keys below this module; only what is declared there can be set. It starts nothing.
 
-mod assemble;
-mod document;
-mod keys;
 mod relations;
-mod render;
 mod table;
 
 use std::collections::BTreeMap;
@@ -18,24 +14,41 @@ use std::time::Duration;
 
 use wsmaster_protocol::plugin::EventKind;
 
+use super::array::Array;
 use super::secret::REDACTED;
 
-pub(super) use assemble::{GivenProcess, assemble, origin, origins};
-pub(super) use document::read;
 pub(super) use relations::check as check_together;
-pub(super) use render::{example_toml, reference_markdown, show};
-
-/// The name of the array of tables.
-pub(super) const SECTION: &str = "process";
-
-/// How each of its tables begins.
-pub(super) const HEADER: &str = "[[process]]";
 
 /// The most `[[process]]` tables of a configuration.
 pub const PROCESSES_MAX: usize = 64;
 
 /// The most instances of all programs together.
 pub const INSTANCES_MAX: usize = 256;
+
+/// The array of tables.
+pub(super) static ARRAY: Array<ProcessConfig> = Array {
+    section: "process",
+    header: "[[process]]",
+    plural: "processes",
+    most: PROCESSES_MAX,
+    bounds: ", with 256 instances in all. They have no variables and no flags.",
+    about: "A program of your own that runs beside the workers, in any language: it reads events and \
+            writes commands, one JSON object a line.",
+    example: EXAMPLE,
+    keys: table::KEYS,
+    blank,
+};
+
+const EXAMPLE: &str = r#"
+```toml
+[[process]]
+name = "queue"
+command = "php"
+args = ["queue.php", "--verbose"]
+env = { DATABASE = "main" }
+events = ["open", "message", "close"]
+```
+"#;
 
 /// One `[[process]]`: a program that the master starts, watches and speaks to in lines of JSON.
 #[derive(Clone, PartialEq)]
@@ -115,5 +128,24 @@ impl fmt::Debug for ProcessConfig {
             .field("stdio", stdio)
             .field("queue_bytes_max", queue_bytes_max)
             .finish()
+    }
+}
+
+/// A process whose fields are all about to be written. Its values are no defaults.
+fn blank() -> ProcessConfig {
+    ProcessConfig {
+        name: String::new(),
+        command: PathBuf::new(),
+        args: Vec::new(),
+        env: BTreeMap::new(),
+        cwd: None,
+        user: None,
+        restart: Restart::Never,
+        stop_timeout: Duration::ZERO,
+        events: Vec::new(),
+        instances: 0,
+        tick: None,
+        stdio: false,
+        queue_bytes_max: 0,
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Owns the one list all three add to, so that everything wrong is known before anything is said.
 
+use super::array::GivenTable;
 use super::error::{ConfigError, Place};
-use super::process::GivenProcess;
 use super::source::{Given, Origin};
 use super::table::KEYS;
 use super::value::Raw;
@@ -17,7 +17,9 @@ pub(super) struct Reading {
     /// worth a second error.
     pub(super) refused: Vec<usize>,
     /// One for each `[[process]]`, whether all is right with it or not.
-    pub(super) processes: Vec<GivenProcess>,
+    pub(super) processes: Vec<GivenTable>,
+    /// One for each `[[listener]]`, likewise, and those of the flags behind them.
+    pub(super) listeners: Vec<GivenTable>,
 }
 
 impl Reading {

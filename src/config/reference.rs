@@ -2,7 +2,9 @@
 //!
 //! Owns the page. A test holds the file in the repository against it.
 
+use super::array;
 use super::keys::{Key, Section};
+use super::listener;
 use super::process;
 use super::render::{accepted, default_literal};
 use super::swoole::{Outlook, UNSUPPORTED};
@@ -56,7 +58,8 @@ pub fn reference_markdown() -> String {
             text.push_str(&entry(key));
         }
     }
-    text.push_str(&process::reference_markdown());
+    text.push_str(&array::reference_markdown(&listener::ARRAY));
+    text.push_str(&array::reference_markdown(&process::ARRAY));
     text.push_str(&aliases());
     text.push_str(&unsupported());
     text

@@ -4,7 +4,9 @@
 //! secrets are never written.
 
 use super::Config;
+use super::array;
 use super::keys::{Key, Section};
+use super::listener;
 use super::process;
 use super::source::Origin;
 use super::table::KEYS;
@@ -41,7 +43,10 @@ pub fn default_toml() -> String {
             ));
         }
     }
-    text + "\n" + &process::example_toml()
+    text.push('\n');
+    text.push_str(&array::example_toml(&listener::ARRAY));
+    text.push('\n');
+    text + &array::example_toml(&process::ARRAY)
 }
 
 /// The effective values, each with its origin behind it.
@@ -55,7 +60,14 @@ pub(super) fn show(config: &Config) -> String {
             text.push_str(&with_origin(&line, &origin));
         }
     }
-    text + &process::show(config)
+    let sources = &config.sources;
+    let listeners = array::show(&listener::ARRAY, &config.listeners, |number, key| {
+        sources.listener_origin(number, key)
+    });
+    let processes = array::show(&process::ARRAY, &config.processes, |number, key| {
+        sources.process_origin(number, key)
+    });
+    text + &listeners + &processes
 }
 
 /// A line of the effective values.

@@ -5,11 +5,16 @@
 
 use std::net::Ipv6Addr;
 
+use wsmaster_protocol::proxy::trust::Trust;
+
 /// The longest path the kernel takes, with its closing zero (`PATH_MAX`).
 const PATH_BYTES_MAX: usize = 4_095;
 
 /// The longest name of a user (`LOGIN_NAME_MAX` without its closing zero).
 const NAME_BYTES_MAX: usize = 255;
+
+/// The longest name of a listener.
+const LISTENER_NAME_BYTES_MAX: usize = 32;
 
 /// The longest host name (RFC 1035 section 2.3.4).
 const HOST_BYTES_MAX: usize = 253;
@@ -55,6 +60,17 @@ pub(super) fn is_path(text: &str) -> bool {
 pub(super) fn is_system_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     text.len() <= NAME_BYTES_MAX && text.bytes().all(allowed) && !text.starts_with('-')
+}
+
+/// A list of peers that are believed, or nothing.
+pub(super) fn is_trust(text: &str) -> bool {
+    text.parse::<Trust>().is_ok()
+}
+
+/// A name for the log and the status: 1 to 32 characters out of `a-z 0-9 _ -`.
+pub(super) fn is_listener_name(text: &str) -> bool {
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
+    (1..=LISTENER_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
 }
 
 /// A key that can follow "Bearer " in a header (`b64token` of RFC 6750 section 2.1) and that is

@@ -3,16 +3,18 @@
 //! Owns the shape only. Names, ranges, defaults and explanations are in the table of keys, which is
 //! also the only code that fills these structs.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use wsmaster_protocol::proxy::{forwarded, trust::Trust};
+
+use super::address::ListenAddress;
 use super::secret::Secret;
 
 /// `[server]`: where the server listens, how many processes it is, and how it lives.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServerConfig {
-    /// IP address (IPv6 without brackets) or host name to listen on.
+    /// IP address (IPv6 without brackets) or host name to listen on, or `unix:/PATH`.
     pub host: String,
     /// TCP port; 0 lets the kernel choose one.
     pub port: u16,
@@ -54,26 +56,35 @@ pub struct ServerConfig {
     pub task_max_request: u64,
     /// A task process that is at one task for so long is killed; `None` is never.
     pub task_timeout: Option<Duration>,
+    /// Whether every connection to this address begins with a header of the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// Who is believed when it tells of the clients behind it.
+    pub trusted_proxies: Trust,
+    /// The header in which they tell of them.
+    pub forwarded_header: ForwardedHeader,
 }
 
+/// Who a request comes from, as trusted proxies say it.
+pub use forwarded::Header as ForwardedHeader;
+
 impl ServerConfig {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> ListenAddress {
+        ListenAddress::of_host(&self.host, self.port)
+    }
+
     /// `host:port` as it is written in a URL: an IPv6 address stands in brackets.
     #[must_use]
     pub fn authority(&self) -> String {
-        if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+        self.address().to_string()
     }
 
-    /// Whether only this machine can reach the address: a loopback IP address or `localhost`.
+    /// Whether only this machine can reach the address: a loopback IP address, `localhost` or a unix
+    /// socket.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
-        match self.host.parse::<IpAddr>() {
-            Ok(address) => address.to_canonical().is_loopback(),
-            Err(_) => self.host.eq_ignore_ascii_case("localhost"),
-        }
+        self.address().is_local()
     }
 }
 

@@ -5,6 +5,8 @@
 use std::fmt;
 
 use super::error::{Place, printable_path};
+use super::listener;
+use super::process;
 use super::value::Value;
 
 /// Where one value came from.
@@ -70,7 +72,9 @@ pub struct Sources {
     /// One for each key, in the order of the table.
     values: Vec<Provenance>,
     /// One list for each `[[process]]`, with one for each of its keys in the order of their table.
-    processes: Vec<Vec<Origin>>,
+    pub(super) processes: Vec<Vec<Origin>>,
+    /// The same for each `[[listener]]`.
+    pub(super) listeners: Vec<Vec<Origin>>,
 }
 
 /// Where the value of one key came from, and whether it was left to the server.
@@ -89,17 +93,17 @@ pub(super) struct Given {
 }
 
 impl Sources {
-    /// The sources of a configuration whose values came from `values`, one for each key, and whose
-    /// processes came from `processes`. The public lists name also what was overruled by a later
-    /// source: it was read.
-    pub(super) fn new(
-        file: Option<&str>,
-        given: &[Given],
-        values: Vec<Provenance>,
-        processes: Vec<Vec<Origin>>,
-    ) -> Self {
-        let file = file.map(str::to_owned);
-        let mut sources = Self { file, environment: vec![], flags: vec![], values, processes };
+    /// The sources of a configuration whose values came from `values`, one for each key. The public
+    /// lists name also what was overruled by a later source: it was read.
+    pub(super) fn new(file: Option<&str>, given: &[Given], values: Vec<Provenance>) -> Self {
+        let mut sources = Self {
+            file: file.map(str::to_owned),
+            environment: vec![],
+            flags: vec![],
+            values,
+            processes: vec![],
+            listeners: vec![],
+        };
         for Given { origin, .. } in given {
             match origin {
                 Origin::Environment { variable } if !sources.environment.contains(variable) => {
@@ -123,6 +127,22 @@ impl Sources {
     pub(super) fn process_origin(&self, process: usize, key: usize) -> &Origin {
         let origin = self.processes.get(process).and_then(|origins| origins.get(key));
         origin.unwrap_or(&Origin::Default)
+    }
+
+    /// The origin of a key of the listener at a position.
+    pub(super) fn listener_origin(&self, listener: usize, key: usize) -> &Origin {
+        let origin = self.listeners.get(listener).and_then(|origins| origins.get(key));
+        origin.unwrap_or(&Origin::Default)
+    }
+
+    /// The origin of a key of a table, such as `process[0].restart`; `None` if there is no such table
+    /// or key.
+    pub(super) fn table_origin(&self, path: &str) -> Option<&Origin> {
+        let process = process::ARRAY.find(path);
+        let listener = || listener::ARRAY.find(path);
+        process
+            .and_then(|(number, key)| self.processes.get(number)?.get(key))
+            .or_else(|| listener().and_then(|(number, key)| self.listeners.get(number)?.get(key)))
     }
 
     pub(super) fn is_automatic(&self, key: usize) -> bool {

@@ -9,9 +9,10 @@ mod work;
 use std::time::Duration;
 
 use super::access::{Setting, field, words};
+use super::address::is_host_or_socket;
 use super::keys::{Automatic, Key, Section};
-use super::rules::{is_bearer_key, is_file_path, is_host, is_optional_path, is_system_name};
-use super::settings::{App, LogLevel, RatePolicy, SlowClient};
+use super::rules::{is_bearer_key, is_file_path, is_optional_path, is_system_name, is_trust};
+use super::settings::{App, ForwardedHeader, LogLevel, RatePolicy, SlowClient};
 use super::value::{Kind, Value};
 
 const MILLISECOND_100: Duration = Duration::from_millis(100);
@@ -43,12 +44,16 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         section: Section::Server,
         name: "host",
-        kind: Kind::Text { expected: "an IP address or a host name", accepts: is_host },
+        kind: Kind::Text {
+            expected: "an IP address, a host name or unix:/PATH",
+            accepts: is_host_or_socket,
+        },
         default: "127.0.0.1",
         automatic: None,
         aliases: &["host"],
         about: "The address to listen on. 0.0.0.0 is every IPv4 address of the machine, :: every \
-                address of both families.",
+                address of both families. unix:/PATH is a unix socket, for which port means nothing; \
+                [[listener]] has more to say about such.",
         access: field!(server.host),
     },
     Key {
@@ -223,6 +228,45 @@ pub(super) static KEYS: &[Key] = &[
     work::TASK_WORKERS,
     work::TASK_MAX_REQUEST,
     work::TASK_TIMEOUT,
+    Key {
+        section: Section::Server,
+        name: "proxy_protocol",
+        kind: Kind::Flag,
+        default: "false",
+        automatic: None,
+        aliases: &[],
+        about: "Every connection to this address begins with a header of the PROXY protocol, version 1 \
+                or 2, which tells of the client. Who is not one of trusted_proxies is hung up on.",
+        access: field!(server.proxy_protocol),
+    },
+    Key {
+        section: Section::Server,
+        name: "trusted_proxies",
+        kind: Kind::Text {
+            expected: "addresses and networks such as \"127.0.0.1, 10.0.0.0/8, unix\", or \"\"",
+            accepts: is_trust,
+        },
+        default: "",
+        automatic: None,
+        aliases: &[],
+        about: "Who is believed when it tells of the clients behind it, by the PROXY protocol or in \
+                headers: IP addresses and networks, separated by commas; \"unix\" is whoever comes by \
+                a unix socket. Everybody else's headers are ignored.",
+        access: field!(server.trusted_proxies),
+    },
+    Key {
+        section: Section::Server,
+        name: "forwarded_header",
+        kind: Kind::Choice { words: &words(&ForwardedHeader::ALL), numbered: &[] },
+        default: "x-forwarded-for",
+        automatic: None,
+        aliases: &[],
+        about: "The header in which trusted proxies tell of a client; \"forwarded\" is that of RFC \
+                7239. The others are ignored: a client can send them, and a proxy that does not know \
+                them passes them on. Of several addresses, the rightmost that is no trusted proxy's is \
+                the client's. With the first two, X-Forwarded-Proto says whether it came over TLS.",
+        access: field!(server.forwarded_header),
+    },
     Key {
         section: Section::Limits,
         name: "connections_max",

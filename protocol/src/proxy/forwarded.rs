@@ -27,6 +27,23 @@ pub enum Header {
     Forwarded,
 }
 
+impl Header {
+    /// Each with its name in lower case.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("x-forwarded-for", Self::XForwardedFor),
+        ("x-real-ip", Self::XRealIp),
+        ("forwarded", Self::Forwarded),
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::XForwardedFor => "x-forwarded-for",
+            Self::XRealIp => "x-real-ip",
+            Self::Forwarded => "forwarded",
+        }
+    }
+}
+
 /// What is known of the client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Origin {
@@ -73,13 +90,8 @@ fn hops<'a>(
     headers: impl Iterator<Item = (&'a str, &'a [u8])> + Clone,
     header: Header,
 ) -> VecDeque<Hop<'a>> {
-    let name = match header {
-        Header::XForwardedFor => "x-forwarded-for",
-        Header::XRealIp => "x-real-ip",
-        Header::Forwarded => "forwarded",
-    };
     let mut hops = VecDeque::new();
-    for value in values(headers.clone(), name) {
+    for value in values(headers.clone(), header.name()) {
         match header {
             Header::XForwardedFor => {
                 for from in value.split(',') {

@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::assemble::position;
-use super::{INSTANCES_MAX, SECTION};
+use super::{ARRAY, INSTANCES_MAX};
 use crate::config::Config;
 use crate::config::error::ConfigError;
 use crate::config::source::Origin;
@@ -28,8 +27,8 @@ fn repeated_names(config: &Config) -> Vec<ConfigError> {
         match first_of.get(name) {
             Some((first, origin)) => {
                 let problem = format!(
-                    "expected a name of its own, found \"{name}\", which is {SECTION}[{first}] \
-                     ({origin})"
+                    "expected a name of its own, found \"{name}\", which is {} ({origin})",
+                    ARRAY.subject(*first)
                 );
                 errors.push(ConfigError::new(place, &subject(number, "name"), problem));
             }
@@ -63,9 +62,9 @@ fn too_many_instances(config: &Config) -> Option<ConfigError> {
 }
 
 fn origin<'a>(config: &'a Config, number: usize, key: &str) -> Option<&'a Origin> {
-    position(key).map(|key| config.sources.process_origin(number, key))
+    ARRAY.position(key).map(|key| config.sources.process_origin(number, key))
 }
 
 fn subject(number: usize, key: &str) -> String {
-    format!("{SECTION}[{number}].{key}")
+    format!("{}.{key}", ARRAY.subject(number))
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use wsmaster_protocol::plugin::EventKind;
 
-use super::Restart;
-use super::keys::{Names, Presence, ProcessKey, Shape};
+use super::{ProcessConfig, Restart};
 use crate::config::access::{field, words};
+use crate::config::array::{Names, Presence, Shape, TableKey};
 use crate::config::rules::{is_file_path, is_path, is_system_name};
 use crate::config::value::Kind;
 
@@ -36,8 +36,8 @@ const fn required(kind: Kind, example: &'static str) -> Shape {
 }
 
 /// Every setting of a process, in the order of the file.
-pub(super) static KEYS: &[ProcessKey] = &[
-    ProcessKey {
+pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
+    TableKey {
         name: "name",
         shape: required(
             Kind::Text {
@@ -51,7 +51,7 @@ pub(super) static KEYS: &[ProcessKey] = &[
                 No other process may have the same.",
         access: field!(name),
     },
-    ProcessKey {
+    TableKey {
         name: "command",
         shape: required(
             Kind::Text { expected: "the path or the name of a program", accepts: is_file_path },
@@ -62,7 +62,7 @@ pub(super) static KEYS: &[ProcessKey] = &[
                 looked for in PATH.",
         access: field!(command),
     },
-    ProcessKey {
+    TableKey {
         name: "args",
         shape: Shape::List {
             each: Kind::Text {
@@ -76,7 +76,7 @@ pub(super) static KEYS: &[ProcessKey] = &[
                 see them: secrets belong into env.",
         access: field!(args),
     },
-    ProcessKey {
+    TableKey {
         name: "env",
         shape: Shape::Table {
             each: Kind::Secret {
@@ -93,7 +93,7 @@ pub(super) static KEYS: &[ProcessKey] = &[
                 not shown anywhere.",
         access: field!(env),
     },
-    ProcessKey {
+    TableKey {
         name: "cwd",
         shape: one(
             Kind::Text { expected: "the path of a directory, or \"\"", accepts: is_path },
@@ -103,7 +103,7 @@ pub(super) static KEYS: &[ProcessKey] = &[
         about: "The directory it runs in. Empty: the server's.",
         access: field!(cwd),
     },
-    ProcessKey {
+    TableKey {
         name: "user",
         shape: one(
             Kind::Text { expected: "the name of a user, or \"\"", accepts: is_system_name },
@@ -113,7 +113,7 @@ pub(super) static KEYS: &[ProcessKey] = &[
         about: "The user it runs as when root starts the server. Empty: the user in [server].",
         access: field!(user),
     },
-    ProcessKey {
+    TableKey {
         name: "restart",
         shape: one(Kind::Choice { words: &words(&Restart::WORDS), numbered: &[] }, "always"),
         synonyms: &["autorestart", "on_exit", "policy"],
@@ -121,14 +121,14 @@ pub(super) static KEYS: &[ProcessKey] = &[
                 does unless its exit code was 0, \"never\" does not.",
         access: field!(restart),
     },
-    ProcessKey {
+    TableKey {
         name: "stop_timeout",
         shape: one(time(Duration::from_millis(100), Duration::from_secs(600), false), "5s"),
         synonyms: &["kill_timeout", "max_wait_time", "stopwaitsecs", "timeout"],
         about: "How long it may take to stop before it is killed.",
         access: field!(stop_timeout),
     },
-    ProcessKey {
+    TableKey {
         name: "events",
         shape: Shape::List {
             each: Kind::Choice { words: &words(&EventKind::ALL), numbered: &[] },
@@ -138,21 +138,21 @@ pub(super) static KEYS: &[ProcessKey] = &[
         about: "What it is told of. Empty: only what is for it alone.",
         access: field!(events),
     },
-    ProcessKey {
+    TableKey {
         name: "instances",
         shape: one(Kind::Integer { min: 1, max: 64 }, "1"),
         synonyms: &["count", "num", "numprocs", "processes", "replicas", "worker_num", "workers"],
         about: "How many of it run at a time. All processes together may have 256.",
         access: field!(instances),
     },
-    ProcessKey {
+    TableKey {
         name: "tick",
         shape: one(time(Duration::from_millis(10), Duration::from_secs(24 * 3_600), true), "0s"),
         synonyms: &["interval", "tick_ms", "timer"],
         about: "How often it is sent a tick. 0: never.",
         access: field!(tick),
     },
-    ProcessKey {
+    TableKey {
         name: "stdio",
         shape: one(Kind::Flag, "false"),
         synonyms: &["redirect_stdin_and_stdout", "stdin", "stdout"],
@@ -160,7 +160,7 @@ pub(super) static KEYS: &[ProcessKey] = &[
                 of descriptors 3 and 4. What it prints must be commands then.",
         access: field!(stdio),
     },
-    ProcessKey {
+    TableKey {
         name: "queue_bytes_max",
         shape: one(Kind::Size { min: 64 << 10, max: 1 << 30 }, "4MiB"),
         synonyms: &["buffer", "queue", "queue_size"],

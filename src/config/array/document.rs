@@ -1,84 +1,85 @@
-//! From the `[[process]]` tables of a document to what they give.
+//! From the tables of an array in a document to what they give.
 //!
 //! Owns the walk through the tables and the places of what is wrong in them. What holds between two
-//! processes is checked later, on the complete configuration.
+//! tables is checked later, on the complete configuration.
 
 use toml_edit::{Item, Key as TomlKey, TableLike, Value as TomlValue};
 
-use super::assemble::{GivenProcess, Slot};
+use super::Array;
+use super::given::{GivenTable, Slot};
 use super::keys::{Names, Presence, Shape};
-use super::table::KEYS;
-use super::{HEADER, PROCESSES_MAX, SECTION};
 use crate::config::document::{FileReading, key_start, unknown, value_start};
 use crate::config::error::printable;
 use crate::config::suggest::nearest;
 use crate::config::value::{Kind, Value};
 
-/// Takes the processes from `item`, which stands under the name [`SECTION`]. An array of inline
-/// tables means the same as tables with headers.
-pub(in crate::config) fn read<'doc>(
+/// What `item` gives, which stands under the name of the array: one for each table, whether all is right with it or not. An
+/// array of inline tables means the same as tables with headers.
+pub(in crate::config) fn read<'doc, T>(
     file: &mut FileReading<'_, 'doc>,
+    array: &'static Array<T>,
     key: &TomlKey,
     item: &'doc Item,
-) {
+) -> Vec<GivenTable> {
+    let mut given = Vec::new();
     match item {
         Item::ArrayOfTables(tables) => {
             let start = |table: &toml_edit::Table| table.span().map(|span| span.start);
-            for (number, table) in tables.iter().take(PROCESSES_MAX).enumerate() {
+            for (number, table) in tables.iter().take(array.most).enumerate() {
                 let at = start(table).unwrap_or(key_start(key));
-                ProcessReading::new(file, number).read(at, table);
+                given.push(TableReading::new(file, array, number).read(at, table));
             }
-            if let Some(at) = tables.get(PROCESSES_MAX).map(start) {
-                refuse_many(file, at.unwrap_or(key_start(key)), tables.len());
+            if let Some(at) = tables.get(array.most).map(start) {
+                refuse_many(file, array, at.unwrap_or(key_start(key)), tables.len());
             }
         }
-        Item::Value(TomlValue::Array(array)) => {
+        Item::Value(TomlValue::Array(values)) => {
             let start = |value: &TomlValue| value.span().map(|span| span.start);
-            for (number, value) in array.iter().take(PROCESSES_MAX).enumerate() {
+            for (number, value) in values.iter().take(array.most).enumerate() {
                 let at = start(value).unwrap_or(key_start(key));
                 if let Some(table) = value.as_inline_table() {
-                    ProcessReading::new(file, number).read(at, table);
+                    given.push(TableReading::new(file, array, number).read(at, table));
                 } else {
                     let found = file.raw_value(value).type_name();
-                    file.refuse(at, &subject(number), format!("expected a table, found {found}"));
-                    file.reading.processes.push(GivenProcess::default());
+                    let problem = format!("expected a table, found {found}");
+                    file.refuse(at, &array.subject(number), problem);
+                    given.push(GivenTable::of(array));
                 }
             }
-            if let Some(at) = array.get(PROCESSES_MAX).map(start) {
-                refuse_many(file, at.unwrap_or(key_start(key)), array.len());
+            if let Some(at) = values.get(array.most).map(start) {
+                refuse_many(file, array, at.unwrap_or(key_start(key)), values.len());
             }
         }
         Item::None | Item::Table(_) | Item::Value(_) => {
             let found = file.raw(item).type_name();
-            let problem = format!("expected an array of tables, found {found}; write {HEADER}");
-            file.refuse(value_start(item).unwrap_or(key_start(key)), SECTION, problem);
+            let problem =
+                format!("expected an array of tables, found {found}; write {}", array.header);
+            file.refuse(value_start(item).unwrap_or(key_start(key)), array.section, problem);
         }
     }
-}
-
-fn subject(number: usize) -> String {
-    format!("{SECTION}[{number}]")
+    given
 }
 
 /// Those beyond the bound are not read: what is wrong in them does not matter yet.
-fn refuse_many(file: &mut FileReading<'_, '_>, at: usize, found: usize) {
-    let problem = format!("expected at most {PROCESSES_MAX} processes, found {found}");
-    file.refuse(at, &subject(PROCESSES_MAX), problem);
+fn refuse_many<T>(file: &mut FileReading<'_, '_>, array: &Array<T>, at: usize, found: usize) {
+    let problem = format!("expected at most {} {}, found {found}", array.most, array.plural);
+    file.refuse(at, &array.subject(array.most), problem);
 }
 
-/// One process on its way into the reading.
-struct ProcessReading<'f, 'a, 'doc> {
+/// One table on its way into the reading.
+struct TableReading<'f, 'a, 'doc, T: 'static> {
     file: &'f mut FileReading<'a, 'doc>,
+    array: &'static Array<T>,
     number: usize,
-    given: GivenProcess,
+    given: GivenTable,
 }
 
-impl<'f, 'a, 'doc> ProcessReading<'f, 'a, 'doc> {
-    fn new(file: &'f mut FileReading<'a, 'doc>, number: usize) -> Self {
-        Self { file, number, given: GivenProcess::default() }
+impl<'f, 'a, 'doc, T> TableReading<'f, 'a, 'doc, T> {
+    fn new(file: &'f mut FileReading<'a, 'doc>, array: &'static Array<T>, number: usize) -> Self {
+        Self { file, array, number, given: GivenTable::of(array) }
     }
 
-    fn read(mut self, at: usize, table: &'doc dyn TableLike) {
+    fn read(mut self, at: usize, table: &'doc dyn TableLike) -> GivenTable {
         for (name, _) in table.iter() {
             if let Some((key, item)) = table.get_key_value(name) {
                 self.take(key, item);
@@ -87,17 +88,17 @@ impl<'f, 'a, 'doc> ProcessReading<'f, 'a, 'doc> {
         if self.file.is_whole {
             self.require(at);
         }
-        self.file.reading.processes.push(self.given);
+        self.given
     }
 
     fn take(&mut self, key: &TomlKey, item: &'doc Item) {
         let name = key.get();
-        let subject = format!("{}.{name}", subject(self.number));
-        let Some(index) = KEYS.iter().position(|key| key.name == name) else {
+        let subject = format!("{}.{name}", self.array.subject(self.number));
+        let Some(index) = self.array.position(name) else {
             self.refuse_unknown(key, &subject);
             return;
         };
-        let Some(known) = KEYS.get(index) else { return };
+        let Some(known) = self.array.keys.get(index) else { return };
         let at = value_start(item).unwrap_or(key_start(key));
         let value = match &known.shape {
             Shape::One { kind, .. } => self.one(kind, at, &subject, item),
@@ -110,8 +111,8 @@ impl<'f, 'a, 'doc> ProcessReading<'f, 'a, 'doc> {
 
     fn refuse_unknown(&mut self, key: &TomlKey, subject: &str) {
         let name = key.get();
-        let meant = if self.file.has_errors_enough() { None } else { meant(name) };
-        let problem = match meant.and_then(|index| KEYS.get(index)) {
+        let meant = if self.file.has_errors_enough() { None } else { meant(self.array, name) };
+        let problem = match meant.and_then(|index| self.array.keys.get(index)) {
             Some(known) => format!("unknown key; did you mean \"{}\"?", known.name),
             None if self.file.has_errors_enough() => "unknown key".to_owned(),
             None => unknown(None, name, false),
@@ -204,11 +205,11 @@ impl<'f, 'a, 'doc> ProcessReading<'f, 'a, 'doc> {
 
     /// What must be given and was not even tried is missed where the table begins.
     fn require(&mut self, at: usize) {
-        let subject = match self.given.name() {
-            Some(name) => format!("{SECTION} \"{name}\""),
-            None => subject(self.number),
+        let subject = match self.given.text(self.array.position("name")) {
+            Some(name) => format!("{} \"{name}\"", self.array.section),
+            None => self.array.subject(self.number),
         };
-        for (index, key) in KEYS.iter().enumerate() {
+        for (index, key) in self.array.keys.iter().enumerate() {
             let Shape::One { kind, presence: Presence::Required { .. } } = &key.shape else {
                 continue;
             };
@@ -222,11 +223,11 @@ impl<'f, 'a, 'doc> ProcessReading<'f, 'a, 'doc> {
 }
 
 /// The key that was meant by a name that is none.
-fn meant(name: &str) -> Option<usize> {
+fn meant<T>(array: &Array<T>, name: &str) -> Option<usize> {
     let known_by = |found: &str| {
-        KEYS.iter().position(|key| key.name == found || key.synonyms.contains(&found))
+        array.keys.iter().position(|key| key.name == found || key.synonyms.contains(&found))
     };
-    let names = || KEYS.iter().flat_map(|key| std::iter::once(&key.name).chain(key.synonyms));
+    let names = || array.keys.iter().flat_map(|key| std::iter::once(&key.name).chain(key.synonyms));
     // What is a synonym to the letter is not a misspelt name: "cmd" is not "cwd".
     known_by(name).or_else(|| known_by(nearest(name, names().copied())?))
 }

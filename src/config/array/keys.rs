@@ -1,26 +1,25 @@
-//! What a key of `[[process]]` is: its shape, and whether it must be given.
+//! What a key of an array of tables is: its shape, and whether it must be given.
 //!
-//! Owns the types of the table of keys and the words for them. The keys themselves stand in the
-//! table.
+//! Owns the types of the tables of keys and the words for them. The keys themselves stand in the
+//! tables.
 
-use super::ProcessConfig;
 use crate::config::access::Access;
 use crate::config::value::{Kind, Raw, Value};
 
-/// One setting of a process.
+/// One setting of a table that becomes a `T`.
 #[derive(Debug)]
-pub(super) struct ProcessKey {
-    pub(super) name: &'static str,
-    pub(super) shape: Shape,
-    /// What other supervisors call it. They are not understood, but it is known what was meant.
-    pub(super) synonyms: &'static [&'static str],
-    pub(super) about: &'static str,
-    pub(super) access: Access<ProcessConfig>,
+pub(in crate::config) struct TableKey<T: 'static> {
+    pub(in crate::config) name: &'static str,
+    pub(in crate::config) shape: Shape,
+    /// What others call it. They are not understood, but it is known what was meant.
+    pub(in crate::config) synonyms: &'static [&'static str],
+    pub(in crate::config) about: &'static str,
+    pub(in crate::config) access: Access<T>,
 }
 
 /// How many values a key has.
 #[derive(Debug)]
-pub(super) enum Shape {
+pub(in crate::config) enum Shape {
     /// One.
     One { kind: Kind, presence: Presence },
     /// An array, empty by default; none of a set is in it twice.
@@ -31,7 +30,7 @@ pub(super) enum Shape {
 
 /// Whether a key may be left out.
 #[derive(Debug)]
-pub(super) enum Presence {
+pub(in crate::config) enum Presence {
     /// It may, and this is what it is then, as it would be given on a command line.
     Default(&'static str),
     /// It may not; this is what it could be.
@@ -40,14 +39,14 @@ pub(super) enum Presence {
 
 /// The names that a table may have.
 #[derive(Debug)]
-pub(super) struct Names {
-    pub(super) expected: &'static str,
-    pub(super) accepts: fn(&str) -> bool,
+pub(in crate::config) struct Names {
+    pub(in crate::config) expected: &'static str,
+    pub(in crate::config) accepts: fn(&str) -> bool,
 }
 
-impl ProcessKey {
+impl<T> TableKey<T> {
     /// What the key is when it is left out; `None` if it may not be.
-    pub(super) fn default(&self) -> Option<Value> {
+    pub(in crate::config) fn default(&self) -> Option<Value> {
         match &self.shape {
             Shape::One { kind, presence: Presence::Default(word) } => kind.value(&Raw::Word(word)),
             Shape::One { presence: Presence::Required { .. }, .. } => None,
@@ -57,19 +56,19 @@ impl ProcessKey {
     }
 
     /// A value as it is written in the file.
-    pub(super) fn to_toml(&self, value: &Value) -> String {
+    pub(in crate::config) fn to_toml(&self, value: &Value) -> String {
         self.shape.element().to_toml(value, None)
     }
 
     /// Whether no message and no listing may show what it is set to.
-    pub(super) fn is_secret(&self) -> bool {
+    pub(in crate::config) fn is_secret(&self) -> bool {
         matches!(self.shape.element(), Kind::Secret { .. })
     }
 }
 
 impl Shape {
     /// What the key accepts, to be read after "expected".
-    pub(super) fn expected(&self) -> String {
+    pub(in crate::config) fn expected(&self) -> String {
         let element = self.element().expected(None);
         match self {
             Self::One { .. } => element,

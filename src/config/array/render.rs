@@ -1,28 +1,25 @@
-//! The processes as text: the example of the default file, the effective values with their origins,
-//! and the section of the documentation.
+//! An array of tables as text: the example of the default file, the effective values with their
+//! origins, and the section of the documentation.
 //!
-//! Owns the layout of all three. Values of the environment of a program are never written.
+//! Owns the layout of all three. Secret values are never written.
 
-use super::keys::{Presence, ProcessKey, Shape};
-use super::table::KEYS;
-use super::{HEADER, INSTANCES_MAX, PROCESSES_MAX};
-use crate::config::Config;
+use super::Array;
+use super::keys::{Presence, Shape, TableKey};
 use crate::config::reference::escape;
 use crate::config::render::{comment, with_origin};
+use crate::config::source::Origin;
 use crate::config::value::{Raw, Value};
-
-const ABOUT: &str = "A program of your own that runs beside the workers, in any language: it reads \
-                     events and writes commands, one JSON object a line.";
 
 /// A table with every setting explained, put out of force. What would be in force without its `#`
 /// has no blank behind it.
-pub(in crate::config) fn example_toml() -> String {
+pub(in crate::config) fn example_toml<T>(array: &Array<T>) -> String {
+    let Array { about, header, .. } = array;
     let mut text = comment(&format!(
-        "{ABOUT} Each has a {HEADER} of its own. To have one, take away the # of the lines that \
+        "{about} Each has a {header} of its own. To have one, take away the # of the lines that \
          have no blank behind it."
     ));
-    text.push_str(&format!("#{HEADER}\n"));
-    for key in KEYS {
+    text.push_str(&format!("#{header}\n"));
+    for key in array.keys {
         text.push_str(&format!(
             "\n{}{}#{} = {}\n",
             comment(key.about),
@@ -34,14 +31,18 @@ pub(in crate::config) fn example_toml() -> String {
     text
 }
 
-/// The effective values of every process, each with its origin behind it.
-pub(in crate::config) fn show(config: &Config) -> String {
+/// The effective values of every table, each with its origin behind it, as `origin` tells it of a key of a table.
+pub(in crate::config) fn show<'a, T>(
+    array: &Array<T>,
+    tables: &[T],
+    origin: impl Fn(usize, usize) -> &'a Origin,
+) -> String {
     let mut text = String::new();
-    for (number, process) in config.processes.iter().enumerate() {
-        text.push_str(&format!("\n{HEADER}\n"));
-        for (index, key) in KEYS.iter().enumerate() {
-            let line = assignment(key, &(key.access.read)(process));
-            let origin = config.sources.process_origin(number, index);
+    for (number, table) in tables.iter().enumerate() {
+        text.push_str(&format!("\n{}\n", array.header));
+        for (index, key) in array.keys.iter().enumerate() {
+            let line = assignment(key, &(key.access.read)(table));
+            let origin = origin(number, index);
             text.push_str(&with_origin(&line, &origin.to_string()));
         }
     }
@@ -49,13 +50,13 @@ pub(in crate::config) fn show(config: &Config) -> String {
 }
 
 /// The section of the documentation.
-pub(in crate::config) fn reference_markdown() -> String {
-    let mut text = format!("\n## {HEADER}\n\n{ABOUT}\n{EXAMPLE}");
+pub(in crate::config) fn reference_markdown<T>(array: &Array<T>) -> String {
+    let Array { section, header, about, example, most, bounds, .. } = array;
+    let mut text = format!("\n## {header}\n\n{about}\n{example}");
     text.push_str(&format!(
-        "\nThere may be {PROCESSES_MAX} of these tables, with {INSTANCES_MAX} instances in all. \
-         They have no variables and no flags.\nIn messages, `process[0]` is the first of them.\n"
+        "\nThere may be {most} of these tables{bounds}\nIn messages, `{section}[0]` is the first of them.\n"
     ));
-    for key in KEYS {
+    for key in array.keys {
         let presence = match &key.shape {
             Shape::One { presence: Presence::Required { .. }, .. } => "Must be given".to_owned(),
             Shape::One { .. } | Shape::List { .. } | Shape::Table { .. } => {
@@ -63,7 +64,7 @@ pub(in crate::config) fn reference_markdown() -> String {
             }
         };
         text.push_str(&format!(
-            "\n### process.{}\n\n{}\n\n- {}\n- {presence}\n",
+            "\n### {section}.{}\n\n{}\n\n- {}\n- {presence}\n",
             key.name,
             escape(key.about),
             escape(&accepted(key)),
@@ -72,18 +73,7 @@ pub(in crate::config) fn reference_markdown() -> String {
     text
 }
 
-const EXAMPLE: &str = r#"
-```toml
-[[process]]
-name = "queue"
-command = "php"
-args = ["queue.php", "--verbose"]
-env = { DATABASE = "main" }
-events = ["open", "message", "close"]
-```
-"#;
-
-fn assignment(key: &ProcessKey, value: &Value) -> String {
+fn assignment<T>(key: &TableKey<T>, value: &Value) -> String {
     match value {
         Value::Table(texts) if key.is_secret() && !texts.is_empty() => {
             let names: Vec<_> = texts.keys().map(String::as_str).collect();
@@ -100,12 +90,12 @@ fn assignment(key: &ProcessKey, value: &Value) -> String {
     }
 }
 
-fn accepted(key: &ProcessKey) -> String {
+fn accepted<T>(key: &TableKey<T>) -> String {
     format!("Accepts {}.", key.shape.expected())
 }
 
 /// The default as it is written in the file, or for what must be given an example of it.
-fn example_literal(key: &ProcessKey) -> String {
+fn example_literal<T>(key: &TableKey<T>) -> String {
     let value = match &key.shape {
         Shape::One { kind, presence: Presence::Required { example } } => {
             kind.value(&Raw::Quoted(example))
