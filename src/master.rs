@@ -7,6 +7,7 @@
 mod calls;
 mod control;
 mod forking;
+mod listeners;
 mod news;
 mod pid_file;
 mod report;
@@ -23,7 +24,6 @@ mod watchdog;
 use std::{
     collections::HashMap,
     io,
-    net::{SocketAddr, TcpListener},
     os::fd::{AsFd, AsRawFd},
     rc::Rc,
     time::{Duration, Instant},
@@ -45,12 +45,14 @@ use wsmaster_ipc::{
 use wsmaster_workers::Handler;
 
 pub(crate) use self::control::{Question, ReloadAnswer, ask};
+pub use self::listeners::Endpoint;
 pub use self::pid_file::PidFileError;
 pub(crate) use self::pid_file::{FindError, Found, control_path, find};
 pub use self::start::{Plan, Serving, StartError};
 pub(crate) use self::surveys::{SurveyAnswer, SurveyProblem};
 use self::{
     control::{Caller, Control},
+    listeners::Listeners,
     pid_file::PidFile,
     signals::{Request, Signals},
     start::{OnServing, ReadConfig},
@@ -82,7 +84,7 @@ pub struct Master<F> {
     in_background: bool,
     make: F,
     identity: Option<Identity>,
-    address: SocketAddr,
+    listeners: Listeners,
     started: Instant,
     poll: Poll,
     signals: Signals,
@@ -123,7 +125,6 @@ pub struct Master<F> {
 /// What the master keeps of a slot, whoever is in it.
 #[derive(Debug)]
 struct SeatKept {
-    listener: TcpListener,
     /// Processes forked for it so far.
     forks: u64,
 }
@@ -146,7 +147,7 @@ enum Role {
 
 impl<F> std::fmt::Debug for Master<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Master").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("Master").field("listeners", &self.listeners).finish_non_exhaustive()
     }
 }
 
@@ -164,7 +165,7 @@ where
         log::info!(
             "wsmaster {} starts on {}; workers: {}; configuration: {}",
             env!("CARGO_PKG_VERSION"),
-            self.address,
+            self.listed_endpoints(),
             self.config.server.workers,
             self.config.sources
         );
@@ -319,15 +320,30 @@ where
         }
     }
 
-    /// Hands a duplicate of a slot's listener to the process of another one.
+    /// Hands duplicates of a slot's listeners to the process of another one.
     fn cover(&mut self, child: ChildId, by: Pid) {
-        let kept = self.seats.get(usize::from(child.0));
-        let is_given = kept.zip(self.children.get(&by)).is_some_and(|(kept, covering)| {
-            let message = ToChild::Cover { slot: child.0 };
-            covering.link.say_with(&message, kept.listener.as_fd())
-        });
+        let covering = self.children.get(&by);
+        let is_given = covering.is_some_and(|by| self.listeners.cover(child.0, &by.link));
         if !is_given {
             self.tell(Event::CoverFailed { child, by });
+        }
+    }
+
+    /// Every worker is of the new configuration: what is not in it is emptied and closed.
+    fn close_retired_listeners(&mut self) {
+        for listener in self.listeners.retire() {
+            for child in self.children.values() {
+                child.link.say(&ToChild::Retire { listener });
+            }
+        }
+    }
+
+    /// Hands listeners that are new to the workers that serve already, so that nobody waits at them for the reload.
+    fn introduce_listeners(&self, new: &[u16]) {
+        for (pid, child) in &self.children {
+            if let (Role::Worker(_), Some(slot)) = (&child.role, self.supervisor.child_of(*pid)) {
+                self.listeners.introduce(new, slot.0, &child.link);
+            }
         }
     }
 
@@ -341,6 +357,9 @@ where
             self.reload_lines.push(line);
         }
         self.spread(report);
+        if matches!(report, Report::ReloadFinished { .. }) {
+            self.close_retired_listeners();
+        }
         if matches!(report, Report::ReloadStarted { .. }) {
             self.systemd.reloading();
         } else if report::is_about_reload(report) && !self.stopping {
@@ -369,7 +388,7 @@ where
             .collect();
         let Some(workers) = workers else { return };
         let serving = Serving {
-            address: self.address,
+            listeners: self.listeners.endpoints(),
             master: process::own_pid(),
             workers,
             config: self.config.clone(),
@@ -383,7 +402,14 @@ where
 
     /// One line for whoever asks systemd.
     fn summary(&self) -> String {
-        format!("serving on {} with {} workers", self.address, self.seats.len())
+        format!("serving on {} with {} workers", self.listed_endpoints(), self.seats.len())
+    }
+
+    fn listed_endpoints(&self) -> String {
+        let endpoints = self.listeners.endpoints();
+        let listed: Vec<String> =
+            endpoints.iter().map(|(_, endpoint)| endpoint.to_string()).collect();
+        listed.join(", ")
     }
 
     /// Gives the start up.

@@ -7,7 +7,7 @@ use wsmaster_protocol::plugin::Recipient;
 use wsmaster_workers::Handler;
 
 use crate::{
-    config::{Config, Machine},
+    config::{AddressError, Config, ListenAddress, Machine},
     master::{self, Master, Plan},
     side::{Directory, Process, TaskHandler, TaskInfo, TaskMaker},
 };
@@ -42,8 +42,8 @@ impl WorkerInfo {
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address to listen on is none.
-    #[error("{0:?} is not an address: expected HOST:PORT")]
-    Address(String),
+    #[error("{0:?} is not an address: expected {1}")]
+    Address(String, AddressError),
     /// See [`master::StartError`].
     #[error(transparent)]
     Start(#[from] master::StartError),
@@ -83,7 +83,8 @@ impl Builder {
         self
     }
 
-    /// Listens on this address, `HOST:PORT`; port 0 lets the kernel choose.
+    /// Listens on this address, `HOST:PORT` or `unix:/PATH`; port 0 lets the kernel choose. Further ones are in
+    /// [`Config::listeners`].
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         self.address = Some(address.to_owned());
@@ -159,12 +160,9 @@ impl<F> ServerWith<F> {
     {
         let mut config = self.builder.config;
         if let Some(address) = self.builder.address {
-            let (host, port) = address
-                .rsplit_once(':')
-                .and_then(|(host, port)| Some((host, port.parse().ok()?)))
-                .ok_or_else(|| ServerError::Address(address.clone()))?;
-            host.trim_matches(['[', ']']).clone_into(&mut config.server.host);
-            config.server.port = port;
+            let parsed: Result<ListenAddress, _> = address.parse();
+            let parsed = parsed.map_err(|error| ServerError::Address(address, error))?;
+            (config.server.host, config.server.port) = parsed.host_and_port();
         }
         let plan =
             Plan::new(config).side_processes(self.builder.processes).tasks(self.builder.tasks);

@@ -86,6 +86,8 @@ counters! {
     total AcceptPauses "accept_pauses",
     /// Panics in the application that were caught.
     total HandlerPanics "handler_panics",
+    /// Connections closed because no valid PROXY header came, or because nobody trusted sent it.
+    total BadProxyHeaders "bad_proxy_headers",
     /// Turns of the event loop.
     total Turns "turns",
     /// Jobs that wait for a thread or run on one.

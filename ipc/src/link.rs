@@ -33,16 +33,24 @@ pub enum ToChild {
         /// As above.
         deadline_ms: u64,
     },
-    /// Serve the listener of another slot as well, which comes beside this message. Who is asked to leave lets go of it by
+    /// Serve a listener as well, of another slot or a new one of its own, which comes beside this message. Who is asked to leave lets go of it by
     /// itself.
     Cover {
         /// The slot.
         slot: u16,
+        /// What is to be known of the listener, as a seat has it.
+        rules: serde_json::Value,
     },
-    /// Let go of the listener of another slot.
+    /// Let go of the listeners of another slot.
     Uncover {
         /// The slot.
         slot: u16,
+    },
+    /// Accept what waits in the listener with this number, of whichever slot, and then let go of it: there is no such
+    /// listener any more.
+    Retire {
+        /// The number.
+        listener: u16,
     },
     /// The log file has been moved away: open its name again.
     ReopenLog,
@@ -176,11 +184,13 @@ mod tests {
     fn a_descriptor_comes_with_its_message_and_with_no_other() {
         let (master, child) = line().unwrap();
         let (given, kept) = std::os::unix::net::UnixStream::pair().unwrap();
-        assert!(master.say_with(&ToChild::Cover { slot: 3 }, given.as_fd()));
+        assert!(
+            master.say_with(&ToChild::Cover { slot: 3, rules: "of TCP".into() }, given.as_fd())
+        );
         assert!(master.say(&ToChild::Uncover { slot: 3 }));
         drop(given);
         let (heard, descriptor) = child.hear_with();
-        assert_eq!(heard, Heard::Message(ToChild::Cover { slot: 3 }));
+        assert_eq!(heard, Heard::Message(ToChild::Cover { slot: 3, rules: "of TCP".into() }));
         let mut taken = std::os::unix::net::UnixStream::from(descriptor.unwrap());
         io::Write::write_all(&mut taken, b"!").unwrap();
         assert_eq!(io::Read::read(&mut &kept, &mut [0; 2]).unwrap(), 1);

@@ -5,7 +5,7 @@ use wsmaster_protocol::http::{Response, decode_path};
 use wsmaster_workers::{Context, HttpRequest, Responder};
 
 use super::api::Api;
-use crate::config::{App, Config};
+use crate::config::{App, Config, Door};
 
 const PLAYGROUND: &str = include_str!("../pages/playground.html");
 
@@ -56,6 +56,16 @@ impl Web {
             "/health/ready" => Place::Ready,
             path => path.strip_prefix("/api/").map_or(Place::Nothing, Place::Api),
         };
+        let door = match place {
+            Place::Server | Place::Nothing => None,
+            Place::Front => Some(Door::Playground),
+            Place::Health | Place::Live | Place::Ready => Some(Door::Health),
+            Place::Api(_) => Some(Door::Api),
+        };
+        if door.is_some_and(|door| !door.is_in(request.listener_tag)) {
+            context.respond(responder, &Response::error(404, "this address does not serve that"));
+            return;
+        }
         let response = match place {
             Place::Api(rest) => {
                 self.api.on_request(context, request, rest, responder);

@@ -2,12 +2,15 @@
 
 use std::{fmt::Write, net::SocketAddr};
 
-use crate::{config::App, master::Serving};
+use crate::{
+    config::{App, Door, ListenerConfig, ListenerProtocol},
+    master::{Endpoint, Serving},
+};
 
 /// The banner. `made_key` is shown only when it was made up for this run: nobody else knows it.
 pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
     let server = &serving.config.server;
-    let address = reachable(serving.address);
+    let Main { address, option } = main_of(&serving.listeners);
     let workers = serving.workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let log = match &server.log_file {
         Some(path) => path.display().to_string(),
@@ -21,9 +24,12 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
     };
     line(&format!("wsmaster {}", env!("CARGO_PKG_VERSION")));
     line("");
-    line(&format!("  listening   http://{address}/   ws://{address}/"));
-    if serving.address.ip().is_unspecified() {
-        line(&format!("              on every address of this machine ({})", serving.address));
+    for (number, (listener, endpoint)) in serving.listeners.iter().enumerate() {
+        let label = if number == 0 { "listening" } else { "" };
+        line(&format!("  {label:<11} {}", described(listener, endpoint)));
+        if let Some(everywhere) = everywhere(endpoint) {
+            line(&format!("              on every address of this machine ({everywhere})"));
+        }
     }
     line(&format!("  serving     {}", describe(server.app)));
     line(&format!("  processes   master {}, workers {workers}", serving.master));
@@ -57,7 +63,7 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
         let quote = if made_key.is_some() { '\'' } else { '"' };
         let _ = write!(
             curl,
-            "    curl http://{address}/api/{path} \\\n      \
+            "    curl{option} http://{address}/api/{path} \\\n      \
              -H {quote}Authorization: Bearer {key}{quote} \\\n      -d '{body}'"
         );
         line(&curl);
@@ -77,6 +83,62 @@ fn describe(app: App) -> &'static str {
         App::Channels => "channels: clients subscribe and send messages to channels",
         App::Echo => "echo: every message goes back to its sender",
         App::Broadcast => "broadcast: every message goes to every client",
+    }
+}
+
+/// The first listener, as the examples name it.
+struct Main {
+    address: String,
+    /// What curl needs to find it.
+    option: String,
+}
+
+fn main_of(listeners: &[(ListenerConfig, Endpoint)]) -> Main {
+    match listeners.first() {
+        Some((_, Endpoint::Inet(address))) => {
+            Main { address: reachable(*address).to_string(), option: String::new() }
+        }
+        Some((_, Endpoint::Unix(path))) => Main {
+            address: "localhost".to_owned(),
+            option: format!(" --unix-socket {}", path.display()),
+        },
+        None => Main { address: String::new(), option: String::new() },
+    }
+}
+
+/// What can be had where.
+fn described(listener: &ListenerConfig, endpoint: &Endpoint) -> String {
+    let mut text = match (endpoint, listener.protocol) {
+        (Endpoint::Inet(address), ListenerProtocol::WebSocket) => {
+            let address = reachable(*address);
+            format!("http://{address}/   ws://{address}/")
+        }
+        (Endpoint::Inet(address), ListenerProtocol::Http) => {
+            format!("http://{}/", reachable(*address))
+        }
+        (Endpoint::Unix(_), ListenerProtocol::WebSocket) => {
+            format!("{endpoint}   (HTTP, WebSocket)")
+        }
+        (Endpoint::Unix(_), ListenerProtocol::Http) => format!("{endpoint}   (HTTP)"),
+    };
+    if !listener.serves.is_empty() {
+        let doors =
+            [(Door::Playground, "playground"), (Door::Health, "health"), (Door::Api, "api")];
+        let served: Vec<&str> = doors
+            .into_iter()
+            .filter(|(door, _)| listener.serves(*door))
+            .map(|(_, name)| name)
+            .collect();
+        text.push_str(&format!("   ({} only)", served.join(", ")));
+    }
+    text
+}
+
+/// The address, if it is every one of the machine.
+fn everywhere(endpoint: &Endpoint) -> Option<SocketAddr> {
+    match endpoint {
+        Endpoint::Inet(address) => address.ip().is_unspecified().then_some(*address),
+        Endpoint::Unix(_) => None,
     }
 }
 

@@ -12,7 +12,7 @@ use super::{banner, load, print, read_config};
 use crate::{
     apps::BuiltIn,
     cli::Exit,
-    config::{Config, Overrides, Secret},
+    config::{Config, Door, Overrides, Secret},
     logging,
     master::{Master, Plan, Serving},
 };
@@ -104,11 +104,15 @@ fn settle_key(config: &mut Config) -> std::io::Result<Option<Secret>> {
     if !config.api.enabled || !config.api.key.is_empty() {
         return Ok(None);
     }
-    if !config.server.is_loopback() {
+    let reachable = config
+        .all_listeners()
+        .into_iter()
+        .find(|listener| listener.serves(Door::Api) && !listener.address.is_local());
+    if let Some(listener) = reachable {
         config.api.enabled = false;
         log::warn!(
             "the API is off: {} can be reached from other machines and api.key is not set",
-            config.server.authority()
+            listener.address
         );
         return Ok(None);
     }

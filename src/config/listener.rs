@@ -71,6 +71,12 @@ impl ListenerConfig {
     pub fn serves(&self, door: Door) -> bool {
         self.serves.is_empty() || self.serves.contains(&door)
     }
+
+    /// What it serves, as the bits that a worker is given: see [`Door::is_in`].
+    pub(crate) fn tag(&self) -> u32 {
+        let doors = Door::WORDS.iter().map(|(_, door)| *door);
+        doors.filter(|door| self.serves(*door)).map(Door::bit).sum()
+    }
 }
 
 /// The permissions of a unix socket, below 0o1000.
@@ -95,6 +101,21 @@ pub enum Door {
     Health,
     /// What is below `/api/`.
     Api,
+}
+
+impl Door {
+    fn bit(self) -> u32 {
+        match self {
+            Self::Playground => 1,
+            Self::Health => 2,
+            Self::Api => 4,
+        }
+    }
+
+    /// Whether this is among what the bits of a listener say.
+    pub(crate) fn is_in(self, tag: u32) -> bool {
+        tag & self.bit() != 0
+    }
 }
 
 impl Config {

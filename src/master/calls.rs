@@ -26,7 +26,18 @@ where
         if let Some(read) = &self.reload {
             match read() {
                 Ok(new) => {
-                    for line in settings::adopt(&mut self.config, new) {
+                    let mut changed = self.config.clone();
+                    let lines = settings::adopt(&mut changed, new);
+                    match self.listeners.change(&changed) {
+                        Ok(new) => self.introduce_listeners(&new),
+                        Err(error) => {
+                            log::error!("{error}");
+                            log::error!("nothing was reloaded: a listener cannot be had");
+                            return Err(vec![error.to_string()]);
+                        }
+                    }
+                    self.config = changed;
+                    for line in lines {
                         log::warn!("{line}");
                         self.reload_lines.push(line);
                     }

@@ -43,14 +43,15 @@ where
         let kept = self.seats.get_mut(usize::from(child.0)).ok_or(io::ErrorKind::InvalidInput)?;
         kept.forks += 1;
         let generation = kept.forks;
-        let listener = kept.listener.try_clone()?;
+        let listeners = self.listeners.of_slot(child.0)?;
         let Takeaway { mailbox, link, child_link, handle, mut keep } =
             self.takeaway(slot.address())?;
-        keep.push(listener.as_raw_fd());
+        keep.extend(listeners.iter().map(|listening| listening.socket.as_fd().as_raw_fd()));
         let seat = Seat {
             slot,
             generation,
-            listener,
+            listeners,
+            proxies: settings::proxies(&self.config),
             mailbox,
             link: child_link,
             handle,

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use wsmaster_ipc::link::ToChild;
 use wsmaster_protocol::{http::HttpLimits, session::SessionLimits};
-use wsmaster_workers::{Limits, RatePolicy, SlowClient};
+use wsmaster_workers::{Limits, ListenerRules, Proxies, RatePolicy, SlowClient};
 
 use super::watchdog;
 use crate::{
-    config::{self, Config},
+    config::{self, Config, ListenerConfig, ListenerProtocol},
     supervisor::Policy,
 };
 
@@ -58,6 +58,27 @@ pub(super) fn limits(config: &Config) -> Limits {
         turn_interval_max: config.server.watchdog.unwrap_or_default() / watchdog::LOOKS,
         ..Limits::default()
     }
+}
+
+/// What holds on a listener.
+pub(super) fn rules(number: u16, listener: &ListenerConfig) -> ListenerRules {
+    ListenerRules {
+        number,
+        name: listener.name.as_str().into(),
+        websocket: match listener.protocol {
+            ListenerProtocol::WebSocket => true,
+            ListenerProtocol::Http => false,
+        },
+        proxy_protocol: listener.proxy_protocol,
+        message_bytes_max: Some(listener.message_bytes_max).filter(|most| *most > 0),
+        tag: listener.tag(),
+    }
+}
+
+/// Whom to believe about clients behind proxies.
+pub(super) fn proxies(config: &Config) -> Proxies {
+    let server = &config.server;
+    Proxies { trust: server.trusted_proxies.clone(), header: server.forwarded_header }
 }
 
 /// The patience of the supervisor. `sides_stop_timeout_max` is the longest that a side process may take to end.
@@ -117,7 +138,9 @@ pub(super) fn adopt(config: &mut Config, new: Config) -> Vec<String> {
         );
         new.processes.clone_from(&config.processes);
     }
-    keep!(host, port, workers, task_workers, backlog, pid_file, log_file, daemonize, user, group);
+    // The first listener keeps its sockets, and what is said in front of its connections.
+    keep!(host, port, proxy_protocol, workers, task_workers, backlog, pid_file, log_file);
+    keep!(daemonize, user, group);
     *config = new;
     stays
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::HashMap,
     io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
     rc::Rc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -14,7 +13,7 @@ use wsmaster_ipc::{
     board::{Board, SerialClock},
     mailbox::{Mailbox, MailboxPair},
     postbox::Postbox,
-    sys::{process, random, resource, socket, title, user::Identity},
+    sys::{process, random, resource, title, user::Identity},
 };
 use wsmaster_workers::Handler;
 
@@ -22,6 +21,7 @@ use super::{
     Master, SeatKept,
     control::Control,
     forking,
+    listeners::{Endpoint, Listeners},
     pid_file::{PidFile, PidFileError, control_path},
     settings,
     signals::Signals,
@@ -31,16 +31,12 @@ use super::{
     watchdog::Watchdog,
 };
 use crate::{
-    config::{Config, ConfigErrors},
+    config::{Config, ConfigErrors, ListenerConfig, MAIN_LISTENER},
     server::WorkerInfo,
     side::{Directory, Process, TaskMaker},
     supervisor::{ChildSpec, RestartPolicy, Supervisor},
 };
 
-/// How long the workers of a killed master may hold the port: the kernel ends them, after all their sockets.
-const ORPHANS_PATIENCE: Duration = Duration::from_secs(1);
-/// The time between two looks at a port that they hold.
-const ORPHANS_STEP: Duration = Duration::from_millis(10);
 /// News that wait for a side process whose mailbox is full, in bytes.
 const NEWS_BYTES_MAX: usize = 1024 * 1024;
 /// What the host of a program, and the kernel, have to end a side process after its own time.
@@ -120,8 +116,8 @@ impl Plan {
 /// A server that has come up.
 #[derive(Clone, Debug)]
 pub struct Serving {
-    /// Where it listens: the port is the real one.
-    pub address: SocketAddr,
+    /// Its listeners and where they listen: the ports are the real ones. The first is that of `[server]`.
+    pub listeners: Vec<(ListenerConfig, Endpoint)>,
     /// The pid of the master.
     pub master: i32,
     /// The pids of the workers, in the order of their slots.
@@ -133,12 +129,12 @@ pub struct Serving {
 /// Why a server did not come up, in one line that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The host name leads nowhere.
-    #[error("cannot listen on {0}: {1}; check server.host (--listen)")]
-    Resolve(String, io::Error),
-    /// The address cannot be bound.
-    #[error("cannot listen on {0}: {1}{hint}", hint = bind_hint(.1))]
-    Bind(SocketAddr, io::Error),
+    /// The host name of an address leads nowhere; the name of its listener.
+    #[error("cannot listen on {0}: {2}; check {place} (--listen)", place = place(.1))]
+    Resolve(String, String, io::Error),
+    /// An address cannot be bound; the name of its listener.
+    #[error("cannot listen on {0}: {2}{hint}", hint = bind_hint(.0, .1, .2))]
+    Bind(String, String, io::Error),
     /// See [`PidFileError`].
     #[error(transparent)]
     PidFile(#[from] PidFileError),
@@ -158,16 +154,35 @@ pub enum StartError {
     Workers(String),
 }
 
-fn bind_hint(error: &io::Error) -> &'static str {
+/// The setting that says where the listener with this name listens.
+fn place(listener: &str) -> String {
+    match listener {
+        MAIN_LISTENER => "server.host".to_owned(),
+        name => format!("the address of the listener \"{name}\""),
+    }
+}
+
+fn bind_hint(address: &str, listener: &str, error: &io::Error) -> String {
+    let is_unix = address.starts_with("unix:");
     match error.kind() {
-        io::ErrorKind::AddrInUse => {
+        io::ErrorKind::AddrInUse if listener == MAIN_LISTENER => {
             "; another program uses the address: stop it, or choose another one with --listen"
+                .to_owned()
+        }
+        io::ErrorKind::AddrInUse => {
+            format!(
+                "; another program uses the address: stop it, or choose another one for the listener \"{listener}\""
+            )
+        }
+        io::ErrorKind::PermissionDenied if is_unix => {
+            "; the directory is not ours to write in, or the owner is not ours to choose".to_owned()
         }
         io::ErrorKind::PermissionDenied => {
-            "; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
+            "; ports below 1024 need root or the capability CAP_NET_BIND_SERVICE".to_owned()
         }
-        io::ErrorKind::AddrNotAvailable => "; this machine has no such address",
-        _ => "",
+        io::ErrorKind::AddrNotAvailable => "; this machine has no such address".to_owned(),
+        io::ErrorKind::NotFound if is_unix => "; make its directory first".to_owned(),
+        _ => String::new(),
     }
 }
 
@@ -194,18 +209,11 @@ where
                 io::Error::new(io::ErrorKind::PermissionDenied, "only root can change them");
             return Err(StartError::User(error));
         }
-        let address = resolve(&config)?;
         let pid_file = PidFile::take(&config.server.pid_file)?;
         let system = |what| move |error| StartError::System(what, error);
         resource::raise_descriptor_limit().map_err(system("the limit of open files"))?;
         let workers = config.server.workers;
-        let listeners = listen(address, &config, pid_file.was_left_behind())
-            .map_err(|error| StartError::Bind(address, error))?;
-        let address = listeners
-            .first()
-            .ok_or_else(|| StartError::Workers("there are none".to_owned()))?
-            .local_addr()
-            .map_err(|error| StartError::Bind(address, error))?;
+        let listeners = Listeners::bind(&config, pid_file.was_left_behind())?;
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seed = random::seed().map_err(system("random numbers"))?;
         let names: Vec<&str> = processes.iter().map(|process| process.name.as_str()).collect();
@@ -230,7 +238,7 @@ where
         let postbox = Postbox::new(writers, NEWS_BYTES_MAX);
         let handle = Handle::new(directory.master(), board.clone(), postbox);
         let surveys = surveys(&handle, &mailboxes, seed).map_err(system("mailboxes"))?;
-        let seats = listeners.into_iter().map(|listener| SeatKept { listener, forks: 0 }).collect();
+        let seats = (0..workers).map(|_| SeatKept { forks: 0 }).collect();
         if !directory.sides().is_empty() {
             process::adopt_orphans().map_err(system("adopting orphans"))?;
         }
@@ -251,7 +259,7 @@ where
             in_background,
             make,
             identity,
-            address,
+            listeners,
             control,
             pid_file,
             board,
@@ -317,36 +325,4 @@ fn task_processes(config: &Config, tasks: Option<&TaskMaker>) -> u16 {
         return 0;
     }
     u16::try_from(wanted).unwrap_or(u16::MAX)
-}
-
-/// One listener per worker. After a master that was killed, an address in use may be that of its last processes: they are
-/// waited for.
-fn listen(
-    address: SocketAddr,
-    config: &Config,
-    after_a_kill: bool,
-) -> io::Result<Vec<TcpListener>> {
-    let begun = Instant::now();
-    loop {
-        match socket::listeners(address, config.server.backlog, config.server.workers) {
-            Err(error)
-                if error.kind() == io::ErrorKind::AddrInUse
-                    && after_a_kill
-                    && begun.elapsed() < ORPHANS_PATIENCE =>
-            {
-                std::thread::sleep(ORPHANS_STEP);
-            }
-            done => return done,
-        }
-    }
-}
-
-fn resolve(config: &Config) -> Result<SocketAddr, StartError> {
-    let (host, port) = (config.server.host.as_str(), config.server.port);
-    let failed = |error| StartError::Resolve(config.server.authority(), error);
-    (host, port)
-        .to_socket_addrs()
-        .map_err(failed)?
-        .next()
-        .ok_or_else(|| failed(io::Error::new(io::ErrorKind::NotFound, "the name has no address")))
 }

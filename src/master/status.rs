@@ -80,7 +80,8 @@ where
         let master = process::own_pid();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
-            "listen": self.address,
+            "listen": self.listeners.main().map(ToString::to_string),
+            "listeners": self.listeners.status(),
             "app": self.config.server.app.name(),
             "config": self.config.sources.to_string(),
             "pid_file": self.pid_file.path(),

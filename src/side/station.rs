@@ -156,7 +156,11 @@ impl<D> Station<D> {
                         ) => noted.stop = Some(Duration::from_millis(deadline_ms)),
                         Heard::Message(ToChild::ReopenLog) => noted.reopen_log = true,
                         // It has no listener, and is asked for none.
-                        Heard::Message(ToChild::Cover { .. } | ToChild::Uncover { .. }) => {}
+                        Heard::Message(
+                            ToChild::Cover { .. }
+                            | ToChild::Uncover { .. }
+                            | ToChild::Retire { .. },
+                        ) => {}
                         Heard::Noise => log::warn!("the master said what is not understood"),
                         Heard::Silence => break,
                         Heard::Closed => {

@@ -1,11 +1,10 @@
 //! One connection: what must outlive a worker ([`Durable`]), and what need not.
 
-use std::net::SocketAddr;
-
 use serde::{Deserialize, Serialize};
 use wsmaster_ipc::ConnectionId;
 use wsmaster_protocol::{
     http::RequestHead,
+    peer::Peer,
     session::{Phase, Session},
 };
 
@@ -21,8 +20,12 @@ pub const USER_KEY: &str = "user";
 pub struct Durable {
     /// Its id, for ever.
     pub id: ConnectionId,
-    /// The peer's address.
-    pub peer: SocketAddr,
+    /// The client's address: what a trusted proxy says it is, or else the peer's.
+    pub peer: Peer,
+    /// Whether a trusted proxy says that the client came to it over TLS.
+    pub secure: bool,
+    /// The number of the listener it came to.
+    pub listener: u16,
     /// When it was accepted, in ms since 1970.
     pub opened_unix_ms: u64,
     /// The request that became a WebSocket: line and headers.
@@ -58,6 +61,8 @@ pub(crate) struct Flags {
     pub(crate) peer_done: bool,
     /// It is a WebSocket of whose end the application has not been told.
     pub(crate) open: bool,
+    /// A PROXY header has to come before anything else.
+    pub(crate) preface: bool,
     /// It is on the list of outboxes to flush.
     pub(crate) dirty: bool,
     /// It is on the list of connections with work left.

@@ -35,6 +35,7 @@ use crate::{
     handler::Closed,
     jobs::{JobEnd, JobError, Jobs, Work},
     limits::Limits,
+    listening::{Listeners, Proxies},
     registry::Registry,
     timers::Timers,
     topics::Topics,
@@ -60,6 +61,8 @@ pub(crate) struct Core {
     /// What other threads may send with: nothing waits for the loop.
     pub(crate) handle: Handle,
     pub(crate) limits: Limits,
+    pub(crate) listeners: Listeners,
+    pub(crate) proxies: Proxies,
     pub(crate) registry: Registry,
     pub(crate) topics: Topics,
     /// How many channels with subscribers here share a bit of the board.
@@ -122,6 +125,8 @@ impl Core {
             jobs: Jobs::new(limits.job_queue_max),
             ended_jobs: VecDeque::new(),
             limits,
+            listeners: Listeners::default(),
+            proxies: Proxies::default(),
             registry: Registry::default(),
             topics: Topics::default(),
             interest: FxHashMap::default(),

@@ -1,21 +1,51 @@
-//! The listeners that a worker accepts from: its slot's own, and those of slots that are down (see
+//! The sockets that a worker accepts from: its slot's own, those that all slots share, and those of slots that are down (see
 //! [`ToChild::Cover`](wsmaster_ipc::link::ToChild::Cover)). Owns their registration, the state of accepting on each, and how a
 //! turn's budget is shared among them. It accepts nothing itself.
 
-use std::{io, net::TcpListener};
+use std::io;
 
-use mio::{Interest, Registry};
-use wsmaster_ipc::Slot;
+use mio::{
+    Interest, Registry,
+    net::{TcpListener, UnixListener},
+};
+use wsmaster_ipc::{Slot, sys::listener::Listener};
+use wsmaster_protocol::peer::Peer;
 
-use crate::{gate::Gate, token::Source};
+use crate::{gate::Gate, stream::Stream, token::Source};
 
 /// A listener, and whether to accept from it now.
 #[derive(Debug)]
 pub(crate) struct Door {
-    pub(crate) listener: mio::net::TcpListener,
+    ear: Ear,
     pub(crate) gate: Gate,
-    /// Whose listener it is.
+    /// Whose socket it is.
     of: Slot,
+    /// The number of the listener.
+    pub(crate) listener: u16,
+    /// It is let go of as soon as nothing waits in it.
+    pub(crate) is_retired: bool,
+}
+
+#[derive(Debug)]
+enum Ear {
+    Tcp(TcpListener),
+    /// All workers are woken for each connection, and one of them gets it.
+    Unix(UnixListener),
+}
+
+impl Door {
+    pub(crate) fn accept(&self) -> io::Result<(Stream, Peer)> {
+        match &self.ear {
+            Ear::Tcp(listener) => {
+                let (stream, peer) = listener.accept()?;
+                Ok((Stream::Tcp(stream), Peer::from(peer)))
+            }
+            Ear::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                Ok((Stream::Unix(stream), Peer::Unix))
+            }
+        }
+    }
 }
 
 /// All doors of a worker, by their number in events. A number is used again: an event of a door that is gone costs its
@@ -28,7 +58,7 @@ pub(crate) struct Doors {
 }
 
 impl Doors {
-    /// Begins to accept from the listener of a slot; what waits in it already will be found.
+    /// Begins to accept from the socket of a slot for the listener with this number; what waits in it already will be found.
     ///
     /// # Errors
     /// Out of watches or memory (epoll_ctl(2)).
@@ -36,13 +66,26 @@ impl Doors {
         &mut self,
         registry: &Registry,
         of: Slot,
-        listener: TcpListener,
+        listener: u16,
+        socket: Listener,
     ) -> io::Result<()> {
-        let mut listener = mio::net::TcpListener::from_std(listener);
+        // Whatever was known of this one: the latest word counts.
+        self.close_where(registry, |door| door.of == of && door.listener == listener);
         let number = self.doors.iter().position(Option::is_none).unwrap_or(self.doors.len());
         let token = Source::Listener(number as u32).token();
-        registry.register(&mut listener, token, Interest::READABLE)?;
-        let door = Some(Door { listener, gate: Gate::Open, of });
+        let ear = match socket {
+            Listener::Tcp(socket) => {
+                let mut socket = TcpListener::from_std(socket);
+                registry.register(&mut socket, token, Interest::READABLE)?;
+                Ear::Tcp(socket)
+            }
+            Listener::Unix(socket) => {
+                let mut socket = UnixListener::from_std(socket);
+                registry.register(&mut socket, token, Interest::READABLE)?;
+                Ear::Unix(socket)
+            }
+        };
+        let door = Some(Door { ear, gate: Gate::Open, of, listener, is_retired: false });
         match self.doors.get_mut(number) {
             Some(place) => *place = door,
             None => self.doors.push(door),
@@ -55,6 +98,21 @@ impl Doors {
         self.close_where(registry, |door| door.of == of);
     }
 
+    /// Lets go of one door, in which nothing waits.
+    pub(crate) fn close_at(&mut self, registry: &Registry, number: usize) {
+        if let Some(door) = self.doors.get_mut(number).and_then(Option::take) {
+            forget(registry, door);
+        }
+    }
+
+    /// Has the doors of a listener closed when nothing waits in them any more, and looks into them at once.
+    pub(crate) fn retire(&mut self, listener: u16) {
+        for door in self.doors.iter_mut().flatten().filter(|door| door.listener == listener) {
+            door.is_retired = true;
+            door.gate.arrived();
+        }
+    }
+
     /// Lets go of all listeners.
     pub(crate) fn close_all(&mut self, registry: &Registry) {
         self.close_where(registry, |_| true);
@@ -62,9 +120,8 @@ impl Doors {
 
     fn close_where(&mut self, registry: &Registry, is_meant: impl Fn(&Door) -> bool) {
         for place in &mut self.doors {
-            if let Some(mut door) = place.take_if(|door| is_meant(door)) {
-                // The socket lives on in the master, so closing our descriptor of it would not end our watch (epoll(7), Q6).
-                let _ = registry.deregister(&mut door.listener);
+            if let Some(door) = place.take_if(|door| is_meant(door)) {
+                forget(registry, door);
             }
         }
     }
@@ -113,16 +170,23 @@ impl Doors {
     }
 }
 
+/// Ends our watch before our descriptor: the socket lives on in others, and closing would not end it (epoll(7), Q6).
+fn forget(registry: &Registry, mut door: Door) {
+    let _ = match &mut door.ear {
+        Ear::Tcp(socket) => registry.deregister(socket),
+        Ear::Unix(socket) => registry.deregister(socket),
+    };
+}
+
 #[cfg(test)]
 mod tests {
     use mio::Poll;
 
     use super::*;
 
-    fn listener() -> TcpListener {
-        wsmaster_ipc::sys::socket::listeners("127.0.0.1:0".parse().unwrap(), 16, 1)
-            .unwrap()
-            .remove(0)
+    fn socket() -> Listener {
+        let address = "127.0.0.1:0".parse().unwrap();
+        Listener::Tcp(wsmaster_ipc::sys::socket::listeners(address, 16, 1).unwrap().remove(0))
     }
 
     #[test]
@@ -132,7 +196,7 @@ mod tests {
         assert_eq!(doors.wake_at_ms(), None);
         assert_eq!(doors.turn(0, 64).0.count(), 0);
         for slot in 0..3 {
-            doors.open(poll.registry(), Slot::new(slot).unwrap(), listener()).unwrap();
+            doors.open(poll.registry(), Slot::new(slot).unwrap(), 0, socket()).unwrap();
         }
         assert_eq!(doors.wake_at_ms(), Some(0));
         let mut firsts = Vec::new();
@@ -153,14 +217,17 @@ mod tests {
         let poll = Poll::new().unwrap();
         let mut doors = Doors::default();
         let slot = |number| Slot::new(number).unwrap();
-        doors.open(poll.registry(), slot(0), listener()).unwrap();
-        doors.open(poll.registry(), slot(7), listener()).unwrap();
+        doors.open(poll.registry(), slot(0), 0, socket()).unwrap();
+        doors.open(poll.registry(), slot(7), 0, socket()).unwrap();
         doors.close(poll.registry(), slot(7));
         doors.arrived(1);
         doors.arrived(9);
         assert!(doors.at_mut(1).is_none());
-        doors.open(poll.registry(), slot(8), listener()).unwrap();
+        doors.open(poll.registry(), slot(8), 5, socket()).unwrap();
         assert_eq!(doors.at_mut(1).map(|door| door.of), Some(slot(8)));
+        doors.retire(5);
+        assert!(doors.at_mut(1).is_some_and(|door| door.is_retired));
+        assert!(!doors.at_mut(0).is_some_and(|door| door.is_retired));
         doors.pause(500);
         assert_eq!(doors.wake_at_ms(), Some(500));
         doors.close_all(poll.registry());

@@ -6,6 +6,7 @@ use wsmaster_ipc::{Address, ConnectionId, PayloadKind};
 use wsmaster_protocol::{
     close::CloseCode,
     http::{RequestHead, Response},
+    peer::Peer,
 };
 
 use crate::{context::Context, timers::TimerId, token::Key};
@@ -144,8 +145,12 @@ pub struct HttpRequest {
     pub head: RequestHead,
     /// Its body, at most as long as the limits allow.
     pub body: Vec<u8>,
-    /// The peer's address.
-    pub peer: std::net::SocketAddr,
+    /// The client's address: what a trusted proxy says it is, or else the peer's.
+    pub peer: Peer,
+    /// Whether a trusted proxy says that the client came to it over TLS.
+    pub secure: bool,
+    /// What the rules of the listener say to the application: [`ListenerRules::tag`](crate::ListenerRules::tag).
+    pub listener_tag: u32,
 }
 
 /// The right to answer one request, once.

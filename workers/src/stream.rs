@@ -6,13 +6,19 @@ use std::{
     net::Shutdown,
 };
 
-use mio::{Interest, Registry, Token, net::TcpStream};
+use mio::{
+    Interest, Registry, Token,
+    net::{TcpStream, UnixStream},
+};
+use wsmaster_ipc::sys::socket;
 
 /// A connected, non-blocking socket.
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// TCP, in the clear.
     Tcp(TcpStream),
+    /// A unix socket.
+    Unix(UnixStream),
 }
 
 impl Stream {
@@ -24,6 +30,29 @@ impl Stream {
         let interests = Interest::READABLE | Interest::WRITABLE;
         match self {
             Self::Tcp(stream) => registry.register(stream, token, interests),
+            Self::Unix(stream) => registry.register(stream, token, interests),
+        }
+    }
+
+    /// Has small writes leave at once (`TCP_NODELAY`), where the kernel could hold them back.
+    ///
+    /// # Errors
+    /// The connection is broken already.
+    pub(crate) fn send_at_once(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.set_nodelay(true),
+            Self::Unix(_) => Ok(()),
+        }
+    }
+
+    /// Has the end of this socket reach the peer as a reset. A unix socket has none: it just ends.
+    ///
+    /// # Errors
+    /// What setsockopt(2) says.
+    pub(crate) fn reset_on_close(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => socket::reset_on_close(stream),
+            Self::Unix(_) => Ok(()),
         }
     }
 
@@ -34,6 +63,7 @@ impl Stream {
     pub(crate) fn end_writing(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
     }
 
@@ -41,7 +71,7 @@ impl Stream {
     #[inline]
     pub(crate) fn short_read_is_empty(&self) -> bool {
         match self {
-            Self::Tcp(_) => true,
+            Self::Tcp(_) | Self::Unix(_) => true,
         }
     }
 }
@@ -51,6 +81,7 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
         }
     }
 }
@@ -60,6 +91,7 @@ impl Write for Stream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
         }
     }
 
@@ -67,12 +99,14 @@ impl Write for Stream {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.write_vectored(slices),
+            Self::Unix(stream) => stream.write_vectored(slices),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.flush(),
+            Self::Unix(stream) => stream.flush(),
         }
     }
 }

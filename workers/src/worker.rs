@@ -20,7 +20,6 @@ mod serving;
 
 use std::{
     io,
-    net::TcpListener,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
@@ -37,7 +36,13 @@ use wsmaster_ipc::{
 use wsmaster_protocol::close::CloseCode;
 
 use crate::{
-    context::Context, core::Core, doors::Doors, handler::Handler, limits::Limits, threads::Threads,
+    context::Context,
+    core::Core,
+    doors::Doors,
+    handler::Handler,
+    limits::Limits,
+    listening::{Listeners, Listening, Proxies},
+    threads::Threads,
     token::Source,
 };
 
@@ -61,8 +66,10 @@ pub struct Seat {
     pub slot: Slot,
     /// Which process of this slot it is: the cells of the board alternate.
     pub generation: u64,
-    /// The slot's listener; the master keeps it too.
-    pub listener: TcpListener,
+    /// What it listens on; the master keeps the sockets too.
+    pub listeners: Vec<Listening>,
+    /// Whom to believe about clients behind proxies.
+    pub proxies: Proxies,
     /// The receiving end of the slot's mailbox; the master keeps it too.
     pub mailbox: OwnedFd,
     /// The line to the master.
@@ -140,13 +147,27 @@ impl<H: Handler> Worker<H> {
     /// # Errors
     /// Out of descriptors, or a descriptor of the seat is not what it should be.
     pub fn new(seat: Seat, handler: H) -> io::Result<Self> {
-        let Seat { slot, generation, listener, mailbox, link, handle, limits, reopen_log } = seat;
+        let Seat {
+            slot,
+            generation,
+            listeners,
+            proxies,
+            mailbox,
+            link,
+            handle,
+            limits,
+            reopen_log,
+        } = seat;
         let poll = Poll::new()?;
         let mailbox = Mailbox::new(mailbox);
         let term = TermSignal::new()?;
         let registry = poll.registry();
         let mut doors = Doors::default();
-        doors.open(registry, slot, listener)?;
+        let mut known = Listeners::default();
+        for Listening { socket, rules } in listeners {
+            doors.open(registry, slot, rules.number, socket)?;
+            known.learn(rules, &limits.session);
+        }
         for (descriptor, source) in [
             (mailbox.as_fd(), Source::Mailbox),
             (link.as_fd(), Source::Link),
@@ -163,10 +184,14 @@ impl<H: Handler> Worker<H> {
         let cell = handle.board().cell(slot, generation);
         cell.clear();
         handle.board().clear_interest(slot);
+        let threads = Threads::new(limits.job_threads);
+        let mut core = Core::new(slot, cell, handle, limits, random::seed()?);
+        core.listeners = known;
+        core.proxies = proxies;
         Ok(Self {
-            threads: Threads::new(limits.job_threads),
+            threads,
             poll,
-            core: Core::new(slot, cell, handle, limits, random::seed()?),
+            core,
             handler,
             doors,
             mailbox,

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub mod daemon;
+pub mod listener;
 pub mod lock;
 pub mod marked;
 pub mod memory;

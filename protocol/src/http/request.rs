@@ -140,7 +140,7 @@ impl RequestHead {
     /// All headers in the order sent: the name as sent and the value without white space around it.
     ///
     /// A value has no control character but HTAB; it may have bytes from 0x80 up (RFC 9110 5.5).
-    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         let lines = self.raw.split(|&byte| byte == b'\n').skip(1);
         lines.map_while(|line| {
             let colon = line.iter().position(|&byte| byte == b':')?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{EventKind, PROTOCOL};
-use crate::http::RequestHead;
+use crate::{http::RequestHead, peer::Peer};
 
 /// The first line: what the program is to the server.
 #[derive(Debug, Clone, Serialize)]
@@ -47,8 +47,8 @@ pub struct Opened<'a> {
     pub connection: u64,
     /// The worker that has it.
     pub worker: u16,
-    /// The peer.
-    pub peer: std::net::SocketAddr,
+    /// The client's address.
+    pub peer: Peer,
     /// The request that became it.
     pub head: Option<&'a RequestHead>,
     /// When, in ms since 1970.
@@ -63,8 +63,8 @@ pub fn opened(out: &mut Vec<u8>, opened: &Opened<'_>) {
         event: EventKind,
         connection: u64,
         worker: u16,
-        address: std::net::IpAddr,
-        port: u16,
+        address: Option<std::net::IpAddr>,
+        port: Option<u16>,
         target: &'a str,
         headers: serde_json::Map<String, serde_json::Value>,
         time: f64,
@@ -88,7 +88,7 @@ pub fn opened(out: &mut Vec<u8>, opened: &Opened<'_>) {
             event: EventKind::Open,
             connection: opened.connection,
             worker: opened.worker,
-            address: opened.peer.ip(),
+            address: opened.peer.address(),
             port: opened.peer.port(),
             target: opened.head.map_or("", RequestHead::target),
             headers,

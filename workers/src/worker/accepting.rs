@@ -2,7 +2,7 @@
 
 use std::{io, time::Instant};
 
-use wsmaster_ipc::{board::Counter, sys::socket};
+use wsmaster_ipc::board::Counter;
 use wsmaster_protocol::http::Response;
 
 use super::{ACCEPTS_PER_TURN_MAX, Worker};
@@ -43,8 +43,9 @@ impl<H: Handler> Worker<H> {
                 self.doors.pause(now_ms + 1);
                 return;
             }
-            match door.listener.accept() {
+            match door.accept() {
                 Ok((stream, peer)) => {
+                    let listener = door.listener;
                     let id = board.next_id(self.core.slot, now);
                     let Some(id) = id else { continue };
                     self.welcome(
@@ -52,6 +53,8 @@ impl<H: Handler> Worker<H> {
                         Durable {
                             id,
                             peer,
+                            secure: false,
+                            listener,
                             opened_unix_ms: Core::unix_ms(),
                             head: None,
                             subprotocol: None,
@@ -62,6 +65,9 @@ impl<H: Handler> Worker<H> {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
                         door.gate.emptied();
+                        if door.is_retired {
+                            self.doors.close_at(self.poll.registry(), number);
+                        }
                         return;
                     }
                     io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
@@ -81,7 +87,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    pub(super) fn welcome(&mut self, stream: mio::net::TcpStream, durable: Durable) {
+    pub(super) fn welcome(&mut self, mut stream: Stream, durable: Durable) {
         self.core.cell.add(Counter::Accepted, 1);
         let others = self.core.loop_handle().board().total(Counter::Connections);
         let refused = others >= self.core.limits.connections_max;
@@ -91,16 +97,23 @@ impl<H: Handler> Worker<H> {
                 "the server is full (limits.connections_max): new clients are refused".to_owned()
             });
             if others >= self.core.limits.connections_max + REFUSALS_MAX {
-                let _ = socket::reset_on_close(&stream);
+                let _ = stream.reset_on_close();
                 return;
             }
         }
-        if self.core.limits.tcp_nodelay && stream.set_nodelay(true).is_err() {
+        if self.core.limits.tcp_nodelay && stream.send_at_once().is_err() {
+            return;
+        }
+        let rules = self.core.listeners.rules(durable.listener);
+        let preface = rules.is_some_and(|rules| rules.proxy_protocol);
+        if preface && !self.core.proxies.trust.includes(durable.peer) {
+            // Whatever it would say of itself could not be believed, and it may be a client that is to come by the proxy.
+            self.core.cell.add(Counter::BadProxyHeaders, 1);
+            let _ = stream.reset_on_close();
             return;
         }
         let key = self.core.registry.vacant_key();
         let token = Source::Connection(key).token();
-        let mut stream = Stream::Tcp(stream);
         if let Err(error) = stream.watch(self.poll.registry(), token) {
             log::warn!("a connection cannot be watched: {error}");
             return;
@@ -116,7 +129,7 @@ impl<H: Handler> Worker<H> {
             pace: Pace::default(),
             messages_in: 0,
             messages_out: 0,
-            flags: Flags::default(),
+            flags: Flags { preface, ..Flags::default() },
         });
         self.core.cell.set(Counter::Connections, self.core.registry.len() as u64);
         if refused {

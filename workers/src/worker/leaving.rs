@@ -2,7 +2,6 @@
 
 use std::{
     borrow::Cow,
-    net::TcpListener,
     os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
@@ -11,11 +10,12 @@ use wsmaster_ipc::{
     Slot,
     board::Counter,
     link::{Heard, ToChild, ToMaster},
+    sys::listener::Listener,
 };
 use wsmaster_protocol::close::CloseCode;
 
 use super::{Life, Post, Worker};
-use crate::{connection::State, exchange::Exchange, handler::Handler};
+use crate::{connection::State, exchange::Exchange, handler::Handler, listening::ListenerRules};
 
 /// How long a leaving worker waits for answers of other workers before its successor may start.
 const HAND_OVER_MS_MAX: u64 = 200;
@@ -35,7 +35,10 @@ impl<H: Handler> Worker<H> {
                     };
                 }
                 Heard::Message(ToChild::Stop { deadline_ms }) => self.leave(deadline_ms, None),
-                Heard::Message(ToChild::Cover { slot }) => self.cover(slot, descriptor),
+                Heard::Message(ToChild::Cover { slot, rules }) => {
+                    self.cover(slot, rules, descriptor);
+                }
+                Heard::Message(ToChild::Retire { listener }) => self.doors.retire(listener),
                 Heard::Message(ToChild::Uncover { slot }) => {
                     if let Some(slot) = Slot::new(slot).filter(|slot| *slot != self.core.slot) {
                         self.doors.close(self.poll.registry(), slot);
@@ -52,29 +55,29 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Takes a listener of a slot that is down, and accepts from it beside its own.
-    fn cover(&mut self, number: u16, listener: Option<OwnedFd>) {
+    /// Takes a further listener: of a slot that is down, or a new one of its own.
+    fn cover(&mut self, number: u16, rules: serde_json::Value, socket: Option<OwnedFd>) {
         match self.life {
             Life::Serving | Life::Recycling => {}
             // Somebody else is asked as soon as the master knows.
             Life::Leaving { .. } | Life::Orphaned => return,
         }
-        let slot = Slot::new(number).filter(|slot| *slot != self.core.slot);
-        let opened = listener.zip(slot).map(|(listener, slot)| {
-            // Whatever it had of this slot: the master's word counts.
-            self.doors.close(self.poll.registry(), slot);
-            self.doors.open(self.poll.registry(), slot, TcpListener::from(listener))
-        });
+        let name = rules["name"].as_str().unwrap_or_default().to_owned();
+        let rules = serde_json::from_value::<ListenerRules>(rules);
+        let (Some(socket), Some(slot), Ok(rules)) = (socket, Slot::new(number), rules) else {
+            log::warn!("the listener {name} of worker {number} has not come: out of descriptors");
+            self.link.say(&ToMaster::CannotCover { slot: number });
+            return;
+        };
+        let opened = Listener::try_from(socket)
+            .and_then(|socket| self.doors.open(self.poll.registry(), slot, rules.number, socket));
         match opened {
-            Some(Ok(())) => return,
-            Some(Err(error)) => {
-                log::warn!("the listener of worker {number} is not served: {error}");
-            }
-            None => {
-                log::warn!("the listener of worker {number} has not come: out of descriptors");
+            Ok(()) => self.core.listeners.learn(rules, &self.core.limits.session),
+            Err(error) => {
+                log::warn!("the listener {name} of worker {number} is not served: {error}");
+                self.link.say(&ToMaster::CannotCover { slot: number });
             }
         }
-        self.link.say(&ToMaster::CannotCover { slot: number });
     }
 
     /// Stops taking anything new and tells every client: to come back within the spread, or that the server goes away.

@@ -4,15 +4,18 @@ use wsmaster_ipc::board::Counter;
 use wsmaster_protocol::{
     handshake,
     http::{RequestHead, Response},
+    peer::Peer,
+    proxy::forwarded,
     session::Session,
 };
 
 use super::Worker;
 use crate::{
-    connection::State,
+    connection::{Durable, State},
     core::LAST,
     exchange::{Exchange, Manner},
     handler::{Handler, HttpRequest, Responder, Verdict},
+    listening::Proxies,
 };
 
 impl<H: Handler> Worker<H> {
@@ -26,11 +29,14 @@ impl<H: Handler> Worker<H> {
         let Some(connection) = self.core.registry.at_mut(index) else { return };
         connection.messages_in += 1;
         let number = connection.messages_in as u32;
-        let peer = connection.durable.peer;
+        let durable = &connection.durable;
+        let (peer, secure) = client_of(durable, &self.core.proxies, &head);
+        let rules = self.core.listeners.rules(durable.listener);
+        let listener_tag = rules.map_or(0, |rules| rules.tag);
         connection.state = State::Http(Exchange::Answering { number, manner });
         self.core.restart_patience(index);
         let responder = Responder { key, number };
-        let request = HttpRequest { head, body, peer };
+        let request = HttpRequest { head, body, peer, secure, listener_tag };
         let called = self.call(None, |handler, context| {
             handler.on_request(context, request, responder);
         });
@@ -64,6 +70,14 @@ impl<H: Handler> Worker<H> {
             let response = Response::error(503, "the server restarts").header("Retry-After", "1");
             return refuse(self, &response);
         }
+        let Some(connection) = self.core.registry.at_mut(index) else { return };
+        let durable = &mut connection.durable;
+        let rules = self.core.listeners.rules(durable.listener);
+        if rules.is_some_and(|rules| !rules.websocket) {
+            let sentence = "this address does not speak WebSocket; another one of this server may";
+            return refuse(self, &Response::error(403, sentence));
+        }
+        (durable.peer, durable.secure) = client_of(durable, &self.core.proxies, &head);
         let verdict =
             self.call(Some(index), |handler, context| handler.on_handshake(context, &head));
         let (answer, subprotocol) = match verdict {
@@ -90,4 +104,14 @@ impl<H: Handler> Worker<H> {
         self.core.restart_patience(index);
         self.call(Some(index), |handler, context| handler.on_open(context));
     }
+}
+
+/// Whom a request comes from, and whether over TLS. A proxy may pass the requests of many clients on over one connection, so
+/// each request says so for itself.
+fn client_of(durable: &Durable, proxies: &Proxies, head: &RequestHead) -> (Peer, bool) {
+    if proxies.trust.is_empty() {
+        return (durable.peer, durable.secure);
+    }
+    let origin = forwarded::origin(durable.peer, head.headers(), proxies.header, &proxies.trust);
+    (origin.peer, origin.secure.unwrap_or(durable.secure))
 }

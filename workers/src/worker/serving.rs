@@ -6,7 +6,7 @@ use std::{
 };
 
 use wsmaster_ipc::board::Counter;
-use wsmaster_protocol::{close::CloseCode, http::CONTINUE, session::Event};
+use wsmaster_protocol::{close::CloseCode, http::CONTINUE, proxy::preface, session::Event};
 
 use super::{MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX, Worker};
 use crate::{
@@ -204,8 +204,9 @@ impl<H: Handler> Worker<H> {
                 State::Lingering { .. } => return input.len(),
                 State::WebSocket(session) => {
                     let before = core.cork.len();
-                    let step =
-                        session.receive(&mut input[at..], &core.limits.session, &mut core.cork);
+                    let listener = connection.durable.listener;
+                    let limits = core.listeners.session(listener, &core.limits.session);
+                    let step = session.receive(&mut input[at..], limits, &mut core.cork);
                     at += step.consumed;
                     let Some(event) = step.event else { return at };
                     budget.messages -= 1;
@@ -221,6 +222,12 @@ impl<H: Handler> Worker<H> {
                         | Event::Failed(_) => budget.pongs = Pongs::default(),
                     }
                     self.on_event(index, event);
+                }
+                State::Http(_) if connection.flags.preface => {
+                    match self.take_preface(index, &input[at..]) {
+                        Some(consumed) => at += consumed,
+                        None => return at,
+                    }
                 }
                 State::Http(exchange) => match exchange.take(&input[at..], &core.limits.http) {
                     Taken::Partial { consumed, invite } => {
@@ -253,6 +260,31 @@ impl<H: Handler> Worker<H> {
             }
         }
         at
+    }
+
+    /// Takes the PROXY header from the front of what a connection has sent: how long it is, or `None` if more has to come.
+    /// Without a header a connection is worth nothing, and ends at once.
+    fn take_preface(&mut self, index: u32, input: &[u8]) -> Option<usize> {
+        let connection = self.core.registry.at_mut(index)?;
+        match preface::read(input) {
+            preface::Step::Partial => None,
+            preface::Step::Complete { consumed, client } => {
+                connection.flags.preface = false;
+                if let Some(client) = client {
+                    connection.durable.peer = client.peer;
+                    connection.durable.secure = client.secure;
+                }
+                Some(consumed)
+            }
+            preface::Step::Malformed(fault) => {
+                let peer = connection.durable.peer;
+                self.core.cell.add(Counter::BadProxyHeaders, 1);
+                log::debug!("hung up on {peer}: {fault}");
+                self.core.lose(index, ClosedBy::Server, "no PROXY header");
+                self.settle();
+                Some(input.len())
+            }
+        }
     }
 
     #[inline]

@@ -10,14 +10,14 @@ use std::{
 };
 
 use wsmaster_workers::{
-    Limits, Seat, Worker,
+    Limits, ListenerRules, Listening, Proxies, Seat, Worker,
     ipc::{
         Handle, Slot,
         board::{Board, Cell, Counter, SerialClock},
         link::{self, Heard, MasterLink, ToChild, ToMaster},
         mailbox::{Mailbox, MailboxPair},
         postbox::Postbox,
-        sys::socket::listeners,
+        sys::{listener::Listener, socket::listeners},
     },
 };
 
@@ -98,7 +98,11 @@ impl Server {
             let seat = Seat {
                 slot,
                 generation,
-                listener,
+                listeners: vec![Listening {
+                    socket: Listener::Tcp(listener),
+                    rules: ListenerRules::new(0, "main"),
+                }],
+                proxies: Proxies::default(),
                 mailbox,
                 link: child,
                 handle,

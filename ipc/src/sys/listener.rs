@@ -1,0 +1,206 @@
+//! Listening sockets of either kind, and the file of a unix socket: made, given to its owner, and removed only if nobody
+//! listens on it.
+
+use std::{
+    fs, io,
+    net::TcpListener,
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::{
+            fs::{FileTypeExt, MetadataExt, PermissionsExt, chown},
+            net::UnixListener,
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{
+            AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr,
+            bind, connect, getsockname, listen, socket,
+        },
+        stat::{Mode, umask},
+    },
+};
+
+use super::io_error;
+
+/// A listening socket.
+#[derive(Debug)]
+pub enum Listener {
+    /// Of TCP: one of several on the same port (`SO_REUSEPORT`).
+    Tcp(TcpListener),
+    /// Of a unix socket. All who serve it share the one there is.
+    Unix(UnixListener),
+}
+
+impl Listener {
+    /// A duplicate of the descriptor; the socket and what waits in it are the same.
+    ///
+    /// # Errors
+    /// Out of descriptors.
+    pub fn try_clone(&self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(listener) => Self::Tcp(listener.try_clone()?),
+            Self::Unix(listener) => Self::Unix(listener.try_clone()?),
+        })
+    }
+}
+
+/// A listener that came from another process.
+impl TryFrom<OwnedFd> for Listener {
+    type Error = io::Error;
+
+    /// # Errors
+    /// It is no socket of a kind that listens.
+    fn try_from(socket: OwnedFd) -> io::Result<Self> {
+        let family = getsockname::<SockaddrStorage>(socket.as_raw_fd()).map_err(io_error)?.family();
+        match family {
+            Some(AddressFamily::Inet | AddressFamily::Inet6) => {
+                Ok(Self::Tcp(TcpListener::from(socket)))
+            }
+            Some(AddressFamily::Unix) => Ok(Self::Unix(UnixListener::from(socket))),
+            Some(_) | None => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
+/// The file of a unix socket that this server has made. Dropping it leaves the file where it is.
+#[derive(Debug)]
+pub struct SocketFile {
+    path: PathBuf,
+    made: (u64, u64),
+}
+
+impl SocketFile {
+    /// Sets who may connect: permissions, and the owner and group where they are given.
+    ///
+    /// # Errors
+    /// Only root may give a file away, or to a group that it is not in.
+    pub fn set_access(&self, mode: u32, user: Option<u32>, group: Option<u32>) -> io::Result<()> {
+        if user.is_some() || group.is_some() {
+            chown(&self.path, user, group)?;
+        }
+        fs::set_permissions(&self.path, fs::Permissions::from_mode(mode))
+    }
+
+    /// Removes the file, if it is still the one that was made.
+    pub fn remove(&self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|facts| identity(&facts) == self.made) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(facts: &fs::Metadata) -> (u64, u64) {
+    (facts.dev(), facts.ino())
+}
+
+/// Listens on a unix socket at `path`. Until [`SocketFile::set_access`] nobody but this user may connect. A socket that
+/// nobody listens on any more is replaced.
+///
+/// The umask of the process is another one meanwhile, so no other thread may make files.
+///
+/// # Errors
+/// `AddrInUse`: somebody listens there. `AlreadyExists`: something that is no socket has the name.
+pub fn unix_listener(path: &Path, backlog: u32) -> io::Result<(UnixListener, SocketFile)> {
+    clear(path)?;
+    let address = UnixAddr::new(path).map_err(io_error)?;
+    let socket = unix_socket()?;
+    let before = umask(Mode::from_bits_truncate(0o177));
+    let bound = bind(socket.as_raw_fd(), &address);
+    umask(before);
+    bound.map_err(io_error)?;
+    let backlog =
+        Backlog::new(i32::try_from(backlog).unwrap_or(i32::MAX)).unwrap_or(Backlog::MAXALLOWABLE);
+    listen(&socket, backlog).map_err(io_error)?;
+    let made = identity(&fs::symlink_metadata(path)?);
+    Ok((UnixListener::from(socket), SocketFile { path: path.to_owned(), made }))
+}
+
+fn unix_socket() -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(io_error)
+}
+
+/// Removes a socket that a server has left behind. Whether somebody listens is asked by connecting, without waiting: a queue
+/// that is full (EAGAIN, unix(7)) is somebody's.
+fn clear(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(facts) if facts.file_type().is_socket() => {}
+        Ok(_) => {
+            let problem = "something that is no socket has this name";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    }
+    let address = UnixAddr::new(path).map_err(io_error)?;
+    match connect(unix_socket()?.as_raw_fd(), &address) {
+        Err(Errno::ECONNREFUSED) => fs::remove_file(path),
+        Err(Errno::ENOENT) => Ok(()),
+        Ok(()) | Err(Errno::EAGAIN) => Err(io::ErrorKind::AddrInUse.into()),
+        Err(errno) => Err(io_error(errno)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    fn place(name: &str) -> PathBuf {
+        let directory = std::env::temp_dir().join(format!("wsmaster-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        directory.join(name)
+    }
+
+    #[test]
+    fn a_socket_that_is_left_behind_is_replaced_and_a_living_one_is_not() {
+        let path = place("left-behind");
+        let (listener, file) = unix_listener(&path, 16).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        file.set_access(0o666, None, None).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o666);
+        UnixStream::connect(&path).unwrap();
+        assert_eq!(unix_listener(&path, 16).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(listener);
+        let (_listener, successor) = unix_listener(&path, 16).unwrap();
+        file.remove();
+        assert!(path.exists(), "it is the successor's");
+        successor.remove();
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_full_queue_is_somebodys_and_other_files_are_left_alone() {
+        let path = place("full");
+        let (_listener, file) = unix_listener(&path, 1).unwrap();
+        let mut clients = Vec::new();
+        loop {
+            let client = unix_socket().unwrap();
+            match connect(client.as_raw_fd(), &UnixAddr::new(&path).unwrap()) {
+                Ok(()) => clients.push(client),
+                Err(errno) => break assert_eq!(errno, Errno::EAGAIN),
+            }
+        }
+        assert_eq!(unix_listener(&path, 1).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        file.remove();
+        fs::write(&path, "precious").unwrap();
+        assert_eq!(unix_listener(&path, 1).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+        fs::remove_file(path).unwrap();
+    }
+}
