@@ -297,9 +297,8 @@ fn clients_of_a_removed_listener_are_asked_to_come_back() {
     server.reload().expect_code(0);
     // A client of the removed listener is asked to come back, like all others.
     let close = loop {
-        match kept.read().expect("a close frame") {
-            Message::Close(frame) => break frame.expect("with a reason"),
-            _ => {}
+        if let Message::Close(frame) = kept.read().expect("a close frame") {
+            break frame.expect("with a reason");
         }
     };
     assert_eq!(u16::from(close.code), 1012);

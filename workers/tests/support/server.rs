@@ -4,7 +4,7 @@
 use std::{
     io,
     net::{SocketAddr, TcpListener},
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     thread::{self, JoinHandle},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -159,6 +159,13 @@ impl Server {
     pub(crate) fn say(&self, place: usize, message: &ToChild) {
         let link = self.workers[place].link.as_ref().expect("a line");
         assert!(link.say(message), "the line takes it");
+    }
+
+    /// Tells a worker something and hands it a duplicate of a descriptor, as its master.
+    #[track_caller]
+    pub(crate) fn say_with(&self, place: usize, message: &ToChild, descriptor: impl AsFd) {
+        let link = self.workers[place].link.as_ref().expect("a line");
+        assert!(link.say_with(message, descriptor.as_fd()), "the line takes it");
     }
 
     /// Waits for the next word of a worker.
