@@ -30,6 +30,7 @@ mod rules;
 mod secret;
 mod settings;
 mod source;
+mod spans;
 mod suggest;
 mod swoole;
 mod syntax;
@@ -51,8 +52,8 @@ pub use reference::reference_markdown;
 pub use render::default_toml;
 pub use secret::Secret;
 pub use settings::{
-    ApiConfig, App, ChannelsConfig, ForwardedHeader, LimitsConfig, LogLevel, RatePolicy, ServerConfig,
-    SlowClient,
+    ApiConfig, App, ChannelsConfig, ForwardedHeader, LimitsConfig, LogLevel, RatePolicy,
+    ServerConfig, SlowClient,
 };
 pub use source::{Origin, Sources};
 pub use units::parse_duration;

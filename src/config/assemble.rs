@@ -14,8 +14,8 @@ use super::listener;
 use super::process;
 use super::secret::Secret;
 use super::settings::{
-    ApiConfig, App, ChannelsConfig, ForwardedHeader, LimitsConfig, LogLevel, RatePolicy, ServerConfig,
-    SlowClient,
+    ApiConfig, App, ChannelsConfig, ForwardedHeader, LimitsConfig, LogLevel, RatePolicy,
+    ServerConfig, SlowClient,
 };
 use super::source::{Given, Origin, Provenance, Sources};
 use super::table::KEYS;

@@ -6,34 +6,15 @@
 
 mod work;
 
-use std::time::Duration;
-
 use super::access::{Setting, field, words};
 use super::address::is_host_or_socket;
 use super::keys::{Automatic, Key, Section};
 use super::rules::{is_bearer_key, is_file_path, is_optional_path, is_system_name, is_trust};
 use super::settings::{App, ForwardedHeader, LogLevel, RatePolicy, SlowClient};
+use super::spans::{
+    CONTROL_BYTES_MAX, DAY, GIB, HOUR, KIB, MIB, MILLISECOND_100, MINUTE, SECOND, time, time_or_off,
+};
 use super::value::{Kind, Value};
-
-const MILLISECOND_100: Duration = Duration::from_millis(100);
-const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(24 * 3_600);
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
-
-/// The payload of the largest control frame (RFC 6455 section 5.5): no limit may be below it.
-const CONTROL_BYTES_MAX: u64 = 125;
-
-const fn time(min: Duration, max: Duration) -> Kind {
-    Kind::Duration { min, max, zero_is_off: false }
-}
-
-const fn time_or_off(min: Duration, max: Duration) -> Kind {
-    Kind::Duration { min, max, zero_is_off: true }
-}
 
 /// What Swoole's levels 0 to 6 (debug, trace, info, notice, warning, error, none) are called here.
 /// "Notice" lies between info and warn; the quieter of the two keeps its promise to hide info.

@@ -80,7 +80,7 @@ impl AsFd for Listener {
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    made: (u64, u64),
+    made: FileIdentity,
 }
 
 impl SocketFile {
@@ -103,8 +103,11 @@ impl SocketFile {
     }
 }
 
-fn identity(facts: &fs::Metadata) -> (u64, u64) {
-    (facts.dev(), facts.ino())
+/// Device, number and time of making: a number alone is given to the next file as soon as its own is removed.
+type FileIdentity = (u64, u64, i64, i64);
+
+fn identity(facts: &fs::Metadata) -> FileIdentity {
+    (facts.dev(), facts.ino(), facts.mtime(), facts.mtime_nsec())
 }
 
 /// Listens on a unix socket at `path`. Until [`SocketFile::set_access`] nobody but this user may connect. A socket that

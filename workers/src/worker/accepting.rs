@@ -109,6 +109,12 @@ impl<H: Handler> Worker<H> {
         if preface && !self.core.proxies.trust.includes(durable.peer) {
             // Whatever it would say of itself could not be believed, and it may be a client that is to come by the proxy.
             self.core.cell.add(Counter::BadProxyHeaders, 1);
+            let peer = durable.peer;
+            self.core.complain(Counter::BadProxyHeaders, || {
+                format!(
+                    "{peer} came to a listener for trusted_proxies, and is none of them: hung up"
+                )
+            });
             let _ = stream.reset_on_close();
             return;
         }

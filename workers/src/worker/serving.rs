@@ -277,9 +277,9 @@ impl<H: Handler> Worker<H> {
                 Some(consumed)
             }
             preface::Step::Malformed(fault) => {
-                let peer = connection.durable.peer;
                 self.core.cell.add(Counter::BadProxyHeaders, 1);
-                log::debug!("hung up on {peer}: {fault}");
+                let does = format!("is hung up on: {fault}");
+                self.core.complain_of(index, Counter::BadProxyHeaders, &does);
                 self.core.lose(index, ClosedBy::Server, "no PROXY header");
                 self.settle();
                 Some(input.len())
