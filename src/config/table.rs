@@ -4,13 +4,14 @@
 //! reference in the documentation all come from it. It holds no code but the few values the server
 //! works out by itself. Keys that belong together may stand in a file of their own below it.
 
+mod proxies;
 mod work;
 
 use super::access::{Setting, field, words};
 use super::address::is_host_or_socket;
 use super::keys::{Automatic, Key, Section};
-use super::rules::{is_bearer_key, is_file_path, is_optional_path, is_system_name, is_trust};
-use super::settings::{App, ForwardedHeader, LogLevel, RatePolicy, SlowClient};
+use super::rules::{is_bearer_key, is_file_path, is_optional_path, is_system_name};
+use super::settings::{App, LogLevel, RatePolicy, SlowClient};
 use super::spans::{
     CONTROL_BYTES_MAX, DAY, GIB, HOUR, KIB, MIB, MILLISECOND_100, MINUTE, SECOND, time, time_or_off,
 };
@@ -209,45 +210,9 @@ pub(super) static KEYS: &[Key] = &[
     work::TASK_WORKERS,
     work::TASK_MAX_REQUEST,
     work::TASK_TIMEOUT,
-    Key {
-        section: Section::Server,
-        name: "proxy_protocol",
-        kind: Kind::Flag,
-        default: "false",
-        automatic: None,
-        aliases: &[],
-        about: "Every connection to this address begins with a header of the PROXY protocol, version 1 \
-                or 2, which tells of the client. Who is not one of trusted_proxies is hung up on.",
-        access: field!(server.proxy_protocol),
-    },
-    Key {
-        section: Section::Server,
-        name: "trusted_proxies",
-        kind: Kind::Text {
-            expected: "addresses and networks such as \"127.0.0.1, 10.0.0.0/8, unix\", or \"\"",
-            accepts: is_trust,
-        },
-        default: "",
-        automatic: None,
-        aliases: &[],
-        about: "Who is believed when it tells of the clients behind it, by the PROXY protocol or in \
-                headers: IP addresses and networks, separated by commas; \"unix\" is whoever comes by \
-                a unix socket. Everybody else's headers are ignored.",
-        access: field!(server.trusted_proxies),
-    },
-    Key {
-        section: Section::Server,
-        name: "forwarded_header",
-        kind: Kind::Choice { words: &words(&ForwardedHeader::ALL), numbered: &[] },
-        default: "x-forwarded-for",
-        automatic: None,
-        aliases: &[],
-        about: "The header in which trusted proxies tell of a client; \"forwarded\" is that of RFC \
-                7239. The others are ignored: a client can send them, and a proxy that does not know \
-                them passes them on. Of several addresses, the rightmost that is no trusted proxy's is \
-                the client's. With the first two, X-Forwarded-Proto says whether it came over TLS.",
-        access: field!(server.forwarded_header),
-    },
+    proxies::PROXY_PROTOCOL,
+    proxies::TRUSTED_PROXIES,
+    proxies::FORWARDED_HEADER,
     Key {
         section: Section::Limits,
         name: "connections_max",
