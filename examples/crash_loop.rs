@@ -37,7 +37,7 @@ fn main() -> ExitCode {
         eprintln!("{workers:?} is not a number of workers");
         return ExitCode::from(2);
     };
-    if let Err(error) = wsmaster::logging::start(None, log::LevelFilter::Info, None) {
+    if let Err(error) = wsmaster::logging::start(None, log::LevelFilter::Info) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }

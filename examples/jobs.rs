@@ -130,7 +130,7 @@ fn main() -> ExitCode {
         eprintln!("usage: jobs LISTEN PID_FILE WORKERS DIRECTORY");
         return ExitCode::from(2);
     };
-    if let Err(error) = wsmaster::logging::start(None, log::LevelFilter::Info, None) {
+    if let Err(error) = wsmaster::logging::start(None, log::LevelFilter::Info) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }

@@ -209,7 +209,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let [listen, pid_file, workers, spool] = arguments.as_slice() else {
         return Err("usage: queue LISTEN PID_FILE WORKERS SPOOL".into());
     };
-    wsmaster::logging::start(None, log::LevelFilter::Info, None)?;
+    wsmaster::logging::start(None, log::LevelFilter::Info)?;
     let spool = PathBuf::from(spool);
     Server::builder()
         .listen(listen)

@@ -329,7 +329,7 @@ fn main() -> ExitCode {
     let names = env::var("SIDE_PROCESSES").unwrap_or_default();
     let names: Vec<String> =
         names.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
-    if let Err(error) = wsmaster::logging::start(None, log::LevelFilter::Info, None) {
+    if let Err(error) = wsmaster::logging::start(None, log::LevelFilter::Info) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }

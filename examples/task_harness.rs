@@ -212,7 +212,7 @@ fn main() -> ExitCode {
         eprintln!("usage: task_harness LISTEN PID_FILE WORKERS");
         return ExitCode::from(2);
     };
-    if let Err(error) = wsmaster::logging::start(None, log::LevelFilter::Info, None) {
+    if let Err(error) = wsmaster::logging::start(None, log::LevelFilter::Info) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }

@@ -71,7 +71,7 @@ fn main() -> ExitCode {
         eprintln!("usage: tasks LISTEN PID_FILE WORKERS TASK_PROCESSES");
         return ExitCode::from(2);
     };
-    if let Err(error) = wsmaster::logging::start(None, log::LevelFilter::Info, None) {
+    if let Err(error) = wsmaster::logging::start(None, log::LevelFilter::Info) {
         eprintln!("{error}");
         return ExitCode::FAILURE;
     }

@@ -106,6 +106,11 @@ pub enum Command {
     },
     /// Connect to a WebSocket server, this one or any other.
     Client(ClientOptions),
+    /// Make the running server open its log file again.
+    ReopenLogs {
+        /// Which server.
+        target: Target,
+    },
     /// Work on the configuration without a server.
     Config(ConfigCommand),
     /// Print the completions of a shell.
@@ -287,7 +292,11 @@ mod tests {
                     listing: Listing { limit: 100, ..Listing::default() },
                 },
             ),
-            ("top --interval 5", Command::Top { target: here, interval: Duration::from_secs(5) }),
+            (
+                "top --interval 5",
+                Command::Top { target: here.clone(), interval: Duration::from_secs(5) },
+            ),
+            ("logs reopen", Command::ReopenLogs { target: Target::default() }),
             ("config check -c x", Command::Config(ConfigCommand::Check { flags: flags.clone() })),
             ("config show -c x", Command::Config(ConfigCommand::Show { flags })),
             ("config default", Command::Config(ConfigCommand::Default)),
@@ -365,6 +374,7 @@ mod tests {
             "WSMASTER CONNECTIONS",
             "WSMASTER TOP",
             "WSMASTER CLIENT",
+            "WSMASTER LOGS REOPEN",
             "WSMASTER CONFIG SHOW",
             "EXIT CODES",
         ] {

@@ -1,24 +1,27 @@
 //! The log: one line for each thing that an operator may want to know, to the standard error or to a file.
 //!
-//! Owns the form of a line and the file. What came from outside is escaped, so a line is always one line.
+//! Owns the form of a line, and the file that this process writes to. What came from outside is escaped, so a line is always
+//! one line, and it is written in one piece, so several processes can share the file. A line that the file does not take, on
+//! a full disk above all, is counted and no reason to stop. Only the master opens the file; the others are given it.
 
 use std::{
     fmt::Write as _,
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Write},
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::fs::OpenOptionsExt,
-    },
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use env_logger::{Builder, Target};
 use log::LevelFilter;
+use wsmaster_ipc::{
+    board::Board,
+    sys::log_file::{LogPlace, Rotated},
+};
 
-/// Not to follow a symbolic link at the end of a path (open(2)).
-const O_NOFOLLOW: i32 = 0o400_000;
+/// The time at the beginning of a line: `2026-01-31T23:59:59.999Z`.
+const TIME_BYTES: usize = 24;
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
@@ -26,32 +29,35 @@ static LOG: OnceLock<Log> = OnceLock::new();
 struct Log {
     file: Option<Arc<LogFile>>,
     role: Mutex<String>,
+    /// Where lost lines are counted for all processes together.
+    board: OnceLock<Board>,
 }
 
 #[derive(Debug)]
 struct LogFile {
-    path: PathBuf,
-    owner: Option<(u32, u32)>,
-    open: Mutex<File>,
+    place: LogPlace,
+    writer: Mutex<Writer<File>>,
 }
 
 /// Starts logging, once in the life of a process.
 ///
-/// `owner` is the user and group that the workers will be: a new file is made theirs, so that they can open it again.
-///
 /// # Errors
 /// The file cannot be opened: it is a symbolic link, or not to be written.
-pub fn start(file: Option<&Path>, level: LevelFilter, owner: Option<(u32, u32)>) -> io::Result<()> {
+pub fn start(file: Option<&Path>, level: LevelFilter) -> io::Result<()> {
     let file = match file {
         None => None,
         Some(path) => {
-            let open = Mutex::new(open(path, owner)?);
             // A relative name must go on to mean the same file.
-            let path = std::path::absolute(path)?;
-            Some(Arc::new(LogFile { path, owner, open }))
+            let place = LogPlace::new(path)?;
+            let writer = Mutex::new(Writer::new(place.open()?));
+            Some(Arc::new(LogFile { place, writer }))
         }
     };
-    let log = LOG.get_or_init(|| Log { file, role: Mutex::new("master".to_owned()) });
+    let log = LOG.get_or_init(|| Log {
+        file,
+        role: Mutex::new("master".to_owned()),
+        board: OnceLock::new(),
+    });
     let mut builder = Builder::new();
     // Which levels pass is `set_level`'s to say, since a reload may change it; the builder's own filter cannot.
     builder.filter_level(LevelFilter::Trace).format(|line, record| {
@@ -95,22 +101,63 @@ pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
 }
 
-/// Opens the log file by its name again, after it was moved away.
-pub fn reopen() {
-    let Some(file) = LOG.get().and_then(|log| log.file.as_ref()) else { return };
-    match open(&file.path, file.owner) {
-        Ok(again) => *lock(&file.open) = again,
-        Err(error) => log::warn!(
-            "the log file {} cannot be opened again, and the old one stays in use: {error}",
-            file.path.display()
-        ),
+/// Counts lost lines on this board from now on, in this process and those forked from it.
+pub fn count_losses_on(board: &Board) {
+    if let Some(log) = LOG.get() {
+        // A second server in one process (a test's) goes on counting on the first one's.
+        let _ = log.board.set(board.clone());
     }
 }
 
-/// Runs `with` with the open log file, for a child that is to keep it.
+/// The log file, if there is one.
+pub fn path() -> Option<PathBuf> {
+    file().map(|file| file.place.path())
+}
+
+/// Bytes in the file that is written to.
+pub fn length() -> Option<u64> {
+    let facts = lock(&file()?.writer).file.metadata().ok()?;
+    facts.is_file().then_some(facts.len())
+}
+
+/// Opens the log file by its name again, after it was moved away.
+///
+/// # Errors
+/// It cannot be opened; the old one stays in use.
+pub fn reopen() -> io::Result<()> {
+    let Some(file) = file() else { return Ok(()) };
+    let again = file.place.open()?;
+    lock(&file.writer).file = again;
+    Ok(())
+}
+
+/// Moves the log file aside, of which `keep` older ones stay, and writes to a new one. Whether it was moved: one that
+/// somebody else had moved is only opened again.
+///
+/// # Errors
+/// It cannot be done; the old one stays in use.
+pub fn rotate(keep: u32) -> io::Result<bool> {
+    let Some(file) = file() else { return Ok(false) };
+    let mut writer = lock(&file.writer);
+    let (again, moved) = match file.place.rotate(&writer.file, keep)? {
+        Rotated::Moved(again) => (again, true),
+        Rotated::WasMoved(again) => (again, false),
+    };
+    writer.file = again;
+    Ok(moved)
+}
+
+/// Writes to this file from now on, which the master has opened.
+pub fn take(given: OwnedFd) {
+    if let Some(file) = file() {
+        lock(&file.writer).file = File::from(given);
+    }
+}
+
+/// Runs `with` with the open log file, for a child that is to have it.
 pub fn with_descriptor<R>(with: impl FnOnce(Option<BorrowedFd<'_>>) -> R) -> R {
-    match LOG.get().and_then(|log| log.file.as_ref()) {
-        Some(file) => with(Some(lock(&file.open).as_fd())),
+    match file() {
+        Some(file) => with(Some(lock(&file.writer).file.as_fd())),
         None => with(None),
     }
 }
@@ -130,17 +177,8 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-fn open(path: &Path, owner: Option<(u32, u32)>) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .custom_flags(O_NOFOLLOW)
-        .open(path)?;
-    if let Some((uid, gid)) = owner {
-        std::os::unix::fs::fchown(&file, Some(uid), Some(gid))?;
-    }
-    Ok(file)
+fn file() -> Option<&'static Arc<LogFile>> {
+    LOG.get()?.file.as_ref()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -151,12 +189,83 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 struct Sink(Arc<LogFile>);
 
 impl Write for Sink {
+    /// Takes a line, which always ends well for the one who logs.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        lock(&self.0.open).write(line)
+        if !lock(&self.0.writer).write(line)
+            && let Some(board) = LOG.get().and_then(|log| log.board.get())
+        {
+            board.add_lost_log_lines(1);
+        }
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A file, and what it did not take.
+#[derive(Debug)]
+struct Writer<F> {
+    file: F,
+    /// Lines lost since the last one that was written, and why the last of them was.
+    lost: u64,
+    reason: String,
+    /// The last thing in the file is a part of a line of ours.
+    is_torn: bool,
+}
+
+impl<F: Write> Writer<F> {
+    fn new(file: F) -> Self {
+        Self { file, lost: 0, reason: String::new(), is_torn: false }
+    }
+
+    /// Writes a line in one piece. When the file takes lines again after some were lost, it says so first, once. Whether the
+    /// line is in the file.
+    fn write(&mut self, line: &[u8]) -> bool {
+        let written = if self.lost == 0 { self.put(line) } else { self.put(&self.confess(line)) };
+        match written {
+            Ok(()) => {
+                self.lost = 0;
+                true
+            }
+            Err(error) => {
+                self.lost += 1;
+                self.reason = error.to_string();
+                false
+            }
+        }
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        loop {
+            match self.file.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+                Ok(count) if count == bytes.len() => {
+                    self.is_torn = false;
+                    return Ok(());
+                }
+                // The rest would come after what others have written by then.
+                Ok(count) => {
+                    self.is_torn |= count > 0;
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+            }
+        }
+    }
+
+    /// The line behind words about the lines that are missing before it.
+    fn confess(&self, line: &[u8]) -> Vec<u8> {
+        let head = String::from_utf8_lossy(line);
+        let (time, rest) = head.split_at_checked(TIME_BYTES).unwrap_or(("", &head));
+        // `LEVEL role: text`
+        let role = rest.split_once(':').and_then(|(words, _)| words.trim().split_once(' '));
+        let role = role.map_or("log", |(_, role)| role.trim());
+        let (torn, lost, reason) = (if self.is_torn { "\n" } else { "" }, self.lost, &self.reason);
+        let words =
+            format!("{torn}{time} WARN  {role}: lines lost by the log: {lost} ({reason})\n");
+        [words.as_bytes(), line].concat()
     }
 }
 
@@ -170,5 +279,51 @@ mod tests {
         assert_eq!(escape("\u{1b}[31mred"), "\\u{1b}[31mred");
         assert_eq!(escape("\u{202e}txt.exe"), "\\u{202e}txt.exe");
         assert_eq!(escape("Grüße, 世界"), "Grüße, 世界");
+    }
+
+    /// A disk with room for so many bytes.
+    #[derive(Default)]
+    struct Disk {
+        bytes: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room);
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= count;
+            self.bytes.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_does_not_take_are_told_of_once_when_there_is_room() {
+        let line =
+            |text: &str| format!("2026-01-31T23:59:59.999Z INFO  worker 1: {text}\n").into_bytes();
+        let mut writer = Writer::new(Disk { room: 60, ..Disk::default() });
+        assert!(writer.write(&line("one")));
+        assert!(!writer.write(&line("two")), "only a part of it had room");
+        assert!(!writer.write(&line("three")));
+        writer.file.room = 1000;
+        assert!(writer.write(&line("four")));
+        assert!(writer.write(&line("five")));
+        let text = String::from_utf8(writer.file.bytes).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 5, "{text}");
+        assert!(lines[0].ends_with("one") && lines[3].ends_with("four"), "{text}");
+        assert!(lines[1].starts_with("2026-01-31T"), "the part that was written: {text}");
+        assert_eq!(
+            lines[2],
+            "2026-01-31T23:59:59.999Z WARN  worker 1: lines lost by the log: 2 (no storage space)"
+        );
+        assert!(lines[4].ends_with("five"), "{text}");
     }
 }

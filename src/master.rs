@@ -8,6 +8,8 @@ mod calls;
 mod control;
 mod forking;
 mod listeners;
+mod log_keeper;
+mod logs;
 mod news;
 mod pid_file;
 mod report;
@@ -46,6 +48,7 @@ use wsmaster_workers::Handler;
 
 pub(crate) use self::control::{Question, ReloadAnswer, ask};
 pub use self::listeners::Endpoint;
+pub(crate) use self::logs::ReopenAnswer;
 pub use self::pid_file::PidFileError;
 pub(crate) use self::pid_file::{FindError, Found, control_path, find};
 pub use self::start::{Plan, Serving, StartError};
@@ -53,6 +56,7 @@ pub(crate) use self::surveys::{SurveyAnswer, SurveyProblem};
 use self::{
     control::{Caller, Control},
     listeners::Listeners,
+    log_keeper::LogKeeper,
     pid_file::PidFile,
     signals::{Request, Signals},
     start::{OnServing, ReadConfig},
@@ -64,7 +68,6 @@ use self::{
 };
 use crate::{
     config::Config,
-    logging,
     server::WorkerInfo,
     side::{self, Directory, Process, TaskMaker},
     supervisor::{Action, ChildId, Event, ExitStatus, KillSignal, Phase, Pid, Report, Supervisor},
@@ -112,6 +115,9 @@ pub struct Master<F> {
     /// Callers that wait for the end of a reload.
     reloaders: Vec<u32>,
     reload_lines: Vec<String>,
+    log_keeper: LogKeeper,
+    /// Callers that wait until all write to the log that was opened again.
+    reopeners: Vec<u32>,
     totals: Totals,
     systemd: Systemd,
     watchdog: Watchdog,
@@ -191,6 +197,7 @@ where
             self.systemd.beat(Instant::now());
             self.look_at_the_workers();
             self.look_at_the_task_processes();
+            self.keep_the_log();
         }
         match self.failure {
             Some(reason) => Err(StartError::Workers(reason)),
@@ -213,7 +220,8 @@ where
         let next = self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog);
         let next = next.chain(self.surveys.wake_at(self.started, now));
         let watchdogs = self.watchdog.wake_at().into_iter().chain(self.task_watchdog.wake_at());
-        let next = next.chain(self.systemd.wake_at()).chain(watchdogs).min()?;
+        let next = next.chain(self.systemd.wake_at()).chain(watchdogs);
+        let next = next.chain(self.log_keeper.wake_at()).min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -245,13 +253,7 @@ where
                 let _ = self.begin_reload();
             }
             Request::ReloadSideProcesses => self.restart_side_processes(),
-            Request::ReopenLogs => {
-                logging::reopen();
-                for child in self.children.values() {
-                    child.link.say(&ToChild::ReopenLog);
-                }
-                log::info!("the log was opened again");
-            }
+            Request::ReopenLogs => self.reopen_log(None),
             Request::Reap => self.reap(),
         }
     }
@@ -433,6 +435,9 @@ where
                 Heard::Message(ToMaster::CannotCover { slot }) => {
                     self.tell(Event::CoverFailed { child: ChildId(slot), by: pid });
                 }
+                Heard::Message(ToMaster::LogTaken { number }) => {
+                    self.log_keeper.settled(pid, number);
+                }
                 Heard::Message(ToMaster::Failed { reason }) => {
                     let is_worker = matches!(child.role, Role::Worker(_));
                     log::error!("{}: {reason}", self.name_of(pid));
@@ -452,6 +457,7 @@ where
             let Ok(pid) = u32::try_from(pid).map(Pid) else { continue };
             // What it said before it died comes first.
             self.hear(pid);
+            self.log_keeper.buried(pid);
             if let Some(child) = self.children.remove(&pid) {
                 let link = child.link.as_fd().as_raw_fd();
                 let _ = self.poll.registry().deregister(&mut SourceFd(&link));

@@ -1,9 +1,14 @@
-//! The log: one line for each event, none that others could have written, and a file that can be moved away.
+//! The log: one line for each event, none that others could have written, and a file that is moved away, swapped for a link
+//! or on a full disk without harm.
 
 mod support;
 
 #[path = "support/kernel.rs"]
 mod kernel;
+#[path = "logs/rotation.rs"]
+mod rotation;
+#[path = "logs/trouble.rs"]
+mod trouble;
 
 use std::{
     fs,
@@ -109,23 +114,6 @@ fn a_log_that_was_moved_away_is_opened_again_by_everybody() {
     // Successors have the new one too.
     assert_eq!(holders(&file), 3);
     Client::connect(&server).expect_alive();
-}
-
-#[test]
-fn a_log_that_cannot_be_opened_again_stays_in_use() {
-    let server = Server::start(Setup::default().arg("--log-file").arg("w.log"));
-    let (file, moved) = (server.directory().join("w.log"), server.directory().join("w.log.1"));
-    let elsewhere = server.directory().join("elsewhere");
-    fs::rename(&file, &moved).expect("ours");
-    symlink(&elsewhere, &file).expect("new");
-    assert!(send(server.pid(), "RTMIN"));
-    eventually("the warnings of both", PATIENCE, || {
-        let log = read(&moved);
-        (log.matches("cannot be opened again").count() == 2).then_some(())
-    });
-    assert!(!elsewhere.exists(), "nothing is written through a link");
-    server.reload().expect_code(0);
-    assert!(read(&moved).contains("reload: workers replaced: 1"));
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn what_the_master_does() {
         ("HUP", Effect::Reload),
         ("USR1", Effect::Reload),
         ("USR2", Effect::Word("there are no side processes to reload")),
-        ("RTMIN", Effect::Word("the log was opened again")),
+        ("RTMIN", Effect::Word("server.log_file is not set")),
         ("CHLD", Effect::Nothing),
         ("PIPE", Effect::Nothing),
         ("WINCH", Effect::Nothing),

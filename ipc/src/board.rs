@@ -9,7 +9,7 @@
 //!   subscription is answered after its bit is set.
 //!
 //! For each mailbox it counts the bytes of attached bodies that wait in it, and shows what a task process is at
-//! ([`crate::desk`]).
+//! ([`crate::desk`]). For all processes together it counts the lines of the log that could not be written.
 //!
 //! It never holds a lock: a process may be killed between any two instructions.
 
@@ -66,7 +66,7 @@ impl Board {
         if slots == 0 || slots > SLOTS_MAX {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let words = usize::from(slots) * SLOT_WORDS + usize::from(mailboxes) * MAILBOX_WORDS;
+        let words = usize::from(slots) * SLOT_WORDS + usize::from(mailboxes) * MAILBOX_WORDS + 1;
         let memory = Arc::new(SharedWords::zeroed(words)?);
         let board = Self { memory, slots, mailboxes, clock, hash_seed };
         for number in 0..slots {
@@ -182,6 +182,21 @@ impl Board {
         {
             word.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// Lines have been lost that the log did not take.
+    pub fn add_lost_log_lines(&self, lines: u64) {
+        self.lost_log_lines_word().fetch_add(lines, Ordering::Relaxed);
+    }
+
+    /// Lines of all processes that the log did not take, so far.
+    pub fn lost_log_lines(&self) -> u64 {
+        self.lost_log_lines_word().load(Ordering::Relaxed)
+    }
+
+    fn lost_log_lines_word(&self) -> &AtomicU64 {
+        let before = usize::from(self.slots) * SLOT_WORDS;
+        &self.memory.words()[before + usize::from(self.mailboxes) * MAILBOX_WORDS]
     }
 
     fn attached_word(&self, address: Address) -> Option<&AtomicU64> {

@@ -52,8 +52,11 @@ pub enum ToChild {
         /// The number.
         listener: u16,
     },
-    /// The log file has been moved away: open its name again.
-    ReopenLog,
+    /// The log is another file from now on, which comes beside these words: write to it, and say [`ToMaster::LogTaken`].
+    TakeLog {
+        /// Of this file; a later one has a higher number.
+        number: u64,
+    },
 }
 
 /// What a child says to the master.
@@ -75,6 +78,11 @@ pub enum ToMaster {
     CannotCover {
         /// The slot.
         slot: u16,
+    },
+    /// It writes to the log with this number, and to no earlier one.
+    LogTaken {
+        /// As it came with [`ToChild::TakeLog`].
+        number: u64,
     },
 }
 

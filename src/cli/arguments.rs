@@ -145,6 +145,10 @@ Exit codes:
   2  wrong arguments")]
     Client(ClientOptions),
 
+    /// Work on the log file of the running server
+    #[command(subcommand, arg_required_else_help = true)]
+    Logs(LogsAction),
+
     /// Check, show or print the configuration, without a server
     #[command(subcommand, arg_required_else_help = true)]
     Config(ConfigAction),
@@ -163,6 +167,15 @@ Example:
 Example:
   wsmaster man | man -l -")]
     Man,
+}
+
+#[derive(Debug, Subcommand)]
+enum LogsAction {
+    /// Open the log file by its name again, after it was moved away, and wait until all processes write to it
+    #[command(after_help = "\
+It is what logrotate's postrotate is for. The signal RTMIN does the same without waiting.
+Exit code 1: it cannot be opened, and the old one stays in use; 3: the server is not running.")]
+    Reopen(TargetFlags),
 }
 
 #[derive(Debug, Subcommand)]
@@ -272,6 +285,7 @@ impl From<Action> for Command {
             }
             Action::Top { target, interval } => Self::Top { target: target.into(), interval },
             Action::Client(options) => Self::Client(options),
+            Action::Logs(LogsAction::Reopen(target)) => Self::ReopenLogs { target: target.into() },
             Action::Config(action) => Self::Config(action.into()),
             Action::Completions { shell } => Self::Completions { shell },
             Action::Man => Self::Man,

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use wsmaster_ipc::sys::{
     daemon::{self, Promise, Side, Verdict},
     random,
-    user::Identity,
 };
 
 use super::{banner, load, print, read_config};
@@ -56,9 +55,7 @@ fn serve(
     promise: Rc<std::cell::Cell<Option<Promise>>>,
 ) -> Exit {
     let server = &config.server;
-    let owner = Identity::look_up(server.user.as_deref(), server.group.as_deref());
-    let owner = owner.ok().flatten().map(|identity| (identity.uid(), identity.gid()));
-    if let Err(error) = logging::start(server.log_file.as_deref(), server.log_level.into(), owner) {
+    if let Err(error) = logging::start(server.log_file.as_deref(), server.log_level.into()) {
         let path = server.log_file.clone().unwrap_or_default();
         eprintln!("the log file {} cannot be opened: {error}; see server.log_file", path.display());
         return Exit::Failed;

@@ -105,6 +105,19 @@ impl Setting for Option<Duration> {
     }
 }
 
+/// A number that 0 turns off.
+impl Setting for Option<u64> {
+    fn value(&self) -> Value {
+        Value::Number(self.unwrap_or_default())
+    }
+
+    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+        let Value::Number(number) = value else { return Err(Unfit) };
+        *self = (*number != 0).then_some(*number);
+        Ok(())
+    }
+}
+
 /// Types that are a text in the file; for the optional ones an empty text is none.
 macro_rules! text {
     ($($type:ty: $show:expr, $read:expr;)*) => {$(

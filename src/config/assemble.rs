@@ -104,6 +104,8 @@ fn blank(sources: Sources) -> Config {
             pid_file: PathBuf::new(),
             log_file: None,
             log_level: LogLevel::Off,
+            log_rotate_bytes: None,
+            log_rotate_keep: 0,
             daemonize: false,
             user: None,
             group: None,
@@ -180,7 +182,9 @@ mod tests {
             let (before, mut after) = (empty(), empty());
             let value = match &key.kind {
                 Kind::Flag => Value::Flag(true),
-                Kind::Integer { max, .. } | Kind::Size { max, .. } => Value::Number(*max),
+                Kind::Integer { max, .. }
+                | Kind::Size { max, .. }
+                | Kind::SizeOrOff { max, .. } => Value::Number(*max),
                 Kind::Duration { max, .. } => Value::Duration(*max),
                 Kind::Choice { words, .. } => {
                     Value::Text((*words.get(1).expect("a choice has two words")).to_owned())

@@ -32,6 +32,10 @@ pub struct ServerConfig {
     pub log_file: Option<PathBuf>,
     /// The least severe messages that are logged.
     pub log_level: LogLevel,
+    /// Bytes of the log file at which it is moved aside; `None` is never.
+    pub log_rotate_bytes: Option<u64>,
+    /// Older log files that stay, 1 to 1000.
+    pub log_rotate_keep: u32,
     /// Whether `start` returns and leaves the server in the background.
     pub daemonize: bool,
     /// The user the workers change to; `None` keeps the one who starts the server.

@@ -232,10 +232,12 @@ pub(super) static UNSUPPORTED: &[Unsupported] = &[
         "the log has one format of time",
     ),
     unsupported(
-        &["log_rotation", "request_slowlog_file"],
+        &["log_rotation"],
         Never,
-        "rotate server.log_file with logrotate, or log to the journal",
+        "the log is rotated by size, not by time: set server.log_rotate_bytes and \
+         server.log_rotate_keep, or leave it to logrotate",
     ),
+    unsupported(&["request_slowlog_file"], Never, "there is no log of slow requests"),
     unsupported(&["trace_flags", "debug_mode"], Never, "set server.log_level"),
     unsupported(
         &[

@@ -104,6 +104,10 @@ where
             Progress::Asked(Question::Survey { slot, question }) => {
                 self.survey(number, slot, &question);
             }
+            Progress::Asked(Question::ReopenLogs) => {
+                caller_waits(&mut self.callers, number);
+                self.reopen_log(Some(number));
+            }
             Progress::Asked(Question::Reload) => match self.begin_reload() {
                 Ok(()) => {
                     caller_waits(&mut self.callers, number);

@@ -40,6 +40,8 @@ pub(crate) enum Question {
         /// What is asked of it.
         question: survey::Question,
     },
+    /// Open the log file again, and say when all write to it.
+    ReopenLogs,
 }
 
 /// The answer to [`Question::Reload`].

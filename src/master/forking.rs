@@ -56,7 +56,7 @@ where
             link: child_link,
             handle,
             limits: settings::limits(&self.config),
-            reopen_log: Box::new(logging::reopen),
+            take_log: Box::new(logging::take),
         };
         let directory = self.directory.clone();
         let info = WorkerInfo { slot, config: self.config.clone(), directory };

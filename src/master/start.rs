@@ -22,6 +22,7 @@ use super::{
     control::Control,
     forking,
     listeners::{Endpoint, Listeners},
+    log_keeper::LogKeeper,
     pid_file::{PidFile, PidFileError, control_path},
     settings,
     signals::Signals,
@@ -32,6 +33,7 @@ use super::{
 };
 use crate::{
     config::{Config, ConfigErrors, ListenerConfig, MAIN_LISTENER},
+    logging,
     server::WorkerInfo,
     side::{Directory, Process, TaskMaker},
     supervisor::{ChildSpec, RestartPolicy, Supervisor},
@@ -226,6 +228,7 @@ where
         let clock = SerialClock::new(Instant::now(), since_1970);
         let board = Board::new(workers as u16, directory.mailboxes(), clock, seed)
             .map_err(system("shared memory"))?;
+        logging::count_losses_on(&board);
         let mailboxes = (0..directory.mailboxes())
             .map(|_| MailboxPair::new())
             .collect::<io::Result<Vec<_>>>()
@@ -276,6 +279,8 @@ where
             next_caller: 0,
             reloaders: Vec::new(),
             reload_lines: Vec::new(),
+            log_keeper: LogKeeper::default(),
+            reopeners: Vec::new(),
             totals: Totals::default(),
             systemd: Systemd::new(Instant::now()),
             watchdog: Watchdog::default(),

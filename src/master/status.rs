@@ -12,6 +12,7 @@ use wsmaster_workers::Handler;
 
 use super::{Master, Role, report};
 use crate::{
+    logging,
     server::WorkerInfo,
     supervisor::{ChildView, Pid},
 };
@@ -98,6 +99,11 @@ where
             "leaving": leaving,
             "tasks": self.tasks_in_all(),
             "totals": totals,
+            "log": {
+                "file": logging::path(),
+                "rotations": self.log_keeper.rotations(),
+                "lines_lost": self.board.lost_log_lines(),
+            },
         })
     }
 

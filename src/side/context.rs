@@ -22,7 +22,6 @@ use wsmaster_workers::{
 };
 
 use super::station::{PACKETS_PER_TURN_MAX, SideSeat, Station};
-use crate::logging;
 
 /// Messages of other processes that wait to be looked at. What has no place here waits in the mailbox; only while an answer
 /// is awaited, which comes through the same mailbox, more are dropped and counted.
@@ -379,9 +378,6 @@ impl ProcessContext {
         }
         if noted.orphaned {
             self.stop.get_or_insert_with(Instant::now);
-        }
-        if noted.reopen_log {
-            logging::reopen();
         }
         let Self { station, inbox, dropped, answers, .. } = self;
         let packets_max = match taking {

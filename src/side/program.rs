@@ -199,9 +199,6 @@ impl Host<'_> {
             if noted.orphaned {
                 return self.give_up();
             }
-            if noted.reopen_log {
-                logging::reopen();
-            }
             if let Some(left) = noted.stop {
                 self.stop(left.min(self.config.stop_timeout));
             }

@@ -11,7 +11,7 @@ use std::{
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use wsmaster_ipc::{
     Command, Handle,
-    link::{ChildLink, Heard, ToChild},
+    link::{ChildLink, Heard, ToChild, ToMaster},
     mailbox::{Mail, Mailbox},
     sys::{random, signal::TermSignal},
     wire,
@@ -19,6 +19,7 @@ use wsmaster_ipc::{
 use wsmaster_workers::asker::Asker;
 
 use super::directory::{Directory, Side};
+use crate::logging;
 
 /// Packets taken from the mailbox in one turn.
 pub(super) const PACKETS_PER_TURN_MAX: usize = 64;
@@ -64,8 +65,6 @@ pub(super) struct Noted {
     pub(super) stop: Option<Duration>,
     /// The master is dead.
     pub(super) orphaned: bool,
-    /// The log file has been moved away.
-    pub(super) reopen_log: bool,
 }
 
 const MAILBOX: Token = Token(0);
@@ -150,17 +149,24 @@ impl<D> Station<D> {
             match event.token() {
                 MAILBOX => self.mail_waits = true,
                 LINK => loop {
-                    match self.link.hear() {
+                    let (heard, descriptor) = self.link.hear_with();
+                    match heard {
                         Heard::Message(
                             ToChild::Stop { deadline_ms } | ToChild::Drain { deadline_ms, .. },
                         ) => noted.stop = Some(Duration::from_millis(deadline_ms)),
-                        Heard::Message(ToChild::ReopenLog) => noted.reopen_log = true,
                         // It has no listener, and is asked for none.
                         Heard::Message(
                             ToChild::Cover { .. }
                             | ToChild::Uncover { .. }
                             | ToChild::Retire { .. },
                         ) => {}
+                        Heard::Message(ToChild::TakeLog { number }) => {
+                            // Without it the descriptors have run out, and the master tries again.
+                            if let Some(file) = descriptor {
+                                logging::take(file);
+                                self.link.say(&ToMaster::LogTaken { number });
+                            }
+                        }
                         Heard::Noise => log::warn!("the master said what is not understood"),
                         Heard::Silence => break,
                         Heard::Closed => {

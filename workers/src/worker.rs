@@ -78,8 +78,8 @@ pub struct Seat {
     pub handle: Handle,
     /// What it may be made to hold.
     pub limits: Limits,
-    /// Opens the log file again, when the master says so.
-    pub reopen_log: Box<dyn FnMut()>,
+    /// Takes the file that the log is from now on.
+    pub take_log: Box<dyn FnMut(OwnedFd)>,
 }
 
 impl std::fmt::Debug for Seat {
@@ -105,7 +105,7 @@ pub struct Worker<H> {
     buffer: Vec<u8>,
     due: Vec<u32>,
     messages: u64,
-    reopen_log: Box<dyn FnMut()>,
+    take_log: Box<dyn FnMut(OwnedFd)>,
 }
 
 /// How far the worker is.
@@ -147,17 +147,8 @@ impl<H: Handler> Worker<H> {
     /// # Errors
     /// Out of descriptors, or a descriptor of the seat is not what it should be.
     pub fn new(seat: Seat, handler: H) -> io::Result<Self> {
-        let Seat {
-            slot,
-            generation,
-            listeners,
-            proxies,
-            mailbox,
-            link,
-            handle,
-            limits,
-            reopen_log,
-        } = seat;
+        let Seat { slot, generation, listeners, proxies, mailbox, link, handle, limits, take_log } =
+            seat;
         let poll = Poll::new()?;
         let mailbox = Mailbox::new(mailbox);
         let term = TermSignal::new()?;
@@ -205,7 +196,7 @@ impl<H: Handler> Worker<H> {
             buffer: vec![0; RECEIVE_BYTES],
             due: Vec::new(),
             messages: 0,
-            reopen_log,
+            take_log,
         })
     }
 

@@ -7,6 +7,7 @@
 pub mod daemon;
 pub mod listener;
 pub mod lock;
+pub mod log_file;
 pub mod marked;
 pub mod memory;
 pub mod process;

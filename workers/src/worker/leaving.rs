@@ -44,7 +44,13 @@ impl<H: Handler> Worker<H> {
                         self.doors.close(self.poll.registry(), slot);
                     }
                 }
-                Heard::Message(ToChild::ReopenLog) => (self.reopen_log)(),
+                Heard::Message(ToChild::TakeLog { number }) => {
+                    // Without it the descriptors have run out, and the master tries again.
+                    if let Some(file) = descriptor {
+                        (self.take_log)(file);
+                        self.link.say(&ToMaster::LogTaken { number });
+                    }
+                }
                 Heard::Noise => log::warn!("the master said something that is not understood"),
                 Heard::Silence => return,
                 Heard::Closed => {

@@ -94,7 +94,7 @@ impl Server {
         let app = App::new(self.journal.clone());
         let slot = slot(number);
         let thread = thread::spawn(move || {
-            let reopen_log = Box::new(|| {});
+            let take_log = Box::new(drop);
             let seat = Seat {
                 slot,
                 generation,
@@ -107,7 +107,7 @@ impl Server {
                 link: child,
                 handle,
                 limits,
-                reopen_log,
+                take_log,
             };
             Worker::new(seat, app)?.run()
         });
