@@ -52,6 +52,7 @@ const PURE: &[&str] = &[
     "src/commands/top/model.rs",
     "src/config",
     "src/config.rs",
+    "src/master/log_keeper.rs",
     "src/master/report.rs",
     "src/master/settings.rs",
     "src/supervisor",
