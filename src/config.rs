@@ -32,6 +32,7 @@ mod settings;
 mod source;
 mod spans;
 mod suggest;
+mod surroundings;
 mod swoole;
 mod syntax;
 mod table;
@@ -56,6 +57,8 @@ pub use settings::{
     ServerConfig, SlowClient,
 };
 pub use source::{Origin, Sources};
+pub(crate) use surroundings::cpu_list;
+pub use surroundings::{CpuAffinity, DescriptorLimit, FileMask};
 pub use units::parse_duration;
 
 /// The variable that names the file when no flag does.

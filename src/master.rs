@@ -17,6 +17,7 @@ mod settings;
 mod signals;
 mod start;
 mod status;
+mod surroundings;
 mod surveys;
 mod systemd;
 mod tasks;
@@ -41,7 +42,6 @@ use wsmaster_ipc::{
         marked,
         process::{self, Ended, Kill},
         title,
-        user::Identity,
     },
 };
 use wsmaster_workers::Handler;
@@ -61,6 +61,7 @@ use self::{
     signals::{Request, Signals},
     start::{OnServing, ReadConfig},
     status::Totals,
+    surroundings::Surroundings,
     surveys::Surveys,
     systemd::Systemd,
     token::Source,
@@ -86,7 +87,7 @@ pub struct Master<F> {
     on_serving: Option<OnServing>,
     in_background: bool,
     make: F,
-    identity: Option<Identity>,
+    surroundings: Surroundings,
     listeners: Listeners,
     started: Instant,
     poll: Poll,

@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wsmaster::config::{
-    App, Config, LogLevel, Machine, Overrides, Secret, SlowClient, default_toml, reference_markdown,
+    App, Config, CpuAffinity, DescriptorLimit, FileMask, LogLevel, Machine, Overrides, Secret,
+    SlowClient, default_toml, reference_markdown,
 };
 
 const NAME: &str = "wsmaster.toml";
@@ -102,6 +103,10 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((server.app, server.backlog, server.tcp_nodelay), (App::Channels, 4096, true));
     assert_eq!((server.log_file, server.log_level), (None, LogLevel::Info));
     assert_eq!((server.daemonize, server.user, server.group), (false, None, None));
+    assert_eq!((server.umask, server.chroot, server.nice), (None, None, None));
+    assert_eq!((server.rlimit_nofile, server.oom_score_adj), (DescriptorLimit::Hard, None));
+    assert_eq!(server.cpu_affinity, CpuAffinity::Unchanged);
+    assert_eq!((server.log_rotate_bytes, server.log_rotate_keep), (None, 5));
     assert_eq!(server.stop_timeout, Duration::from_secs(10));
     assert_eq!(server.reconnect_spread, Duration::from_secs(2));
     assert_eq!((server.max_request, limits.connections_max), (0, 100_000));
@@ -168,6 +173,7 @@ fn the_names_of_swoole_work_in_the_server_section_and_at_the_top() {
         ("daemonize = true", |c| c.server.daemonize),
         ("user = \"www-data\"", |c| c.server.user.as_deref() == Some("www-data")),
         ("group = \"www-data\"", |c| c.server.group.as_deref() == Some("www-data")),
+        ("chroot = \"/srv/jail\"", |c| c.server.chroot.as_deref() == Some(Path::new("/srv/jail"))),
         ("backlog = 512", |c| c.server.backlog == 512),
         ("package_max_length = 65536", |c| c.limits.message_bytes_max == 65_536),
         ("heartbeat_idle_time = 600", |c| c.limits.idle_timeout == Some(Duration::from_secs(600))),
@@ -186,6 +192,28 @@ fn the_names_of_swoole_work_in_the_server_section_and_at_the_top() {
         }
         assert!(!check(&Config::defaults(&machine())) || *line == "log_level = 2", "{line}");
     }
+}
+
+#[test]
+fn the_surroundings_of_processes_are_read_and_shown() {
+    let text = "[server]\numask = \"027\"\nrlimit_nofile = 65536\nnice = -5\noom_score_adj = 300\n\
+                cpu_affinity = \"6,0-3\"\nlog_rotate_bytes = \"10MiB\"\n";
+    let config = accepted(text);
+    let server = &config.server;
+    assert_eq!(server.umask.map(FileMask::bits), Some(0o27));
+    assert_eq!(server.rlimit_nofile, DescriptorLimit::Number(65_536));
+    assert_eq!((server.nice, server.oom_score_adj), (Some(-5), Some(300)));
+    assert_eq!(server.cpu_affinity, CpuAffinity::List(vec![0, 1, 2, 3, 6]));
+    assert_eq!(server.log_rotate_bytes, Some(10 << 20));
+    assert_eq!(accepted(&config.show()).server, config.server, "{}", config.show());
+    for line in ["umask = \"027\"", "nice = -5", "cpu_affinity = \"0-3,6\""] {
+        assert!(config.show().contains(line), "{line}");
+    }
+    let defaults = Config::defaults(&machine());
+    assert_eq!(accepted(&defaults.show()).server, defaults.server, "{}", defaults.show());
+    let env = env(&[("WSMASTER_SERVER_NICE", "-7"), ("WSMASTER_SERVER_RLIMIT_NOFILE", "hard")]);
+    let config = Config::from_layers(None, &env, &Overrides::default(), &machine());
+    assert_eq!(config.expect("they are good").server.nice, Some(-7));
 }
 
 #[test]

@@ -3,11 +3,15 @@
 
 mod support;
 
+#[path = "support/kernel.rs"]
+mod kernel;
+
 use std::{
     fs,
     io::{Read, Write},
     os::unix::{fs::PermissionsExt, net::UnixStream},
     path::PathBuf,
+    process::Command,
     time::Duration,
 };
 
@@ -34,10 +38,39 @@ fn answer(mut stream: UnixStream) -> Vec<u8> {
 }
 
 #[test]
-fn it_is_for_its_owner_alone() {
-    let server = Server::start(Setup::default());
+fn attack_27_it_is_for_its_owner_alone() {
+    // Whatever the mask of files is.
+    let server = Server::start(Setup::default().config_toml("[server]\numask = \"000\"\n"));
     let mode = fs::metadata(socket(&server)).expect("it is there").permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn attack_27_another_user_is_refused_also_where_the_file_lets_him_in() {
+    const CALL: &str = "import socket, sys\n\
+                        call = socket.socket(socket.AF_UNIX)\n\
+                        call.connect(sys.argv[1])\n\
+                        call.send(b'{\"do\":\"status\"}\\n')\n\
+                        sys.stdout.write(call.recv(65536).decode())";
+    if !kernel::is_root() {
+        eprintln!("skipped: only root can be somebody else");
+        return;
+    }
+    let server = Server::start(Setup::default());
+    fs::set_permissions(server.directory(), fs::Permissions::from_mode(0o755)).expect("ours");
+    fs::set_permissions(socket(&server), fs::Permissions::from_mode(0o666)).expect("ours");
+    let call = |user: &str| {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", user, "--clear-groups", "/usr/bin/env", "python3", "-c", CALL]);
+        // Others cannot enter where the tests are run.
+        let output = command.arg(socket(&server)).current_dir("/").output().expect("setpriv(1)");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        (String::from_utf8_lossy(&output.stdout).into_owned(), stderr)
+    };
+    assert!(call("root").0.starts_with('{'), "{:?}", call("root"));
+    let (answer, problem) = call("nobody");
+    assert_eq!(answer, "", "{problem}");
+    server.wait_log("called the control socket, and was refused");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The PID file: what stands in it may be old, false or rubbish, and what it leads to may be somebody else. Nobody else is
-//! ever signalled, and nothing of it is in the way of a start, unless a server really runs.
+//! ever signalled, and nothing of it is in the way of a start, unless a server really runs. All of it is about attack 25: a
+//! PID file that leads a command of root's to somebody else.
 
 mod support;
 
@@ -52,7 +53,7 @@ fn refused(pid_file: &Path) -> Output {
 }
 
 #[test]
-fn a_stale_file_with_the_pid_of_a_stranger_harms_nobody() {
+fn attack_25_a_stale_file_with_the_pid_of_a_stranger_harms_nobody() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("w.pid");
     let mut stranger = Stranger::sleeping();
@@ -102,7 +103,7 @@ fn rubbish_that_nobody_holds_is_no_server_and_no_obstacle() {
 }
 
 #[test]
-fn a_forged_number_in_the_file_of_a_running_server_is_not_believed() {
+fn attack_25_a_forged_number_in_the_file_of_a_running_server_is_not_believed() {
     let server = Server::start(Setup::default().workers(2));
     let mut client = Client::connect(&server);
     let file = server.pid_file();
@@ -145,7 +146,7 @@ fn a_forged_number_in_the_file_of_a_running_server_is_not_believed() {
 }
 
 #[test]
-fn what_is_no_file_of_ours_is_refused() {
+fn attack_25_what_is_no_file_of_ours_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let at = |name: &str| directory.path().join(name);
 
@@ -173,7 +174,7 @@ fn what_is_no_file_of_ours_is_refused() {
 }
 
 #[test]
-fn a_directory_in_which_others_could_replace_the_file_is_refused() {
+fn attack_25_a_directory_in_which_others_could_replace_the_file_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let open = directory.path().join("open");
     for (mode, is_good) in [(0o777, false), (0o775, false), (0o1777, true), (0o755, true)] {

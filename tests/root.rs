@@ -37,7 +37,7 @@ fn can(what: &str, is_possible: bool) -> bool {
 }
 
 #[test]
-fn workers_give_up_root_for_good() {
+fn attack_24_workers_give_up_root_for_good() {
     if !can("another user", is_root()) {
         return;
     }

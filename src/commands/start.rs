@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use wsmaster_ipc::sys::{
     daemon::{self, Promise, Side, Verdict},
-    random,
+    files, random,
 };
 
 use super::{banner, load, print, read_config};
@@ -55,6 +55,10 @@ fn serve(
     promise: Rc<std::cell::Cell<Option<Promise>>>,
 ) -> Exit {
     let server = &config.server;
+    if let Some(mask) = server.umask {
+        // The log is the first file that it makes.
+        files::set_mask(mask.bits());
+    }
     if let Err(error) = logging::start(server.log_file.as_deref(), server.log_level.into()) {
         let path = server.log_file.clone().unwrap_or_default();
         eprintln!("the log file {} cannot be opened: {error}; see server.log_file", path.display());

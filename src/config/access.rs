@@ -16,6 +16,7 @@ use super::listener::{Door, ListenerProtocol, Mode};
 use super::process::Restart;
 use super::secret::Secret;
 use super::settings::{App, ForwardedHeader, LogLevel, RatePolicy, SlowClient};
+use super::surroundings::{CpuAffinity, DescriptorLimit, FileMask};
 use super::value::Value;
 
 /// The two ways to the field of a key in `T`.
@@ -118,6 +119,54 @@ impl Setting for Option<u64> {
     }
 }
 
+/// A whole number that may be left as it is.
+impl Setting for Option<i32> {
+    fn value(&self) -> Value {
+        self.map_or(Value::Automatic, |number| Value::Signed(number.into()))
+    }
+
+    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+        *self = match value {
+            Value::Automatic => None,
+            Value::Signed(number) => Some(i32::try_from(*number).map_err(|_| Unfit)?),
+            Value::Number(_)
+            | Value::Flag(_)
+            | Value::Duration(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Table(_) => {
+                return Err(Unfit);
+            }
+        };
+        Ok(())
+    }
+}
+
+impl Setting for DescriptorLimit {
+    fn value(&self) -> Value {
+        match self {
+            Self::Hard => Value::Automatic,
+            Self::Number(number) => Value::Number(*number),
+        }
+    }
+
+    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+        *self = match value {
+            Value::Automatic => Self::Hard,
+            Value::Number(number) => Self::Number(*number),
+            Value::Signed(_)
+            | Value::Flag(_)
+            | Value::Duration(_)
+            | Value::Text(_)
+            | Value::List(_)
+            | Value::Table(_) => {
+                return Err(Unfit);
+            }
+        };
+        Ok(())
+    }
+}
+
 /// Types that are a text in the file; for the optional ones an empty text is none.
 macro_rules! text {
     ($($type:ty: $show:expr, $read:expr;)*) => {$(
@@ -144,6 +193,9 @@ text! {
         |text| Some((!text.is_empty()).then(|| text.to_owned()));
     Option<PathBuf>: |path| path.as_ref().map_or_else(String::new, |path| path_text(path)),
         |text| Some((!text.is_empty()).then(|| PathBuf::from(text)));
+    Option<FileMask>: |mask| mask.map_or_else(String::new, |mask| mask.to_string()),
+        |text| if text.is_empty() { Some(None) } else { FileMask::parse(text).map(Some) };
+    CpuAffinity: |affinity| affinity.to_string(), |text| CpuAffinity::parse(text);
     App: |app| word(*app, &App::WORDS), |text| named(text, &App::WORDS);
     LogLevel: |level| word(*level, &Self::WORDS), |text| named(text, &LogLevel::WORDS);
     SlowClient: |slow| word(*slow, &Self::WORDS), |text| named(text, &SlowClient::WORDS);

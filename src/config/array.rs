@@ -68,6 +68,7 @@ mod tests {
                 Kind::Integer { max, .. }
                 | Kind::Size { max, .. }
                 | Kind::SizeOrOff { max, .. } => Value::Number(*max),
+                Kind::Signed { max, .. } => Value::Signed(*max),
                 Kind::Duration { max, .. } => Value::Duration(*max),
                 Kind::Choice { words, .. } => {
                     Value::Text((*words.get(1).expect("a choice has two words")).to_owned())

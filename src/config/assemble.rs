@@ -18,6 +18,7 @@ use super::settings::{
     ServerConfig, SlowClient,
 };
 use super::source::{Given, Origin, Provenance, Sources};
+use super::surroundings::{CpuAffinity, DescriptorLimit};
 use super::table::KEYS;
 use super::value::{Raw, Value};
 use super::{Config, Machine};
@@ -109,6 +110,12 @@ fn blank(sources: Sources) -> Config {
             daemonize: false,
             user: None,
             group: None,
+            umask: None,
+            chroot: None,
+            rlimit_nofile: DescriptorLimit::Hard,
+            nice: None,
+            cpu_affinity: CpuAffinity::Unchanged,
+            oom_score_adj: None,
             stop_timeout: Duration::ZERO,
             reconnect_spread: Duration::ZERO,
             max_request: 0,
@@ -185,6 +192,7 @@ mod tests {
                 Kind::Integer { max, .. }
                 | Kind::Size { max, .. }
                 | Kind::SizeOrOff { max, .. } => Value::Number(*max),
+                Kind::Signed { max, .. } => Value::Signed(*max),
                 Kind::Duration { max, .. } => Value::Duration(*max),
                 Kind::Choice { words, .. } => {
                     Value::Text((*words.get(1).expect("a choice has two words")).to_owned())
@@ -192,7 +200,8 @@ mod tests {
                 Kind::Text { .. } if key.name == "trusted_proxies" => {
                     Value::Text("unix".to_owned())
                 }
-                Kind::Text { .. } | Kind::Secret { .. } => Value::Text("text".to_owned()),
+                // One that all of them can hold.
+                Kind::Text { .. } | Kind::Secret { .. } => Value::Text("7".to_owned()),
             };
             assert_eq!((key.access.write)(&mut after, &value), Ok(()), "{}", key.path());
             for (other_index, other) in KEYS.iter().enumerate() {

@@ -37,6 +37,7 @@ impl Kind {
         let expected = match self {
             Self::Flag => "true or false".to_owned(),
             Self::Integer { min, max } => format!("an integer from {min} to {max}"),
+            Self::Signed { min, max } => format!("an integer from {min} to {max}"),
             Self::Size { min, max } => {
                 format!("a size from {} to {}", describe_size(*min), describe_size(*max))
             }
@@ -91,6 +92,7 @@ impl Kind {
             ) => format!("\"{}\"", printable(text)),
             (
                 Self::Integer { .. }
+                | Self::Signed { .. }
                 | Self::Size { .. }
                 | Self::SizeOrOff { .. }
                 | Self::Duration { .. },
@@ -102,6 +104,7 @@ impl Kind {
             (
                 Self::Flag
                 | Self::Integer { .. }
+                | Self::Signed { .. }
                 | Self::Size { .. }
                 | Self::SizeOrOff { .. }
                 | Self::Duration { .. }
@@ -121,7 +124,7 @@ impl Kind {
             Raw::Flag(_) | Raw::Other { .. } => return None,
         };
         match self {
-            Self::Flag | Self::Integer { .. } => {
+            Self::Flag | Self::Integer { .. } | Self::Signed { .. } => {
                 let Raw::Quoted(text) = raw else { return None };
                 self.value(&Raw::Word(text))?;
                 Some(format!("; write {text} without quotes"))
@@ -153,6 +156,7 @@ impl Kind {
             }
             Self::Flag
             | Self::Integer { .. }
+            | Self::Signed { .. }
             | Self::Size { .. }
             | Self::SizeOrOff { .. }
             | Self::Duration { .. }

@@ -77,7 +77,7 @@ pub(super) fn with_origin(line: &str, origin: &str) -> String {
 
 fn assignment(config: &Config, key: &Key) -> String {
     let value = (key.access.read)(config);
-    let literal = key.kind.to_toml(&value, None);
+    let literal = key.kind.to_toml(&value, key.automatic_word());
     let empty = key.kind.to_toml(&super::value::Value::Text(String::new()), None);
     if key.is_secret() && literal != empty {
         // A comment, so that nobody ends up with the stand-in for a key.

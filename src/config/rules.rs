@@ -56,6 +56,11 @@ pub(super) fn is_path(text: &str) -> bool {
     text.len() <= PATH_BYTES_MAX && !text.contains(char::is_control)
 }
 
+/// The whole path of a directory, or nothing.
+pub(super) fn is_absolute_path(text: &str) -> bool {
+    text.is_empty() || (is_path(text) && text.starts_with('/'))
+}
+
 /// A name or number that can stand in the user database, or nothing.
 pub(super) fn is_system_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
@@ -127,6 +132,7 @@ mod tests {
             &["", "/", "dir/", "a\0b", &long],
         );
         check(is_optional_path, &["", "x.log"], &["dir/", "a\nb", &long]);
+        check(is_absolute_path, &["", "/", "/srv/jail/"], &["jail", "./jail", "/a\0b", &long]);
         check(is_path, &["", "/", "dir/"], &["a\0b", &long]);
     }
 

@@ -10,6 +10,7 @@ use wsmaster_protocol::proxy::{forwarded, trust::Trust};
 
 use super::address::ListenAddress;
 use super::secret::Secret;
+use super::surroundings::{CpuAffinity, DescriptorLimit, FileMask};
 
 /// `[server]`: where the server listens, how many processes it is, and how it lives.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,6 +43,18 @@ pub struct ServerConfig {
     pub user: Option<String>,
     /// The group the workers change to; `None` is the main group of `user`.
     pub group: Option<String>,
+    /// The mask of files that the server and its side processes make; `None` leaves it.
+    pub umask: Option<FileMask>,
+    /// The directory that the workers see as the root; `None` is the real one.
+    pub chroot: Option<PathBuf>,
+    /// Descriptors that each process may open.
+    pub rlimit_nofile: DescriptorLimit,
+    /// The nice value of workers and side processes, -20 to 19; `None` leaves it.
+    pub nice: Option<i32>,
+    /// The CPUs of the workers.
+    pub cpu_affinity: CpuAffinity,
+    /// What the OOM killer adds to the score of workers and side processes, -1000 to 1000; `None` leaves it.
+    pub oom_score_adj: Option<i32>,
     /// How long processes may take to stop before they are killed.
     pub stop_timeout: Duration,
     /// Clients told to reconnect come back at a random moment within this time.

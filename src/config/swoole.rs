@@ -211,11 +211,15 @@ pub(super) static UNSUPPORTED: &[Unsupported] = &[
     ),
     unsupported(&["enable_delay_receive"], Never, "a connection is read as soon as it is accepted"),
     unsupported(
-        &["open_cpu_affinity", "cpu_affinity_ignore"],
-        Later,
-        "start it below taskset or set CPUAffinity= of its systemd unit",
+        &["open_cpu_affinity"],
+        Never,
+        "set server.cpu_affinity to \"auto\", which gives each worker a CPU",
     ),
-    unsupported(&["chroot"], Never, "use RootDirectory= of its systemd unit, or a container"),
+    unsupported(
+        &["cpu_affinity_ignore"],
+        Never,
+        "list the CPUs that are to be used in server.cpu_affinity",
+    ),
     unsupported(
         &["start_session_id"],
         Never,
@@ -302,7 +306,7 @@ mod tests {
     fn the_answer_says_whether_waiting_helps() {
         let later = answer("ssl_cert_file").expect("it is known");
         assert!(later.starts_with("is a Swoole setting that wsmaster does not have yet: "));
-        let never = answer("chroot").expect("it is known");
+        let never = answer("dispatch_mode").expect("it is known");
         assert!(never.starts_with("is a Swoole setting that wsmaster does not have: "));
         assert_eq!(answer("worker_num"), None);
     }

@@ -5,6 +5,7 @@
 //! works out by itself. Keys that belong together may stand in a file of their own below it.
 
 mod proxies;
+mod surroundings;
 mod work;
 
 use super::access::{Setting, field, words};
@@ -185,6 +186,12 @@ pub(super) static KEYS: &[Key] = &[
         about: "The group the workers change to. Empty: the main group of the user.",
         access: field!(server.group),
     },
+    surroundings::UMASK,
+    surroundings::CHROOT,
+    surroundings::RLIMIT_NOFILE,
+    surroundings::NICE,
+    surroundings::CPU_AFFINITY,
+    surroundings::OOM_SCORE_ADJ,
     Key {
         section: Section::Server,
         name: "stop_timeout",

@@ -15,6 +15,8 @@ pub(super) enum Value {
     Flag(bool),
     /// Of a [`Kind::Integer`], or the bytes of a [`Kind::Size`] or [`Kind::SizeOrOff`].
     Number(u64),
+    /// Of a [`Kind::Signed`].
+    Signed(i64),
     /// Of a [`Kind::Duration`].
     Duration(Duration),
     /// Of a [`Kind::Choice`], [`Kind::Text`] or [`Kind::Secret`].
@@ -34,6 +36,8 @@ pub(super) enum Kind {
     Flag,
     /// A whole number.
     Integer { min: u64, max: u64 },
+    /// A whole number that may be negative.
+    Signed { min: i64, max: i64 },
     /// A number of bytes.
     Size { min: u64, max: u64 },
     /// A number of bytes; 0 is accepted below `min`.
@@ -94,6 +98,9 @@ impl Kind {
             Self::Integer { min, max } => {
                 read_integer(raw).filter(|n| (min..=max).contains(&n)).map(Value::Number)
             }
+            Self::Signed { min, max } => {
+                read_signed(raw).filter(|n| (min..=max).contains(&n)).map(Value::Signed)
+            }
             Self::Size { min, max } => {
                 read_size(raw).filter(|n| (min..=max).contains(&n)).map(Value::Number)
             }
@@ -121,6 +128,7 @@ impl Kind {
                 let text = if is_size { format_size(*number) } else { plain.clone() };
                 if text == plain { plain } else { quoted(&text) }
             }
+            Value::Signed(number) => number.to_string(),
             Value::Duration(duration) => quoted(&format_duration(*duration)),
             Value::Text(text) => quoted(text),
             Value::List(texts) => {
@@ -169,6 +177,14 @@ fn read_integer(raw: &Raw<'_>) -> Option<u64> {
         Raw::Integer(number) => u64::try_from(*number).ok(),
         // `parse` alone would take a sign as well.
         Raw::Word(text) if text.bytes().all(|b| b.is_ascii_digit()) => text.parse().ok(),
+        Raw::Word(_) | Raw::Quoted(_) | Raw::Flag(_) | Raw::Other { .. } => None,
+    }
+}
+
+fn read_signed(raw: &Raw<'_>) -> Option<i64> {
+    match raw {
+        Raw::Integer(number) => Some(*number),
+        Raw::Word(text) if !text.starts_with('+') => text.parse().ok(),
         Raw::Word(_) | Raw::Quoted(_) | Raw::Flag(_) | Raw::Other { .. } => None,
     }
 }

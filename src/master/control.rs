@@ -15,7 +15,7 @@ use std::{
 
 use mio::net::{UnixListener, UnixStream};
 use serde::{Deserialize, Serialize};
-use wsmaster_ipc::sys::{resource, socket};
+use wsmaster_ipc::sys::{files, resource, socket};
 use wsmaster_workers::survey;
 
 /// Callers at a time; one more is hung up on.
@@ -103,7 +103,8 @@ impl Control {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
         }
-        let listener = StdListener::bind(path)?;
+        // Nobody else can call even in the moment before the rights are set.
+        let listener = files::with_mask(0o177, || StdListener::bind(path))?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         let made = identity(&fs::symlink_metadata(path)?);

@@ -11,11 +11,11 @@ use wsmaster_ipc::{
     Address, Handle, Slot,
     link::{self, ChildLink, MasterLink, ToMaster},
     postbox::Postbox,
-    sys::{daemon, process, title, user::Identity},
+    sys::{daemon, process, title},
 };
 use wsmaster_workers::{Handler, Seat, Worker};
 
-use super::{Child, Master, Role, settings, token::Source};
+use super::{Child, Master, Role, settings, surroundings::Kind, token::Source};
 use crate::{
     config::{Config, Restart},
     logging,
@@ -60,13 +60,12 @@ where
         };
         let directory = self.directory.clone();
         let info = WorkerInfo { slot, config: self.config.clone(), directory };
-        let (make, identity, master) = (&self.make, self.identity, process::own_pid());
+        let (make, surroundings, master) = (&self.make, &self.surroundings, process::own_pid());
         let in_background = self.in_background;
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: worker {slot}"));
             logging::set_role(&format!("worker {slot}"));
-            if let Err(error) = become_somebody(identity, master) {
-                let reason = format!("cannot become the user of server.user: {error}");
+            if let Err(reason) = surroundings.enter(Kind::Worker(slot.number()), master) {
                 seat.link.say(&ToMaster::Failed { reason });
                 return 1;
             }
@@ -90,21 +89,20 @@ where
             link: child_link,
             handle,
         };
-        let (identity, master) = (self.identity, process::own_pid());
+        let (surroundings, master) = (&self.surroundings, process::own_pid());
         let in_background = self.in_background;
         let (config, processes, mark) = (&self.config, &self.processes, self.mark.as_str());
         let tasks = self.tasks.as_ref();
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: process {}", side.full_name()));
             // A program with a user of its own is started as that user, which its host must be able to do.
-            let stays = match side.body {
+            let starts_as_root = match side.body {
                 Body::Closure(_) | Body::Tasks => false,
                 Body::Program(program) => {
                     config.processes.get(program).is_some_and(|program| program.user.is_some())
                 }
             };
-            if let Err(error) = become_somebody(identity.filter(|_| !stays), master) {
-                let reason = format!("cannot become the user of server.user: {error}");
+            if let Err(reason) = surroundings.enter(Kind::Side { starts_as_root }, master) {
                 seat.link.say(&ToMaster::Failed { reason });
                 return 1;
             }
@@ -220,16 +218,6 @@ pub(super) fn stop_timeout_max(
     (0..directory.sides().len())
         .map(|number| stop_timeout(config, processes, directory, number))
         .max()
-}
-
-fn become_somebody(identity: Option<Identity>, master: i32) -> io::Result<()> {
-    match identity {
-        Some(identity) => {
-            identity.assume()?;
-            process::renew_parent_death_signal(master)
-        }
-        None => Ok(()),
-    }
 }
 
 fn work<H: Handler>(seat: Seat, handler: H, in_background: bool) -> i32 {

@@ -141,6 +141,7 @@ pub(super) fn adopt(config: &mut Config, new: Config) -> Vec<String> {
     // The first listener keeps its sockets, and what is said in front of its connections.
     keep!(host, port, proxy_protocol, workers, task_workers, backlog, pid_file, log_file);
     keep!(daemonize, user, group);
+    keep!(umask, chroot, rlimit_nofile, nice, cpu_affinity, oom_score_adj);
     *config = new;
     stays
 }

@@ -13,7 +13,7 @@ use wsmaster_ipc::{
     board::{Board, SerialClock},
     mailbox::{Mailbox, MailboxPair},
     postbox::Postbox,
-    sys::{process, random, resource, title, user::Identity},
+    sys::{process, random, title},
 };
 use wsmaster_workers::Handler;
 
@@ -27,6 +27,7 @@ use super::{
     settings,
     signals::Signals,
     status::Totals,
+    surroundings,
     surveys::Surveys,
     systemd::Systemd,
     watchdog::Watchdog,
@@ -148,6 +149,9 @@ pub enum StartError {
     /// The user or group is not there, or cannot be taken on.
     #[error("server.user and server.group: {0}")]
     User(io::Error),
+    /// What a setting asks for is not permitted, or not there.
+    #[error("{0}")]
+    Surroundings(String),
     /// The system has no more of something.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
@@ -200,20 +204,9 @@ where
     pub fn prepare(plan: Plan, make: F) -> Result<Self, StartError> {
         let Plan { config, reload, on_serving, in_background, processes, tasks } = plan;
         title::prepare();
-        let identity =
-            Identity::look_up(config.server.user.as_deref(), config.server.group.as_deref())
-                .map_err(StartError::User)?;
-        if let Some(identity) = &identity
-            && resource::effective_uid() != 0
-            && resource::effective_uid() != identity.uid()
-        {
-            let error =
-                io::Error::new(io::ErrorKind::PermissionDenied, "only root can change them");
-            return Err(StartError::User(error));
-        }
+        let surroundings = surroundings::settle(&config)?;
         let pid_file = PidFile::take(&config.server.pid_file)?;
         let system = |what| move |error| StartError::System(what, error);
-        resource::raise_descriptor_limit().map_err(system("the limit of open files"))?;
         let workers = config.server.workers;
         let listeners = Listeners::bind(&config, pid_file.was_left_behind())?;
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -261,7 +254,7 @@ where
             on_serving,
             in_background,
             make,
-            identity,
+            surroundings,
             listeners,
             control,
             pid_file,

@@ -166,8 +166,15 @@ impl Captured {
 
 /// The program in this working directory, without the settings of the environment of the tests.
 pub(super) fn program(directory: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wsmaster"));
-    command.current_dir(directory);
+    program_through(directory, &[])
+}
+
+/// As [`program`], executed by another one that is given the program and its arguments behind its own.
+pub(super) fn program_through(directory: &Path, launcher: &[String]) -> Command {
+    let own = env!("CARGO_BIN_EXE_wsmaster").to_owned();
+    let mut words = launcher.iter().chain([&own]);
+    let mut command = Command::new(words.next().expect("at least our own"));
+    command.args(words).current_dir(directory);
     for (name, _) in std::env::vars_os() {
         if name.as_encoded_bytes().starts_with(b"WSMASTER_") {
             command.env_remove(name);

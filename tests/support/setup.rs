@@ -5,7 +5,7 @@ use std::{fs, path::Path, process::Command};
 use super::{
     eventually::PATIENCE,
     process,
-    program::{Output, program, run_to_end},
+    program::{Output, program_through, run_to_end},
 };
 
 /// The names of the files in the directory of a server.
@@ -41,6 +41,7 @@ pub(crate) struct Setup {
     args: Vec<String>,
     env: Vec<(String, String)>,
     listen: String,
+    launcher: Vec<String>,
 }
 
 impl Default for Setup {
@@ -52,6 +53,7 @@ impl Default for Setup {
             args: Vec::new(),
             env: Vec::new(),
             listen: "127.0.0.1:0".to_owned(),
+            launcher: Vec::new(),
         }
     }
 }
@@ -98,6 +100,12 @@ impl Setup {
         self
     }
 
+    /// The program that executes the server, with its arguments: it is given the server's behind them, and becomes it.
+    pub(crate) fn through(mut self, launcher: &[&str]) -> Self {
+        self.launcher = launcher.iter().map(|word| (*word).to_owned()).collect();
+        self
+    }
+
     /// Starts what ought not to start, and waits for its end.
     #[track_caller]
     pub(crate) fn start_refused(self) -> Output {
@@ -117,7 +125,7 @@ impl Setup {
 
     /// The command that starts it with this directory of its own.
     pub(super) fn command(&self, directory: &Path) -> Command {
-        let mut command = program(directory);
+        let mut command = program_through(directory, &self.launcher);
         command.args(["start", "-w", &self.workers.to_string(), "--app", self.app.name()]);
         command.args(["--listen", &self.listen, "--pid-file"]).arg(directory.join(PID_FILE));
         if let Some(config) = &self.config {

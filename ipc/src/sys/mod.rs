@@ -5,14 +5,17 @@
 #![allow(unsafe_code)]
 
 pub mod daemon;
+pub mod files;
 pub mod listener;
 pub mod lock;
 pub mod log_file;
 pub mod marked;
 pub mod memory;
+pub mod privilege;
 pub mod process;
 pub mod random;
 pub mod resource;
+pub mod schedule;
 pub mod signal;
 pub mod socket;
 pub mod spawn;

@@ -11,11 +11,32 @@ use super::io_error;
 /// # Errors
 /// None that a correct kernel gives.
 pub fn raise_descriptor_limit() -> io::Result<u64> {
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).map_err(io_error)?;
+    let (soft, hard) = descriptor_limits()?;
     if soft < hard {
         setrlimit(Resource::RLIMIT_NOFILE, hard, hard).map_err(io_error)?;
     }
     Ok(hard)
+}
+
+/// The number of descriptors that this process may open: the soft and the hard limit (getrlimit(2), RLIMIT_NOFILE).
+///
+/// # Errors
+/// None that a correct kernel gives.
+pub fn descriptor_limits() -> io::Result<(u64, u64)> {
+    getrlimit(Resource::RLIMIT_NOFILE).map_err(io_error)
+}
+
+/// Sets both limits to `most`.
+///
+/// # Errors
+/// `PermissionDenied` above the hard limit without CAP_SYS_RESOURCE, and for anybody above fs.nr_open.
+pub fn set_descriptor_limit(most: u64) -> io::Result<()> {
+    setrlimit(Resource::RLIMIT_NOFILE, most, most).map_err(io_error)?;
+    if descriptor_limits()? == (most, most) {
+        Ok(())
+    } else {
+        Err(io::Error::other("the kernel has set another"))
+    }
 }
 
 /// The CPUs that this process may run on (sched_getaffinity(2)), at least 1.

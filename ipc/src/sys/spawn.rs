@@ -22,7 +22,7 @@ use nix::{
     unistd::pipe2,
 };
 
-use super::{io_error, user::Identity};
+use super::{io_error, privilege, user::Identity};
 
 /// Where a program reads events, unless it uses its stdin.
 pub const EVENTS_FD: RawFd = 3;
@@ -44,7 +44,7 @@ pub struct Program<'a> {
     pub env_hidden_prefix: &'a str,
     /// Its directory.
     pub cwd: Option<&'a Path>,
-    /// Whom it becomes.
+    /// Whom it becomes, with no capabilities and no way to any.
     pub identity: Option<Identity>,
     /// Events on stdin and commands on stdout, instead of descriptors 3 and 4.
     pub stdio: bool,
@@ -100,6 +100,7 @@ pub fn spawn(program: &Program<'_>) -> io::Result<Running> {
     let numbers =
         moves.as_ref().map(|(events, commands)| (events.as_raw_fd(), commands.as_raw_fd()));
     let parent = nix::unistd::getpid();
+    let gives_up_root = program.identity.is_some_and(|identity| !identity.is_root());
     let prepare = move || {
         if let Some((events, commands)) = numbers {
             put_in_place(events, EVENTS_FD)?;
@@ -107,12 +108,16 @@ pub fn spawn(program: &Program<'_>) -> io::Result<Running> {
         }
         // A mask is inherited, and this process may have blocked what the program has to hear: SIGTERM above all.
         SigSet::empty().thread_set_mask().map_err(io_error)?;
+        if gives_up_root {
+            privilege::drop_capabilities()?;
+            privilege::gain_no_more()?;
+        }
         // After the change of user, which would clear it.
         prctl::set_pdeathsig(Signal::SIGKILL).map_err(io_error)?;
         if nix::unistd::getppid() == parent { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     };
-    // SAFETY: `prepare` calls dup2(2), pthread_sigmask(3), prctl(2) and getppid(2) only, which are safe between fork and exec,
-    // and allocates nothing.
+    // SAFETY: `prepare` calls dup2(2), pthread_sigmask(3), prctl(2), capset(2), capget(2) and getppid(2) only, which are safe
+    // between fork and exec, and allocates nothing.
     unsafe { command.pre_exec(prepare) };
     let mut child = command.spawn()?;
     drop(placeholders);

@@ -2,7 +2,9 @@
 
 use std::io;
 
-use nix::unistd::{Gid, Group, Uid, User, setgid, setgroups, setuid};
+use nix::unistd::{
+    Gid, Group, Uid, User, getgroups, getresgid, getresuid, setgid, setgroups, setuid,
+};
 
 use super::io_error;
 
@@ -59,8 +61,14 @@ impl Identity {
         self.gid.as_raw()
     }
 
+    /// Whether it is root.
+    pub fn is_root(&self) -> bool {
+        self.uid.is_root()
+    }
+
     /// Becomes this user and group, in the order that leaves no way back: supplementary groups, group, user; then checks
-    /// that root is gone. It also clears the parent-death signal, which has to be asked for again.
+    /// every number that the kernel keeps, and that root cannot be taken back. It also clears the parent-death signal, which
+    /// has to be asked for again.
     ///
     /// # Errors
     /// `PermissionDenied` when this process is not root and not that user already.
@@ -72,6 +80,14 @@ impl Identity {
         setgroups(&[self.gid]).map_err(io_error)?;
         setgid(self.gid).map_err(io_error)?;
         setuid(self.uid).map_err(io_error)?;
+        let (users, groups) = (getresuid().map_err(io_error)?, getresgid().map_err(io_error)?);
+        let others = getgroups().map_err(io_error)?;
+        let is_whole = [users.real, users.effective, users.saved] == [self.uid; 3]
+            && [groups.real, groups.effective, groups.saved] == [self.gid; 3]
+            && others == [self.gid];
+        if !is_whole {
+            return Err(io::Error::other("something of the former user is left"));
+        }
         if !self.uid.is_root() && setuid(Uid::from_raw(0)).is_ok() {
             return Err(io::Error::other("root could be taken back after it was given up"));
         }

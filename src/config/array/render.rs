@@ -82,6 +82,7 @@ fn assignment<T>(key: &TableKey<T>, value: &Value) -> String {
         }
         Value::Flag(_)
         | Value::Number(_)
+        | Value::Signed(_)
         | Value::Duration(_)
         | Value::Text(_)
         | Value::List(_)

@@ -1,0 +1,40 @@
+//! What this process sees of the file system, and how it leaves its own files.
+
+use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
+
+use nix::sys::stat::{Mode, umask};
+
+use super::io_error;
+
+/// Sets the mask of files that this process and its children make (umask(2)).
+pub fn set_mask(mask: u32) {
+    umask(Mode::from_bits_truncate(mask));
+}
+
+/// Does something with another mask of files for as long as it takes. The process has one thread: others would get the mask
+/// too.
+pub fn with_mask<R>(mask: u32, work: impl FnOnce() -> R) -> R {
+    let before = umask(Mode::from_bits_truncate(mask));
+    let result = work();
+    umask(before);
+    result
+}
+
+/// Makes this directory the root of this process and of those it will fork, and stands in it (chroot(2)). Descriptors that
+/// are open stay what they are.
+///
+/// # Errors
+/// `PermissionDenied` without CAP_SYS_CHROOT; there is no such directory.
+pub fn change_root(directory: &Path) -> io::Result<()> {
+    let wanted = fs::metadata(directory)?;
+    // Inside it first: from a directory outside, `..` would lead out of the new root.
+    std::env::set_current_dir(directory)?;
+    nix::unistd::chroot(".").map_err(io_error)?;
+    std::env::set_current_dir("/")?;
+    let root = fs::metadata("/")?;
+    if (root.dev(), root.ino()) == (wanted.dev(), wanted.ino()) {
+        Ok(())
+    } else {
+        Err(io::Error::other("the root is another directory"))
+    }
+}
