@@ -4,6 +4,7 @@
 //! It owns the listeners, the mailboxes, the shared board, the PID file and the control socket. It never waits for a child,
 //! carries no message of a client, and decides nothing that the [`Supervisor`] decides.
 
+mod activation;
 mod calls;
 mod control;
 mod forking;
@@ -46,6 +47,7 @@ use wsmaster_ipc::{
 };
 use wsmaster_workers::Handler;
 
+pub use self::activation::PassedSockets;
 pub(crate) use self::control::{Question, ReloadAnswer, ask};
 pub use self::listeners::Endpoint;
 pub(crate) use self::logs::ReopenAnswer;

@@ -8,7 +8,7 @@ use wsmaster_workers::Handler;
 
 use crate::{
     config::{AddressError, Config, ListenAddress, Machine},
-    master::{self, Master, Plan},
+    master::{self, Master, PassedSockets, Plan},
     side::{Directory, Process, TaskHandler, TaskInfo, TaskMaker},
 };
 
@@ -84,7 +84,7 @@ impl Builder {
     }
 
     /// Listens on this address, `HOST:PORT` or `unix:/PATH`; port 0 lets the kernel choose. Further ones are in
-    /// [`Config::listeners`].
+    /// [`Config::listeners`]. Sockets that systemd has passed stand in the place of this one.
     #[must_use]
     pub fn listen(mut self, address: &str) -> Self {
         self.address = Some(address.to_owned());
@@ -164,8 +164,10 @@ impl<F> ServerWith<F> {
             let parsed = parsed.map_err(|error| ServerError::Address(address, error))?;
             (config.server.host, config.server.port) = parsed.host_and_port();
         }
-        let plan =
-            Plan::new(config).side_processes(self.builder.processes).tasks(self.builder.tasks);
+        let plan = Plan::new(config)
+            .side_processes(self.builder.processes)
+            .tasks(self.builder.tasks)
+            .passed_sockets(PassedSockets::take()?);
         Ok(Master::prepare(plan, self.make)?.run()?)
     }
 }

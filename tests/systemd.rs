@@ -1,6 +1,11 @@
-//! What systemd hears of a server that it has started, and what it thinks of the unit.
+//! What systemd hears of a server that it has started, the sockets that it passes to it, and what it thinks of the units.
 
 mod support;
+
+#[path = "systemd/activation.rs"]
+mod activation;
+#[path = "support/kernel.rs"]
+mod kernel;
 
 use std::{os::unix::net::UnixDatagram, process::Command, time::Duration};
 
@@ -82,21 +87,25 @@ fn a_server_that_systemd_did_not_start_says_nothing() {
     drop(server);
 }
 
-/// Where systemd is installed, it is asked about the unit, with the program's real place put in.
+/// Where systemd is installed, it is asked about the units, with the program's real place put in.
 #[test]
-fn the_unit_is_a_good_one() {
-    let unit = std::fs::read_to_string("packaging/wsmaster.service").expect("the unit");
+fn the_units_are_good_ones() {
     let program = env!("CARGO_BIN_EXE_wsmaster");
-    assert_eq!(unit.matches("/usr/local/bin/wsmaster").count(), 3);
     let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().join("wsmaster.service");
-    std::fs::write(&path, unit.replace("/usr/local/bin/wsmaster", program)).expect("a copy");
-    let Ok(verdict) = Command::new("systemd-analyze").arg("verify").arg(&path).output() else {
-        eprintln!("SKIPPED the unit: there is no systemd-analyze here");
+    for (name, programs) in [("wsmaster.service", 3), ("wsmaster.socket", 0)] {
+        let unit = std::fs::read_to_string(format!("packaging/{name}")).expect("the unit");
+        assert_eq!(unit.matches("/usr/local/bin/wsmaster").count(), programs);
+        let copy = unit.replace("/usr/local/bin/wsmaster", program);
+        std::fs::write(directory.path().join(name), copy).expect("a copy");
+    }
+    let mut command = Command::new("systemd-analyze");
+    command.arg("verify").args(["wsmaster.service", "wsmaster.socket"]).current_dir(&directory);
+    let Ok(verdict) = command.output() else {
+        eprintln!("SKIPPED the units: there is no systemd-analyze here");
         return;
     };
     let said = String::from_utf8_lossy(&verdict.stderr);
-    let about_us: Vec<_> = said.lines().filter(|line| line.contains("wsmaster.service")).collect();
+    let about_us: Vec<_> = said.lines().filter(|line| line.contains("wsmaster.")).collect();
     // The manual page is a file of whoever packages it.
     let faults: Vec<_> = about_us.iter().filter(|line| !line.contains("man wsmaster")).collect();
     assert!(faults.is_empty(), "{said}");

@@ -1,6 +1,6 @@
 //! `wsmaster start`: from the configuration to a server that serves.
 
-use std::rc::Rc;
+use std::{net::SocketAddr, rc::Rc};
 
 use wsmaster_ipc::sys::{
     daemon::{self, Promise, Side, Verdict},
@@ -13,7 +13,7 @@ use crate::{
     cli::Exit,
     config::{Config, Door, Overrides, Secret},
     logging,
-    master::{Master, Plan, Serving},
+    master::{Master, PassedSockets, Plan, Serving, StartError},
 };
 
 /// Starts, and returns when the server has stopped; or, as a daemon, when it serves.
@@ -64,6 +64,12 @@ fn serve(
         eprintln!("the log file {} cannot be opened: {error}; see server.log_file", path.display());
         return Exit::Failed;
     }
+    let passed = match PassedSockets::take() {
+        Ok(passed) => passed,
+        Err(error) => return refused(config, &error),
+    };
+    let address = passed.as_ref().map(PassedSockets::address);
+    listen_at(config, address);
     let made_key = match settle_key(config) {
         Ok(made_key) => made_key,
         Err(error) => {
@@ -75,6 +81,7 @@ fn serve(
     let plan = Plan::new(config.clone())
         .reload_with(move || {
             let mut config = read_config(&flags)?;
+            listen_at(&mut config, address);
             if config.api.key.is_empty() {
                 match &key_of_this_run {
                     Some(key) => config.api.key = key.clone(),
@@ -83,19 +90,32 @@ fn serve(
             }
             Ok(config)
         })
+        .passed_sockets(passed)
         .in_background(config.server.daemonize)
         .on_serving(move |serving| tell(serving, made_key.as_ref(), &promise));
     let result = Master::prepare(plan, BuiltIn::new).and_then(Master::run);
     match result {
         Ok(()) => Exit::Done,
-        Err(error) => {
-            log::error!("{error}");
-            // The log may be a file that nobody looks at now, or off.
-            if config.server.log_file.is_some() || !log::log_enabled!(log::Level::Error) {
-                eprintln!("{error}");
-            }
-            Exit::Failed
-        }
+        Err(error) => refused(config, &error),
+    }
+}
+
+/// Says why there is no server.
+fn refused(config: &Config, error: &StartError) -> Exit {
+    log::error!("{error}");
+    // The log may be a file that nobody looks at now, or off.
+    if config.server.log_file.is_some() || !log::log_enabled!(log::Level::Error) {
+        eprintln!("{error}");
+    }
+    Exit::Failed
+}
+
+/// The address of sockets that were passed stands in the place of the configured one: what is decided by it is decided by
+/// where the server really listens.
+fn listen_at(config: &mut Config, passed: Option<SocketAddr>) {
+    if let Some(address) = passed {
+        config.server.host = address.ip().to_string();
+        config.server.port = address.port();
     }
 }
 

@@ -201,7 +201,7 @@ mod tests {
                     Value::Text("unix".to_owned())
                 }
                 // One that all of them can hold.
-                Kind::Text { .. } | Kind::Secret { .. } => Value::Text("7".to_owned()),
+                Kind::Text { .. } | Kind::Secret { .. } => Value::Text("077".to_owned()),
             };
             assert_eq!((key.access.write)(&mut after, &value), Ok(()), "{}", key.path());
             for (other_index, other) in KEYS.iter().enumerate() {

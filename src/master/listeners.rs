@@ -23,7 +23,7 @@ use wsmaster_ipc::{
 };
 use wsmaster_workers::{ListenerRules, Listening};
 
-use super::{StartError, settings};
+use super::{PassedSockets, StartError, settings};
 use crate::config::{Config, ListenAddress, ListenerConfig};
 
 /// How long the workers of a killed master may hold an address: the kernel ends them, after all their sockets.
@@ -79,19 +79,40 @@ enum Sockets {
 
 impl Listeners {
     /// Binds all listeners of a configuration. `after_a_kill`: an address in use may be that of the last processes of a
-    /// master that was killed; they are waited for.
+    /// master that was killed; they are waited for. Sockets that were `passed` stand in the place of the first one.
     ///
     /// # Errors
     /// Whatever cannot be had; what was bound until then is given back.
-    pub(super) fn bind(config: &Config, after_a_kill: bool) -> Result<Self, StartError> {
+    pub(super) fn bind(
+        config: &Config,
+        after_a_kill: bool,
+        passed: Option<PassedSockets>,
+    ) -> Result<Self, StartError> {
         let mut listeners = Self { present: Vec::new(), retired: Vec::new(), next: 0 };
         let patience = if after_a_kill { ORPHANS_PATIENCE } else { Duration::ZERO };
+        let mut passed = passed;
         for wanted in config.all_listeners() {
             // What was made until then goes with the list, if this fails.
-            let kept = listeners.bind_one(wanted, config, patience)?;
+            let kept = match passed.take() {
+                Some(passed) => {
+                    let endpoint = Endpoint::Inet(passed.address());
+                    listeners.number(
+                        wanted,
+                        endpoint,
+                        Sockets::Each(passed.deal(config.server.workers)?),
+                    )
+                }
+                None => listeners.bind_one(wanted, config, patience)?,
+            };
             listeners.present.push(kept);
         }
         Ok(listeners)
+    }
+
+    fn number(&mut self, config: ListenerConfig, endpoint: Endpoint, sockets: Sockets) -> Kept {
+        let number = self.next;
+        self.next = self.next.wrapping_add(1);
+        Kept { number, config, endpoint, sockets }
     }
 
     fn bind_one(
@@ -109,11 +130,7 @@ impl Listeners {
                     std::thread::sleep(ORPHANS_STEP);
                 }
                 Err(error) => return Err(error),
-                Ok((endpoint, sockets)) => {
-                    let number = self.next;
-                    self.next = self.next.wrapping_add(1);
-                    return Ok(Kept { number, config: wanted, endpoint, sockets });
-                }
+                Ok((endpoint, sockets)) => return Ok(self.number(wanted, endpoint, sockets)),
             }
         }
     }

@@ -18,7 +18,7 @@ use wsmaster_ipc::{
 use wsmaster_workers::Handler;
 
 use super::{
-    Master, SeatKept,
+    Master, PassedSockets, SeatKept,
     control::Control,
     forking,
     listeners::{Endpoint, Listeners},
@@ -53,6 +53,7 @@ pub struct Plan {
     in_background: bool,
     processes: Vec<Process>,
     tasks: Option<TaskMaker>,
+    passed: Option<PassedSockets>,
 }
 
 pub(super) type ReadConfig = Box<dyn Fn() -> Result<Config, ConfigErrors>>;
@@ -74,6 +75,7 @@ impl Plan {
             in_background: false,
             processes: Vec::new(),
             tasks: None,
+            passed: None,
         }
     }
 
@@ -105,6 +107,13 @@ impl Plan {
     #[must_use]
     pub(crate) fn tasks(mut self, tasks: Option<TaskMaker>) -> Self {
         self.tasks = tasks;
+        self
+    }
+
+    /// Listens on these sockets instead of the address of the configuration.
+    #[must_use]
+    pub fn passed_sockets(mut self, passed: Option<PassedSockets>) -> Self {
+        self.passed = passed;
         self
     }
 
@@ -146,6 +155,9 @@ pub enum StartError {
         "the control socket {0} cannot be made: {1}; choose another --pid-file, it stands beside it"
     )]
     Control(String, io::Error),
+    /// What systemd has passed cannot be listened on.
+    #[error("{0}")]
+    Passed(String),
     /// The user or group is not there, or cannot be taken on.
     #[error("server.user and server.group: {0}")]
     User(io::Error),
@@ -202,13 +214,13 @@ where
     /// # Errors
     /// See [`StartError`].
     pub fn prepare(plan: Plan, make: F) -> Result<Self, StartError> {
-        let Plan { config, reload, on_serving, in_background, processes, tasks } = plan;
+        let Plan { config, reload, on_serving, in_background, processes, tasks, passed } = plan;
         title::prepare();
         let surroundings = surroundings::settle(&config)?;
         let pid_file = PidFile::take(&config.server.pid_file)?;
         let system = |what| move |error| StartError::System(what, error);
         let workers = config.server.workers;
-        let listeners = Listeners::bind(&config, pid_file.was_left_behind())?;
+        let listeners = Listeners::bind(&config, pid_file.was_left_behind(), passed)?;
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seed = random::seed().map_err(system("random numbers"))?;
         let names: Vec<&str> = processes.iter().map(|process| process.name.as_str()).collect();

@@ -4,6 +4,7 @@
 
 #![allow(unsafe_code)]
 
+pub mod activation;
 pub mod daemon;
 pub mod files;
 pub mod listener;
