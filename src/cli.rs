@@ -111,6 +111,13 @@ pub enum Command {
         /// Which server.
         target: Target,
     },
+    /// Look at the machine and the configuration, and say what to change.
+    Doctor {
+        /// The settings among the flags.
+        flags: Overrides,
+        /// As JSON for programs instead of words for people.
+        json: bool,
+    },
     /// Work on the configuration without a server.
     Config(ConfigCommand),
     /// Print the completions of a shell.
@@ -296,6 +303,8 @@ mod tests {
                 "top --interval 5",
                 Command::Top { target: here.clone(), interval: Duration::from_secs(5) },
             ),
+            ("doctor", Command::Doctor { flags: Overrides::default(), json: false }),
+            ("doctor -c x --json", Command::Doctor { flags: flags.clone(), json: true }),
             ("logs reopen", Command::ReopenLogs { target: Target::default() }),
             ("config check -c x", Command::Config(ConfigCommand::Check { flags: flags.clone() })),
             ("config show -c x", Command::Config(ConfigCommand::Show { flags })),
@@ -375,6 +384,7 @@ mod tests {
             "WSMASTER TOP",
             "WSMASTER CLIENT",
             "WSMASTER LOGS REOPEN",
+            "WSMASTER DOCTOR",
             "WSMASTER CONFIG SHOW",
             "EXIT CODES",
         ] {
@@ -382,7 +392,9 @@ mod tests {
         }
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = completions(shell);
-            for word in ["reload", "connections", "top", "client", "no-close-on-eof"] {
+            for word in
+                ["reload", "connections", "top", "client", "no-close-on-eof", "reopen", "doctor"]
+            {
                 assert!(script.contains(word), "{shell}: {word}");
             }
         }

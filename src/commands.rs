@@ -6,6 +6,7 @@ mod asking;
 mod banner;
 mod client;
 mod connections;
+mod doctor;
 mod logs;
 mod reload;
 mod screen;
@@ -61,6 +62,7 @@ fn run(command: Command) -> Exit {
         Command::Connections { target, listing } => connections::connections(&target, &listing),
         Command::Client(options) => client::client(&options),
         Command::Top { target, interval } => top::top(&target, interval),
+        Command::Doctor { flags, json } => doctor::doctor(&flags, json),
         Command::ReopenLogs { target } => logs::reopen(&target),
         Command::Config(ConfigCommand::Check { flags }) => match load(&flags) {
             Ok(config) => print(&format!("the configuration is good: {}\n", config.sources)),

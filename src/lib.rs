@@ -37,6 +37,7 @@ pub mod apps;
 pub mod cli;
 pub mod commands;
 pub mod config;
+mod doctor;
 pub mod logging;
 pub mod master;
 pub mod server;

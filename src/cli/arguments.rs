@@ -145,6 +145,19 @@ Exit codes:
   2  wrong arguments")]
     Client(ClientOptions),
 
+    /// Look at the machine and the configuration, and say what to change
+    #[command(after_help = "\
+Looks at descriptors, queues, ports, memory, CPUs, control groups, the clock, users and directories,
+with the flags of start. It changes nothing.
+Exit code 1: there is a problem. Warnings are none.")]
+    Doctor {
+        #[command(flatten)]
+        settings: SettingFlags,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+
     /// Work on the log file of the running server
     #[command(subcommand, arg_required_else_help = true)]
     Logs(LogsAction),
@@ -285,6 +298,7 @@ impl From<Action> for Command {
             }
             Action::Top { target, interval } => Self::Top { target: target.into(), interval },
             Action::Client(options) => Self::Client(options),
+            Action::Doctor { settings, json } => Self::Doctor { flags: settings.into(), json },
             Action::Logs(LogsAction::Reopen(target)) => Self::ReopenLogs { target: target.into() },
             Action::Config(action) => Self::Config(action.into()),
             Action::Completions { shell } => Self::Completions { shell },

@@ -2,7 +2,11 @@
 
 use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
 
-use nix::sys::stat::{Mode, umask};
+use nix::{
+    fcntl::{AT_FDCWD, AtFlags},
+    sys::stat::{Mode, umask},
+    unistd::{AccessFlags, faccessat},
+};
 
 use super::io_error;
 
@@ -18,6 +22,12 @@ pub fn with_mask<R>(mask: u32, work: impl FnOnce() -> R) -> R {
     let result = work();
     umask(before);
     result
+}
+
+/// Whether this process, as the user it is now, may make and rename files in a directory (faccessat(2)).
+pub fn may_write_in(directory: &Path) -> bool {
+    let rights = AccessFlags::W_OK | AccessFlags::X_OK;
+    faccessat(AT_FDCWD, directory, rights, AtFlags::AT_EACCESS).is_ok()
 }
 
 /// Makes this directory the root of this process and of those it will fork, and stands in it (chroot(2)). Descriptors that

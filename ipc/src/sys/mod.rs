@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 pub mod activation;
+pub mod clock;
 pub mod daemon;
 pub mod files;
 pub mod listener;

@@ -49,12 +49,17 @@ pub fn effective_uid() -> u32 {
     nix::unistd::geteuid().as_raw()
 }
 
+/// The size of a page of memory in bytes.
+pub fn page_bytes() -> u64 {
+    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten();
+    page.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(4096)
+}
+
 /// Resident memory of a process in bytes (proc(5), statm), if it can be read.
 pub fn resident_bytes(pid: i32) -> Option<u64> {
     let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
     let pages: u64 = statm.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok().flatten()?;
-    Some(pages * u64::try_from(page).ok()?)
+    pages.checked_mul(page_bytes())
 }
 
 /// CPU time that a process has used, in milliseconds (proc(5), stat), if it can be read.

@@ -159,10 +159,7 @@ pub fn peek_packet(socket: BorrowedFd<'_>, front: &mut [u8]) -> io::Result<Optio
 /// # Errors
 /// `AddrInUse` also when the other server set `SO_REUSEPORT` too: the kernel would let both share the port.
 pub fn listeners(address: SocketAddr, backlog: u32, count: usize) -> io::Result<Vec<TcpListener>> {
-    // A socket without SO_REUSEPORT cannot be bound beside listeners that have it: that is the question asked here.
-    let probe = tcp_socket(address)?;
-    bind(probe.as_raw_fd(), &SockaddrStorage::from(address)).map_err(io_error)?;
-    drop(probe);
+    probe(address)?;
     let mut address = address;
     let mut listeners = Vec::with_capacity(count);
     for _ in 0..count {
@@ -177,6 +174,16 @@ pub fn listeners(address: SocketAddr, backlog: u32, count: usize) -> io::Result<
         listeners.push(listener);
     }
     Ok(listeners)
+}
+
+/// Whether nobody listens on this address and this process may: it is bound for a moment, and nobody can connect to it.
+///
+/// # Errors
+/// What bind(2) says: above all `AddrInUse`, `PermissionDenied` and `AddrNotAvailable`.
+pub fn probe(address: SocketAddr) -> io::Result<()> {
+    // A socket without SO_REUSEPORT cannot be bound beside listeners that have it: that is the question asked here.
+    let probe = tcp_socket(address)?;
+    bind(probe.as_raw_fd(), &SockaddrStorage::from(address)).map_err(io_error)
 }
 
 fn tcp_socket(address: SocketAddr) -> io::Result<OwnedFd> {

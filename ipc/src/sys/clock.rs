@@ -1,0 +1,18 @@
+//! What the kernel thinks of its own clock.
+
+use std::mem::MaybeUninit;
+
+use nix::libc;
+
+/// Whether something keeps the machine's clock right (adjtimex(2)); `None` where a container may not ask.
+pub fn is_synchronised() -> Option<bool> {
+    let mut facts = MaybeUninit::<libc::timex>::zeroed();
+    // SAFETY: all zero is a value of this plain structure, and with `modes` 0 the kernel changes nothing but it.
+    let state = unsafe { libc::adjtimex(facts.as_mut_ptr()) };
+    if state < 0 {
+        return None;
+    }
+    // SAFETY: it was zeroed, and the kernel has filled it.
+    let facts = unsafe { facts.assume_init() };
+    Some(state != libc::TIME_ERROR && facts.status & libc::STA_UNSYNC == 0)
+}
