@@ -9,7 +9,7 @@ mod kernel;
 use std::{
     fs, io,
     net::{SocketAddr, TcpListener, TcpStream},
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::MetadataExt,
     process::Command,
     time::Duration,
 };
