@@ -4,6 +4,7 @@
 //! reference in the documentation all come from it. It holds no code but the few values the server
 //! works out by itself. Keys that belong together may stand in a file of their own below it.
 
+mod log_rotation;
 mod proxies;
 mod surroundings;
 mod work;
@@ -133,28 +134,8 @@ pub(super) static KEYS: &[Key] = &[
                 Swoole's numbers mean: 0 debug, 1 trace, 2 info, 3 and 4 warn, 5 error, 6 off.",
         access: field!(server.log_level),
     },
-    Key {
-        section: Section::Server,
-        name: "log_rotate_bytes",
-        kind: Kind::SizeOrOff { min: 4 * KIB, max: 1024 * GIB },
-        default: "0",
-        automatic: None,
-        aliases: &[],
-        about: "Size of log_file at which it is moved aside and a new one begun; it may grow a little \
-                beyond. 0: never, for when something else moves it (\"wsmaster logs reopen\").",
-        access: field!(server.log_rotate_bytes),
-    },
-    Key {
-        section: Section::Server,
-        name: "log_rotate_keep",
-        kind: Kind::Integer { min: 1, max: 1_000 },
-        default: "5",
-        automatic: None,
-        aliases: &[],
-        about: "Older log files that stay when log_rotate_bytes is set: log_file.1 is the latest of \
-                them.",
-        access: field!(server.log_rotate_keep),
-    },
+    log_rotation::LOG_ROTATE_BYTES,
+    log_rotation::LOG_ROTATE_KEEP,
     Key {
         section: Section::Server,
         name: "daemonize",
