@@ -27,8 +27,10 @@ pub(super) fn examine(facts: &Facts, config: &Config) -> Vec<Finding> {
     .collect()
 }
 
+/// Programs and task processes.
 fn side_processes(config: &Config) -> u64 {
-    config.processes.iter().map(|process| u64::from(process.instances)).sum()
+    let programs: u64 = config.processes.iter().map(|process| u64::from(process.instances)).sum();
+    programs + config.server.task_workers as u64
 }
 
 /// What a worker needs for its share of the connections, and at the least.
