@@ -8,6 +8,7 @@ mod calls;
 mod control;
 mod forking;
 mod listeners;
+mod memory;
 mod news;
 mod pid_file;
 mod report;
@@ -31,7 +32,7 @@ use std::{
 
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
-    Handle,
+    Handle, LeaveReason, LifeEvent,
     board::{Board, Cell, Counter},
     link::{Heard, MasterLink, ToChild, ToMaster},
     mailbox::MailboxPair,
@@ -53,6 +54,7 @@ pub(crate) use self::surveys::{SurveyAnswer, SurveyProblem};
 use self::{
     control::{Caller, Control},
     listeners::Listeners,
+    memory::MemoryWatch,
     pid_file::PidFile,
     signals::{Request, Signals},
     start::{OnServing, ReadConfig},
@@ -67,11 +69,14 @@ use crate::{
     logging,
     server::WorkerInfo,
     side::{self, Directory, Process, TaskMaker},
-    supervisor::{Action, ChildId, Event, ExitStatus, KillSignal, Phase, Pid, Report, Supervisor},
+    supervisor::{
+        Action, ChildId, Event, ExitStatus, KillSignal, Phase, Pid, RecycleReason, Report,
+        Supervisor,
+    },
 };
 
-/// Deaths of workers before the server has ever served that make the start a failure.
-const START_DEATHS_MAX: u32 = 3;
+/// Deaths and failed forks of workers before all have served once that make the start a failure.
+const START_FAILURES_MAX: u32 = 3;
 const EVENTS_MAX: usize = 256;
 /// How soon a full mailbox of a side process is tried again.
 const BACKLOG_RETRY: Duration = Duration::from_millis(10);
@@ -80,7 +85,8 @@ const BACKLOG_RETRY: Duration = Duration::from_millis(10);
 pub struct Master<F> {
     config: Config,
     reload: Option<ReadConfig>,
-    on_serving: Option<OnServing>,
+    /// Until all workers have served once.
+    coming_up: Option<ComingUp>,
     in_background: bool,
     make: F,
     identity: Option<Identity>,
@@ -116,10 +122,21 @@ pub struct Master<F> {
     systemd: Systemd,
     watchdog: Watchdog,
     task_watchdog: Watchdog,
-    deaths_before_serving: u32,
+    memory: MemoryWatch,
+    /// Processes that were asked to leave, and why.
+    told_to_leave: HashMap<Pid, LeaveReason>,
+    /// Words of the server's life that a full line did not take.
+    news_missed: u64,
     stopping: bool,
     failure: Option<String>,
     done: bool,
+}
+
+/// A server whose start can still fail.
+struct ComingUp {
+    on_serving: Option<OnServing>,
+    /// Workers that have died or could not be forked so far.
+    failures: u32,
 }
 
 /// What the master keeps of a slot, whoever is in it.
@@ -191,6 +208,7 @@ where
             self.systemd.beat(Instant::now());
             self.look_at_the_workers();
             self.look_at_the_task_processes();
+            self.weigh_the_workers();
         }
         match self.failure {
             Some(reason) => Err(StartError::Workers(reason)),
@@ -211,9 +229,14 @@ where
         let callers = self.callers.values().filter_map(|caller| caller.deadline);
         let backlog = backlog.then(|| now + BACKLOG_RETRY);
         let next = self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog);
-        let next = next.chain(self.surveys.wake_at(self.started, now));
-        let watchdogs = self.watchdog.wake_at().into_iter().chain(self.task_watchdog.wake_at());
-        let next = next.chain(self.systemd.wake_at()).chain(watchdogs).min()?;
+        let watches = [
+            self.surveys.wake_at(self.started, now),
+            self.systemd.wake_at(),
+            self.watchdog.wake_at(),
+            self.task_watchdog.wake_at(),
+            self.memory.wake_at(),
+        ];
+        let next = next.chain(watches.into_iter().flatten()).min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -280,14 +303,17 @@ where
                         self.tell(Event::ForkFailed { child, reason: error.to_string() });
                     }
                 },
-                Action::AskDrain { pid, .. } => {
+                Action::AskDrain { pid, why, .. } => {
+                    let reason = news::leave_reason(why);
+                    self.note_reason(pid, reason);
                     let drain = match self.side_of(pid) {
-                        None => settings::drain(&self.config),
+                        None => settings::drain(&self.config, reason),
                         Some(side) => self.stop_of(side),
                     };
                     self.say(pid, &drain);
                 }
                 Action::AskStop { pid } => {
+                    self.note_reason(pid, LeaveReason::ServerStop);
                     let stop = match self.side_of(pid) {
                         None => settings::stop(&self.config),
                         Some(side) => self.stop_of(side),
@@ -365,20 +391,32 @@ where
         } else if report::is_about_reload(report) && !self.stopping {
             self.systemd.ready(&self.summary());
         }
-        if let Report::Died { child, how, .. } = report
-            && self.on_serving.is_some()
-            && self.is_worker(*child)
-        {
-            self.deaths_before_serving += 1;
-            if self.deaths_before_serving >= START_DEATHS_MAX {
-                self.fail(format!("they die at once ({how}); the log says more"));
-            }
+        self.judge_the_start(report);
+    }
+
+    /// Workers that die, or cannot be forked, before all have served once: a start that fails is told to whoever started it,
+    /// and not tried for ever.
+    fn judge_the_start(&mut self, report: &Report) {
+        let (child, failure) = if let Report::Died { child, how, .. } = report {
+            (*child, format!("they die at once ({}); the log says more", report::ended(*how)))
+        } else if let Report::ForkFailed { child, reason } = report {
+            (*child, format!("they cannot be forked: {reason}"))
+        } else {
+            return;
+        };
+        if !self.is_worker(child) {
+            return;
+        }
+        let Some(coming_up) = &mut self.coming_up else { return };
+        coming_up.failures += 1;
+        if coming_up.failures >= START_FAILURES_MAX {
+            self.fail(failure);
         }
     }
 
     /// The first time that all workers serve, says so.
     fn announce(&mut self) {
-        if self.on_serving.is_none() || self.failure.is_some() {
+        if self.coming_up.is_none() || self.stopping {
             return;
         }
         // A side process that does not come up is no reason not to serve.
@@ -394,9 +432,10 @@ where
             config: self.config.clone(),
         };
         log::info!("all workers serve");
-        if let Some(call) = self.on_serving.take() {
+        if let Some(call) = self.coming_up.take().and_then(|coming_up| coming_up.on_serving) {
             call(&serving);
         }
+        self.spread_event(LifeEvent::ServerStart);
         self.systemd.ready(&self.summary());
     }
 
@@ -429,14 +468,23 @@ where
             match child.link.hear() {
                 Heard::Message(ToMaster::Ready) => self.tell(Event::Ready { pid }),
                 Heard::Message(ToMaster::Draining) => self.tell(Event::Draining { pid }),
-                Heard::Message(ToMaster::Recycle) => self.tell(Event::Recycle { pid }),
+                Heard::Message(ToMaster::Recycle { reason }) => {
+                    let why = match reason {
+                        LeaveReason::Share => RecycleReason::Share,
+                        LeaveReason::Reload
+                        | LeaveReason::Memory
+                        | LeaveReason::Asked
+                        | LeaveReason::ServerStop => RecycleReason::Asked,
+                    };
+                    self.tell(Event::Recycle { pid, why });
+                }
                 Heard::Message(ToMaster::CannotCover { slot }) => {
                     self.tell(Event::CoverFailed { child: ChildId(slot), by: pid });
                 }
                 Heard::Message(ToMaster::Failed { reason }) => {
                     let is_worker = matches!(child.role, Role::Worker(_));
                     log::error!("{}: {reason}", self.name_of(pid));
-                    if is_worker && self.on_serving.is_some() {
+                    if is_worker && self.coming_up.is_some() {
                         self.fail(reason);
                     }
                 }
@@ -516,15 +564,23 @@ where
     }
 
     fn restart_side_processes(&mut self) {
+        let now = Instant::now();
+        let all = self.supervisor.children(now).skip(self.seats.len());
+        // One that waits because it has failed too often may have been put right.
+        let waiting: Vec<ChildId> =
+            all.filter(|child| child.state == Phase::BackingOff).map(|child| child.id).collect();
         let sides: Vec<Pid> =
             self.children.keys().copied().filter(|pid| self.side_of(*pid).is_some()).collect();
-        match sides.len() {
+        match sides.len() + waiting.len() {
             0 => log::info!("there are no side processes to reload"),
             1 => log::info!("the side process is started again"),
             many => log::info!("{many} side processes are started again"),
         }
+        for child in waiting {
+            self.tell(Event::Retry { child });
+        }
         for pid in sides {
-            self.tell(Event::Recycle { pid });
+            self.tell(Event::Recycle { pid, why: RecycleReason::Asked });
         }
     }
 

@@ -11,7 +11,10 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::sys::socket;
+use crate::{
+    life::{LeaveReason, LifeEvent},
+    sys::socket,
+};
 
 /// The largest message, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
@@ -23,6 +26,8 @@ const QUEUE_BYTES: usize = 256 * 1024;
 pub enum ToChild {
     /// Take no more connections, ask the clients to come back, and leave: a successor stands by.
     Drain {
+        /// Why.
+        reason: LeaveReason,
         /// Clients are told to come back at a random moment within this time.
         reconnect_spread_ms: u64,
         /// Who has not finished its close handshake by then is cut off.
@@ -54,6 +59,11 @@ pub enum ToChild {
     },
     /// The log file has been moved away: open its name again.
     ReopenLog,
+    /// What has happened to the server.
+    Life {
+        /// What it is.
+        what: LifeEvent,
+    },
 }
 
 /// What a child says to the master.
@@ -69,8 +79,11 @@ pub enum ToMaster {
     },
     /// It accepts no more and is nobody's subscriber any more: its successor may start.
     Draining,
-    /// It has done its share (`max_request`) and would like to be replaced.
-    Recycle,
+    /// It would like to be replaced.
+    Recycle {
+        /// Why: its share is done, or it was asked to.
+        reason: LeaveReason,
+    },
     /// It cannot serve the listener of another slot that it was to cover.
     CannotCover {
         /// The slot.
@@ -116,13 +129,21 @@ impl<Tx: Serialize, Rx: DeserializeOwned> Link<Tx, Rx> {
     /// Says something without waiting. Whether it is on its way: a line that is full or closed takes nothing, and the
     /// speaker's deadlines decide what that means.
     pub fn say(&self, message: &Tx) -> bool {
+        matches!(self.try_say(message), Ok(socket::Sent::Whole))
+    }
+
+    /// As [`Self::say`], and tells a full line from a closed one.
+    ///
+    /// # Errors
+    /// What sendmsg(2) says beside that.
+    pub fn try_say(&self, message: &Tx) -> io::Result<socket::Sent> {
         self.send(message, None)
     }
 
     /// Says something and hands a duplicate of a descriptor over with it (`SCM_RIGHTS`, unix(7)); otherwise as
     /// [`Self::say`].
     pub fn say_with(&self, message: &Tx, descriptor: BorrowedFd<'_>) -> bool {
-        self.send(message, Some(descriptor))
+        matches!(self.send(message, Some(descriptor)), Ok(socket::Sent::Whole))
     }
 
     /// Hears the next message, without waiting. A descriptor that comes with it is closed.
@@ -145,11 +166,10 @@ impl<Tx: Serialize, Rx: DeserializeOwned> Link<Tx, Rx> {
         }
     }
 
-    fn send(&self, message: &Tx, descriptor: Option<BorrowedFd<'_>>) -> bool {
-        let Ok(json) = serde_json::to_vec(message) else { return false };
+    fn send(&self, message: &Tx, descriptor: Option<BorrowedFd<'_>>) -> io::Result<socket::Sent> {
+        let json = serde_json::to_vec(message)?;
         debug_assert!(json.len() <= MESSAGE_BYTES_MAX);
-        let sent = socket::send_packet(self.socket.as_fd(), &json, descriptor);
-        matches!(sent, Ok(socket::Sent::Whole))
+        socket::send_packet(self.socket.as_fd(), &json, descriptor)
     }
 }
 

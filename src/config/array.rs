@@ -65,7 +65,9 @@ mod tests {
         match &key.shape {
             Shape::One { kind, .. } => match kind {
                 Kind::Flag => Value::Flag(true),
-                Kind::Integer { max, .. } | Kind::Size { max, .. } => Value::Number(*max),
+                Kind::Integer { max, .. }
+                | Kind::Size { max, .. }
+                | Kind::SizeOrOff { max, .. } => Value::Number(*max),
                 Kind::Duration { max, .. } => Value::Duration(*max),
                 Kind::Choice { words, .. } => {
                     Value::Text((*words.get(1).expect("a choice has two words")).to_owned())

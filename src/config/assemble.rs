@@ -110,6 +110,10 @@ fn blank(sources: Sources) -> Config {
             stop_timeout: Duration::ZERO,
             reconnect_spread: Duration::ZERO,
             max_request: 0,
+            max_request_spread: 0,
+            worker_memory_max: 0,
+            restarts_max: 0,
+            restarts_window: Duration::ZERO,
             watchdog: None,
             job_threads: 0,
             job_queue_max: 0,
@@ -180,7 +184,9 @@ mod tests {
             let (before, mut after) = (empty(), empty());
             let value = match &key.kind {
                 Kind::Flag => Value::Flag(true),
-                Kind::Integer { max, .. } | Kind::Size { max, .. } => Value::Number(*max),
+                Kind::Integer { max, .. }
+                | Kind::Size { max, .. }
+                | Kind::SizeOrOff { max, .. } => Value::Number(*max),
                 Kind::Duration { max, .. } => Value::Duration(*max),
                 Kind::Choice { words, .. } => {
                     Value::Text((*words.get(1).expect("a choice has two words")).to_owned())

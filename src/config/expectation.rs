@@ -40,6 +40,9 @@ impl Kind {
             Self::Size { min, max } => {
                 format!("a size from {} to {}", describe_size(*min), describe_size(*max))
             }
+            Self::SizeOrOff { min, max } => {
+                format!("0 (off) or a size from {} to {}", describe_size(*min), describe_size(*max))
+            }
             Self::Duration { min, max, zero_is_off } => {
                 let off = if *zero_is_off { "0 (off) or " } else { "" };
                 let (min, max) = (format_duration(*min), format_duration(*max));
@@ -78,11 +81,18 @@ impl Kind {
             }
             (Self::Secret { .. }, raw) => format!("{} (not shown)", raw.type_name()),
             (
-                Self::Size { .. } | Self::Duration { .. } | Self::Choice { .. } | Self::Text { .. },
+                Self::Size { .. }
+                | Self::SizeOrOff { .. }
+                | Self::Duration { .. }
+                | Self::Choice { .. }
+                | Self::Text { .. },
                 Raw::Quoted(text),
             ) => format!("\"{}\"", printable(text)),
             (
-                Self::Integer { .. } | Self::Size { .. } | Self::Duration { .. },
+                Self::Integer { .. }
+                | Self::Size { .. }
+                | Self::SizeOrOff { .. }
+                | Self::Duration { .. },
                 Raw::Integer(number),
             ) => number.to_string(),
             (Self::Choice { numbered, .. }, Raw::Integer(number)) if !numbered.is_empty() => {
@@ -92,6 +102,7 @@ impl Kind {
                 Self::Flag
                 | Self::Integer { .. }
                 | Self::Size { .. }
+                | Self::SizeOrOff { .. }
                 | Self::Duration { .. }
                 | Self::Choice { .. }
                 | Self::Text { .. },
@@ -114,7 +125,7 @@ impl Kind {
                 self.value(&Raw::Word(text))?;
                 Some(format!("; write {text} without quotes"))
             }
-            Self::Size { .. } => match respelled_size(text) {
+            Self::Size { .. } | Self::SizeOrOff { .. } => match respelled_size(text) {
                 Some(better) if better == **text => None,
                 Some(better) => Some(format!("; write \"{better}\"")),
                 None => Some("; write bytes, or \"64KiB\", \"1MiB\", \"1GiB\"".to_owned()),
@@ -142,6 +153,7 @@ impl Kind {
             Self::Flag
             | Self::Integer { .. }
             | Self::Size { .. }
+            | Self::SizeOrOff { .. }
             | Self::Duration { .. }
             | Self::Choice { .. }
             | Self::Text { .. }

@@ -13,7 +13,7 @@ use super::units::{format_duration, format_size, parse_duration, parse_size};
 pub(super) enum Value {
     /// Of a [`Kind::Flag`].
     Flag(bool),
-    /// Of a [`Kind::Integer`], or the bytes of a [`Kind::Size`].
+    /// Of a [`Kind::Integer`], or the bytes of a [`Kind::Size`] or [`Kind::SizeOrOff`].
     Number(u64),
     /// Of a [`Kind::Duration`].
     Duration(Duration),
@@ -36,6 +36,8 @@ pub(super) enum Kind {
     Integer { min: u64, max: u64 },
     /// A number of bytes.
     Size { min: u64, max: u64 },
+    /// A number of bytes, or 0 below `min`.
+    SizeOrOff { min: u64, max: u64 },
     /// A time; where `zero_is_off`, 0 is accepted below `min`.
     Duration { min: Duration, max: Duration, zero_is_off: bool },
     /// One of `words`, in which `-` and `_` are the same; the number n stands for `numbered[n]`.
@@ -95,6 +97,9 @@ impl Kind {
             Self::Size { min, max } => {
                 read_size(raw).filter(|n| (min..=max).contains(&n)).map(Value::Number)
             }
+            Self::SizeOrOff { min, max } => {
+                read_size(raw).filter(|n| *n == 0 || (min..=max).contains(&n)).map(Value::Number)
+            }
             Self::Duration { min, max, zero_is_off } => read_duration(raw)
                 .filter(|d| (min..=max).contains(&d) || (*zero_is_off && d.is_zero()))
                 .map(Value::Duration),
@@ -112,7 +117,7 @@ impl Kind {
             Value::Flag(flag) => flag.to_string(),
             Value::Number(number) => {
                 let plain = number.to_string();
-                let is_size = matches!(self, Self::Size { .. });
+                let is_size = matches!(self, Self::Size { .. } | Self::SizeOrOff { .. });
                 let text = if is_size { format_size(*number) } else { plain.clone() };
                 if text == plain { plain } else { quoted(&text) }
             }

@@ -18,10 +18,11 @@ use wsmaster_ipc::{
 use wsmaster_workers::Handler;
 
 use super::{
-    Master, SeatKept,
+    ComingUp, Master, SeatKept,
     control::Control,
     forking,
     listeners::{Endpoint, Listeners},
+    memory::MemoryWatch,
     pid_file::{PidFile, PidFileError, control_path},
     settings,
     signals::Signals,
@@ -255,7 +256,7 @@ where
             started: Instant::now(),
             config,
             reload,
-            on_serving,
+            coming_up: Some(ComingUp { on_serving, failures: 0 }),
             in_background,
             make,
             identity,
@@ -280,7 +281,9 @@ where
             systemd: Systemd::new(Instant::now()),
             watchdog: Watchdog::default(),
             task_watchdog: Watchdog::default(),
-            deaths_before_serving: 0,
+            memory: MemoryWatch::default(),
+            told_to_leave: HashMap::new(),
+            news_missed: 0,
             stopping: false,
             failure: None,
             done: false,
