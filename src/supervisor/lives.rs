@@ -289,7 +289,7 @@ impl Supervisor {
             Verdict::After { delay, attempt, too_often } => {
                 let until = deadline(now, delay);
                 slot.state = ChildState::BackingOff { until, attempt, too_often };
-                let too_often = too_often.then(|| TooOften {
+                let too_often = too_often.then_some(TooOften {
                     restarts_max: self.policy.restarts_max,
                     window: self.policy.restarts_window,
                 });
