@@ -5,6 +5,7 @@
 //! carries no message of a client, and decides nothing that the [`Supervisor`] decides.
 
 mod calls;
+mod coming_up;
 mod control;
 mod forking;
 mod listeners;
@@ -13,6 +14,7 @@ mod news;
 mod pid_file;
 mod report;
 mod settings;
+mod sides;
 mod signals;
 mod start;
 mod status;
@@ -32,12 +34,11 @@ use std::{
 
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
-    Handle, LeaveReason, LifeEvent,
+    Handle, LeaveReason,
     board::{Board, Cell, Counter},
     link::{Heard, MasterLink, ToChild, ToMaster},
     mailbox::MailboxPair,
     sys::{
-        marked,
         process::{self, Ended, Kill},
         title,
         user::Identity,
@@ -52,12 +53,13 @@ pub(crate) use self::pid_file::{FindError, Found, control_path, find};
 pub use self::start::{Plan, Serving, StartError};
 pub(crate) use self::surveys::{SurveyAnswer, SurveyProblem};
 use self::{
+    coming_up::ComingUp,
     control::{Caller, Control},
     listeners::Listeners,
     memory::MemoryWatch,
     pid_file::PidFile,
     signals::{Request, Signals},
-    start::{OnServing, ReadConfig},
+    start::ReadConfig,
     status::Totals,
     surveys::Surveys,
     systemd::Systemd,
@@ -68,15 +70,12 @@ use crate::{
     config::Config,
     logging,
     server::WorkerInfo,
-    side::{self, Directory, Process, TaskMaker},
+    side::{Directory, Process, TaskMaker},
     supervisor::{
-        Action, ChildId, Event, ExitStatus, KillSignal, Phase, Pid, RecycleReason, Report,
-        Supervisor,
+        Action, ChildId, Event, ExitStatus, KillSignal, Pid, RecycleReason, Report, Supervisor,
     },
 };
 
-/// Deaths and failed forks of workers before all have served once that make the start a failure.
-const START_FAILURES_MAX: u32 = 3;
 const EVENTS_MAX: usize = 256;
 /// How soon a full mailbox of a side process is tried again.
 const BACKLOG_RETRY: Duration = Duration::from_millis(10);
@@ -130,13 +129,6 @@ pub struct Master<F> {
     stopping: bool,
     failure: Option<String>,
     done: bool,
-}
-
-/// A server whose start can still fail.
-struct ComingUp {
-    on_serving: Option<OnServing>,
-    /// Workers that have died or could not be forked so far.
-    failures: u32,
 }
 
 /// What the master keeps of a slot, whoever is in it.
@@ -394,72 +386,6 @@ where
         self.judge_the_start(report);
     }
 
-    /// Workers that die, or cannot be forked, before all have served once: a start that fails is told to whoever started it,
-    /// and not tried for ever.
-    fn judge_the_start(&mut self, report: &Report) {
-        let (child, failure) = if let Report::Died { child, how, .. } = report {
-            (*child, format!("they die at once ({}); the log says more", report::ended(*how)))
-        } else if let Report::ForkFailed { child, reason } = report {
-            (*child, format!("they cannot be forked: {reason}"))
-        } else {
-            return;
-        };
-        if !self.is_worker(child) {
-            return;
-        }
-        let Some(coming_up) = &mut self.coming_up else { return };
-        coming_up.failures += 1;
-        if coming_up.failures >= START_FAILURES_MAX {
-            self.fail(failure);
-        }
-    }
-
-    /// The first time that all workers serve, says so.
-    fn announce(&mut self) {
-        if self.coming_up.is_none() || self.stopping {
-            return;
-        }
-        // A side process that does not come up is no reason not to serve.
-        let workers = self.supervisor.children(Instant::now()).take(self.seats.len());
-        let workers: Option<Vec<i32>> = workers
-            .map(|child| child.pid.filter(|_| child.state == Phase::Ready).map(|pid| pid.0 as i32))
-            .collect();
-        let Some(workers) = workers else { return };
-        let serving = Serving {
-            listeners: self.listeners.endpoints(),
-            master: process::own_pid(),
-            workers,
-            config: self.config.clone(),
-        };
-        log::info!("all workers serve");
-        if let Some(call) = self.coming_up.take().and_then(|coming_up| coming_up.on_serving) {
-            call(&serving);
-        }
-        self.spread_event(LifeEvent::ServerStart);
-        self.systemd.ready(&self.summary());
-    }
-
-    /// One line for whoever asks systemd.
-    fn summary(&self) -> String {
-        format!("serving on {} with {} workers", self.listed_endpoints(), self.seats.len())
-    }
-
-    fn listed_endpoints(&self) -> String {
-        let endpoints = self.listeners.endpoints();
-        let listed: Vec<String> =
-            endpoints.iter().map(|(_, endpoint)| endpoint.to_string()).collect();
-        listed.join(", ")
-    }
-
-    /// Gives the start up.
-    fn fail(&mut self, reason: String) {
-        if self.failure.is_none() {
-            self.failure = Some(reason);
-            self.stopping = true;
-            self.tell(Event::Stop);
-        }
-    }
-
     // ----- children -----
 
     fn hear(&mut self, pid: Pid) {
@@ -546,52 +472,5 @@ where
 
     fn is_worker(&self, child: ChildId) -> bool {
         usize::from(child.0) < self.seats.len()
-    }
-
-    // ----- side processes -----
-
-    fn side_of(&self, pid: Pid) -> Option<usize> {
-        match self.children.get(&pid)?.role {
-            Role::Worker(_) => None,
-            Role::Side(number) => Some(number),
-        }
-    }
-
-    /// What a side process is told that has to end, for whatever reason.
-    fn stop_of(&self, number: usize) -> ToChild {
-        let own = forking::stop_timeout(&self.config, &self.processes, &self.directory, number);
-        settings::stop_side(&self.config, own)
-    }
-
-    fn restart_side_processes(&mut self) {
-        let now = Instant::now();
-        let all = self.supervisor.children(now).skip(self.seats.len());
-        // One that waits because it has failed too often may have been put right.
-        let waiting: Vec<ChildId> =
-            all.filter(|child| child.state == Phase::BackingOff).map(|child| child.id).collect();
-        let sides: Vec<Pid> =
-            self.children.keys().copied().filter(|pid| self.side_of(*pid).is_some()).collect();
-        match sides.len() + waiting.len() {
-            0 => log::info!("there are no side processes to reload"),
-            1 => log::info!("the side process is started again"),
-            many => log::info!("{many} side processes are started again"),
-        }
-        for child in waiting {
-            self.tell(Event::Retry { child });
-        }
-        for pid in sides {
-            self.tell(Event::Recycle { pid, why: RecycleReason::Asked });
-        }
-    }
-
-    /// Ends what a side process has started and left behind: its group, and whatever has left the group but still carries
-    /// the mark. A host does so itself when its program ends, unless it was killed.
-    fn clean_up_after(&self, pid: Pid) {
-        let pid = pid.0 as i32;
-        process::kill_group(pid);
-        let killed = marked::kill_marked(&side::mark_of(&self.mark, pid)).len();
-        if killed > 0 {
-            log::warn!("{killed} processes that a side process had left behind were killed");
-        }
     }
 }

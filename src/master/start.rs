@@ -18,7 +18,8 @@ use wsmaster_ipc::{
 use wsmaster_workers::Handler;
 
 use super::{
-    ComingUp, Master, SeatKept,
+    Master, SeatKept,
+    coming_up::ComingUp,
     control::Control,
     forking,
     listeners::{Endpoint, Listeners},
