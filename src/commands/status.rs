@@ -124,7 +124,7 @@ fn table(status: &Value) -> String {
             let name = word(&worker["name"]);
             let _ = write!(text, "\n{name} ended with {how}, and starts again in {wait} ms");
             if worker["crash_loop"] == true {
-                text.push_str(": it is in a crash loop. its last words are in the log");
+                text.push_str(": it is in a crash loop, and its last words are in the log");
             }
             text.push('\n');
         }
