@@ -367,15 +367,12 @@ impl World {
                     self.check(proc.child == child && !proc.has_left, "it has left already");
                     self.lose(pid);
                     let now = self.now;
-                    match why {
-                        DrainReason::Reload => self.check(self.reloading, "no reload asked for it"),
-                        DrainReason::Recycle(_) => {
-                            // The shell is slow by 50 ms at times.
-                            let gap = Policy::default().recycle_gap - Duration::from_millis(100);
-                            let last = self.recycled.replace(now);
-                            let is_apart = last.is_none_or(|last| now >= last + gap);
-                            self.check(is_apart, "two are recycled together");
-                        }
+                    if let DrainReason::Recycle(_) = why {
+                        // The shell is slow by 50 ms at times.
+                        let gap = Policy::default().recycle_gap - Duration::from_millis(100);
+                        let last = self.recycled.replace(now);
+                        let is_apart = last.is_none_or(|last| now >= last + gap);
+                        self.check(is_apart, "two are recycled together");
                     }
                     self.slot(child).earned.push_back(now);
                     self.plan(drains, Event::Draining { pid });
