@@ -1,14 +1,18 @@
 //! An echo server whose workers can be made to die as soon as they start, to watch what becomes of the others.
 //!
 //! ```text
-//! crash_loop LISTEN PID_FILE WORKERS DIRECTORY
+//! crash_loop LISTEN PID_FILE WORKERS DIRECTORY [CONFIG]
 //! ```
 //!
 //! While a file `DIRECTORY/N` exists, worker N aborts in its `on_start`.
 
 use std::{path::PathBuf, process::ExitCode};
 
-use wsmaster::{Context, Handler, Message, Server};
+use wsmaster::{
+    Context, Handler, Message, Server,
+    config::{Config, Overrides},
+};
+use wsmaster_ipc::sys::resource;
 
 struct Fragile {
     trap: PathBuf,
@@ -29,8 +33,8 @@ impl Handler for Fragile {
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [listen, pid_file, workers, directory] = arguments.as_slice() else {
-        eprintln!("usage: crash_loop LISTEN PID_FILE WORKERS DIRECTORY");
+    let [listen, pid_file, workers, directory, config @ ..] = arguments.as_slice() else {
+        eprintln!("usage: crash_loop LISTEN PID_FILE WORKERS DIRECTORY [CONFIG]");
         return ExitCode::from(2);
     };
     let Ok(workers) = workers.parse() else {
@@ -42,7 +46,20 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     let directory = PathBuf::from(directory);
-    let server = Server::builder().listen(listen).workers(workers).pid_file(pid_file);
+    let mut server = Server::builder();
+    if let Some(file) = config.first() {
+        let mut flags = Overrides::default();
+        flags.config = Some(file.into());
+        let cpus = resource::cpus_available();
+        match Config::load(&flags, &[], resource::effective_uid(), cpus) {
+            Ok(config) => server = server.config(config),
+            Err(errors) => {
+                eprintln!("{errors}");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let server = server.listen(listen).workers(workers).pid_file(pid_file);
     let running = server
         .handler(move |worker| Fragile { trap: directory.join(worker.slot.number().to_string()) })
         .run();

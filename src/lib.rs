@@ -46,7 +46,8 @@ pub mod supervisor;
 
 pub use server::{Builder, Server, ServerError, WorkerInfo};
 pub use wsmaster_ipc::{
-    Address, ConnectionId, Handle, Outcome, PayloadKind, PostError, Slot, handle::Publication,
+    Address, ConnectionId, Handle, LeaveReason, LifeEvent, Outcome, PayloadKind, PostError, Slot,
+    handle::Publication, sys::process::Ended,
 };
 pub use wsmaster_protocol as protocol;
 pub use wsmaster_workers::{

@@ -6,15 +6,18 @@
 
 mod activation;
 mod calls;
+mod coming_up;
 mod control;
 mod forking;
 mod listeners;
 mod log_keeper;
 mod logs;
+mod memory;
 mod news;
 mod pid_file;
 mod report;
 mod settings;
+mod sides;
 mod signals;
 mod start;
 mod status;
@@ -35,12 +38,11 @@ use std::{
 
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
-    Handle,
+    Handle, LeaveReason,
     board::{Board, Cell, Counter},
     link::{Heard, MasterLink, ToChild, ToMaster},
     mailbox::MailboxPair,
     sys::{
-        marked,
         process::{self, Ended, Kill},
         title,
     },
@@ -56,12 +58,14 @@ pub(crate) use self::pid_file::{FindError, Found, control_path, find};
 pub use self::start::{Plan, Serving, StartError};
 pub(crate) use self::surveys::{SurveyAnswer, SurveyProblem};
 use self::{
+    coming_up::ComingUp,
     control::{Caller, Control},
     listeners::Listeners,
     log_keeper::LogKeeper,
+    memory::MemoryWatch,
     pid_file::PidFile,
     signals::{Request, Signals},
-    start::{OnServing, ReadConfig},
+    start::ReadConfig,
     status::Totals,
     surroundings::Surroundings,
     surveys::Surveys,
@@ -72,12 +76,12 @@ use self::{
 use crate::{
     config::Config,
     server::WorkerInfo,
-    side::{self, Directory, Process, TaskMaker},
-    supervisor::{Action, ChildId, Event, ExitStatus, KillSignal, Phase, Pid, Report, Supervisor},
+    side::{Directory, Process, TaskMaker},
+    supervisor::{
+        Action, ChildId, Event, ExitStatus, KillSignal, Pid, RecycleReason, Report, Supervisor,
+    },
 };
 
-/// Deaths of workers before the server has ever served that make the start a failure.
-const START_DEATHS_MAX: u32 = 3;
 const EVENTS_MAX: usize = 256;
 /// How soon a full mailbox of a side process is tried again.
 const BACKLOG_RETRY: Duration = Duration::from_millis(10);
@@ -86,7 +90,8 @@ const BACKLOG_RETRY: Duration = Duration::from_millis(10);
 pub struct Master<F> {
     config: Config,
     reload: Option<ReadConfig>,
-    on_serving: Option<OnServing>,
+    /// Until all workers have served once.
+    coming_up: Option<ComingUp>,
     in_background: bool,
     make: F,
     surroundings: Surroundings,
@@ -125,7 +130,11 @@ pub struct Master<F> {
     systemd: Systemd,
     watchdog: Watchdog,
     task_watchdog: Watchdog,
-    deaths_before_serving: u32,
+    memory: MemoryWatch,
+    /// Processes that were asked to leave, and why.
+    told_to_leave: HashMap<Pid, LeaveReason>,
+    /// Words of the server's life that a full line did not take.
+    news_missed: u64,
     stopping: bool,
     failure: Option<String>,
     done: bool,
@@ -201,6 +210,7 @@ where
             self.look_at_the_workers();
             self.look_at_the_task_processes();
             self.keep_the_log();
+            self.weigh_the_workers();
         }
         match self.failure {
             Some(reason) => Err(StartError::Workers(reason)),
@@ -221,10 +231,15 @@ where
         let callers = self.callers.values().filter_map(|caller| caller.deadline);
         let backlog = backlog.then(|| now + BACKLOG_RETRY);
         let next = self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog);
-        let next = next.chain(self.surveys.wake_at(self.started, now));
-        let watchdogs = self.watchdog.wake_at().into_iter().chain(self.task_watchdog.wake_at());
-        let next = next.chain(self.systemd.wake_at()).chain(watchdogs);
-        let next = next.chain(self.log_keeper.wake_at()).min()?;
+        let watches = [
+            self.surveys.wake_at(self.started, now),
+            self.systemd.wake_at(),
+            self.watchdog.wake_at(),
+            self.task_watchdog.wake_at(),
+            self.memory.wake_at(),
+            self.log_keeper.wake_at(),
+        ];
+        let next = next.chain(watches.into_iter().flatten()).min()?;
         Some(next.saturating_duration_since(now))
     }
 
@@ -285,14 +300,17 @@ where
                         self.tell(Event::ForkFailed { child, reason: error.to_string() });
                     }
                 },
-                Action::AskDrain { pid, .. } => {
+                Action::AskDrain { pid, why, .. } => {
+                    let reason = news::leave_reason(why);
+                    self.note_reason(pid, reason);
                     let drain = match self.side_of(pid) {
-                        None => settings::drain(&self.config),
+                        None => settings::drain(&self.config, reason),
                         Some(side) => self.stop_of(side),
                     };
                     self.say(pid, &drain);
                 }
                 Action::AskStop { pid } => {
+                    self.note_reason(pid, LeaveReason::ServerStop);
                     let stop = match self.side_of(pid) {
                         None => settings::stop(&self.config),
                         Some(side) => self.stop_of(side),
@@ -370,60 +388,7 @@ where
         } else if report::is_about_reload(report) && !self.stopping {
             self.systemd.ready(&self.summary());
         }
-        if let Report::Died { child, how, .. } = report
-            && self.on_serving.is_some()
-            && self.is_worker(*child)
-        {
-            self.deaths_before_serving += 1;
-            if self.deaths_before_serving >= START_DEATHS_MAX {
-                self.fail(format!("they die at once ({how}); the log says more"));
-            }
-        }
-    }
-
-    /// The first time that all workers serve, says so.
-    fn announce(&mut self) {
-        if self.on_serving.is_none() || self.failure.is_some() {
-            return;
-        }
-        // A side process that does not come up is no reason not to serve.
-        let workers = self.supervisor.children(Instant::now()).take(self.seats.len());
-        let workers: Option<Vec<i32>> = workers
-            .map(|child| child.pid.filter(|_| child.state == Phase::Ready).map(|pid| pid.0 as i32))
-            .collect();
-        let Some(workers) = workers else { return };
-        let serving = Serving {
-            listeners: self.listeners.endpoints(),
-            master: process::own_pid(),
-            workers,
-            config: self.config.clone(),
-        };
-        log::info!("all workers serve");
-        if let Some(call) = self.on_serving.take() {
-            call(&serving);
-        }
-        self.systemd.ready(&self.summary());
-    }
-
-    /// One line for whoever asks systemd.
-    fn summary(&self) -> String {
-        format!("serving on {} with {} workers", self.listed_endpoints(), self.seats.len())
-    }
-
-    fn listed_endpoints(&self) -> String {
-        let endpoints = self.listeners.endpoints();
-        let listed: Vec<String> =
-            endpoints.iter().map(|(_, endpoint)| endpoint.to_string()).collect();
-        listed.join(", ")
-    }
-
-    /// Gives the start up.
-    fn fail(&mut self, reason: String) {
-        if self.failure.is_none() {
-            self.failure = Some(reason);
-            self.stopping = true;
-            self.tell(Event::Stop);
-        }
+        self.judge_the_start(report);
     }
 
     // ----- children -----
@@ -434,7 +399,16 @@ where
             match child.link.hear() {
                 Heard::Message(ToMaster::Ready) => self.tell(Event::Ready { pid }),
                 Heard::Message(ToMaster::Draining) => self.tell(Event::Draining { pid }),
-                Heard::Message(ToMaster::Recycle) => self.tell(Event::Recycle { pid }),
+                Heard::Message(ToMaster::Recycle { reason }) => {
+                    let why = match reason {
+                        LeaveReason::Share => RecycleReason::Share,
+                        LeaveReason::Reload
+                        | LeaveReason::Memory
+                        | LeaveReason::Asked
+                        | LeaveReason::ServerStop => RecycleReason::Asked,
+                    };
+                    self.tell(Event::Recycle { pid, why });
+                }
                 Heard::Message(ToMaster::CannotCover { slot }) => {
                     self.tell(Event::CoverFailed { child: ChildId(slot), by: pid });
                 }
@@ -444,7 +418,7 @@ where
                 Heard::Message(ToMaster::Failed { reason }) => {
                     let is_worker = matches!(child.role, Role::Worker(_));
                     log::error!("{}: {reason}", self.name_of(pid));
-                    if is_worker && self.on_serving.is_some() {
+                    if is_worker && self.coming_up.is_some() {
                         self.fail(reason);
                     }
                 }
@@ -507,44 +481,5 @@ where
 
     fn is_worker(&self, child: ChildId) -> bool {
         usize::from(child.0) < self.seats.len()
-    }
-
-    // ----- side processes -----
-
-    fn side_of(&self, pid: Pid) -> Option<usize> {
-        match self.children.get(&pid)?.role {
-            Role::Worker(_) => None,
-            Role::Side(number) => Some(number),
-        }
-    }
-
-    /// What a side process is told that has to end, for whatever reason.
-    fn stop_of(&self, number: usize) -> ToChild {
-        let own = forking::stop_timeout(&self.config, &self.processes, &self.directory, number);
-        settings::stop_side(&self.config, own)
-    }
-
-    fn restart_side_processes(&mut self) {
-        let sides: Vec<Pid> =
-            self.children.keys().copied().filter(|pid| self.side_of(*pid).is_some()).collect();
-        match sides.len() {
-            0 => log::info!("there are no side processes to reload"),
-            1 => log::info!("the side process is started again"),
-            many => log::info!("{many} side processes are started again"),
-        }
-        for pid in sides {
-            self.tell(Event::Recycle { pid });
-        }
-    }
-
-    /// Ends what a side process has started and left behind: its group, and whatever has left the group but still carries
-    /// the mark. A host does so itself when its program ends, unless it was killed.
-    fn clean_up_after(&self, pid: Pid) {
-        let pid = pid.0 as i32;
-        process::kill_group(pid);
-        let killed = marked::kill_marked(&side::mark_of(&self.mark, pid)).len();
-        if killed > 0 {
-            log::warn!("{killed} processes that a side process had left behind were killed");
-        }
     }
 }

@@ -12,9 +12,10 @@
 //! | fork failed | *failure* | | | | | |
 //! | says ready | | Ready | | | | |
 //! | its turn in a reload | | | Draining, ask drain | | | Forking, fork |
-//! | asks to be recycled | | | Draining, ask drain | | | |
+//! | its turn in recycling | | | Draining, ask drain | | | |
 //! | says draining | | *failure*, leaves | *failure*, leaves | Forking, fork; leaves | not draining: Forking, fork; leaves | |
 //! | died | | *failure* | *failure* | Forking, fork | not draining: Forking, fork; shutdown: Stopped; else *failure* | |
+//! | is to be tried | | | | | | Forking, fork |
 //! | time is up | | Stopping, TERM | | Stopping, TERM | KILL | Forking, fork |
 //! | stop | Stopped, or when forked Stopping | Stopping, ask stop | Stopping, ask stop | Stopping, ask stop | Stopping, ask stop | Stopped |
 //!
@@ -29,6 +30,7 @@ mod invariants;
 mod lives;
 mod message;
 mod policy;
+mod recycle;
 mod reload;
 mod slot;
 mod stop;
@@ -42,10 +44,10 @@ use std::time::Instant;
 use serde::Serialize;
 
 pub use child::{
-    ChildId, ChildSpec, ChildState, ChildView, ExitStatus, GiveUpReason, Leaving, Phase, Pid,
-    Pressure, Process, StopCause,
+    ChildId, ChildSpec, ChildState, ChildView, DrainReason, ExitStatus, GiveUpReason, Leaving,
+    Phase, Pid, Pressure, Process, RecycleReason, StopCause, Wish,
 };
-pub use message::{Action, Event, KillSignal, Overdue, ReloadFailure, Report};
+pub use message::{Action, Event, KillSignal, Overdue, ReloadFailure, Report, TooOften};
 pub use policy::{Policy, RestartPolicy};
 pub use slot::LEAVING_MAX;
 
@@ -65,6 +67,8 @@ pub struct Supervisor {
     dice: Dice,
     generation: u64,
     reload: Reload,
+    /// The next of those that wish to be replaced may be no sooner.
+    recycle_from: Option<Instant>,
     course: Course,
     actions: VecDeque<Action>,
 }
@@ -123,6 +127,7 @@ impl Supervisor {
             dice: Dice::new(seed),
             generation: 0,
             reload: Reload::Idle,
+            recycle_from: None,
             course: Course::Supervising,
             actions,
         }
@@ -137,7 +142,8 @@ impl Supervisor {
             Event::Ready { pid } => self.handle_ready(pid, now),
             Event::Draining { pid } => self.handle_draining(pid, now),
             Event::Died { pid, how } => self.handle_died(pid, how, now),
-            Event::Recycle { pid } => self.handle_recycle(pid, now),
+            Event::Recycle { pid, why } => self.handle_recycle(pid, why, now),
+            Event::Retry { child } => self.handle_retry(child),
             Event::CoverFailed { child, by } => self.handle_cover_failed(child, by, now),
             Event::Reload => self.handle_reload(now),
             Event::Stop => self.handle_stop(now),
@@ -147,6 +153,7 @@ impl Supervisor {
         // Deaths first have made room, then time, then whoever may use the room.
         self.expire(now);
         self.advance_reload(now);
+        self.advance_recycling(now);
         self.advance_cover(now);
         self.advance_stop(now);
         if cfg!(debug_assertions) {
@@ -168,7 +175,8 @@ impl Supervisor {
     /// [`handle`](Self::handle) it lies in the future of the `now` given there.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let covers = self.slots.iter().filter_map(|slot| slot.cover.timeout());
-        self.slots.iter().filter_map(Slot::timeout).chain(covers).min()
+        let lives = self.slots.iter().filter_map(Slot::timeout);
+        lives.chain(covers).chain(self.recycling_timeout()).min()
     }
 
     /// Takes a new measure of what each slot's current process has to do, in any unit: the least of them is the first to

@@ -110,6 +110,8 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(server.stop_timeout, Duration::from_secs(10));
     assert_eq!(server.reconnect_spread, Duration::from_secs(2));
     assert_eq!((server.max_request, limits.connections_max), (0, 100_000));
+    assert_eq!((server.max_request_spread, server.worker_memory_max), (0, 0));
+    assert_eq!((server.restarts_max, server.restarts_window), (10, Duration::from_secs(60)));
     assert_eq!((limits.head_bytes_max, limits.headers_max), (16 << 10, 100));
     assert_eq!((limits.body_bytes_max, limits.message_bytes_max), (1 << 20, 256 << 10));
     assert_eq!((limits.frame_bytes_max, limits.fragments_max), (256 << 10, 1024));
@@ -151,6 +153,7 @@ fn automatic_values_follow_what_they_depend_on() {
     }
     let config = accepted("[server]\nworkers = \"auto\"\n[limits]\nmessage_bytes_max = 1000");
     assert_eq!((config.server.workers, config.limits.frame_bytes_max), (6, 1000));
+    assert_eq!(accepted("max_request = 10001").server.max_request_spread, 5_000);
 }
 
 #[test]
@@ -161,6 +164,7 @@ fn the_names_of_swoole_work_in_the_server_section_and_at_the_top() {
         ("host = \"0.0.0.0\"", |c| c.server.host == "0.0.0.0"),
         ("port = 9600", |c| c.server.port == 9600),
         ("max_request = 10000", |c| c.server.max_request == 10_000),
+        ("max_request_grace = 300", |c| c.server.max_request_spread == 300),
         ("pid_file = \"x.pid\"", |c| c.server.pid_file == Path::new("x.pid")),
         ("log_file = \"x.log\"", |c| c.server.log_file.as_deref() == Some(Path::new("x.log"))),
         ("log_level = 0", |c| c.server.log_level == LogLevel::Debug),

@@ -5,6 +5,8 @@ mod support;
 
 #[path = "support/kernel.rs"]
 mod kernel;
+#[path = "signals/pairs.rs"]
+mod pairs;
 
 use std::{
     process::Command,

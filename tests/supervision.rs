@@ -3,8 +3,6 @@
 
 mod support;
 
-#[path = "support/fragile.rs"]
-mod fragile;
 #[path = "support/kernel.rs"]
 mod kernel;
 #[path = "support/storm.rs"]
@@ -16,13 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use fragile::Fragile;
 use kernel::{links, listening_sockets, send, socket_number, sockets_at, status_line};
 use serde_json::json;
 use storm::{Landing, Storm};
 use support::{
-    Client, Closing, Deadline, End, PATIENCE, Server, Setup, Signal, Swarm, children_of, cmdline,
-    cpu_ms, eventually, in_time, signal,
+    Client, Closing, End, PATIENCE, Server, Setup, Signal, Swarm, children_of, cmdline, eventually,
+    in_time, signal,
 };
 
 /// The figure for a killed worker's successor.
@@ -118,41 +115,6 @@ fn no_connect_is_refused_while_workers_are_killed() {
 }
 
 #[test]
-fn a_worker_that_dies_at_once_backs_off_and_disturbs_nobody() {
-    const WATCHED: Duration = Duration::from_secs(5);
-    let server = Fragile::start(2);
-    let mut witness = server.connect_to_worker(0);
-    let before = server.status();
-    let cpu_before_ms = cpu_ms(server.errand.pid());
-    server.break_worker(1);
-    let deadline = Deadline::after(WATCHED);
-    while !deadline.has_passed() {
-        witness.send_text("still there?");
-        witness.expect_text("still there?");
-        witness.expect_silence(Duration::from_millis(50));
-    }
-    let cpu_used_ms = cpu_ms(server.errand.pid()) - cpu_before_ms;
-    let status = server.status();
-    let crashing = server.worker(&status, 1);
-    let forks = crashing["restarts"].as_u64().expect("a number");
-    assert!((3..=10).contains(&forks), "{forks} forks in {WATCHED:?}");
-    assert_eq!(crashing["last_exit"], "signal 6 (SIGABRT)");
-    assert!(cpu_used_ms <= 250, "the master used {cpu_used_ms} ms of CPU in {WATCHED:?}");
-    for unchanged in ["pid", "restarts", "replacements", "state"] {
-        let (now, then) = (server.worker(&status, 0), server.worker(&before, 0));
-        assert_eq!(now[unchanged], then[unchanged], "{unchanged}");
-    }
-
-    server.mend_worker(1);
-    eventually("the worker to come back", 2 * PATIENCE, || {
-        (server.worker(&server.status(), 1)["state"] == "ready").then_some(())
-    });
-    server.connect_to_worker(1);
-    witness.send_text("and you?");
-    witness.expect_text("and you?");
-}
-
-#[test]
 fn a_fault_or_a_request_to_leave_ends_one_worker_only() {
     let server = Server::start(Setup::default().workers(3));
     for (slot, name, death) in
@@ -233,30 +195,6 @@ fn a_killed_master_is_not_in_the_way_of_the_next_for_a_moment() {
         });
     }
     server.stop().expect_code(0);
-}
-
-#[test]
-fn a_worker_is_replaced_after_its_share_of_messages() {
-    let config = "[server]\nmax_request = 50\n";
-    let server = Server::start(Setup::default().config_toml(config));
-    let pid = server.worker_pid(0);
-    let mut client = Client::connect(&server);
-    for _ in 0..49 {
-        client.expect_alive();
-    }
-    // It would be replaced one second after its start at the earliest.
-    client.expect_silence(Duration::from_millis(1500));
-    assert_eq!(server.worker_pid(0), pid);
-    client.expect_alive();
-    let reason = client.expect_close(1012);
-    assert!(reason.starts_with("restarting; retry_after_ms="), "{reason}");
-    server.wait_replaced(0, pid);
-    let status = server.wait_ready();
-    assert_eq!(
-        (&status["workers"][0]["restarts"], &status["workers"][0]["replacements"]),
-        (&json!(0), &json!(1))
-    );
-    Client::connect(&server).expect_alive();
 }
 
 #[test]

@@ -1,8 +1,9 @@
 //! The supervisor in a fake world: processes with random lives, a virtual clock, and a shadow that keeps count.
 //!
 //! Owns what must hold under every order of events: one current process per slot, bounded forks, slots that come back
-//! when the world heals, a stop that ends, and a clock that is not spun. Nothing here reads the supervisor's states; the
-//! shadow knows only what was asked and what happened. A failure prints the seed and the step.
+//! when the world heals, recycling that takes one at a time, a stop that ends, and a clock that is not spun. Nothing
+//! here reads the supervisor's states; the shadow knows only what was asked and what happened. A failure prints the seed
+//! and the step.
 
 #[path = "supervisor_model/character.rs"]
 mod character;
@@ -11,8 +12,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use wsmaster::supervisor::{
-    Action, ChildId, ChildSpec, Event, ExitStatus, KillSignal, LEAVING_MAX, Pid, Policy, Report,
-    RestartPolicy, Supervisor,
+    Action, ChildId, ChildSpec, DrainReason, Event, ExitStatus, KillSignal, LEAVING_MAX, Pid,
+    Policy, RecycleReason, Report, RestartPolicy, Supervisor,
 };
 
 use character::{Character, Mood, roll};
@@ -134,6 +135,8 @@ struct World {
     planned: u64,
     slots: BTreeMap<ChildId, Shadow>,
     ticks: VecDeque<Duration>,
+    /// When a process was last asked to drain because it alone was to be replaced.
+    recycled: Option<Duration>,
     reloading: bool,
     stopping: bool,
     exited: bool,
@@ -171,6 +174,7 @@ impl World {
                 })
                 .collect(),
             ticks: VecDeque::new(),
+            recycled: None,
             reloading: false,
             stopping: false,
             exited: false,
@@ -280,14 +284,17 @@ impl World {
         let is_live = self.procs.contains_key(&pid);
         let child = ChildId(self.roll(u64::from(SLOTS) + 2) as u16);
         let fork_pending = self.slots.get(&child).is_some_and(|slot| slot.fork_pending);
-        match self.roll(8) {
+        match self.roll(9) {
+            8 if !self.operator_is_away => Event::Retry { child },
             0 | 1 if !self.operator_is_away => Event::Reload,
             2 if !is_live => Event::Died { pid, how: ExitStatus::Exited(0) },
             3 if !is_live => Event::Draining { pid },
             4 if !is_live => Event::Ready { pid },
             5 if !fork_pending => Event::Forked { child, pid: Pid(7) },
             6 if !fork_pending => Event::ForkFailed { child, reason: "not asked".into() },
-            7 if is_live && !self.operator_is_away => Event::Recycle { pid },
+            7 if is_live && !self.operator_is_away => {
+                Event::Recycle { pid, why: RecycleReason::Asked }
+            }
             // A failure to cover that nobody was asked for.
             7 => Event::CoverFailed { child, by: Pid(7) },
             _ => Event::Tick,
@@ -304,6 +311,11 @@ impl World {
                 self.lose(*pid);
                 if let Some(proc) = self.procs.get_mut(pid) {
                     proc.has_left = true;
+                }
+            }
+            Event::Retry { child } => {
+                if let Some(slot) = self.slots.get_mut(child) {
+                    slot.earned.push_back(self.now);
                 }
             }
             Event::Reload => {
@@ -349,12 +361,19 @@ impl World {
             }
             match action {
                 Action::Fork { child, .. } => self.fork(child),
-                Action::AskDrain { child, pid } => {
+                Action::AskDrain { child, pid, why } => {
                     let proc = &self.procs[&pid];
                     let (drains, ends) = (proc.character.drains, proc.character.ends_after_drain);
                     self.check(proc.child == child && !proc.has_left, "it has left already");
                     self.lose(pid);
                     let now = self.now;
+                    if let DrainReason::Recycle(_) = why {
+                        // The shell is slow by 50 ms at times.
+                        let gap = Policy::default().recycle_gap - Duration::from_millis(100);
+                        let last = self.recycled.replace(now);
+                        let is_apart = last.is_none_or(|last| now >= last + gap);
+                        self.check(is_apart, "two are recycled together");
+                    }
                     self.slot(child).earned.push_back(now);
                     self.plan(drains, Event::Draining { pid });
                     if let (Some(drains), Some(ends)) = (drains, ends) {
@@ -460,7 +479,7 @@ impl World {
         // The master learns of its fork in the order of the kernel, before anything the child says.
         self.plan(Some(0), Event::Forked { child, pid });
         self.plan(character.ready, Event::Ready { pid });
-        self.plan(character.recycles, Event::Recycle { pid });
+        self.plan(character.recycles, Event::Recycle { pid, why: RecycleReason::Share });
         self.plan(character.drains_unasked, Event::Draining { pid });
         let dies = character.dies;
         self.procs.insert(pid, Proc { child, character, has_left: false });

@@ -10,6 +10,7 @@
 //! - [`board`]: the shared memory: serial numbers, those counters, which worker has subscribers of which channel.
 //! - [`desk`] and [`tasks`]: what a task process is at; the queues that it takes tasks from.
 //! - [`handle`]: push, broadcast, publish, disconnect from any process.
+//! - [`life`]: what the master tells of the server's life.
 //! - [`link`]: the private line between the master and one child.
 //! - [`sys`]: fork, sockets, memory, signals, process titles.
 
@@ -19,6 +20,7 @@ pub mod counter;
 pub mod desk;
 pub mod handle;
 pub mod id;
+pub mod life;
 pub mod link;
 pub mod mailbox;
 pub mod postbox;
@@ -29,4 +31,5 @@ pub mod wire;
 pub use command::{Answer, AskTicket, Command, Outcome, PayloadKind, TaskAnswer};
 pub use handle::{Handle, PostError};
 pub use id::{Address, ConnectionId, Slot};
+pub use life::{LeaveReason, LifeEvent};
 pub use tasks::TaskQueues;

@@ -11,7 +11,10 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::sys::socket;
+use crate::{
+    life::{LeaveReason, LifeEvent},
+    sys::socket,
+};
 
 /// The largest message, in bytes.
 pub const MESSAGE_BYTES_MAX: usize = 16 * 1024;
@@ -23,6 +26,8 @@ const QUEUE_BYTES: usize = 256 * 1024;
 pub enum ToChild {
     /// Take no more connections, ask the clients to come back, and leave: a successor stands by.
     Drain {
+        /// Why.
+        reason: LeaveReason,
         /// Clients are told to come back at a random moment within this time.
         reconnect_spread_ms: u64,
         /// Who has not finished its close handshake by then is cut off.
@@ -57,6 +62,11 @@ pub enum ToChild {
         /// Of this file; a later one has a higher number.
         number: u64,
     },
+    /// What has happened to the server.
+    Life {
+        /// What it is.
+        what: LifeEvent,
+    },
 }
 
 /// What a child says to the master.
@@ -72,8 +82,11 @@ pub enum ToMaster {
     },
     /// It accepts no more and is nobody's subscriber any more: its successor may start.
     Draining,
-    /// It has done its share (`max_request`) and would like to be replaced.
-    Recycle,
+    /// It would like to be replaced.
+    Recycle {
+        /// Why: its share is done, or it was asked to.
+        reason: LeaveReason,
+    },
     /// It cannot serve the listener of another slot that it was to cover.
     CannotCover {
         /// The slot.
@@ -124,13 +137,21 @@ impl<Tx: Serialize, Rx: DeserializeOwned> Link<Tx, Rx> {
     /// Says something without waiting. Whether it is on its way: a line that is full or closed takes nothing, and the
     /// speaker's deadlines decide what that means.
     pub fn say(&self, message: &Tx) -> bool {
+        matches!(self.try_say(message), Ok(socket::Sent::Whole))
+    }
+
+    /// As [`Self::say`], and tells a full line from a closed one.
+    ///
+    /// # Errors
+    /// What sendmsg(2) says beside that.
+    pub fn try_say(&self, message: &Tx) -> io::Result<socket::Sent> {
         self.send(message, None)
     }
 
     /// Says something and hands a duplicate of a descriptor over with it (`SCM_RIGHTS`, unix(7)); otherwise as
     /// [`Self::say`].
     pub fn say_with(&self, message: &Tx, descriptor: BorrowedFd<'_>) -> bool {
-        self.send(message, Some(descriptor))
+        matches!(self.send(message, Some(descriptor)), Ok(socket::Sent::Whole))
     }
 
     /// Hears the next message, without waiting. A descriptor that comes with it is closed.
@@ -153,11 +174,10 @@ impl<Tx: Serialize, Rx: DeserializeOwned> Link<Tx, Rx> {
         }
     }
 
-    fn send(&self, message: &Tx, descriptor: Option<BorrowedFd<'_>>) -> bool {
-        let Ok(json) = serde_json::to_vec(message) else { return false };
+    fn send(&self, message: &Tx, descriptor: Option<BorrowedFd<'_>>) -> io::Result<socket::Sent> {
+        let json = serde_json::to_vec(message)?;
         debug_assert!(json.len() <= MESSAGE_BYTES_MAX);
-        let sent = socket::send_packet(self.socket.as_fd(), &json, descriptor);
-        matches!(sent, Ok(socket::Sent::Whole))
+        socket::send_packet(self.socket.as_fd(), &json, descriptor)
     }
 }
 

@@ -10,8 +10,8 @@ mod tests;
 
 pub use command::{Command, CommandError, Level, Line, Payload, Recipient, parse};
 pub use event::{
-    ClosedBy, Hello, Opened, Reply, closed, dropped, from_process, hello, message, opened, reload,
-    reply, stop, tick, worker,
+    ClosedBy, Fate, Hello, Opened, Reply, closed, dropped, from_process, hello, message, opened,
+    reload_end, reload_start, reply, stop, tick, worker,
 };
 
 use serde::{Deserialize, Serialize};

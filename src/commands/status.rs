@@ -122,7 +122,11 @@ fn table(status: &Value) -> String {
             (worker["retry_in_ms"].as_u64(), worker["last_exit"].as_str())
         {
             let name = word(&worker["name"]);
-            let _ = writeln!(text, "\n{name} ended with {how}, and starts again in {wait} ms");
+            let _ = write!(text, "\n{name} ended with {how}, and starts again in {wait} ms");
+            if worker["crash_loop"] == true {
+                text.push_str(": it is in a crash loop, and its last words are in the log");
+            }
+            text.push('\n');
         }
         if let Some(by) = worker["covered_by"].as_u64() {
             let name = word(&worker["name"]);

@@ -61,6 +61,14 @@ pub struct ServerConfig {
     pub reconnect_spread: Duration,
     /// Messages after which a worker is replaced gracefully; 0 is never.
     pub max_request: u64,
+    /// Messages that a worker may add to that, by chance; `"auto"` is resolved already.
+    pub max_request_spread: u64,
+    /// Bytes of memory of its own above which a worker is replaced gracefully; 0 is never.
+    pub worker_memory_max: u64,
+    /// Deaths of one process within `restarts_window` that it may have before its starts become rare.
+    pub restarts_max: u32,
+    /// The time within which `restarts_max` counts.
+    pub restarts_window: Duration,
     /// A worker that makes no turn for so long is killed; `None` is never.
     pub watchdog: Option<Duration>,
     /// Threads of each worker for jobs, 0 to 1024; 0 refuses jobs.

@@ -153,11 +153,6 @@ pub(super) static UNSUPPORTED: &[Unsupported] = &[
         "use limits.idle_timeout, which counts what the client sends",
     ),
     unsupported(
-        &["max_request_grace"],
-        Never,
-        "workers that reach max_request are replaced one after the other anyway",
-    ),
-    unsupported(
         &["reload_async"],
         Never,
         "a reload is always graceful; server.stop_timeout bounds it",

@@ -4,6 +4,7 @@
 //! reference in the documentation all come from it. It holds no code but the few values the server
 //! works out by itself. Keys that belong together may stand in a file of their own below it.
 
+mod life;
 mod log_rotation;
 mod proxies;
 mod surroundings;
@@ -194,27 +195,12 @@ pub(super) static KEYS: &[Key] = &[
                 within this time, so that they do not come all at once.",
         access: field!(server.reconnect_spread),
     },
-    Key {
-        section: Section::Server,
-        name: "max_request",
-        kind: Kind::Integer { min: 0, max: 1_000_000_000_000 },
-        default: "0",
-        automatic: None,
-        aliases: &["max_request"],
-        about: "Messages after which a worker is replaced gracefully. 0: never.",
-        access: field!(server.max_request),
-    },
-    Key {
-        section: Section::Server,
-        name: "watchdog",
-        kind: time_or_off(SECOND, HOUR),
-        default: "30s",
-        automatic: None,
-        aliases: &[],
-        about: "A worker whose event loop makes no turn for this time hangs: it is killed and replaced. \
-                0: never.",
-        access: field!(server.watchdog),
-    },
+    life::MAX_REQUEST,
+    life::MAX_REQUEST_SPREAD,
+    life::WORKER_MEMORY_MAX,
+    life::RESTARTS_MAX,
+    life::RESTARTS_WINDOW,
+    life::WATCHDOG,
     work::JOB_THREADS,
     work::JOB_QUEUE_MAX,
     work::TASK_WORKERS,

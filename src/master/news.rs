@@ -1,46 +1,73 @@
-//! News of the server's life, for the side processes that want to know.
+//! News of the server's life: to every worker and to the side processes that want to know.
+//!
+//! Workers and closures hear it on their line to the master, programs in their mailbox. Nobody is waited for: who does not
+//! listen misses what has no room, which is counted.
 
-use wsmaster_ipc::Command;
-use wsmaster_protocol::plugin::{self, EventKind};
+use wsmaster_ipc::{
+    Command, LeaveReason, LifeEvent, Slot,
+    link::ToChild,
+    sys::{process::Ended, socket::Sent},
+};
+use wsmaster_protocol::plugin::{self, EventKind, Fate};
 use wsmaster_workers::Handler;
 
-use super::{Master, report};
-use crate::{server::WorkerInfo, supervisor::Report};
+use super::{Master, Role};
+use crate::{
+    server::WorkerInfo,
+    side::Body,
+    supervisor::{ChildId, DrainReason, ExitStatus, Phase, Pid, RecycleReason, Report},
+};
 
 impl<F, H> Master<F>
 where
     H: Handler,
     F: Fn(&WorkerInfo) -> H,
 {
-    /// Spreads what a report is about, if anybody wants to know. A mailbox that is full misses it.
-    pub(super) fn spread(&self, report: &Report) {
-        let mut line = Vec::new();
-        let kind = match report {
-            Report::Ready { child, pid, .. } if self.is_worker(*child) => {
-                plugin::worker(&mut line, EventKind::WorkerStart, child.0, pid.0, None);
-                EventKind::WorkerStart
+    /// Spreads what a report is about, if it is news.
+    pub(super) fn spread(&mut self, report: &Report) {
+        if let Some(event) = self.event_of(report) {
+            self.spread_event(event);
+        }
+    }
+
+    /// Tells everybody. A child that has died and was not reaped yet misses nothing.
+    pub(super) fn spread_event(&mut self, event: LifeEvent) {
+        let word = ToChild::Life { what: event };
+        let full = self.children.values().filter(|child| match child.role {
+            Role::Worker(_) => true,
+            Role::Side(number) => self.hears_life(number),
+        });
+        let full = full.filter(|child| matches!(child.link.try_say(&word), Ok(Sent::Full))).count();
+        if full > 0 {
+            self.news_missed += full as u64;
+            log::warn!("processes that miss news because they do not listen: {full}");
+        }
+        self.tell_programs(event);
+    }
+
+    /// A process is asked to leave: the first reason is the one that counts.
+    pub(super) fn note_reason(&mut self, pid: Pid, reason: LeaveReason) {
+        self.told_to_leave.entry(pid).or_insert(reason);
+    }
+
+    fn event_of(&mut self, report: &Report) -> Option<LifeEvent> {
+        match report {
+            Report::Ready { child, pid, .. } => {
+                let slot = self.worker_slot(*child)?;
+                Some(LifeEvent::WorkerStart { slot, pid: pid.0 })
             }
-            Report::Died { child, pid, how, phase, .. } if self.is_worker(*child) => {
-                if report::is_orderly(*phase) {
-                    plugin::worker(&mut line, EventKind::WorkerStop, child.0, pid.0, None);
-                    EventKind::WorkerStop
-                } else {
-                    let how = report::ended(*how);
-                    plugin::worker(&mut line, EventKind::WorkerError, child.0, pid.0, Some(&how));
-                    EventKind::WorkerError
-                }
+            Report::Died { child, pid, how, phase, .. } => {
+                let reason = self.told_to_leave.remove(pid);
+                let (slot, pid) = (self.worker_slot(*child)?, pid.0);
+                Some(match reason.filter(|_| has_obeyed(*how, *phase)) {
+                    Some(reason) => LifeEvent::WorkerStop { slot, pid, reason },
+                    None => LifeEvent::WorkerError { slot, pid, how: ended(*how) },
+                })
             }
-            Report::ReloadStarted { .. } => {
-                plugin::reload(&mut line, EventKind::ReloadStart);
-                EventKind::ReloadStart
-            }
-            Report::ReloadFinished { .. } | Report::ReloadFailed { .. } => {
-                plugin::reload(&mut line, EventKind::ReloadEnd);
-                EventKind::ReloadEnd
-            }
-            Report::Ready { .. }
-            | Report::Died { .. }
-            | Report::Started { .. }
+            Report::ReloadStarted { .. } => Some(LifeEvent::ReloadStart),
+            Report::ReloadFinished { .. } => Some(LifeEvent::ReloadEnd { complete: true }),
+            Report::ReloadFailed { .. } => Some(LifeEvent::ReloadEnd { complete: false }),
+            Report::Started { .. }
             | Report::ForkFailed { .. }
             | Report::Leaving { .. }
             | Report::Recycling { .. }
@@ -51,7 +78,54 @@ where
             | Report::Uncovered { .. }
             | Report::ReloadQueued
             | Report::StopStarted { .. }
-            | Report::AllStopped { .. } => return,
+            | Report::AllStopped { .. } => None,
+        }
+    }
+
+    fn worker_slot(&self, child: ChildId) -> Option<Slot> {
+        Slot::new(child.0).filter(|_| self.is_worker(child))
+    }
+
+    fn hears_life(&self, number: usize) -> bool {
+        match self.directory.sides().get(number).map(|side| side.body) {
+            Some(Body::Closure(closure)) => {
+                self.processes.get(closure).is_some_and(|process| process.hears_life)
+            }
+            // It has its own words, in its mailbox.
+            Some(Body::Program(_)) => false,
+            Some(Body::Tasks) | None => false,
+        }
+    }
+
+    /// Programs have asked for kinds of events, and get lines.
+    fn tell_programs(&self, event: LifeEvent) {
+        let mut line = Vec::new();
+        let mut worker = |slot: Slot, pid, fate: Fate<'_>| {
+            plugin::worker(&mut line, slot.number(), pid, fate);
+            fate.kind()
+        };
+        let kind = match event {
+            LifeEvent::WorkerStart { slot, pid } => worker(slot, pid, Fate::WorkerStart),
+            LifeEvent::WorkerStop { slot, pid, reason } => {
+                worker(slot, pid, Fate::WorkerStop { reason: reason.name() })
+            }
+            LifeEvent::WorkerError { slot, pid, how } => {
+                let (exit_code, signal) = match how {
+                    Ended::Code(code) => (Some(code), None),
+                    Ended::Signal(signal) => (None, Some(signal)),
+                };
+                let how = how.to_string();
+                worker(slot, pid, Fate::WorkerError { how: &how, exit_code, signal })
+            }
+            LifeEvent::ReloadStart => {
+                plugin::reload_start(&mut line);
+                EventKind::ReloadStart
+            }
+            LifeEvent::ReloadEnd { complete } => {
+                plugin::reload_end(&mut line, complete);
+                EventKind::ReloadEnd
+            }
+            LifeEvent::ServerStart => return,
         };
         for listener in self.directory.listeners(kind) {
             for address in listener.all() {
@@ -63,5 +137,36 @@ where
                 }
             }
         }
+    }
+}
+
+/// Whether a process that was asked to leave has done so. One that was killed for not being ready was not asked.
+fn has_obeyed(how: ExitStatus, phase: Phase) -> bool {
+    how.is_success()
+        && match phase {
+            Phase::Draining | Phase::Stopping | Phase::Leaving => true,
+            Phase::Forking
+            | Phase::Starting
+            | Phase::Ready
+            | Phase::BackingOff
+            | Phase::GivenUp
+            | Phase::Stopped => false,
+        }
+}
+
+/// Why a worker leaves that is asked to drain.
+pub(super) fn leave_reason(why: DrainReason) -> LeaveReason {
+    match why {
+        DrainReason::Reload => LeaveReason::Reload,
+        DrainReason::Recycle(RecycleReason::Share) => LeaveReason::Share,
+        DrainReason::Recycle(RecycleReason::Memory(_)) => LeaveReason::Memory,
+        DrainReason::Recycle(RecycleReason::Asked) => LeaveReason::Asked,
+    }
+}
+
+fn ended(how: ExitStatus) -> Ended {
+    match how {
+        ExitStatus::Exited(code) => Ended::Code(code),
+        ExitStatus::Signaled { signal, .. } => Ended::Signal(signal),
     }
 }

@@ -4,7 +4,8 @@ use log::Level;
 use wsmaster_ipc::sys::process::Ended;
 
 use crate::supervisor::{
-    ChildId, ExitStatus, GiveUpReason, KillSignal, Overdue, Phase, ReloadFailure, Report,
+    ChildId, ExitStatus, GiveUpReason, KillSignal, Overdue, Phase, RecycleReason, ReloadFailure,
+    Report, TooOften,
 };
 
 /// How a failed reload's last line begins.
@@ -27,10 +28,20 @@ pub(super) fn line(report: &Report, name: impl Fn(ChildId) -> String) -> (Level,
             Level::Debug,
             format!("{} (pid {}) leaves: it finishes with its clients", name(*child), pid.0),
         ),
-        Report::Recycling { child, pid } => (
-            Level::Info,
-            format!("{} (pid {}) has done its share and is replaced", name(*child), pid.0),
-        ),
+        Report::Recycling { child, pid, why } => {
+            let (level, why) = match why {
+                RecycleReason::Share => (Level::Info, "has done its share".to_owned()),
+                RecycleReason::Memory(bytes) => {
+                    let mib = *bytes as f64 / (1024.0 * 1024.0);
+                    let why = format!(
+                        "holds {mib:.1} MiB of memory, more than server.worker_memory_max,"
+                    );
+                    (Level::Warn, why)
+                }
+                RecycleReason::Asked => (Level::Info, "was asked to leave".to_owned()),
+            };
+            (level, format!("{} (pid {}) {why} and is replaced", name(*child), pid.0))
+        }
         Report::Overdue { child, pid, what, signal } => {
             let what = match what {
                 Overdue::Ready => "is not ready in time",
@@ -57,12 +68,23 @@ pub(super) fn line(report: &Report, name: impl Fn(ChildId) -> String) -> (Level,
             (level, format!("{name} (pid {}) ended with {} after {uptime:.1?}", pid.0, ended(*how)))
         }
         Report::BackingOff { child, delay, attempt, too_often } => {
-            let often = if *too_often { "; it dies too often" } else { "" };
             let name = name(*child);
-            (
-                Level::Warn,
-                format!("{name} is started again in {delay:.1?} (attempt {attempt}){often}"),
-            )
+            match too_often {
+                None => {
+                    let line =
+                        format!("{name} is started again in {delay:.1?} (attempt {attempt})");
+                    (Level::Warn, line)
+                }
+                Some(TooOften { restarts_max, window }) => (
+                    Level::Error,
+                    format!(
+                        "{name} is in a crash loop: more than {restarts_max} deaths within {window:?} \
+                         (server.restarts_max); the next attempt is in {delay:.1?}. Its last words are above; \
+                         once the cause is gone, `wsmaster reload` (workers) or the signal USR2 (side processes) \
+                         tries it at once"
+                    ),
+                ),
+            }
         }
         Report::GivenUp { child, reason } => {
             let reason = match reason {

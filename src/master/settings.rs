@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wsmaster_ipc::link::ToChild;
+use wsmaster_ipc::{LeaveReason, link::ToChild};
 use wsmaster_protocol::{http::HttpLimits, session::SessionLimits};
 use wsmaster_workers::{Limits, ListenerRules, Proxies, RatePolicy, SlowClient};
 
@@ -12,6 +12,8 @@ use crate::{
     supervisor::Policy,
 };
 
+/// The most workers that are recycled within the time in which the clients of one come back, if there are more than that.
+const TOGETHER_MAX: f64 = 8.0;
 /// What a worker has after the clients' close handshakes are over, and before it is taken to be stuck.
 const GRACE: Duration = Duration::from_secs(2);
 
@@ -52,6 +54,7 @@ pub(super) fn limits(config: &Config) -> Limits {
         close_timeout: limits.close_timeout,
         subscriptions_max: limits.subscriptions_max,
         requests_max: config.server.max_request,
+        requests_spread: config.server.max_request_spread,
         tcp_nodelay: config.server.tcp_nodelay,
         job_threads: config.server.job_threads,
         job_queue_max: config.server.job_queue_max,
@@ -93,13 +96,24 @@ pub(super) fn policy(config: &Config, sides_stop_timeout_max: Option<Duration>) 
             .fold(Policy::default().drain_timeout, Duration::max),
         // A little more than the host of a program gives it.
         ready_timeout: Duration::from_secs(12),
+        recycle_gap: recycle_gap(config),
+        restarts_max: config.server.restarts_max,
+        restarts_window: config.server.restarts_window,
         ..Policy::default()
     }
 }
 
+/// Between two workers that are recycled. The clients of the first have come back before the next one goes; with many
+/// workers, where a few are a small part, eight go within that time.
+fn recycle_gap(config: &Config) -> Duration {
+    let spread = config.server.reconnect_spread.max(Policy::default().recycle_gap);
+    spread.mul_f64(TOGETHER_MAX / (config.server.workers as f64).max(TOGETHER_MAX))
+}
+
 /// What a worker is told that is to be replaced.
-pub(super) fn drain(config: &Config) -> ToChild {
+pub(super) fn drain(config: &Config, reason: LeaveReason) -> ToChild {
     ToChild::Drain {
+        reason,
         reconnect_spread_ms: millis(config.server.reconnect_spread),
         deadline_ms: millis(config.limits.close_timeout),
     }
@@ -168,6 +182,20 @@ mod tests {
         assert!(lines[0].starts_with("server.port has changed"), "{lines:?}");
         assert_eq!(config.server.port, 9501);
         assert_eq!((config.server.max_request, config.limits.message_bytes_max), (77, 99));
+    }
+
+    #[test]
+    fn workers_are_recycled_a_few_at_a_time() {
+        let machine = Machine { uid: 1000, cpus: 2, runtime_dir: None };
+        let mut config = Config::defaults(&machine);
+        for (spread_s, workers, gap_ms) in
+            [(2, 1, 2_000), (2, 8, 2_000), (2, 64, 250), (0, 4, 1_000), (30, 16, 15_000)]
+        {
+            config.server.reconnect_spread = Duration::from_secs(spread_s);
+            config.server.workers = workers;
+            let gap = policy(&config, None).recycle_gap;
+            assert_eq!(gap, Duration::from_millis(gap_ms), "{workers} workers");
+        }
     }
 
     #[test]

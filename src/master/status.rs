@@ -93,6 +93,7 @@ where
                 "uptime_ms": self.started.elapsed().as_millis() as u64,
                 "rss_bytes": resource::resident_bytes(master),
                 "cpu_ms": resource::cpu_ms(master),
+                "news_missed": self.news_missed,
             },
             "workers": workers,
             "processes": processes,
@@ -128,6 +129,8 @@ where
         child.insert("name".to_owned(), view.name.into());
         child.insert("pid".to_owned(), view.pid.map(|pid| pid.0).into());
         child.insert("state".to_owned(), json!(view.state));
+        child.insert("failures".to_owned(), view.failures.into());
+        child.insert("crash_loop".to_owned(), view.too_often.into());
         child.insert("restarts".to_owned(), view.restarts.into());
         child.insert("replacements".to_owned(), view.replacements.into());
         child.insert("uptime_ms".to_owned(), view.uptime_ms.into());
@@ -141,6 +144,7 @@ where
 
     fn describe(&self, pid: Pid, into: &mut Map<String, Value>) {
         into.insert("rss_bytes".to_owned(), resource::resident_bytes(pid.0 as i32).into());
+        into.insert("own_bytes".to_owned(), resource::own_bytes(pid.0 as i32).into());
         into.insert("cpu_ms".to_owned(), resource::cpu_ms(pid.0 as i32).into());
         if let Some(Role::Worker(cell)) = self.children.get(&pid).map(|child| &child.role) {
             for (counter, name) in Counter::ALL {

@@ -10,8 +10,8 @@ use std::{
 
 use serde_json::Value;
 use wsmaster_ipc::{
-    Command, ConnectionId, Handle, Outcome, PayloadKind, PostError, Slot, handle::Publication,
-    link::ToMaster, wire,
+    Command, ConnectionId, Handle, LifeEvent, Outcome, PayloadKind, PostError, Slot,
+    handle::Publication, link::ToMaster, wire,
 };
 use wsmaster_protocol::plugin::Recipient;
 use wsmaster_workers::{
@@ -79,6 +79,9 @@ pub enum Wait {
     Message,
     /// A timer has come that was started with [`ProcessContext::after`] or [`ProcessContext::tick`].
     Timer(TimerId),
+    /// Something happened to the server or to one of its workers. Only for a process that is to hear of it:
+    /// [`Process::hear_life`](super::Process::hear_life).
+    Life(LifeEvent),
     /// It is time to go: return soon, or be killed.
     Stop,
 }
@@ -127,8 +130,9 @@ impl ProcessContext {
         self.station.asker.handle()
     }
 
-    /// Waits until the time is over, a timer or a message has come, or it is time to go. What is to be answered and sent
-    /// meanwhile is. Each call tells of one timer; of messages it tells as long as there are any.
+    /// Waits until the time is over, a timer or a message has come, the process hears of the server's life, or it is time to
+    /// go. What is to be answered and sent meanwhile is. Each call tells of one timer or one event; of messages it tells as
+    /// long as there are any.
     pub fn wait(&mut self, time: Duration) -> Wait {
         let until = Instant::now() + time;
         let mut is_last = false;
@@ -138,6 +142,9 @@ impl ProcessContext {
             }
             if let Some(timer) = self.expire_timer() {
                 return Wait::Timer(timer);
+            }
+            if let Some(event) = self.station.life.pop_front() {
+                return Wait::Life(event);
             }
             if !self.inbox.is_empty() {
                 return Wait::Message;
@@ -196,6 +203,11 @@ impl ProcessContext {
     /// not ask much, or push through its [`handle`](Self::handle).
     pub fn messages_dropped(&self) -> u64 {
         self.dropped
+    }
+
+    /// Events of the server's life that were dropped because too many came while nobody waited: at most 1,024 are kept.
+    pub fn life_events_dropped(&self) -> u64 {
+        self.station.life_dropped
     }
 
     /// Sends to a connection, and waits for what became of it.

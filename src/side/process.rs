@@ -19,6 +19,7 @@ pub struct Process {
     pub(crate) name: String,
     pub(crate) restart: RestartPolicy,
     pub(crate) stop_timeout: Duration,
+    pub(crate) hears_life: bool,
     body: Rc<dyn Fn(&mut ProcessContext) -> Ended>,
 }
 
@@ -38,6 +39,7 @@ impl Process {
             name: name.into(),
             restart: RestartPolicy::Always,
             stop_timeout: Duration::from_secs(5),
+            hears_life: false,
             body: Rc::new(body),
         }
     }
@@ -53,6 +55,13 @@ impl Process {
     #[must_use]
     pub fn stop_timeout(mut self, time: Duration) -> Self {
         self.stop_timeout = time;
+        self
+    }
+
+    /// Has [`ProcessContext::wait`] return [`Wait::Life`](super::Wait::Life) for what happens to the server and its workers.
+    #[must_use]
+    pub fn hear_life(mut self) -> Self {
+        self.hears_life = true;
         self
     }
 

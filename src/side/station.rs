@@ -2,6 +2,7 @@
 //! the hosts of programs stand on it.
 
 use std::{
+    collections::VecDeque,
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
     rc::Rc,
@@ -10,7 +11,7 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use wsmaster_ipc::{
-    Command, Handle,
+    Command, Handle, LifeEvent,
     link::{ChildLink, Heard, ToChild, ToMaster},
     mailbox::{Mail, Mailbox},
     sys::{random, signal::TermSignal},
@@ -28,6 +29,8 @@ const ASK_TIMEOUT_MS: u64 = 5_000;
 /// How soon a full mailbox of another process is tried again.
 const BACKLOG_RETRY: Duration = Duration::from_millis(5);
 const EVENTS_MAX: usize = 64;
+/// News of the server's life that wait to be looked at.
+const LIFE_EVENTS_MAX: usize = 1024;
 
 /// All that a side process is built from.
 pub(crate) struct SideSeat {
@@ -56,6 +59,10 @@ pub(super) struct Station<D> {
     backlog: bool,
     term: TermSignal,
     started: Instant,
+    /// News of the server's life that nobody has looked at, the oldest first.
+    pub(super) life: VecDeque<LifeEvent>,
+    /// News that had no room there.
+    pub(super) life_dropped: u64,
 }
 
 /// What happened in a turn, beside mail.
@@ -101,6 +108,8 @@ impl<D> Station<D> {
             backlog: false,
             term,
             started: Instant::now(),
+            life: VecDeque::new(),
+            life_dropped: 0,
         })
     }
 
@@ -167,6 +176,12 @@ impl<D> Station<D> {
                                 self.link.say(&ToMaster::LogTaken { number });
                             }
                         }
+                        Heard::Message(ToChild::Life { .. })
+                            if self.life.len() >= LIFE_EVENTS_MAX =>
+                        {
+                            self.life_dropped += 1;
+                        }
+                        Heard::Message(ToChild::Life { what }) => self.life.push_back(what),
                         Heard::Noise => log::warn!("the master said what is not understood"),
                         Heard::Silence => break,
                         Heard::Closed => {

@@ -14,7 +14,7 @@ use std::{
 };
 
 use wsmaster_ipc::{
-    Address, Answer, AskTicket, Command, PostError, TaskAnswer,
+    Address, Answer, AskTicket, Command, LeaveReason, PostError, TaskAnswer,
     desk::{Desk, TaskEnd},
     link::ToMaster,
     tasks::{Taken, TaskQueue},
@@ -203,7 +203,7 @@ impl TaskProcess {
         }
         self.tasks += 1;
         if self.tasks == self.tasks_max {
-            self.context.say(&ToMaster::Recycle);
+            self.context.say(&ToMaster::Recycle { reason: LeaveReason::Share });
         }
     }
 

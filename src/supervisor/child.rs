@@ -96,8 +96,8 @@ pub enum ChildState {
         process: Process,
         /// When it said so.
         since: Instant,
-        /// When it is to be replaced, if it asked for that.
-        recycle_at: Option<Instant>,
+        /// That it is to be replaced, if so.
+        wish: Option<Wish>,
     },
     /// It is asked to stop accepting, so that its successor may start.
     Draining {
@@ -121,6 +121,8 @@ pub enum ChildState {
         until: Instant,
         /// How many failures in a row led here, 1 or more.
         attempt: u32,
+        /// Whether it failed more often than the policy allows, and therefore waits the longest delay.
+        too_often: bool,
     },
     /// Nothing runs and nothing will: its restart policy says so.
     GivenUp {
@@ -180,6 +182,35 @@ pub enum Phase {
     GivenUp,
     /// Ended with the supervisor.
     Stopped,
+}
+
+/// That a process which serves is to be replaced, when its turn has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// Not before.
+    pub at: Instant,
+    /// Why.
+    pub why: RecycleReason,
+}
+
+/// Why one process is replaced while the others stay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RecycleReason {
+    /// It has done its share of work.
+    Share,
+    /// It holds so many bytes of memory, more than it may.
+    Memory(u64),
+    /// Somebody asked for it.
+    Asked,
+}
+
+/// Why a process is asked to make way for its successor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DrainReason {
+    /// All are replaced.
+    Reload,
+    /// It alone is.
+    Recycle(RecycleReason),
 }
 
 /// Why a slot's current process has to end before anything else happens.
@@ -269,6 +300,8 @@ pub struct ChildView<'a> {
     pub retry_in_ms: Option<u64>,
     /// Failures in a row.
     pub failures: u32,
+    /// Whether it waits the longest delay because it failed more often than the policy allows.
+    pub too_often: bool,
     /// Starts that followed a failure, since the supervisor began.
     pub restarts: u64,
     /// Starts that replaced a process on purpose (reload, recycle), since the supervisor began.

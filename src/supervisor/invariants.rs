@@ -56,7 +56,7 @@ impl Supervisor {
             if let Some(pid) = action.pid() {
                 assert!(live.binary_search(&pid).is_ok(), "{action:?} for a process that is gone");
             }
-            if let Action::AskDrain { child, pid } = *action {
+            if let Action::AskDrain { child, pid, .. } = *action {
                 let current = self.slot(child).state.process().map(|process| process.pid);
                 assert_eq!(
                     current,

@@ -1,16 +1,17 @@
 //! The lives of the children: what each event and each timer does to the slot it concerns.
 //!
-//! Owns the columns of the table in the header of the parent module, reload and stop excepted, which have rows of their
-//! own and files to match.
+//! Owns the columns of the table in the header of the parent module; recycling, reload and stop excepted, which have rows
+//! of their own and files to match.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Supervisor;
 use super::child::{
-    ChildId, ChildState, ExitStatus, GiveUpReason, Phase, Pid, Pressure, Process, StopCause,
+    ChildId, ChildState, DrainReason, ExitStatus, GiveUpReason, Phase, Pid, Pressure, Process,
+    StopCause,
 };
-use super::message::{Action, KillSignal, Overdue, ReloadFailure, Report};
+use super::message::{Action, KillSignal, Overdue, ReloadFailure, Report, TooOften};
 use super::policy::{RestartPolicy, deadline};
 use super::slot::Place;
 use super::stop::Course;
@@ -70,18 +71,15 @@ impl Supervisor {
         let ChildState::Starting { process, .. } = self.slot(child).state else { return };
         let slot = self.slot_mut(child);
         slot.tally.record_ready(now);
-        slot.state = ChildState::Ready { process, since: now, recycle_at: None };
+        slot.state = ChildState::Ready { process, since: now, wish: None };
         let took = now.saturating_duration_since(process.forked_at);
         self.report(Report::Ready { child, pid, generation: process.generation, took });
     }
 
-    pub(super) fn handle_recycle(&mut self, pid: Pid, now: Instant) {
-        let Some((child, Place::Current)) = self.find(pid) else { return };
-        let ChildState::Ready { process, since, recycle_at: None } = self.slot(child).state else {
-            return;
-        };
-        let recycle_at = Some(deadline(since, self.policy.recycle_after).max(now));
-        self.slot_mut(child).state = ChildState::Ready { process, since, recycle_at };
+    pub(super) fn handle_retry(&mut self, child: ChildId) {
+        if let Some(ChildState::BackingOff { .. }) = self.state(child) {
+            self.fork(child, ForkReason::Restart);
+        }
     }
 
     pub(super) fn handle_draining(&mut self, pid: Pid, now: Instant) {
@@ -160,10 +158,16 @@ impl Supervisor {
     }
 
     /// Asks the current process of a slot to make way for its successor. There must be room for it to leave.
-    pub(super) fn drain(&mut self, child: ChildId, process: Process, now: Instant) {
+    pub(super) fn drain(
+        &mut self,
+        child: ChildId,
+        process: Process,
+        why: DrainReason,
+        now: Instant,
+    ) {
         let deadline = deadline(now, self.policy.drain_timeout);
         self.slot_mut(child).state = ChildState::Draining { process, deadline };
-        self.actions.push_back(Action::AskDrain { child, pid: process.pid });
+        self.actions.push_back(Action::AskDrain { child, pid: process.pid, why });
     }
 
     pub(super) fn fork(&mut self, child: ChildId, reason: ForkReason) {
@@ -193,12 +197,6 @@ impl Supervisor {
             }
             ChildState::Draining { process, deadline } if is_due(deadline) => {
                 self.terminate(child, process, StopCause::NotDraining, Overdue::Drain, now);
-            }
-            ChildState::Ready { process, recycle_at, .. }
-                if recycle_at.is_some_and(is_due) && slot.has_room_to_leave() =>
-            {
-                self.report(Report::Recycling { child, pid: process.pid });
-                self.drain(child, process, now);
             }
             ChildState::Stopping { process, cause, pressure }
                 if pressure.deadline().is_some_and(is_due) =>
@@ -289,7 +287,12 @@ impl Supervisor {
         match slot.tally.record_failure(&self.policy, &mut self.dice, now) {
             Verdict::AtOnce => self.fork(child, ForkReason::Restart),
             Verdict::After { delay, attempt, too_often } => {
-                slot.state = ChildState::BackingOff { until: deadline(now, delay), attempt };
+                let until = deadline(now, delay);
+                slot.state = ChildState::BackingOff { until, attempt, too_often };
+                let too_often = too_often.then_some(TooOften {
+                    restarts_max: self.policy.restarts_max,
+                    window: self.policy.restarts_window,
+                });
                 self.report(Report::BackingOff { child, delay, attempt, too_often });
             }
         }

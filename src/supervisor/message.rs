@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::child::{ChildId, ExitStatus, GiveUpReason, Phase, Pid};
+use super::child::{ChildId, DrainReason, ExitStatus, GiveUpReason, Phase, Pid, RecycleReason};
 
 /// Something that happened to a child or was asked of the supervisor.
 ///
@@ -45,10 +45,18 @@ pub enum Event {
         /// How it ended.
         how: ExitStatus,
     },
-    /// A process asks to be replaced, for instance because it has served its share of requests.
+    /// A process is to be replaced, for instance because it has served its share of requests. Its turn comes when none of
+    /// the others is being replaced.
     Recycle {
         /// The process.
         pid: Pid,
+        /// Why.
+        why: RecycleReason,
+    },
+    /// A slot that waits before its next start is tried at once: somebody says that the cause is gone.
+    Retry {
+        /// The slot.
+        child: ChildId,
     },
     /// [`Action::Cover`] could not be done. It is tried again later, perhaps with another process.
     CoverFailed {
@@ -83,6 +91,8 @@ pub enum Action {
         child: ChildId,
         /// The process.
         pid: Pid,
+        /// Why.
+        why: DrainReason,
     },
     /// Ask the process to close its connections and end.
     AskStop {
@@ -176,12 +186,14 @@ pub enum Report {
         /// The process.
         pid: Pid,
     },
-    /// A process asked to be replaced and now is.
+    /// A process was to be replaced and now is.
     Recycling {
         /// The slot.
         child: ChildId,
         /// The process.
         pid: Pid,
+        /// Why.
+        why: RecycleReason,
     },
     /// A process did not do in time what it had to, and is sent a signal.
     Overdue {
@@ -215,9 +227,8 @@ pub enum Report {
         delay: Duration,
         /// Failures in a row, 1 or more.
         attempt: u32,
-        /// Whether it failed more often than [`Policy::restarts_max`](super::Policy::restarts_max) allows, and therefore
-        /// waits the longest delay.
-        too_often: bool,
+        /// That it failed more often than it may, and therefore waits the longest delay.
+        too_often: Option<TooOften>,
     },
     /// A child is not started again.
     GivenUp {
@@ -277,6 +288,15 @@ pub enum Report {
         /// How many did not end by themselves.
         killed: usize,
     },
+}
+
+/// The limit that a slot has passed: more than so many failures within that time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooOften {
+    /// [`Policy::restarts_max`](super::Policy::restarts_max).
+    pub restarts_max: u32,
+    /// [`Policy::restarts_window`](super::Policy::restarts_window).
+    pub window: Duration,
 }
 
 /// What a process did not do in time.

@@ -53,6 +53,9 @@ pub struct Policy {
     /// than any successor takes that comes at all, so that a reload and a single death move no listener, and as long as a
     /// client's kernel waits before it repeats a SYN (RFC 6298, section 2).
     pub cover_after: Duration,
+    /// Between two children that are recycled there is at least this time, so that those which reach a limit together do
+    /// not go together. Children that a reload does not touch are not meant. 1 s.
+    pub recycle_gap: Duration,
 }
 
 impl Default for Policy {
@@ -71,6 +74,7 @@ impl Default for Policy {
             kill_grace: Duration::from_secs(2),
             recycle_after: Duration::from_secs(1),
             cover_after: Duration::from_secs(1),
+            recycle_gap: Duration::from_secs(1),
         }
     }
 }

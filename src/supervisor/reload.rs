@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use super::Supervisor;
-use super::child::{ChildId, ChildState, Phase};
+use super::child::{ChildId, ChildState, DrainReason, Phase};
 use super::lives::ForkReason;
 use super::message::{ReloadFailure, Report};
 use super::stop::Course;
@@ -152,7 +152,7 @@ impl Supervisor {
         match slot.state {
             ChildState::Ready { .. } if is_new => Turn::Replaced,
             ChildState::Ready { process, .. } if slot.has_room_to_leave() => {
-                self.drain(child, process, now);
+                self.drain(child, process, DrainReason::Reload, now);
                 Turn::Wait
             }
             // The process to be replaced has failed by itself since its turn began.

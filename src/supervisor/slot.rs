@@ -79,17 +79,19 @@ impl Slot {
         self.leaving.push(Leaving { process, pressure });
     }
 
-    /// When time alone changes something here.
+    /// When time alone changes something here, recycling aside.
     pub(super) fn timeout(&self) -> Option<Instant> {
         let current = match self.state {
             ChildState::Starting { deadline, .. } | ChildState::Draining { deadline, .. } => {
                 Some(deadline)
             }
-            // Without room the wish waits for a death, which is an event of its own.
-            ChildState::Ready { recycle_at, .. } => recycle_at.filter(|_| self.has_room_to_leave()),
             ChildState::Stopping { pressure, .. } => pressure.deadline(),
             ChildState::BackingOff { until, .. } => Some(until),
-            ChildState::Forking | ChildState::GivenUp { .. } | ChildState::Stopped => None,
+            // When the wish of one that serves is due depends on the others too.
+            ChildState::Ready { .. }
+            | ChildState::Forking
+            | ChildState::GivenUp { .. }
+            | ChildState::Stopped => None,
         };
         let leaving = self.leaving.iter().filter_map(|leaving| leaving.pressure.deadline());
         current.into_iter().chain(leaving).min()
@@ -123,6 +125,7 @@ impl Slot {
                 | ChildState::Stopped => None,
             },
             failures: self.tally.in_a_row(),
+            too_often: matches!(self.state, ChildState::BackingOff { too_often: true, .. }),
             restarts: self.restarts,
             replacements: self.replacements,
             leaving: self.leaving.iter().map(|leaving| leaving.process.pid).collect(),

@@ -131,7 +131,11 @@ fn draining(pid: u32) -> Event {
 }
 
 fn recycle(pid: u32) -> Event {
-    Event::Recycle { pid: Pid(pid) }
+    Event::Recycle { pid: Pid(pid), why: RecycleReason::Share }
+}
+
+fn retry(slot: u16) -> Event {
+    Event::Retry { child: ChildId(slot) }
 }
 
 fn died(pid: u32) -> Event {
@@ -310,6 +314,7 @@ fn each_event_in_each_state_has_the_answer_of_the_table() {
             None,
         ),
         // BackingOff
+        ("retry", then(backing_off(), 9, retry(0)), "fork 0 g0", Phase::Forking, None),
         ("second death", backing_off(), "", Phase::BackingOff, Some(100)),
         ("time is up", then(backing_off(), 100, Event::Tick), "fork 0 g0", Phase::Forking, None),
         (

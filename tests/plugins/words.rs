@@ -358,13 +358,13 @@ fn the_server_tells_of_workers_and_reloads() {
     for puppet in &all {
         puppet.expect("the end of the reload", |event| event["event"] == "reload_end");
         puppet.expect("the death", |event| {
-            *event == json!({"event": "worker_error", "worker": 1, "pid": killed, "how": "signal 9 (SIGKILL)"})
+            *event == json!({"event": "worker_error", "worker": 1, "pid": killed, "how": "signal 9 (SIGKILL)", "signal": 9})
         });
         puppet.expect("the successor", |event| {
             *event == json!({"event": "worker_start", "worker": 1, "pid": successor})
         });
         puppet.expect("its orderly end", |event| {
-            *event == json!({"event": "worker_stop", "worker": 1, "pid": successor})
+            *event == json!({"event": "worker_stop", "worker": 1, "pid": successor, "reason": "reload"})
         });
         for (slot, pid) in fresh.iter().enumerate() {
             puppet.expect("a fresh one", |event| {
@@ -372,7 +372,8 @@ fn the_server_tells_of_workers_and_reloads() {
             });
         }
         puppet.expect("the reload", |event| *event == json!({"event": "reload_start"}));
-        puppet.expect("its end", |event| *event == json!({"event": "reload_end"}));
+        puppet
+            .expect("its end", |event| *event == json!({"event": "reload_end", "complete": true}));
     }
     assert_eq!(none.lines().len(), 1, "it has asked for nothing: {:?}", none.lines());
 }

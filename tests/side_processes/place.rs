@@ -142,6 +142,19 @@ impl Place {
         })
     }
 
+    /// A client of the worker in a slot, of an application that sends back what it is sent: the one whose count of clients
+    /// has grown.
+    #[track_caller]
+    pub(crate) fn echoed_by_worker(&self, slot: usize) -> Client {
+        let clients = || self.status()["workers"][slot]["websockets"].as_u64();
+        eventually(format!("a connection to worker {slot}"), PATIENCE, || {
+            let before = clients();
+            let mut client = Client::open(self.addr, "/");
+            assert_eq!(ask(&mut client, "hello", PATIENCE), "hello");
+            (clients() > before).then_some(client)
+        })
+    }
+
     /// Stops the server from outside, as its user does.
     #[track_caller]
     pub(crate) fn stop(&mut self) -> Output {
@@ -186,7 +199,7 @@ fn try_status(errand: &Errand) -> Option<Value> {
 }
 
 /// An example program, which is built with the tests.
-fn example(name: &str) -> PathBuf {
+pub(crate) fn example(name: &str) -> PathBuf {
     let program = Path::new(env!("CARGO_BIN_EXE_wsmaster"));
     let example = program.parent().expect("a directory").join("examples").join(name);
     assert!(example.exists(), "{} is not built: cargo build --examples", example.display());

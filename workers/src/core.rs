@@ -153,6 +153,15 @@ impl Core {
         }
     }
 
+    /// After how many messages this worker has done its share: the configured number and a part of the spread, so that
+    /// workers that were started together do not ask for their successors together.
+    pub(crate) fn share_of_messages(&mut self) -> u64 {
+        match self.limits.requests_max {
+            0 => 0,
+            most => most.saturating_add(self.random.u64(0..=self.limits.requests_spread)),
+        }
+    }
+
     /// Reads the clock, once a turn.
     pub(crate) fn tick(&mut self) {
         self.now_ms = self.started.elapsed().as_millis() as u64;

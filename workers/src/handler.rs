@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use wsmaster_ipc::{Address, ConnectionId, PayloadKind};
+use wsmaster_ipc::{Address, ConnectionId, LeaveReason, LifeEvent, PayloadKind};
 use wsmaster_protocol::{
     close::CloseCode,
     http::{RequestHead, Response},
@@ -45,6 +45,22 @@ pub trait Handler {
 
     /// A timer has come that was started with [`Context::after`] or [`Context::tick`].
     fn on_timer(&mut self, _context: &mut Context<'_>, _timer: TimerId) {}
+
+    /// Something happened to the server or to one of its workers, this one or another.
+    ///
+    /// Nothing of an application runs in the master, where it could hold up every other worker: what Swoole calls in its
+    /// manager (`onWorkerError`, `onBeforeReload`, `onAfterReload`) is told to each worker instead, this one included. Whoever
+    /// acts on it for the server as a whole chooses one worker for that, or does so in a side process.
+    fn on_life(&mut self, _context: &mut Context<'_>, _event: LifeEvent) {}
+
+    /// The worker begins to leave. Its connections are open and have not been told: what is sent to them here still comes
+    /// before the close frame. New clients are its successor's from now on, or nobody's when the server stops.
+    fn on_leave(&mut self, _context: &mut Context<'_>, _reason: LeaveReason) {}
+
+    /// The last call of a worker that leaves: its connections are gone, each with its `on_close`, or have had their time.
+    /// What is kept in memory can be put away here, within two seconds. A worker that dies is not asked; the others hear
+    /// of it as [`LifeEvent::WorkerError`].
+    fn on_stop(&mut self, _context: &mut Context<'_>, _reason: LeaveReason) {}
 
     /// Another process of the server sent a message.
     fn on_process_message(

@@ -45,6 +45,8 @@ pub struct Limits {
     pub ask_timeout: Duration,
     /// Messages received before the worker asks to be replaced. Zero: never.
     pub requests_max: u64,
+    /// At most so many messages more, chosen at random by each worker.
+    pub requests_spread: u64,
     /// The loop makes a turn at least so often, so that whoever watches it sees that it lives. Zero: only when something is
     /// due.
     pub turn_interval_max: Duration,
@@ -82,6 +84,7 @@ impl Default for Limits {
             subscriptions_max: 128,
             ask_timeout: Duration::from_secs(5),
             requests_max: 0,
+            requests_spread: 0,
             turn_interval_max: Duration::ZERO,
             tcp_nodelay: true,
             job_threads: 4,

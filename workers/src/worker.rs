@@ -27,7 +27,7 @@ use std::{
 
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
-    Handle, Slot,
+    Handle, LeaveReason, Slot,
     board::Counter,
     link::{ChildLink, ToMaster},
     mailbox::Mailbox,
@@ -106,6 +106,8 @@ pub struct Worker<H> {
     due: Vec<u32>,
     messages: u64,
     take_log: Box<dyn FnMut(OwnedFd)>,
+    /// Messages after which it asks for a successor; zero is never.
+    share: u64,
 }
 
 /// How far the worker is.
@@ -116,7 +118,7 @@ enum Life {
     /// It serves, and has asked the master for a successor.
     Recycling,
     /// It takes nothing new, and is gone when its connections are, or at this moment of the loop's clock.
-    Leaving { deadline_ms: u64 },
+    Leaving { deadline_ms: u64, reason: LeaveReason },
     /// The master is dead.
     Orphaned,
 }
@@ -179,6 +181,7 @@ impl<H: Handler> Worker<H> {
         let mut core = Core::new(slot, cell, handle, limits, random::seed()?);
         core.listeners = known;
         core.proxies = proxies;
+        let share = core.share_of_messages();
         Ok(Self {
             threads,
             poll,
@@ -197,6 +200,7 @@ impl<H: Handler> Worker<H> {
             due: Vec::new(),
             messages: 0,
             take_log,
+            share,
         })
     }
 
@@ -230,15 +234,21 @@ impl<H: Handler> Worker<H> {
             self.hand_out_jobs();
         }
         self.abandon_jobs();
-        self.core.loop_handle().flush();
-        self.core.show_gauges();
+        match self.life {
+            Life::Leaving { reason, .. } => {
+                self.call(None, |handler, context| handler.on_stop(context, reason));
+            }
+            // Whatever it would do for the server, there is none.
+            Life::Serving | Life::Recycling | Life::Orphaned => {}
+        }
+        self.flush();
         Ok(())
     }
 
     fn is_done(&self) -> bool {
         match self.life {
             Life::Serving | Life::Recycling => false,
-            Life::Leaving { deadline_ms } => {
+            Life::Leaving { deadline_ms, .. } => {
                 let is_over = self.core.registry.is_empty() && self.core.jobs.is_empty();
                 is_over || self.core.now_ms >= deadline_ms
             }
@@ -251,7 +261,7 @@ impl<H: Handler> Worker<H> {
             return Some(Duration::ZERO);
         }
         let leaving = match self.life {
-            Life::Leaving { deadline_ms } => Some(deadline_ms),
+            Life::Leaving { deadline_ms, .. } => Some(deadline_ms),
             Life::Serving | Life::Recycling | Life::Orphaned => None,
         };
         let backlog = self.backlog.then_some(self.core.now_ms + BACKLOG_RETRY_MS);
@@ -276,7 +286,7 @@ impl<H: Handler> Worker<H> {
                 Some(Source::Link) => self.hear(),
                 Some(Source::Term) => {
                     if self.term.take() {
-                        self.ask_for_a_successor();
+                        self.ask_for_a_successor(LeaveReason::Asked);
                     }
                 }
                 // The flush at the end of the turn tries it; ended jobs are looked for in each turn.

@@ -44,6 +44,8 @@ pub(crate) enum Scenario {
     Echo(Echo),
     /// Let one connection speak and many listen
     Fanout(Fanout),
+    /// Have a side process of examples/pusher.rs push to every connection
+    Push(Push),
     /// Open connections, leave them alone and look at the server's memory
     Idle(Idle),
     /// Connect, echo once and close, so many times a second
@@ -79,6 +81,24 @@ pub(crate) struct Fanout {
     /// Speak the channel protocol (subscribe, then publish) instead of sending what all are to hear
     #[arg(long)]
     pub(crate) channels: bool,
+    #[command(flatten)]
+    pub(crate) window: Window,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Push {
+    /// Connections that are pushed to
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..i64::from(CONNECTIONS_MAX)))]
+    pub(crate) connections: u32,
+    /// Bytes of a text
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u64).range(crate::push::TEXT_BYTES_MIN..=65_536))]
+    pub(crate) bytes: u64,
+    /// Texts that each connection gets in one round; the next round follows when everyone has heard all of it
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(crate) burst: u32,
+    /// The least time between the beginnings of two rounds, in seconds
+    #[arg(long, default_value = "0", value_name = "SECONDS", value_parser = seconds)]
+    pub(crate) every: Duration,
     #[command(flatten)]
     pub(crate) window: Window,
 }

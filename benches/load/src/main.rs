@@ -15,6 +15,7 @@ mod idle;
 mod latency;
 mod measure;
 mod process;
+mod push;
 mod reader;
 mod report;
 mod tape;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let report = match &program.scenario {
         Scenario::Echo(arguments) => echo::run(&program.server, arguments),
         Scenario::Fanout(arguments) => fanout::run(&program.server, arguments),
+        Scenario::Push(arguments) => push::run(&program.server, arguments),
         Scenario::Idle(arguments) => idle::run(&program.server, arguments),
         Scenario::Churn(arguments) => churn::run(&program.server, arguments),
     };

@@ -2,18 +2,18 @@
 
 use std::collections::HashMap;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
 
-use crate::arguments::{Churn, Echo, Fanout, Idle, Server, Window};
+use crate::arguments::{Churn, Echo, Fanout, Idle, Push, Server, Window};
 use crate::error::LoadError;
-use crate::{churn, echo, fanout, idle};
+use crate::{churn, echo, fanout, idle, push};
 
 const WINDOW: Window =
     Window { seconds: Duration::from_millis(200), warmup: Duration::from_millis(20) };
@@ -200,4 +200,70 @@ fn fanout_tells_a_refusal() {
     let server = room(|_| (Some(r#"{"success":false,"code":"forbidden"}"#), vec![]));
     let result = fanout::run(&server, &fanout_to(3, true));
     assert!(matches!(&result, Err(LoadError::Message { what, .. }) if what.contains("forbidden")));
+}
+
+/// A server that pushes rounds of texts to all but who asks for them; `text` writes the one with a number.
+fn pusher(text: fn(u64) -> String) -> Server {
+    let members = Arc::new(Mutex::new(HashMap::new()));
+    let (next, number) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    serve(move |mut socket| {
+        let id = next.fetch_add(1, Ordering::Relaxed);
+        let Ok(stream) = socket.get_ref().try_clone() else { return };
+        let member = WebSocket::from_raw_socket(stream, Role::Server, None);
+        members.lock().expect("no panic").insert(id, member);
+        while let Ok(message) = socket.read() {
+            let Ok(order) = message.into_text() else { continue };
+            let mut members = members.lock().expect("no panic");
+            let others = members.len() - 1;
+            let answer = match order.split(' ').collect::<Vec<_>>().as_slice() {
+                ["list"] => format!("{others} connections"),
+                ["round", each, _] => {
+                    for _ in 0..each.parse().expect("a number") {
+                        let text = text(number.fetch_add(1, Ordering::Relaxed) as u64 + 1);
+                        for (_, member) in members.iter_mut().filter(|(other, _)| **other != id) {
+                            let _ = member.send(Message::text(text.clone()));
+                        }
+                    }
+                    format!("pushed {each}")
+                }
+                _ => continue,
+            };
+            if socket.send(Message::text(answer)).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+const PUSH: Push =
+    Push { connections: 3, bytes: 32, burst: 4, every: Duration::ZERO, window: WINDOW };
+
+#[test]
+fn push_counts_what_arrives_and_how_long_it_took() {
+    let server = pusher(|number| format!("{number:010} 1760000000123456 ...."));
+    let report = push::run(&server, &PUSH).expect("a pushing server");
+    assert!(report.figure("messages") > 0.0);
+    assert!(report.figure("push_p99_us") > 1e6, "the texts say that they were written long ago");
+}
+
+#[test]
+fn push_finds_a_server_that_loses_doubles_or_changes() {
+    let wrong: [fn(u64) -> String; 3] = [
+        |number| format!("{:010} 1760000000123456 ....", number * 2),
+        |number| format!("{:010} 1760000000123456 ....", number.div_ceil(2)),
+        |number| format!("{number:010} 1760000000123456 ..,."),
+    ];
+    for text in wrong {
+        let result = push::run(&pusher(text), &PUSH);
+        assert!(matches!(result, Err(LoadError::Message { .. })), "{result:?}");
+    }
+}
+
+#[test]
+fn push_keeps_to_its_pace() {
+    let server = pusher(|number| format!("{number:010} 1760000000123456 ...."));
+    let paced = Push { every: Duration::from_millis(50), ..PUSH };
+    let messages = push::run(&server, &paced).expect("a pushing server").figure("messages");
+    // At most five rounds begin within 200 ms, and the one before.
+    assert!((12.0..=72.0).contains(&messages), "{messages}");
 }

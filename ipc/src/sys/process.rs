@@ -19,10 +19,13 @@ use nix::{
     unistd::{ForkResult, Pid},
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{io_error, signal};
 
 /// How a process ended.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Ended {
     /// It returned or called exit(3) with this code.
     Code(i32),

@@ -137,26 +137,83 @@ pub fn closed(out: &mut Vec<u8>, connection: u64, code: Option<u16>, reason: &st
     line(out, &Line { event: EventKind::Close, connection, code, reason, by });
 }
 
-/// Something happened to a worker; `how` it died goes with [`EventKind::WorkerError`].
-pub fn worker(out: &mut Vec<u8>, event: EventKind, worker: u16, pid: u32, how: Option<&str>) {
+/// What happened to a worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate<'a> {
+    /// It serves.
+    WorkerStart,
+    /// It has ended as it was told to.
+    WorkerStop {
+        /// Why it was told to, in a stable word.
+        reason: &'a str,
+    },
+    /// It has died.
+    WorkerError {
+        /// How, for people.
+        how: &'a str,
+        /// The code that it exited with.
+        exit_code: Option<i32>,
+        /// The number of the signal that ended it.
+        signal: Option<i32>,
+    },
+}
+
+impl Fate<'_> {
+    /// The kind of event that tells of it.
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Self::WorkerStart => EventKind::WorkerStart,
+            Self::WorkerStop { .. } => EventKind::WorkerStop,
+            Self::WorkerError { .. } => EventKind::WorkerError,
+        }
+    }
+}
+
+/// Something happened to a worker.
+pub fn worker(out: &mut Vec<u8>, worker: u16, pid: u32, fate: Fate<'_>) {
     #[derive(Serialize)]
     struct Line<'a> {
         event: EventKind,
         worker: u16,
         pid: u32,
         #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
         how: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exit_code: Option<i32>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<i32>,
     }
-    line(out, &Line { event, worker, pid, how });
+    let event = fate.kind();
+    let bare = Line { event, worker, pid, reason: None, how: None, exit_code: None, signal: None };
+    let told = match fate {
+        Fate::WorkerStart => bare,
+        Fate::WorkerStop { reason } => Line { reason: Some(reason), ..bare },
+        Fate::WorkerError { how, exit_code, signal } => {
+            Line { how: Some(how), exit_code, signal, ..bare }
+        }
+    };
+    line(out, &told);
 }
 
-/// A reload begins or is over.
-pub fn reload(out: &mut Vec<u8>, event: EventKind) {
+/// A reload begins.
+pub fn reload_start(out: &mut Vec<u8>) {
     #[derive(Serialize)]
     struct Line {
         event: EventKind,
     }
-    line(out, &Line { event });
+    line(out, &Line { event: EventKind::ReloadStart });
+}
+
+/// A reload is over: `complete` if all workers have been replaced.
+pub fn reload_end(out: &mut Vec<u8>, complete: bool) {
+    #[derive(Serialize)]
+    struct Line {
+        event: EventKind,
+        complete: bool,
+    }
+    line(out, &Line { event: EventKind::ReloadEnd, complete });
 }
 
 /// Time has passed.

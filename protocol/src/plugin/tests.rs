@@ -46,10 +46,30 @@ fn events_read_as_specified() {
             r#"{"event":"close","connection":5,"code":null,"reason":"","by":"lost"}"#,
         ),
         (
-            written(|out| worker(out, EventKind::WorkerError, 1, 77, Some("signal 9"))),
-            r#"{"event":"worker_error","worker":1,"pid":77,"how":"signal 9"}"#,
+            written(|out| worker(out, 1, 77, Fate::WorkerStart)),
+            r#"{"event":"worker_start","worker":1,"pid":77}"#,
         ),
-        (written(|out| reload(out, EventKind::ReloadEnd)), r#"{"event":"reload_end"}"#),
+        (
+            written(|out| worker(out, 1, 77, Fate::WorkerStop { reason: "reload" })),
+            r#"{"event":"worker_stop","worker":1,"pid":77,"reason":"reload"}"#,
+        ),
+        (
+            written(|out| {
+                let fate = Fate::WorkerError { how: "signal 9", exit_code: None, signal: Some(9) };
+                worker(out, 1, 77, fate);
+            }),
+            r#"{"event":"worker_error","worker":1,"pid":77,"how":"signal 9","signal":9}"#,
+        ),
+        (
+            written(|out| {
+                let fate =
+                    Fate::WorkerError { how: "exit code 3", exit_code: Some(3), signal: None };
+                worker(out, 1, 77, fate);
+            }),
+            r#"{"event":"worker_error","worker":1,"pid":77,"how":"exit code 3","exit_code":3}"#,
+        ),
+        (written(reload_start), r#"{"event":"reload_start"}"#),
+        (written(|out| reload_end(out, false)), r#"{"event":"reload_end","complete":false}"#),
         (written(|out| tick(out, 3)), r#"{"event":"tick","number":3}"#),
         (
             written(|out| from_process(out, "other", Ok("x"))),

@@ -72,7 +72,7 @@ fn another_takes_over_from_who_dies_or_leaves_and_nobody_if_there_is_nobody() {
     assert_eq!(bench.at(6_000, Event::Tick), "cover 1 by 10");
     assert_eq!(bench.at(6_100, died(10)), "fork 0 g0, cover 1 by 12");
     // Who leaves lets go by itself: nobody is left, and the listener goes to the first who is ready.
-    assert_eq!(bench.at(6_200, recycle(12)), "drain 12");
+    assert_eq!(bench.at(6_200, draining(12)), "fork 2 g0");
     assert_eq!(bench.at(6_300, forked(0, 20)), "");
     assert_eq!(bench.at(6_400, ready(20)), "cover 1 by 20");
 }

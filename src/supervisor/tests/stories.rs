@@ -303,13 +303,84 @@ fn a_child_that_dies_too_often_waits_longest_and_says_so() {
         .reports
         .iter()
         .filter_map(|report| match report {
-            Report::BackingOff { delay, too_often, .. } => Some((delay.as_millis(), *too_often)),
+            Report::BackingOff { delay, too_often, .. } => {
+                Some((delay.as_millis(), too_often.is_some()))
+            }
             _ => None,
         })
         .collect();
     assert_eq!(delays.len(), 10);
     assert_eq!(delays[8], (25_600, false));
     assert_eq!(delays[9], (30_000, true));
+    let limit = TooOften { restarts_max: 10, window: Duration::from_secs(60) };
+    assert!(bench.reported(
+        |report| matches!(report, Report::BackingOff { too_often: Some(said), .. } if *said == limit)
+    ));
+}
+
+#[test]
+fn whoever_dies_too_often_is_seen_to_and_a_reload_tries_it_at_once() {
+    let policy = Policy { restarts_max: 1, backoff_jitter_percent: 0, ..Policy::default() };
+    let mut bench = Bench::serving(2);
+    bench.supervisor.set_policy(policy);
+    bench.at(0, died(10));
+    bench.at(0, forked(0, 20));
+    bench.at(0, died(20));
+    let view = |bench: &Bench| {
+        let now = bench.start + Duration::from_secs(1);
+        let view = bench.supervisor.children(now).next().expect("two slots");
+        (view.state, view.failures, view.too_often)
+    };
+    assert_eq!(view(&bench), (Phase::BackingOff, 2, true));
+    assert_eq!(bench.timer(), Some(30_000));
+    assert_eq!(bench.at(1_000, Event::Reload), "fork 0 g1");
+    bench.at(1_000, forked(0, 21));
+    assert_eq!(view(&bench), (Phase::Starting, 2, false));
+}
+
+#[test]
+fn those_that_wish_to_be_replaced_together_go_one_after_the_other() {
+    let mut bench = Bench::serving(3);
+    bench.at(5_000, recycle(12));
+    assert_eq!(bench.phase(2), Phase::Draining);
+    assert_eq!(bench.at(5_001, recycle(10)), "");
+    assert_eq!(bench.at(5_002, recycle(11)), "");
+    assert_eq!(bench.timer(), Some(10_000), "only the answer of the first is awaited");
+    bench.at(5_090, draining(12));
+    bench.at(5_090, forked(2, 20));
+    assert_eq!(bench.at(5_100, ready(20)), "");
+    assert_eq!(bench.timer(), Some(6_000), "a second after the first");
+    assert_eq!(bench.at(6_000, Event::Tick), "drain 10");
+    bench.at(6_010, draining(10));
+    bench.at(6_010, forked(0, 21));
+    assert_eq!(bench.at(7_500, Event::Tick), "", "the second is not there yet");
+    assert_eq!(bench.at(7_600, ready(21)), "drain 11");
+    bench.at(7_600, draining(11));
+    assert_eq!(bench.supervisor.status().replacements, 3);
+    assert_eq!(bench.supervisor.status().restarts, 0);
+}
+
+#[test]
+fn nobody_is_recycled_in_a_reload_and_who_still_wishes_it_is_after_it() {
+    let mut bench = Bench::serving(2);
+    assert_eq!(bench.at(5_000, Event::Reload), "drain 10");
+    assert_eq!(bench.at(5_001, recycle(11)), "");
+    bench.at(5_002, draining(10));
+    assert_eq!(bench.at(5_002, fork_failed(0)), "fork 0 g1");
+    bench.assert_failed_reload(ReloadFailure::ForkFailed(ChildId(0)));
+    bench.at(5_003, forked(0, 20));
+    assert_eq!(bench.at(5_004, ready(20)), "drain 11");
+}
+
+#[test]
+fn children_that_a_reload_does_not_touch_are_recycled_at_once() {
+    let mut bench = Bench::with(vec![(RestartPolicy::Always, false); 2]);
+    for (slot, pid) in [(0, 10), (1, 11)] {
+        bench.at(0, forked(slot, pid));
+        bench.at(0, ready(pid));
+    }
+    assert_eq!(bench.at(5_000, recycle(10)), "drain 10");
+    assert_eq!(bench.at(5_000, recycle(11)), "drain 11");
 }
 
 #[test]
@@ -325,13 +396,14 @@ fn the_table_reads_as_json() {
         serde_json::json!([
             {
                 "id": 0, "name": "child", "state": "ready", "pid": 10, "generation": 0,
-                "uptime_ms": 10_550, "retry_in_ms": null, "failures": 0, "restarts": 0,
-                "replacements": 0, "leaving": [], "last_exit": null, "covered_by": null
+                "uptime_ms": 10_550, "retry_in_ms": null, "failures": 0, "too_often": false,
+                "restarts": 0, "replacements": 0, "leaving": [], "last_exit": null,
+                "covered_by": null
             },
             {
                 "id": 1, "name": "child", "state": "backing_off", "pid": null, "generation": 0,
-                "uptime_ms": null, "retry_in_ms": 50, "failures": 2, "restarts": 1,
-                "replacements": 0, "leaving": [],
+                "uptime_ms": null, "retry_in_ms": 50, "failures": 2, "too_often": false,
+                "restarts": 1, "replacements": 0, "leaving": [],
                 "last_exit": { "signaled": { "signal": 9, "core_dumped": false } },
                 "covered_by": null
             }

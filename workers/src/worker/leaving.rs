@@ -7,7 +7,7 @@ use std::{
 
 use mio::unix::SourceFd;
 use wsmaster_ipc::{
-    Slot,
+    LeaveReason, Slot,
     board::Counter,
     link::{Heard, ToChild, ToMaster},
     sys::listener::Listener,
@@ -25,8 +25,8 @@ impl<H: Handler> Worker<H> {
         loop {
             let (heard, descriptor) = self.link.hear_with();
             match heard {
-                Heard::Message(ToChild::Drain { reconnect_spread_ms, deadline_ms }) => {
-                    self.leave(deadline_ms, Some(reconnect_spread_ms));
+                Heard::Message(ToChild::Drain { reason, reconnect_spread_ms, deadline_ms }) => {
+                    self.leave(reason, deadline_ms, Some(reconnect_spread_ms));
                     self.post = match self.post {
                         Post::Ours => {
                             Post::HandingOver { until_ms: self.core.now_ms + HAND_OVER_MS_MAX }
@@ -34,7 +34,9 @@ impl<H: Handler> Worker<H> {
                         other @ (Post::HandingOver { .. } | Post::Successors) => other,
                     };
                 }
-                Heard::Message(ToChild::Stop { deadline_ms }) => self.leave(deadline_ms, None),
+                Heard::Message(ToChild::Stop { deadline_ms }) => {
+                    self.leave(LeaveReason::ServerStop, deadline_ms, None);
+                }
                 Heard::Message(ToChild::Cover { slot, rules }) => {
                     self.cover(slot, rules, descriptor);
                 }
@@ -50,6 +52,9 @@ impl<H: Handler> Worker<H> {
                         (self.take_log)(file);
                         self.link.say(&ToMaster::LogTaken { number });
                     }
+                }
+                Heard::Message(ToChild::Life { what }) => {
+                    self.call(None, |handler, context| handler.on_life(context, what));
                 }
                 Heard::Noise => log::warn!("the master said something that is not understood"),
                 Heard::Silence => return,
@@ -87,17 +92,24 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Stops taking anything new and tells every client: to come back within the spread, or that the server goes away.
-    pub(super) fn leave(&mut self, deadline_ms: u64, reconnect_spread_ms: Option<u64>) {
+    pub(super) fn leave(
+        &mut self,
+        reason: LeaveReason,
+        deadline_ms: u64,
+        reconnect_spread_ms: Option<u64>,
+    ) {
         let deadline_ms = self.core.now_ms.saturating_add(deadline_ms);
         match self.life {
             Life::Serving | Life::Recycling => {}
-            Life::Leaving { deadline_ms: earlier } => {
-                self.life = Life::Leaving { deadline_ms: deadline_ms.min(earlier) };
+            Life::Leaving { deadline_ms: earlier, reason } => {
+                self.life = Life::Leaving { deadline_ms: deadline_ms.min(earlier), reason };
                 return;
             }
             Life::Orphaned => return,
         }
-        self.life = Life::Leaving { deadline_ms };
+        // What the application says now still comes before the close.
+        self.call(None, |handler, context| handler.on_leave(context, reason));
+        self.life = Life::Leaving { deadline_ms, reason };
         self.core.leaving = true;
         // The listener is the slot's: who comes from now on is the successor's. Those of slots that are down go to others.
         self.doors.close_all(self.poll.registry());
@@ -126,10 +138,10 @@ impl<H: Handler> Worker<H> {
         self.settle();
     }
 
-    pub(super) fn ask_for_a_successor(&mut self) {
+    pub(super) fn ask_for_a_successor(&mut self, reason: LeaveReason) {
         match self.life {
             Life::Serving => {
-                self.link.say(&ToMaster::Recycle);
+                self.link.say(&ToMaster::Recycle { reason });
                 self.life = Life::Recycling;
             }
             Life::Recycling | Life::Leaving { .. } | Life::Orphaned => {}

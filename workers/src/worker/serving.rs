@@ -5,7 +5,7 @@ use std::{
     io::{self, Read},
 };
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::{LeaveReason, board::Counter};
 use wsmaster_protocol::{close::CloseCode, http::CONTINUE, proxy::preface, session::Event};
 
 use super::{MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX, Worker};
@@ -346,8 +346,8 @@ impl<H: Handler> Worker<H> {
             return;
         }
         self.messages += 1;
-        if self.messages == self.core.limits.requests_max {
-            self.ask_for_a_successor();
+        if self.messages == self.share {
+            self.ask_for_a_successor(LeaveReason::Share);
         }
         self.call(Some(index), |handler, context| handler.on_message(context, message));
     }

@@ -10,7 +10,9 @@ use std::{
 use wsmaster_workers::{
     AskError, Closed, ClosedBy, Context, Handler, HttpRequest, JobOrder, Message, Responder,
     TimerId, USER_KEY, Verdict,
-    ipc::{Address, ConnectionId, Outcome, PayloadKind, handle::Publication},
+    ipc::{
+        Address, ConnectionId, LeaveReason, LifeEvent, Outcome, PayloadKind, handle::Publication,
+    },
     protocol::{
         close::CloseCode,
         http::{RequestHead, Response},
@@ -32,6 +34,9 @@ pub(crate) enum Told {
     Process(String),
     /// What a job has come to, and whether its connection was still there.
     Job(String, bool),
+    Life(LifeEvent),
+    Leaves(LeaveReason),
+    Stops(LeaveReason),
 }
 
 /// What all workers of a server told, in the order of each.
@@ -51,7 +56,13 @@ impl Journal {
     pub(crate) fn ends(&self) -> Vec<(ClosedBy, Option<u16>)> {
         let ends = self.read().into_iter().filter_map(|told| match told {
             Told::Closed { by, code, .. } => Some((by, code)),
-            Told::Open(_) | Told::Request(_) | Told::Process(_) | Told::Job(..) => None,
+            Told::Open(_)
+            | Told::Request(_)
+            | Told::Process(_)
+            | Told::Job(..)
+            | Told::Life(_)
+            | Told::Leaves(_)
+            | Told::Stops(_) => None,
         });
         ends.collect()
     }
@@ -60,7 +71,13 @@ impl Journal {
     pub(crate) fn jobs(&self) -> Vec<(String, bool)> {
         let jobs = self.read().into_iter().filter_map(|told| match told {
             Told::Job(result, present) => Some((result, present)),
-            Told::Open(_) | Told::Request(_) | Told::Process(_) | Told::Closed { .. } => None,
+            Told::Open(_)
+            | Told::Request(_)
+            | Told::Process(_)
+            | Told::Closed { .. }
+            | Told::Life(_)
+            | Told::Leaves(_)
+            | Told::Stops(_) => None,
         });
         jobs.collect()
     }
@@ -82,7 +99,12 @@ impl Journal {
                     assert!(open.remove(&id), "{id} ended without being open");
                     assert!(facts, "the facts of {id} were gone");
                 }
-                Told::Request(_) | Told::Process(_) | Told::Job(..) => {}
+                Told::Request(_)
+                | Told::Process(_)
+                | Told::Job(..)
+                | Told::Life(_)
+                | Told::Leaves(_)
+                | Told::Stops(_) => {}
             }
         }
         self.ends()
@@ -245,6 +267,27 @@ impl Handler for App {
             }
             _ => context.respond(responder, &Response::error(404, "nothing here")),
         }
+    }
+
+    fn on_life(&mut self, _: &mut Context<'_>, event: LifeEvent) {
+        self.journal.write(Told::Life(event));
+    }
+
+    fn on_leave(&mut self, context: &mut Context<'_>, reason: LeaveReason) {
+        self.journal.write(Told::Leaves(reason));
+        assert!(context.is_serving(), "its connections are open yet");
+        // Those that want to know have subscribed.
+        context.publish(&Publication {
+            channel: "farewells",
+            kind: PayloadKind::Text,
+            payload: b"farewell",
+            exclude: None,
+            only: &[],
+        });
+    }
+
+    fn on_stop(&mut self, _: &mut Context<'_>, reason: LeaveReason) {
+        self.journal.write(Told::Stops(reason));
     }
 
     fn on_process_message(&mut self, _: &mut Context<'_>, _: Address, message: Message<'_>) {

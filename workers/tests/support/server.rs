@@ -171,15 +171,21 @@ impl Server {
     /// Waits for the next word of a worker.
     #[track_caller]
     pub(crate) fn expect_said(&self, place: usize, expected: &ToMaster) {
+        eventually(&format!("the worker says {expected:?}"), || self.has_said(place, expected));
+    }
+
+    /// Whether a worker has said something, which must be this.
+    #[track_caller]
+    pub(crate) fn has_said(&self, place: usize, expected: &ToMaster) -> bool {
         let link = self.workers[place].link.as_ref().expect("a line");
-        eventually(&format!("the worker says {expected:?}"), || match link.hear() {
+        match link.hear() {
             Heard::Message(message) => {
                 assert_eq!(message, *expected);
                 true
             }
             Heard::Silence => false,
             Heard::Noise | Heard::Closed => panic!("the worker does not speak"),
-        });
+        }
     }
 
     /// Waits until a worker has returned from its loop.

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use wsmaster_workers::{ClosedBy, Limits, ipc::board::Counter, ipc::link::ToChild};
+use wsmaster_workers::{
+    ClosedBy, Limits,
+    ipc::{LeaveReason, board::Counter, link::ToChild},
+};
 
 use crate::support::{
     Server,
@@ -169,7 +172,14 @@ fn each_way_of_ending_is_told_once() {
 
     let drained = server.connect(0).upgrade();
     server.eventually_counts(Counter::WebSockets, 1);
-    server.say(0, &ToChild::Drain { reconnect_spread_ms: 10, deadline_ms: 10_000 });
+    server.say(
+        0,
+        &ToChild::Drain {
+            reason: LeaveReason::Reload,
+            reconnect_spread_ms: 10,
+            deadline_ms: 10_000,
+        },
+    );
     server.expect_end(0);
     drop(drained);
     let ends = server.journal.expect_ends(8);

@@ -4,8 +4,11 @@ use std::time::{Duration, Instant};
 
 use wsmaster_workers::{
     Limits,
-    ipc::board::Counter,
-    ipc::link::{ToChild, ToMaster},
+    ipc::{
+        LeaveReason,
+        board::Counter,
+        link::{ToChild, ToMaster},
+    },
 };
 
 use crate::support::{Server, eventually, limits};
@@ -131,7 +134,14 @@ fn a_worker_that_leaves_waits_for_its_jobs() {
     let mut client = server.open(0);
     client.send_text("!job any 400 in-time");
     eventually("the job is begun", || server.count(Counter::Jobs) == 1);
-    server.say(0, &ToChild::Drain { reconnect_spread_ms: 0, deadline_ms: 60_000 });
+    server.say(
+        0,
+        &ToChild::Drain {
+            reason: LeaveReason::Reload,
+            reconnect_spread_ms: 0,
+            deadline_ms: 60_000,
+        },
+    );
     server.expect_said(0, &ToMaster::Draining);
     client.expect_close(1012);
     server.expect_end(0);

@@ -4,18 +4,21 @@ use std::time::{Duration, Instant};
 
 use wsmaster_workers::{
     ClosedBy, Limits,
-    ipc::board::Counter,
-    ipc::link::{ToChild, ToMaster},
+    ipc::{
+        LeaveReason, LifeEvent,
+        board::Counter,
+        link::{ToChild, ToMaster},
+    },
 };
 
 use crate::support::{
-    Server,
+    Server, Told,
     client::{close_frame, handshake},
     eventually, limits,
 };
 
 fn drain(deadline_ms: u64) -> ToChild {
-    ToChild::Drain { reconnect_spread_ms: 500, deadline_ms }
+    ToChild::Drain { reason: LeaveReason::Reload, reconnect_spread_ms: 500, deadline_ms }
 }
 
 #[test]
@@ -147,6 +150,32 @@ fn a_stop_says_that_the_server_goes_away() {
     server.expect_end(0);
 }
 
+#[test]
+fn the_application_says_farewell_first_and_has_the_last_word() {
+    let mut server = Server::start(1, limits());
+    let mut client = server.connect(0).upgrade();
+    client.send_text("!subscribe farewells");
+    client.expect_text("Ok(true)");
+    let started = LifeEvent::ReloadStart;
+    server.say(0, &ToChild::Life { what: started });
+    server.say(0, &drain(60_000));
+    // A second request, for whatever reason, changes nothing.
+    server.say(0, &ToChild::Stop { deadline_ms: 60_000 });
+    client.expect_text("farewell");
+    client.expect_close(1012);
+    client.send(close_frame(1012));
+    client.expect_eof();
+    server.expect_end(0);
+    let told = server.journal.read();
+    let [Told::Open(opened), rest @ ..] = told.as_slice() else { panic!("{told:?}") };
+    let [Told::Life(life), Told::Leaves(LeaveReason::Reload), Told::Closed { id, .. }, last] = rest
+    else {
+        panic!("{told:?}")
+    };
+    assert_eq!((life, id), (&started, opened));
+    assert_eq!(*last, Told::Stops(LeaveReason::Reload));
+}
+
 /// A deadline may be brought forward, never put off.
 #[test]
 fn a_stop_during_a_drain_hastens_it() {
@@ -169,13 +198,33 @@ fn a_worker_without_a_master_ends() {
 }
 
 #[test]
+fn shares_differ_by_the_spread_and_are_never_smaller_than_they_should() {
+    let limits = Limits { requests_max: 20, requests_spread: 30, ..limits() };
+    let shares: Vec<u32> = (0..8)
+        .map(|_| {
+            let server = Server::start(1, limits.clone());
+            let mut client = server.open(0);
+            let asked = |messages: &u32| {
+                client.ask("hello");
+                // What the worker said before it answered is there.
+                *messages >= 20
+                    && server.has_said(0, &ToMaster::Recycle { reason: LeaveReason::Share })
+            };
+            (1..=50).find(asked).expect("at most 50")
+        })
+        .collect();
+    assert!(shares.iter().all(|share| (20..=50).contains(share)), "{shares:?}");
+    assert!(shares.iter().any(|share| *share != shares[0]), "they go together: {shares:?}");
+}
+
+#[test]
 fn a_worker_that_has_done_its_share_asks_once_to_be_replaced() {
     let server = Server::start(1, Limits { requests_max: 3, ..limits() });
     let mut client = server.open(0);
     for _ in 0..10 {
         client.ask("hello");
     }
-    server.expect_said(0, &ToMaster::Recycle);
+    server.expect_said(0, &ToMaster::Recycle { reason: LeaveReason::Share });
     server.say(0, &drain(60_000));
     server.expect_said(0, &ToMaster::Draining);
     client.expect_close(1012);

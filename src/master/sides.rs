@@ -1,0 +1,68 @@
+//! What the master does about side processes that differs from workers: how they stop, how all of them are started again, and
+//! what they leave behind.
+
+use std::time::Instant;
+
+use wsmaster_ipc::{
+    link::ToChild,
+    sys::{marked, process},
+};
+use wsmaster_workers::Handler;
+
+use super::{Master, Role, forking, settings};
+use crate::{
+    server::WorkerInfo,
+    side,
+    supervisor::{ChildId, Event, Phase, Pid, RecycleReason},
+};
+
+impl<F, H> Master<F>
+where
+    H: Handler,
+    F: Fn(&WorkerInfo) -> H,
+{
+    pub(super) fn side_of(&self, pid: Pid) -> Option<usize> {
+        match self.children.get(&pid)?.role {
+            Role::Worker(_) => None,
+            Role::Side(number) => Some(number),
+        }
+    }
+
+    /// What a side process is told that has to end, for whatever reason.
+    pub(super) fn stop_of(&self, number: usize) -> ToChild {
+        let own = forking::stop_timeout(&self.config, &self.processes, &self.directory, number);
+        settings::stop_side(&self.config, own)
+    }
+
+    pub(super) fn restart_side_processes(&mut self) {
+        let now = Instant::now();
+        let all = self.supervisor.children(now).skip(self.seats.len());
+        // One that waits because it has failed too often may have been put right.
+        let waiting: Vec<ChildId> =
+            all.filter(|child| child.state == Phase::BackingOff).map(|child| child.id).collect();
+        let sides: Vec<Pid> =
+            self.children.keys().copied().filter(|pid| self.side_of(*pid).is_some()).collect();
+        match sides.len() + waiting.len() {
+            0 => log::info!("there are no side processes to reload"),
+            1 => log::info!("the side process is started again"),
+            many => log::info!("{many} side processes are started again"),
+        }
+        for child in waiting {
+            self.tell(Event::Retry { child });
+        }
+        for pid in sides {
+            self.tell(Event::Recycle { pid, why: RecycleReason::Asked });
+        }
+    }
+
+    /// Ends what a side process has started and left behind: its group, and whatever has left the group but still carries
+    /// the mark. A host does so itself when its program ends, unless it was killed.
+    pub(super) fn clean_up_after(&self, pid: Pid) {
+        let pid = pid.0 as i32;
+        process::kill_group(pid);
+        let killed = marked::kill_marked(&side::mark_of(&self.mark, pid)).len();
+        if killed > 0 {
+            log::warn!("{killed} processes that a side process had left behind were killed");
+        }
+    }
+}
