@@ -340,7 +340,7 @@ fn after_our_close_nothing_is_decompressed_and_nothing_kept() {
     assert_eq!(hear(&mut session, &[&rest], &WIDE), [close]);
 }
 
-/// A message that does not become shorter is told as `None`, and the compressor it was given up in is as good as new.
+/// A message that does not become shorter is told as `None`, and the compressor is as good as new after however many.
 #[test]
 fn a_message_becomes_shorter_or_stays_as_it_is() {
     let noise: Vec<u8> =
@@ -360,6 +360,25 @@ fn a_message_becomes_shorter_or_stays_as_it_is() {
                     }
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_compressor_never_wears_out() {
+    let noise = |number: u32| -> Vec<u8> {
+        (0..40_000_u32)
+            .map(|n| ((n + number * 40_000).wrapping_mul(2_654_435_761) >> 7) as u8)
+            .collect()
+    };
+    for level in 1..=9 {
+        let mut deflater = Deflater::new(level);
+        for number in 0..30 {
+            let mixed = [noise(number), b"the same again".repeat(100)].concat();
+            let payload = deflater.deflate(&mixed, WindowBits::MAX, b"").expect("it gets shorter");
+            let mut inflater = Inflater::new();
+            let plain = inflater.inflate(MessageKind::Binary, payload, b"", 1 << 20);
+            assert!(plain.expect("deflate data").bytes() == mixed, "level {level}, {number}");
         }
     }
 }

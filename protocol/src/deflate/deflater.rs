@@ -5,7 +5,7 @@
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-use super::{TAIL, WindowBits};
+use super::{TAIL, WindowBits, grown_bytes_max};
 
 /// The smallest window that the compressor can be kept to. zlib takes 8 for 9 and would refer to what a client with the
 /// smallest window has forgotten, so for such a client only messages are compressed that fit into its window whole.
@@ -38,28 +38,28 @@ impl Deflater {
         if size.bits() < ENGINE_BITS_MIN && window.len() + message.len() > size.bytes() {
             return None;
         }
-        let engine = self.engines.get_mut(usize::from(bits - ENGINE_BITS_MIN))?;
-        let engine =
-            engine.get_or_insert_with(|| Compress::new_with_window_bits(self.level, false, bits));
+        let place = self.engines.get_mut(usize::from(bits - ENGINE_BITS_MIN))?;
+        let mut engine =
+            place.take().unwrap_or_else(|| Compress::new_with_window_bits(self.level, false, bits));
         engine.reset();
         if !window.is_empty() {
             engine.set_dictionary(window).ok()?;
         }
-        // What fills this room has not become shorter, and its compression ends there.
-        let room_bytes = message.len() + TAIL.len();
         if self.out.len() > KEPT_BYTES_MAX {
             self.out = Vec::new();
         }
+        let room_bytes = grown_bytes_max(message.len()) + TAIL.len();
         if self.out.len() < room_bytes {
             self.out.resize(room_bytes, 0);
         }
-        let status =
-            engine.compress(message, &mut self.out[..room_bytes], FlushCompress::Sync).ok()?;
+        let result = engine.compress(message, &mut self.out[..room_bytes], FlushCompress::Sync);
         let made = engine.total_out() as usize;
         let is_whole = engine.total_in() == message.len() as u64 && made < room_bytes;
-        match status {
-            Status::Ok if is_whole => self.out[..made].strip_suffix(&TAIL),
-            Status::Ok | Status::BufError | Status::StreamEnd => None,
+        match result {
+            // Only a compressor that has said all it had to say begins anew without a rest of it.
+            Ok(Status::Ok) if is_whole => *place = Some(engine),
+            Ok(Status::Ok | Status::BufError | Status::StreamEnd) | Err(_) => return None,
         }
+        self.out[..made].strip_suffix(&TAIL).filter(|payload| payload.len() < message.len())
     }
 }

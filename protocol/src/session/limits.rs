@@ -3,7 +3,10 @@
 //! Owns the bounds and their comparison with a header, before any byte of its payload is taken.
 
 use super::{SessionError, assembly::PartialMessage};
-use crate::frame::{ClientHeader, FrameKind};
+use crate::{
+    deflate::grown_bytes_max,
+    frame::{ClientHeader, FrameKind},
+};
 
 /// What a peer may make the session hold. Reaching a bound is allowed, going beyond it ends the session.
 ///
@@ -40,8 +43,8 @@ impl SessionLimits {
             header.is_compressed || message.is_some_and(PartialMessage::is_compressed);
         if is_compressed {
             let on_the_wire = Self {
-                frame_bytes_max: compressed_bytes_max(self.frame_bytes_max),
-                message_bytes_max: compressed_bytes_max(self.message_bytes_max),
+                frame_bytes_max: grown_bytes_max(self.frame_bytes_max),
+                message_bytes_max: grown_bytes_max(self.message_bytes_max),
                 ..*self
             };
             return on_the_wire.check_message(header.payload_len, held_bytes);
@@ -64,9 +67,4 @@ impl SessionLimits {
         }
         Ok(())
     }
-}
-
-/// The most that `bytes_max` may become when they are compressed as badly as any compressor does it: nine bits for a byte.
-fn compressed_bytes_max(bytes_max: usize) -> usize {
-    bytes_max.saturating_add(bytes_max / 8).saturating_add(64)
 }
