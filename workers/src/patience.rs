@@ -92,7 +92,10 @@ mod tests {
 
     #[test]
     fn what_is_due_when() {
-        use Due::{AnswerLate, EndLate, Idle, Later, Never, Ping, PongLate, RequestLate, Resume};
+        use Due::{
+            AnswerLate, EndLate, Idle, Later, MessageLate, Never, Ping, PongLate, RequestLate,
+            Resume,
+        };
         use Waiting::{Answer, End, Messages, Pace, Request};
         let limits = Limits {
             handshake_timeout: Duration::from_secs(10),
@@ -101,8 +104,11 @@ mod tests {
             pong_timeout: Duration::from_secs(20),
             idle_timeout: Duration::ZERO,
             close_timeout: Duration::from_secs(5),
+            message_timeout: Duration::from_secs(8),
             ..Limits::default()
         };
+        let begun = |began_ms: u64| Times { message_ms: Some(began_ms), ..times(0, 5000, None) };
+        let endless = Limits { message_timeout: Duration::ZERO, ..limits.clone() };
         let idle = Limits { idle_timeout: Duration::from_secs(40), ..limits.clone() };
         let brief = Limits { idle_timeout: Duration::from_secs(25), ..limits.clone() };
         let silent = Limits { ping_interval: Duration::ZERO, ..limits.clone() };
@@ -118,6 +124,12 @@ mod tests {
             (Messages, times(0, 5000, Some(30_000)), &idle, 44_999, Later(45_000)),
             (Messages, times(0, 5000, Some(30_000)), &idle, 45_000, Idle),
             (Messages, times(0, 5000, None), &brief, 30_000, Idle),
+            (Messages, begun(2000), &limits, 9999, Later(10_000)),
+            (Messages, begun(2000), &limits, 10_000, MessageLate),
+            (Messages, begun(22_000), &limits, 30_000, MessageLate),
+            (Messages, begun(22_001), &limits, 30_000, Ping),
+            (Messages, begun(2000), &endless, 10_000, Later(30_000)),
+            (Pace, begun(0), &limits, 8000, Resume),
             (Pace, times(0, 0, Some(0)), &brief, 6999, Later(7000)),
             (Pace, times(0, 0, Some(0)), &brief, 7000, Resume),
             (Messages, times(0, 5000, None), &silent, u64::MAX, Never),
