@@ -9,10 +9,12 @@ mod support;
 #[path = "bad_frames/wire.rs"]
 mod wire;
 
+use std::time::Duration;
+
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress};
 use random::Random;
 use serde_json::Value;
-use support::{App, Client, PATIENCE, Server, Setup, rss_bytes};
+use support::{App, Client, Deadline, PATIENCE, Server, Setup, rss_bytes};
 use tungstenite::Message;
 use wire::{BINARY, CLOSE, CONTINUATION, FIN, Frame, PING, RSV1, TEXT, Wire, close, frame};
 
@@ -287,34 +289,51 @@ fn decompression_is_shared_out_over_turns() {
 /// What a client was told before, in a program that takes its time to read, is still what it is told with.
 #[test]
 fn contexts_follow_the_order_of_what_is_sent() {
-    let config =
-        format!("{BOTH}[limits]\noutbox_bytes_max = \"512KiB\"\nslow_client = \"drop_newest\"\n");
+    let config = format!(
+        "{BOTH}level = 6\n[limits]\noutbox_bytes_max = \"512KiB\"\nslow_client = \"drop_newest\"\n"
+    );
     let server = Server::start(Setup::default().app(App::Broadcast).config_toml(&config));
     let mut speaker = Client::open(server.addr(), "/");
     let mut slow = Wire::offer(server.addr(), OFFER);
     let mut sent = Vec::new();
     let dropped = |server: &Server| total(server, "dropped_outbox_full");
-    // Each has something in common with the others, and noise, so that it stays long.
+    // Each begins as the one before it has ended, has noise, so that it stays long, and something that makes it shorter.
     let mut random = Random::seeded(7);
-    for number in 0..1000 {
-        let said = [chatter(2000), random.bytes(100_000)].concat();
+    let mut end = Vec::new();
+    let mut say = |sent: &mut Vec<Vec<u8>>| {
+        let begin = std::mem::replace(&mut end, random.bytes(300));
+        let said = [begin, random.bytes(100_000), chatter(2000), end.clone()].concat();
         speaker.send(Message::binary(said.clone()));
         assert!(speaker.expect_any(PATIENCE) == Message::binary(said.clone()));
         sent.push(said);
-        if number % 10 == 9 && dropped(&server) > 0 {
-            break;
-        }
+    };
+    while dropped(&server) == 0 {
+        assert!(sent.len() < 1000, "nothing had to be dropped");
+        say(&mut sent);
     }
-    assert!(dropped(&server) > 0, "nothing had to be dropped");
+    // It reads, and hears more.
+    let deadline = Deadline::after(PATIENCE);
+    while total(&server, "outbox_bytes") > 0 {
+        slow.read_for(Duration::from_millis(10));
+        assert!(!deadline.has_passed(), "it cannot be written what waits");
+    }
+    let lost = dropped(&server);
+    for _ in 0..5 {
+        say(&mut sent);
+    }
+    assert_eq!(dropped(&server), lost);
     slow.send(&close(1000, b""));
     assert!(slow.read_to_end(PATIENCE).is_some());
     let mut deflate = Deflate::new();
     let mut expected = sent.iter();
+    let mut heard_last = &Vec::new();
     for heard in slow.frames.iter().filter(|frame| frame.first == FIN | RSV1 | BINARY) {
         let plain = deflate.decompress(&heard.payload);
         // Those that were dropped are missing, and the others are whole and in order.
-        assert!(expected.any(|said| *said == plain), "a message that nobody has sent");
+        let said = expected.find(|said| **said == plain);
+        heard_last = said.expect("a message that somebody has sent");
     }
+    assert!(Some(heard_last) == sent.last());
 }
 
 #[test]
