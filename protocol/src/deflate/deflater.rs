@@ -7,8 +7,8 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::{TAIL, WindowBits, grown_bytes_max};
 
-/// The smallest window that the compressor can be kept to. zlib takes 8 for 9 and would refer to what a client with the
-/// smallest window has forgotten, so for such a client only messages are compressed that fit into its window whole.
+/// The smallest window that the compressor can be kept to. zlib takes 8 for 9, and promises nothing about how far back it
+/// refers then, so for a client with the smallest window only messages are compressed that fit into it whole.
 const ENGINE_BITS_MIN: u8 = 9;
 const ENGINES: usize = (WindowBits::MAX.bits() - ENGINE_BITS_MIN + 1) as usize;
 /// A buffer that grew beyond this is given back before the next message.
