@@ -53,8 +53,8 @@ pub use reference::reference_markdown;
 pub use render::default_toml;
 pub use secret::Secret;
 pub use settings::{
-    ApiConfig, App, ChannelsConfig, ForwardedHeader, LimitsConfig, LogLevel, RatePolicy,
-    ServerConfig, SlowClient,
+    ApiConfig, App, ChannelsConfig, CompressionConfig, ForwardedHeader, LimitsConfig, LogLevel,
+    RatePolicy, ServerConfig, SlowClient, Takeover,
 };
 pub use source::{Origin, Sources};
 pub(crate) use surroundings::cpu_list;
@@ -71,6 +71,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// What clients may cost.
     pub limits: LimitsConfig,
+    /// The compression of messages.
+    pub compression: CompressionConfig,
     /// The HTTP interface.
     pub api: ApiConfig,
     /// The channel application.

@@ -10,6 +10,7 @@ mod random;
 mod support;
 #[path = "bad_input/unharmed.rs"]
 mod unharmed;
+#[allow(dead_code, reason = "its other users need more of it")]
 #[path = "bad_frames/wire.rs"]
 mod wire;
 

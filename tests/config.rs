@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use wsmaster::config::{
     App, Config, CpuAffinity, DescriptorLimit, FileMask, LogLevel, Machine, Overrides, Secret,
-    SlowClient, default_toml, reference_markdown,
+    SlowClient, Takeover, default_toml, reference_markdown,
 };
 
 const NAME: &str = "wsmaster.toml";
@@ -84,8 +84,14 @@ fn the_default_file_reads_back_to_the_defaults() {
     let config = accepted(&text);
     let defaults = Config::defaults(&machine());
     assert_eq!(
-        (&config.server, &config.limits, &config.api, &config.channels),
-        (&defaults.server, &defaults.limits, &defaults.api, &defaults.channels),
+        (&config.server, &config.limits, &config.compression, &config.api, &config.channels),
+        (
+            &defaults.server,
+            &defaults.limits,
+            &defaults.compression,
+            &defaults.api,
+            &defaults.channels,
+        ),
     );
     assert!(text.lines().all(|line| line.chars().count() <= 100), "a line is too long");
     // Nothing is left out: taken out of its comments, every key of `show` is there.
@@ -97,7 +103,7 @@ fn the_default_file_reads_back_to_the_defaults() {
 
 #[test]
 fn the_defaults_are_the_documented_ones() {
-    let Config { server, limits, api, channels, processes, listeners, sources } =
+    let Config { server, limits, compression, api, channels, processes, listeners, sources } =
         Config::defaults(&machine());
     assert_eq!((server.host.as_str(), server.port, server.workers), ("127.0.0.1", 9501, 6));
     assert_eq!((server.app, server.backlog, server.tcp_nodelay), (App::Channels, 4096, true));
@@ -119,9 +125,14 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(limits.handshake_timeout, Duration::from_secs(10));
     assert_eq!(limits.ping_interval, Some(Duration::from_secs(25)));
     assert_eq!(limits.pong_timeout, Duration::from_secs(20));
+    assert_eq!(limits.message_timeout, Some(Duration::from_secs(60)));
     assert_eq!((limits.idle_timeout, limits.close_timeout), (None, Duration::from_secs(5)));
     assert_eq!((limits.subscriptions_max, limits.channel_bytes_max), (128, 128));
     assert_eq!(limits.backlog_bytes_max, 32 << 20);
+    assert!(!compression.enabled);
+    assert_eq!((compression.level, compression.message_bytes_min), (1, 256));
+    assert_eq!((compression.context_takeover, compression.window_bits), (Takeover::None, 15));
+    assert_eq!(compression.context_bytes_max, 16 << 20);
     assert!(api.enabled && api.key.is_empty());
     assert_eq!(channels.heartbeat_interval, Duration::from_secs(30));
     assert_eq!((processes, listeners), (vec![], vec![]));
@@ -179,6 +190,7 @@ fn the_names_of_swoole_work_in_the_server_section_and_at_the_top() {
         ("group = \"www-data\"", |c| c.server.group.as_deref() == Some("www-data")),
         ("chroot = \"/srv/jail\"", |c| c.server.chroot.as_deref() == Some(Path::new("/srv/jail"))),
         ("backlog = 512", |c| c.server.backlog == 512),
+        ("websocket_compression = true", |c| c.compression.enabled),
         ("package_max_length = 65536", |c| c.limits.message_bytes_max == 65_536),
         ("heartbeat_idle_time = 600", |c| c.limits.idle_timeout == Some(Duration::from_secs(600))),
         ("socket_buffer_size = 8388608", |c| c.limits.outbox_bytes_max == 8 << 20),

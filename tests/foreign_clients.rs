@@ -32,6 +32,28 @@ fn channels(workers: usize) -> Server {
     Server::start(Setup::default().workers(workers).config_toml(SPREAD))
 }
 
+/// Messages of the channel server are short: all of them are compressed.
+fn compressed_channels(workers: usize) -> Server {
+    let config = format!("{SPREAD}[compression]\nenabled = true\nmessage_bytes_min = 0\n");
+    Server::start(Setup::default().workers(workers).config_toml(&config))
+}
+
+/// Runs a client's scenario `deflate` against a server that keeps context for these sides.
+#[track_caller]
+fn deflate(tool: Tool, script: &str, takeover: &str) {
+    let config =
+        format!("{LARGE}[compression]\nenabled = true\ncontext_takeover = \"{takeover}\"\n");
+    let server = Server::start(Setup::default().app(App::Echo).config_toml(&config));
+    let env: [(&str, &OsStr); 1] = [("TEST_CONTEXT_TAKEOVER", takeover.as_ref())];
+    drive(tool, script, "deflate", &server, &env);
+    if tool.find().is_some() {
+        let status = server.status();
+        let compressed = status["totals"]["messages_compressed"].as_u64().unwrap_or(0);
+        assert!(compressed > 20, "only {compressed} messages were compressed: {status}");
+        assert_eq!(status["totals"]["protocol_errors"], 0);
+    }
+}
+
 #[test]
 fn python_websockets_echo() {
     drive(Tool::Python, PYTHON, "echo", &echo(), &[]);
@@ -40,6 +62,21 @@ fn python_websockets_echo() {
 #[test]
 fn python_websockets_fragments() {
     drive(Tool::Python, PYTHON, "fragments", &echo(), &[]);
+}
+
+#[test]
+fn python_websockets_deflate() {
+    deflate(Tool::Python, PYTHON, "none");
+}
+
+#[test]
+fn python_websockets_deflate_in_context() {
+    deflate(Tool::Python, PYTHON, "both");
+}
+
+#[test]
+fn python_websockets_compressed_channels() {
+    drive(Tool::Python, PYTHON, "channels", &compressed_channels(2), &[]);
 }
 
 #[test]
@@ -80,6 +117,16 @@ fn node_ws_echo() {
 #[test]
 fn node_ws_fragments() {
     drive(Tool::Node, NODE_WS, "fragments", &echo(), &[]);
+}
+
+#[test]
+fn node_ws_deflate() {
+    deflate(Tool::Node, NODE_WS, "none");
+}
+
+#[test]
+fn node_ws_deflate_in_context() {
+    deflate(Tool::Node, NODE_WS, "both");
 }
 
 #[test]
@@ -133,6 +180,11 @@ fn node_built_in_echo() {
 }
 
 #[test]
+fn node_built_in_compressed_channels() {
+    drive(Tool::Node, NODE_BUILT_IN, "channels", &compressed_channels(2), &[]);
+}
+
+#[test]
 fn node_built_in_close() {
     drive(Tool::Node, NODE_BUILT_IN, "close", &channels(1), &[]);
 }
@@ -150,6 +202,11 @@ fn node_built_in_reload() {
 #[test]
 fn chromium_on_the_playground() {
     browse("chat", &channels(2));
+}
+
+#[test]
+fn chromium_on_the_playground_compressed() {
+    browse("chat", &compressed_channels(2));
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! Frames from a peer: the cuts and a move to another process do not matter, the limits hold, and whatever the session
 //! says is a frame that a server may send.
 
-use wsmaster_protocol::session::{Event, Phase, Session, SessionLimits};
+use wsmaster_protocol::{
+    deflate::Inflater,
+    session::{Event, Phase, Session, SessionLimits},
+};
 
 use crate::cuts;
 
@@ -28,7 +31,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn hear(input: &[u8], read_bytes: usize, moves: bool) -> Heard {
-    let mut session = Session::new();
+    let (mut session, mut inflater) = (Session::new(), Inflater::new());
     let mut events = Vec::new();
     let mut said = Vec::new();
     for (number, piece) in input.chunks(read_bytes).enumerate() {
@@ -36,7 +39,7 @@ fn hear(input: &[u8], read_bytes: usize, moves: bool) -> Heard {
         let mut rest = piece.as_mut_slice();
         while !rest.is_empty() && session.phase() != Phase::Closed {
             let length = rest.len();
-            let step = session.receive(rest, &LIMITS, &mut said);
+            let step = session.receive(rest, &LIMITS, &mut inflater, &mut said);
             let consumed = step.consumed;
             assert!(consumed <= length);
             match step.event {

@@ -7,6 +7,7 @@
 pub mod channels;
 pub mod config;
 pub mod cuts;
+pub mod deflate;
 pub mod frames;
 pub mod handshake;
 pub mod http;
@@ -21,6 +22,7 @@ pub type Target = fn(&[u8]);
 pub const TARGETS: &[(&str, Target)] = &[
     ("channels", channels::run),
     ("config", config::run),
+    ("deflate", deflate::run),
     ("frames", frames::run),
     ("handshake", handshake::run),
     ("http", http::run),

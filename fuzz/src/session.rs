@@ -3,6 +3,7 @@
 
 use wsmaster_protocol::{
     close::CloseCode,
+    deflate::Inflater,
     session::{Event, Phase, Session},
 };
 
@@ -10,7 +11,7 @@ use crate::frames::{LIMITS, check_frames};
 
 /// See the module. Each step is one byte that says what happens and one that says how much of it.
 pub fn run(data: &[u8]) {
-    let mut session = Session::new();
+    let (mut session, mut inflater) = (Session::new(), Inflater::new());
     let mut said = Vec::new();
     let mut model = Model::default();
     let mut steps = data.chunks_exact(2);
@@ -30,7 +31,7 @@ pub fn run(data: &[u8]) {
         let mut rest = bytes.as_mut_slice();
         let mut heard = Vec::new();
         while !rest.is_empty() && session.phase() != Phase::Closed {
-            let step = session.receive(rest, &LIMITS, &mut said);
+            let step = session.receive(rest, &LIMITS, &mut inflater, &mut said);
             heard.extend(step.event.as_ref().map(Heard::from));
             let consumed = step.consumed;
             rest = &mut rest[consumed..];

@@ -38,6 +38,8 @@ counters! {
     gauge OutboxBytes "outbox_bytes",
     /// Bytes of memory that outboxes hold: a message that waits for many counts once.
     gauge OutboxHeldBytes "outbox_held_bytes",
+    /// Bytes that connections may keep of what was said, for the compression of what comes.
+    gauge ContextBytes "context_bytes",
     /// Connections accepted.
     total Accepted "accepted",
     /// Connections refused because the server was full.
@@ -72,6 +74,16 @@ counters! {
     total PingTimeouts "ping_timeouts",
     /// Connections closed because nothing was received for too long.
     total IdleTimeouts "idle_timeouts",
+    /// Connections closed because they began a message and did not finish it in time.
+    total MessageTimeouts "message_timeouts",
+    /// Compressed messages received from clients.
+    total MessagesDecompressed "messages_decompressed",
+    /// Compressed messages put into outboxes.
+    total MessagesCompressed "messages_compressed",
+    /// Times that a message was compressed: once for all who get the same.
+    total Compressions "compressions",
+    /// Bytes that outboxes did not have to take because messages were compressed.
+    total CompressionSavedBytes "compression_saved_bytes",
     /// Commands taken from the mailbox.
     total CommandsIn "commands_in",
     /// Packets from the mailbox that could not be read.

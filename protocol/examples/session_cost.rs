@@ -5,6 +5,7 @@
 use std::{hint::black_box, time::Instant};
 
 use wsmaster_protocol::{
+    deflate::Inflater,
     frame::{MessageKind, encode_message},
     mask::unmask,
     session::{Event, Session, SessionLimits},
@@ -20,7 +21,7 @@ fn main() {
     let limits =
         SessionLimits { frame_bytes_max: 1 << 20, message_bytes_max: 1 << 20, fragments_max: 1024 };
     let arrived = client_frame(b"twenty bytes of text").repeat(MESSAGES_PER_READ);
-    let mut session = Session::new();
+    let (mut session, mut inflater) = (Session::new(), Inflater::new());
     let mut input = arrived.clone();
     let mut out = Vec::with_capacity(4096);
     let mut echoed = 0;
@@ -31,7 +32,8 @@ fn main() {
         out.clear();
         let mut at = 0;
         while at < input.len() {
-            let step = session.receive(&mut input[at..], black_box(&limits), &mut out);
+            let step =
+                session.receive(&mut input[at..], black_box(&limits), &mut inflater, &mut out);
             match step.event {
                 Some(Event::Text(text)) => {
                     encode_message(MessageKind::Text, text.as_bytes(), &mut out);

@@ -26,6 +26,8 @@ pub(crate) const HEADER_BYTES_MAX: usize = 14;
 
 const FINAL: u8 = 0x80;
 const RESERVED_BITS: u8 = 0x70;
+/// The first reserved bit: the message is compressed, where permessage-deflate was agreed on (RFC 7692, section 6).
+pub(crate) const RSV1: u8 = 0x40;
 const OPCODE_BITS: u8 = 0x0f;
 const MASKED: u8 = 0x80;
 const LENGTH_BITS: u8 = 0x7f;
@@ -61,6 +63,15 @@ pub fn encode_message(kind: MessageKind, payload: &[u8], out: &mut Vec<u8>) {
         MessageKind::Binary => Data::Binary,
     };
     encode_frame(OpCode::Data(data), payload, out);
+}
+
+/// Appends one unmasked frame with a whole message that has been compressed to `payload` (RFC 7692, section 6.1).
+pub fn encode_compressed(kind: MessageKind, payload: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    encode_message(kind, payload, out);
+    if let Some(first) = out.get_mut(start) {
+        *first |= RSV1;
+    }
 }
 
 /// Appends a ping to `out`; a payload beyond [`CONTROL_BYTES_MAX`] is a mistake of the caller's and cut.
@@ -152,6 +163,8 @@ pub(crate) enum Expected {
 pub(crate) struct ClientHeader {
     pub(crate) kind: FrameKind,
     pub(crate) is_final: bool,
+    /// It begins a compressed message.
+    pub(crate) is_compressed: bool,
     pub(crate) key: [u8; 4],
     pub(crate) payload_len: u64,
     /// How long the header itself is.
@@ -174,6 +187,7 @@ impl ClientHeader {
         if first & RESERVED_BITS & !extension.reserved_bits(kind) != 0 {
             return Err(SessionError::ReservedBit);
         }
+        let is_compressed = first & RSV1 != 0;
         match (kind, expected) {
             (FrameKind::Control(_), _) if !is_final => return Err(SessionError::FragmentedControl),
             (FrameKind::Message(_), Expected::Continuation) => {
@@ -194,13 +208,15 @@ impl ClientHeader {
             if matches!(kind, FrameKind::Control(_)) {
                 return Err(SessionError::LongControl);
             }
-            return Self::parse_long(input, kind, is_final);
+            let header = Self::parse_long(input, kind, is_final)?;
+            return Ok(header.map(|header| Self { is_compressed, ..header }));
         }
         let Some(&[_, _, key @ ..]) = input.first_chunk::<SHORT_HEADER_BYTES>() else {
             return Ok(None);
         };
         let payload_len = u64::from(short_len);
-        Ok(Some(Self { kind, is_final, key, payload_len, header_len: SHORT_HEADER_BYTES }))
+        let header_len = SHORT_HEADER_BYTES;
+        Ok(Some(Self { kind, is_final, is_compressed, key, payload_len, header_len }))
     }
 
     /// Where the payload that starts at `at` ends, if that is within an input of `input_len` bytes.
@@ -228,12 +244,13 @@ impl ClientHeader {
             return Err(SessionError::LengthEncoding);
         }
         let key = header.mask.ok_or(SessionError::Unmasked)?;
-        Ok(Some(Self { kind, is_final, key, payload_len, header_len }))
+        let is_compressed = false;
+        Ok(Some(Self { kind, is_final, is_compressed, key, payload_len, header_len }))
     }
 }
 
-/// Recognises what nearly every read of a server begins with: a whole message of up to 125 bytes in one frame, with no
-/// extension. The kind, the key and the length of the payload, which lies behind [`SHORT_HEADER_BYTES`].
+/// Recognises what nearly every read of a server begins with: a whole message of up to 125 bytes in one frame, not
+/// compressed. The kind, the key and the length of the payload, which lies behind [`SHORT_HEADER_BYTES`].
 ///
 /// For all else, good or bad, the answer is `None`, and [`ClientHeader::parse`] has to look.
 #[inline]

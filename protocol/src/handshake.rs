@@ -5,6 +5,11 @@
 
 use tungstenite::handshake::derive_accept_key;
 
+use crate::{
+    deflate::{Agreement, Answer, Offer, Policy, first_offer},
+    http::is_token_byte,
+};
+
 /// How many subprotocols a client may offer.
 pub const SUBPROTOCOLS_MAX: usize = 64;
 
@@ -17,6 +22,8 @@ const KEY_CHARACTERS: usize = 24;
 pub struct Upgrade<'a> {
     key: &'a [u8],
     subprotocols: Vec<&'a str>,
+    offer: Option<Offer>,
+    answer: Option<Answer>,
 }
 
 /// Why a request cannot be upgraded.
@@ -52,6 +59,9 @@ pub enum Refusal {
     /// `Sec-WebSocket-Protocol` has an element that is not a token, or more than [`SUBPROTOCOLS_MAX`] of them.
     #[error("the header Sec-WebSocket-Protocol is not a list of at most 64 names")]
     Subprotocols,
+    /// `Sec-WebSocket-Extensions` is not a list of extensions (section 9.1).
+    #[error("the header Sec-WebSocket-Extensions is not a list of extensions")]
+    Extensions,
 }
 
 impl Refusal {
@@ -67,7 +77,8 @@ impl Refusal {
             | Self::VersionCount
             | Self::KeyCount
             | Self::Key
-            | Self::Subprotocols => 400,
+            | Self::Subprotocols
+            | Self::Extensions => 400,
         }
     }
 
@@ -84,7 +95,8 @@ impl Refusal {
             | Self::Body
             | Self::KeyCount
             | Self::Key
-            | Self::Subprotocols => &[],
+            | Self::Subprotocols
+            | Self::Extensions => &[],
         }
     }
 }
@@ -132,7 +144,8 @@ pub fn check<'a>(
         return Err(Refusal::Key);
     }
     let subprotocols = facts.subprotocols.ok_or(Refusal::Subprotocols)?;
-    Ok(Upgrade { key, subprotocols })
+    let offer = first_offer(facts.extensions).map_err(|_| Refusal::Extensions)?;
+    Ok(Upgrade { key, subprotocols, offer, answer: None })
 }
 
 impl<'a> Upgrade<'a> {
@@ -144,6 +157,12 @@ impl<'a> Upgrade<'a> {
     /// The subprotocols the client offers, the one it likes best first. Each is a token (RFC 9110, section 5.6.2).
     pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> + '_ {
         self.subprotocols.iter().copied()
+    }
+
+    /// Agrees on permessage-deflate, if the client offers it in a way that the policy allows. The answer 101 says so then.
+    pub fn agree_on_deflate(&mut self, policy: &Policy) -> Option<Agreement> {
+        self.answer = self.offer.map(|offer| offer.answer(policy));
+        self.answer.as_ref().map(|answer| answer.agreement)
     }
 
     /// The whole head of the answer 101.
@@ -166,6 +185,9 @@ impl<'a> Upgrade<'a> {
         if let Some(chosen) = self.subprotocols().find(|offered| Some(*offered) == subprotocol) {
             push_header(&mut head, "Sec-WebSocket-Protocol", chosen);
         }
+        if let Some(answer) = &self.answer {
+            push_header(&mut head, "Sec-WebSocket-Extensions", &answer.header);
+        }
         for (name, value) in extra {
             if may_be_added(name, value) {
                 push_header(&mut head, name, value);
@@ -185,6 +207,7 @@ struct Facts<'a> {
     key: Once<'a>,
     /// `None` once an element was wrong.
     subprotocols: Option<Vec<&'a str>>,
+    extensions: Vec<&'a [u8]>,
 }
 
 /// A header that must be there exactly once.
@@ -212,6 +235,7 @@ impl<'a> Facts<'a> {
             version: Once::Never,
             key: Once::Never,
             subprotocols: Some(Vec::new()),
+            extensions: Vec::new(),
         };
         for (name, value) in headers {
             let is = |known: &str| name.eq_ignore_ascii_case(known);
@@ -229,6 +253,8 @@ impl<'a> Facts<'a> {
                 facts.key.see(value);
             } else if is("sec-websocket-protocol") {
                 facts.subprotocols = facts.subprotocols.and_then(|so_far| offer(so_far, value));
+            } else if is("sec-websocket-extensions") {
+                facts.extensions.push(value);
             }
         }
         facts
@@ -257,8 +283,6 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
 }
 
 fn is_token(name: &str) -> bool {
-    let is_token_byte =
-        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !name.is_empty() && name.bytes().all(is_token_byte)
 }
 

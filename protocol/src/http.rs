@@ -30,6 +30,7 @@ mod target;
 pub use body::{
     BodyKind, BodyReader, BodyStep, CHUNK_EXTENSION_BYTES_MAX, CHUNK_EXTENSIONS_BYTES_MAX,
 };
+pub(crate) use request::is_token_byte;
 pub use request::{HeadStep, RequestHead, parse_head};
 pub use response::{CONTINUE, Response};
 pub use target::{TARGET_BYTES_MAX, decode_path};

@@ -6,6 +6,7 @@
 //! - [`http`]: one HTTP/1.1 request after the other, strictly read and bounded.
 //! - [`handshake`]: whether a request may become a WebSocket, and the answer to it.
 //! - [`session`]: an open WebSocket connection (RFC 6455), built on tungstenite's codec.
+//! - [`deflate`]: permessage-deflate (RFC 7692): the negotiation and both directions.
 //! - [`frame`], [`mask`], [`utf8`], [`close`]: its parts.
 //! - [`peer`], [`proxy`]: who is at the other end, and what proxies tell of who is behind them.
 //! - [`channels`]: the JSON messages of the built-in channel application.
@@ -13,6 +14,7 @@
 
 pub mod channels;
 pub mod close;
+pub mod deflate;
 pub mod frame;
 pub mod handshake;
 pub mod http;

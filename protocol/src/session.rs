@@ -19,7 +19,10 @@ use std::{borrow::Cow, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
-use self::assembly::{Assembly, OpenFrame, PartialMessage, Reading, Target};
+use self::{
+    assembly::{Assembly, Complete, OpenFrame, PartialMessage, Reading, Target},
+    extension::Contexts,
+};
 pub use self::{
     error::SessionError,
     event::{Event, Step},
@@ -28,6 +31,7 @@ pub use self::{
 };
 use crate::{
     close::{CloseCode, is_sendable, parse_close},
+    deflate::{Agreement, Inflated, Inflater},
     frame::{
         CONTROL_BYTES_MAX, ClientHeader, ControlKind, Expected, FrameKind, MessageKind,
         SHORT_HEADER_BYTES, encode_close, encode_pong, short_message,
@@ -55,6 +59,8 @@ pub struct Session {
     extension: Extension,
     /// What has come of a header, frame or message that is not complete.
     assembly: Option<Box<Assembly>>,
+    /// What messages may refer to; only with context takeover, and not before the first compressed message.
+    contexts: Option<Box<Contexts>>,
 }
 
 impl Default for Session {
@@ -66,12 +72,18 @@ impl Default for Session {
 impl Session {
     /// A session that has just been upgraded, without extensions.
     pub fn new() -> Self {
-        Self { phase: Phase::Open, extension: Extension::None, assembly: None }
+        Self::with(Extension::None)
+    }
+
+    /// A session that has just been upgraded, with what the handshake has agreed on.
+    pub fn with(extension: Extension) -> Self {
+        Self { phase: Phase::Open, extension, assembly: None, contexts: None }
     }
 
     /// Takes bytes from the front of `input` and stops after the first event; call it again with the rest.
     ///
-    /// The input is unmasked in place, and the event may borrow from it. Answers to the peer (pongs, close frames) are
+    /// The input is unmasked in place, and the event may borrow from it or from the inflater, which is used if a compressed
+    /// message is complete, and can be the same for all sessions. Answers to the peer (pongs, close frames) are
     /// appended to `out`. Bytes that make no event yet are copied into the session, so that the caller's buffer is free
     /// after the call.
     #[inline]
@@ -79,6 +91,7 @@ impl Session {
         &mut self,
         input: &'a mut [u8],
         limits: &SessionLimits,
+        inflater: &'a mut Inflater,
         out: &mut Vec<u8>,
     ) -> Step<'a> {
         if self.assembly.is_none()
@@ -89,7 +102,7 @@ impl Session {
             let payload = SHORT_HEADER_BYTES..SHORT_HEADER_BYTES + payload_len;
             return self.whole_message(kind, key, payload, input, out);
         }
-        self.receive_any(input, limits, out)
+        self.receive_any(input, limits, inflater, out)
     }
 
     /// Starts the close handshake; `false` when a close frame had been sent before, which must stay the only one.
@@ -102,6 +115,7 @@ impl Session {
             Phase::Open => {
                 encode_close(Some(code).filter(|code| is_sendable(*code)), reason, out);
                 self.phase = Phase::CloseSent;
+                self.contexts = None;
                 if let Some(assembly) = &mut self.assembly {
                     assembly.discard_data();
                 }
@@ -130,9 +144,37 @@ impl Session {
         self.assembly.is_some()
     }
 
-    /// The bytes on the heap, 0 when not [receiving](Self::is_receiving).
+    /// What was negotiated.
+    #[inline]
+    pub fn extension(&self) -> Extension {
+        self.extension
+    }
+
+    /// The plain bytes that the next compressed message to the peer may refer to, the oldest first. None without context
+    /// takeover, or before the first.
+    pub fn sent_context(&self) -> &[u8] {
+        self.contexts.as_deref().map_or(&[], |contexts| contexts.sent.bytes())
+    }
+
+    /// A compressed message has been put behind everything else that the peer will get. Of messages that were sent as they
+    /// are the session need not know.
+    pub fn sent_compressed(&mut self, plain: &[u8]) {
+        if let Some(Agreement { server_takeover: true, server_window, .. }) = self.agreement() {
+            self.contexts.get_or_insert_default().sent.slide(plain, server_window);
+        }
+    }
+
+    /// The bytes on the heap: of what is [being received](Self::is_receiving), and of contexts.
     pub fn pinned_bytes(&self) -> usize {
-        self.assembly.as_deref().map_or(0, Assembly::pinned_bytes)
+        let contexts = self.contexts.as_deref().map_or(0, Contexts::memory_bytes);
+        self.assembly.as_deref().map_or(0, Assembly::pinned_bytes) + contexts
+    }
+
+    fn agreement(&self) -> Option<Agreement> {
+        match self.extension {
+            Extension::Deflate(agreement) => Some(agreement),
+            Extension::None => None,
+        }
     }
 
     /// The way of everything else: pieces, control frames, faults, and what comes after a close frame.
@@ -141,6 +183,7 @@ impl Session {
         &mut self,
         input: &'a mut [u8],
         limits: &SessionLimits,
+        inflater: &'a mut Inflater,
         out: &mut Vec<u8>,
     ) -> Step<'a> {
         let input_len = input.len();
@@ -167,6 +210,12 @@ impl Session {
                     }
                     (Some(end), FrameKind::Message(kind)) if header.is_final && self.can_send() => {
                         self.drop_empty_assembly();
+                        if header.is_compressed {
+                            let payload = &mut input[at..end];
+                            unmask(payload, header.key, 0);
+                            let result = self.inflate(kind, payload, limits, inflater);
+                            return self.told(result, end, input_len, out);
+                        }
                         return self.whole_message(kind, header.key, at..end, input, out);
                     }
                     (
@@ -183,6 +232,10 @@ impl Session {
                 Ok((taken, Taken::Nothing)) => at += taken,
                 Ok((taken, Taken::Message(event))) => {
                     return Step { consumed: at + taken, event: Some(event) };
+                }
+                Ok((taken, Taken::Compressed(kind, payload))) => {
+                    let result = self.inflate(kind, &payload, limits, inflater);
+                    return self.told(result, at + taken, input_len, out);
                 }
                 Ok((taken, Taken::Control(kind, payload))) => {
                     let consumed = at + taken;
@@ -216,6 +269,39 @@ impl Session {
         Step { consumed, event: Some(event) }
     }
 
+    /// Decompresses a message that is complete and unmasked.
+    fn inflate<'a>(
+        &mut self,
+        kind: MessageKind,
+        compressed: &[u8],
+        limits: &SessionLimits,
+        inflater: &'a mut Inflater,
+    ) -> Result<Event<'a>, SessionError> {
+        let window = self.contexts.as_deref().map_or(&[][..], |contexts| contexts.received.bytes());
+        let message = inflater.inflate(kind, compressed, window, limits.message_bytes_max)?;
+        if let Some(Agreement { client_takeover: true, client_window, .. }) = self.agreement() {
+            let contexts = self.contexts.get_or_insert_default();
+            contexts.received.slide(message.bytes(), client_window);
+        }
+        Ok(match message {
+            Inflated::Text(text) => Event::Text(Cow::Borrowed(text)),
+            Inflated::Binary(bytes) => Event::Binary(Cow::Borrowed(bytes)),
+        })
+    }
+
+    fn told<'a>(
+        &mut self,
+        result: Result<Event<'a>, SessionError>,
+        consumed: usize,
+        input_len: usize,
+        out: &mut Vec<u8>,
+    ) -> Step<'a> {
+        match result {
+            Ok(event) => Step { consumed, event: Some(event) },
+            Err(error) => self.fail(error, input_len, out),
+        }
+    }
+
     /// Acts on a control frame that is complete and unmasked. Only called for those the session [listens to](Self::listens_to).
     fn control<'a>(
         &mut self,
@@ -237,8 +323,7 @@ impl Session {
                     if self.phase == Phase::Open {
                         encode_close(code, "", out);
                     }
-                    self.phase = Phase::Closed;
-                    self.assembly = None;
+                    self.end();
                     let reason = reason.unwrap_or_default().to_owned();
                     // What follows a close frame means nothing (section 5.5.1), so it counts as consumed.
                     Step { consumed: input_len, event: Some(Event::Close { code, reason }) }
@@ -254,9 +339,14 @@ impl Session {
         if self.phase == Phase::Open {
             encode_close(Some(error.close_code()), &error.to_string(), out);
         }
+        self.end();
+        Step { consumed: input_len, event: Some(Event::Failed(error)) }
+    }
+
+    fn end(&mut self) {
         self.phase = Phase::Closed;
         self.assembly = None;
-        Step { consumed: input_len, event: Some(Event::Failed(error)) }
+        self.contexts = None;
     }
 
     /// Takes a header and checks it against the limits; `None` when its rest has not arrived. With it goes how many bytes
@@ -315,7 +405,9 @@ impl Session {
         let assembly = self.assembly.get_or_insert_default();
         if matches!(target, Target::Message { .. }) {
             match header.kind {
-                FrameKind::Message(kind) => assembly.message = Some(PartialMessage::new(kind)),
+                FrameKind::Message(kind) => {
+                    assembly.message = Some(PartialMessage::new(kind, header.is_compressed));
+                }
                 FrameKind::Continuation | FrameKind::Control(_) => {}
             }
             if let Some(message) = &mut assembly.message {
@@ -365,7 +457,10 @@ impl Session {
             }
             Reading::Payload(OpenFrame { target: Target::Message { is_final: true }, .. }) => {
                 match assembly.message.take() {
-                    Some(message) => Taken::Message(message.finish()?),
+                    Some(message) => match message.finish()? {
+                        Complete::Plain(event) => Taken::Message(event),
+                        Complete::Compressed(kind, bytes) => Taken::Compressed(kind, bytes),
+                    },
                     None => Taken::Nothing,
                 }
             }
@@ -407,6 +502,8 @@ enum Taken {
     Nothing,
     /// The end of a message.
     Message(Event<'static>),
+    /// The end of a compressed message.
+    Compressed(MessageKind, Vec<u8>),
     /// The end of a control frame.
     Control(ControlKind, Vec<u8>),
 }

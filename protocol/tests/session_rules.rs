@@ -6,6 +6,7 @@ mod session_support;
 use session_support::*;
 use wsmaster_protocol::{
     close::CloseCode,
+    deflate::Inflater,
     frame::{MessageKind, encode_close, encode_message, encode_ping, encode_pong},
     session::{Event, Phase, Session, SessionError, SessionLimits},
 };
@@ -321,7 +322,9 @@ fn a_message_whole_in_the_input_is_not_copied() {
     for len in [20, 125, 126, 70_000] {
         let mut input = frame(FIN | TEXT, &vec![b'a'; len], KEY);
         let range = input.as_ptr_range();
-        let step_event = Session::new().receive(&mut input, &WIDE, &mut Vec::new()).event;
+        let mut inflater = Inflater::new();
+        let mut session = Session::new();
+        let step_event = session.receive(&mut input, &WIDE, &mut inflater, &mut Vec::new()).event;
         let Some(Event::Text(std::borrow::Cow::Borrowed(text))) = step_event else {
             panic!("expected a borrowed text of {len}");
         };

@@ -192,7 +192,7 @@ proptest! {
 fn a_suspended_state_that_no_session_has_is_refused_or_harmless() {
     let with = |reading: &str, message: &str| {
         format!(
-            r#"{{"phase":"Open","extension":"None","assembly":{{"reading":{reading},"message":{message}}}}}"#
+            r#"{{"phase":"Open","extension":"None","contexts":null,"assembly":{{"reading":{reading},"message":{message}}}}}"#
         )
     };
     let long_header = with(r#"{"Header":[1,2,3,4,5,6,7,8,9,10,11,12,13,14]}"#, "null");

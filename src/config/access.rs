@@ -15,7 +15,7 @@ use super::address::ListenAddress;
 use super::listener::{Door, ListenerProtocol, Mode};
 use super::process::Restart;
 use super::secret::Secret;
-use super::settings::{App, ForwardedHeader, LogLevel, RatePolicy, SlowClient};
+use super::settings::{App, ForwardedHeader, LogLevel, RatePolicy, SlowClient, Takeover};
 use super::surroundings::{CpuAffinity, DescriptorLimit, FileMask};
 use super::value::Value;
 
@@ -207,6 +207,7 @@ text! {
     ListenAddress: Self::to_string, |text| text.parse().ok();
     Mode: |mode| format!("{:04o}", mode.0), |text| u32::from_str_radix(text, 8).ok().map(Self);
     Trust: Self::to_string, |text| text.parse().ok();
+    Takeover: |who| word(*who, &Self::WORDS), |text| named(text, &Takeover::WORDS);
     Restart: |restart| word(*restart, &Self::WORDS), |text| named(text, &Restart::WORDS);
 }
 
@@ -278,6 +279,15 @@ impl LogLevel {
         ("debug", Self::Debug),
         ("trace", Self::Trace),
         ("off", Self::Off),
+    ];
+}
+
+impl Takeover {
+    pub(super) const WORDS: [(&'static str, Self); 4] = [
+        ("none", Self::None),
+        ("client", Self::Client),
+        ("server", Self::Server),
+        ("both", Self::Both),
     ];
 }
 

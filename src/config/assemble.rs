@@ -14,8 +14,8 @@ use super::listener;
 use super::process;
 use super::secret::Secret;
 use super::settings::{
-    ApiConfig, App, ChannelsConfig, ForwardedHeader, LimitsConfig, LogLevel, RatePolicy,
-    ServerConfig, SlowClient,
+    ApiConfig, App, ChannelsConfig, CompressionConfig, ForwardedHeader, LimitsConfig, LogLevel,
+    RatePolicy, ServerConfig, SlowClient, Takeover,
 };
 use super::source::{Given, Origin, Provenance, Sources};
 use super::surroundings::{CpuAffinity, DescriptorLimit};
@@ -152,10 +152,19 @@ fn blank(sources: Sources) -> Config {
             ping_interval: None,
             pong_timeout: Duration::ZERO,
             idle_timeout: None,
+            message_timeout: None,
             close_timeout: Duration::ZERO,
             subscriptions_max: 0,
             channel_bytes_max: 0,
             backlog_bytes_max: 0,
+        },
+        compression: CompressionConfig {
+            enabled: false,
+            level: 0,
+            message_bytes_min: 0,
+            context_takeover: Takeover::None,
+            window_bits: 0,
+            context_bytes_max: 0,
         },
         api: ApiConfig { enabled: false, key: Secret::default() },
         channels: ChannelsConfig { heartbeat_interval: Duration::ZERO },

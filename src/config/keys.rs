@@ -14,18 +14,21 @@ use super::{Config, Machine};
 pub(super) enum Section {
     Server,
     Limits,
+    Compression,
     Api,
     Channels,
 }
 
 impl Section {
     /// In the order of the file.
-    pub(super) const ALL: [Self; 4] = [Self::Server, Self::Limits, Self::Api, Self::Channels];
+    pub(super) const ALL: [Self; 5] =
+        [Self::Server, Self::Limits, Self::Compression, Self::Api, Self::Channels];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Server => "server",
             Self::Limits => "limits",
+            Self::Compression => "compression",
             Self::Api => "api",
             Self::Channels => "channels",
         }
@@ -35,6 +38,7 @@ impl Section {
         match self {
             Self::Server => "Where the server listens, how many processes it is, how it lives.",
             Self::Limits => "What one client, and all of them together, may cost.",
+            Self::Compression => "Compression of messages (permessage-deflate).",
             Self::Api => "The HTTP interface under /api.",
             Self::Channels => "The built-in channel application.",
         }

@@ -152,6 +152,8 @@ pub struct LimitsConfig {
     pub pong_timeout: Duration,
     /// Time without a byte from a client after which it is closed; `None` is never.
     pub idle_timeout: Option<Duration>,
+    /// Time a client has to finish a message it has begun; `None` is for ever.
+    pub message_timeout: Option<Duration>,
     /// Time a client has to answer a close frame.
     pub close_timeout: Duration,
     /// Channels one connection may be subscribed to.
@@ -160,6 +162,23 @@ pub struct LimitsConfig {
     pub channel_bytes_max: usize,
     /// Bytes a process keeps for mailboxes that are full, before it answers "full".
     pub backlog_bytes_max: usize,
+}
+
+/// `[compression]`: permessage-deflate (RFC 7692).
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompressionConfig {
+    /// Whether it is agreed to when a client offers it.
+    pub enabled: bool,
+    /// From 1, the fastest, to 9, the densest.
+    pub level: u16,
+    /// Bytes below which a message is sent as it is.
+    pub message_bytes_min: usize,
+    /// Whose messages may refer to earlier ones.
+    pub context_takeover: Takeover,
+    /// The exponent of the largest window: 9 to 15.
+    pub window_bits: u16,
+    /// Bytes that a worker may promise to the windows of its connections.
+    pub context_bytes_max: usize,
 }
 
 /// `[api]`: the HTTP interface under `/api`.
@@ -240,4 +259,17 @@ pub enum RatePolicy {
     Pause,
     /// The client is closed.
     Close,
+}
+
+/// Whose compressed messages may refer to earlier ones of the same connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Takeover {
+    /// Nobody's: an idle connection keeps nothing.
+    None,
+    /// The client's.
+    Client,
+    /// The server's.
+    Server,
+    /// Those of both.
+    Both,
 }

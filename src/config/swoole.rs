@@ -66,7 +66,6 @@ pub(super) static UNSUPPORTED: &[Unsupported] = &[
         Later,
         "let a proxy in front of it end TLS",
     ),
-    unsupported(&["websocket_compression"], Later, "messages are sent as they are"),
     unsupported(&["websocket_subprotocol"], Later, "no subprotocol is negotiated"),
     unsupported(&["websocket_mask"], Never, "it is for clients; a server never masks"),
     unsupported(

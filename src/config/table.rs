@@ -4,6 +4,7 @@
 //! reference in the documentation all come from it. It holds no code but the few values the server
 //! works out by itself. Keys that belong together may stand in a file of their own below it.
 
+mod compression;
 mod life;
 mod log_rotation;
 mod proxies;
@@ -410,6 +411,17 @@ pub(super) static KEYS: &[Key] = &[
     },
     Key {
         section: Section::Limits,
+        name: "message_timeout",
+        kind: time_or_off(MILLISECOND_100, HOUR),
+        default: "60s",
+        automatic: None,
+        aliases: &[],
+        about: "Time a client has to finish a message it has begun, before it is closed with code \
+                1008. 0: no limit.",
+        access: field!(limits.message_timeout),
+    },
+    Key {
+        section: Section::Limits,
         name: "close_timeout",
         kind: time(MILLISECOND_100, MINUTE),
         default: "5s",
@@ -449,6 +461,12 @@ pub(super) static KEYS: &[Key] = &[
                 sender is told \"full\". At least message_bytes_max.",
         access: field!(limits.backlog_bytes_max),
     },
+    compression::ENABLED,
+    compression::LEVEL,
+    compression::MESSAGE_BYTES_MIN,
+    compression::CONTEXT_TAKEOVER,
+    compression::WINDOW_BITS,
+    compression::CONTEXT_BYTES_MAX,
     Key {
         section: Section::Api,
         name: "enabled",

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use wsmaster_ipc::{LeaveReason, link::ToChild};
-use wsmaster_protocol::{http::HttpLimits, session::SessionLimits};
-use wsmaster_workers::{Limits, ListenerRules, Proxies, RatePolicy, SlowClient};
+use wsmaster_protocol::{
+    deflate::{self, WindowBits},
+    http::HttpLimits,
+    session::SessionLimits,
+};
+use wsmaster_workers::{CompressionLimits, Limits, ListenerRules, Proxies, RatePolicy, SlowClient};
 
 use super::watchdog;
 use crate::{
-    config::{self, Config, ListenerConfig, ListenerProtocol},
+    config::{self, Config, ListenerConfig, ListenerProtocol, Takeover},
     supervisor::Policy,
 };
 
@@ -51,10 +55,12 @@ pub(super) fn limits(config: &Config) -> Limits {
         ping_interval: limits.ping_interval.unwrap_or_default(),
         pong_timeout: limits.pong_timeout,
         idle_timeout: limits.idle_timeout.unwrap_or_default(),
+        message_timeout: limits.message_timeout.unwrap_or_default(),
         close_timeout: limits.close_timeout,
         subscriptions_max: limits.subscriptions_max,
         requests_max: config.server.max_request,
         requests_spread: config.server.max_request_spread,
+        compression: compression(config),
         tcp_nodelay: config.server.tcp_nodelay,
         job_threads: config.server.job_threads,
         job_queue_max: config.server.job_queue_max,
@@ -82,6 +88,28 @@ pub(super) fn rules(number: u16, listener: &ListenerConfig) -> ListenerRules {
 pub(super) fn proxies(config: &Config) -> Proxies {
     let server = &config.server;
     Proxies { trust: server.trusted_proxies.clone(), header: server.forwarded_header }
+}
+
+/// What compression may cost; `None` when it is off.
+fn compression(config: &Config) -> Option<CompressionLimits> {
+    let config = &config.compression;
+    let (server_takeover, client_takeover) = match config.context_takeover {
+        Takeover::None => (false, false),
+        Takeover::Client => (false, true),
+        Takeover::Server => (true, false),
+        Takeover::Both => (true, true),
+    };
+    let bits = u8::try_from(config.window_bits).ok().and_then(WindowBits::new);
+    config.enabled.then(|| CompressionLimits {
+        level: u8::try_from(config.level).unwrap_or(u8::MAX),
+        message_bytes_min: config.message_bytes_min,
+        policy: deflate::Policy {
+            server_takeover,
+            client_takeover,
+            window: bits.unwrap_or(WindowBits::MAX),
+        },
+        context_bytes_max: config.context_bytes_max,
+    })
 }
 
 /// The patience of the supervisor. `sides_stop_timeout_max` is the longest that a side process may take to end.

@@ -14,12 +14,14 @@ pub(crate) const CLOSE: u8 = 0x8;
 pub(crate) const PING: u8 = 0x9;
 pub(crate) const PONG: u8 = 0xa;
 
+/// The bit of a frame that begins a compressed message.
+pub(crate) const RSV1: u8 = 0x40;
+
 /// A mask that leaves no byte as it is.
 const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
 
-const HANDSHAKE: &[u8] =
-    b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+const HANDSHAKE: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 /// How the length of a frame is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,11 +109,12 @@ impl Frame {
     }
 }
 
-/// Takes the frames at the front of the bytes of a server. What is left is not a whole frame.
+/// Takes the frames at the front of the bytes of a server. What is left is not a whole frame. `compression`: messages may
+/// be compressed.
 ///
 /// # Errors
 /// A frame that no server may send.
-pub(crate) fn take_frames(bytes: &mut Vec<u8>) -> Result<Vec<Frame>, String> {
+pub(crate) fn take_frames(bytes: &mut Vec<u8>, compression: bool) -> Result<Vec<Frame>, String> {
     let mut frames = Vec::new();
     let mut at = 0;
     while let Some([first, second, rest @ ..]) = bytes.get(at..) {
@@ -131,7 +134,10 @@ pub(crate) fn take_frames(bytes: &mut Vec<u8>) -> Result<Vec<Frame>, String> {
         let Some(payload) = bytes.get(at + header..at + header + length) else { break };
         let frame = Frame::new(*first, payload);
         let is_control = first & CLOSE != 0;
-        if first & 0x70 != 0 || is_control && (first & FIN == 0 || payload.len() > 125) {
+        let may_be_set = if compression && !is_control { RSV1 } else { 0 };
+        if first & 0x70 & !may_be_set != 0
+            || is_control && (first & FIN == 0 || payload.len() > 125)
+        {
             return Err(format!("a frame against the rules: {frame:?}"));
         }
         if payload.len() < 126 && header != 2 || payload.len() <= 0xffff && header == 10 {
@@ -158,6 +164,8 @@ pub(crate) enum End {
 pub(crate) struct Wire {
     stream: TcpStream,
     unread: Vec<u8>,
+    /// The head of the answer to its request.
+    pub(crate) head: String,
     /// What was received, in order.
     pub(crate) frames: Vec<Frame>,
     end: Option<End>,
@@ -173,10 +181,23 @@ impl Wire {
     /// As [`Self::open`], with bytes that follow the request in the same write.
     #[track_caller]
     pub(crate) fn open_with(addr: SocketAddr, behind: &[u8]) -> Self {
+        Self::upgrade(addr, "", behind)
+    }
+
+    /// As [`Self::open`], with an offer of extensions.
+    #[track_caller]
+    pub(crate) fn offer(addr: SocketAddr, extensions: &str) -> Self {
+        Self::upgrade(addr, &format!("Sec-WebSocket-Extensions: {extensions}\r\n"), b"")
+    }
+
+    #[track_caller]
+    fn upgrade(addr: SocketAddr, headers: &str, behind: &[u8]) -> Self {
         let stream = TcpStream::connect(addr).expect("the server accepts");
         stream.set_nodelay(true).expect("a TCP socket");
-        let mut wire = Self { stream, unread: Vec::new(), frames: Vec::new(), end: None };
-        wire.send(&[HANDSHAKE, behind].concat());
+        let mut wire =
+            Self { stream, unread: Vec::new(), head: String::new(), frames: Vec::new(), end: None };
+        let request = format!("{HANDSHAKE}{headers}\r\n");
+        wire.send(&[request.as_bytes(), behind].concat());
         let deadline = Instant::now() + crate::support::PATIENCE;
         let head_len = loop {
             if let Some(at) = wire.unread.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
@@ -187,8 +208,14 @@ impl Wire {
         };
         let head: Vec<u8> = wire.unread.drain(..head_len).collect();
         assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", head.escape_ascii());
+        wire.head = String::from_utf8(head).expect("the head is text");
         wire.take();
         wire
+    }
+
+    /// What the server has agreed to, the value of its header.
+    pub(crate) fn agreed(&self) -> Option<&str> {
+        self.head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Extensions: "))
     }
 
     /// Sends bytes. Whether the connection took them all; that it did not is no failure yet: the server's words are still
@@ -248,7 +275,8 @@ impl Wire {
 
     #[track_caller]
     fn take(&mut self) {
-        match take_frames(&mut self.unread) {
+        let compression = self.agreed().is_some();
+        match take_frames(&mut self.unread, compression) {
             Ok(frames) => self.frames.extend(frames),
             Err(problem) => panic!("{problem}, after {:?}", self.frames),
         }

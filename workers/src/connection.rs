@@ -5,7 +5,7 @@ use wsmaster_ipc::ConnectionId;
 use wsmaster_protocol::{
     http::RequestHead,
     peer::Peer,
-    session::{Phase, Session},
+    session::{Extension, Phase, Session},
 };
 
 use crate::{exchange::Exchange, outbox::Outbox, pace::Pace, stream::Stream};
@@ -32,6 +32,8 @@ pub struct Durable {
     pub head: Option<RequestHead>,
     /// The subprotocol agreed on.
     pub subprotocol: Option<Box<str>>,
+    /// The extension agreed on.
+    pub extension: Extension,
     /// What the application keeps about it.
     pub context: Option<Box<serde_json::Map<String, serde_json::Value>>>,
 }
@@ -82,6 +84,8 @@ pub struct Times {
     pub pinged_ms: Option<u64>,
     /// Until when it is left unread, if that is in the future.
     pub resume_ms: u64,
+    /// When the message began that is not complete yet.
+    pub message_ms: Option<u64>,
 }
 
 impl Times {

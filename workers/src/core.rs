@@ -6,6 +6,7 @@
 mod answering;
 mod channels;
 mod commands;
+mod compressing;
 mod ending;
 mod jobs;
 mod output;
@@ -25,7 +26,10 @@ use wsmaster_ipc::{
     board::{Cell, Counter, InterestBit},
 };
 
-use self::relief::{SharedFrames, Waiting};
+use self::{
+    compressing::Compressor,
+    relief::{SharedFrames, Waiting},
+};
 use crate::{
     asker::{Asked, Asker},
     asks::Reply,
@@ -76,6 +80,7 @@ pub(crate) struct Core {
     /// How much of a WebSocket's cork is HTTP still: up to the end of the answer that made it one.
     pub(crate) cork_plain: usize,
     scratch: Vec<u8>,
+    compressor: Option<Compressor>,
     members: Vec<u32>,
     /// Connections whose outbox is to be flushed at the end of the turn.
     pub(crate) dirty: Vec<u32>,
@@ -124,6 +129,9 @@ impl Core {
             handle,
             jobs: Jobs::new(limits.job_queue_max),
             ended_jobs: VecDeque::new(),
+            compressor: limits
+                .compression
+                .map(|compression| Compressor::new(compression, limits.slow_client)),
             limits,
             listeners: Listeners::default(),
             proxies: Proxies::default(),
@@ -210,6 +218,8 @@ impl Core {
         self.cell.set(Counter::OutboxHeldBytes, self.held_bytes() as u64);
         self.cell.set(Counter::Jobs, self.jobs.len() as u64);
         self.cell.set(Counter::Tasks, self.asker.tasks_len() as u64);
+        let context_bytes = self.compressor.as_ref().map_or(0, Compressor::promised_bytes);
+        self.cell.set(Counter::ContextBytes, context_bytes as u64);
         self.cell.copy(Counter::DroppedMailboxFull, self.handle.refused());
     }
 

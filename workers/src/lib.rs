@@ -44,7 +44,7 @@ pub use connection::{Durable, USER_KEY};
 pub use context::{Context, SubscribeError};
 pub use handler::{Closed, ClosedBy, Handler, HttpRequest, Message, Responder, Verdict};
 pub use jobs::{JobError, JobOrder};
-pub use limits::{Limits, RatePolicy, SlowClient};
+pub use limits::{CompressionLimits, Limits, RatePolicy, SlowClient};
 pub use listening::{ListenerRules, Listening, Proxies};
 pub use tasks::TaskError;
 pub use timers::TimerId;

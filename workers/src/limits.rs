@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wsmaster_protocol::{http::HttpLimits, session::SessionLimits};
+use wsmaster_protocol::{deflate::Policy, http::HttpLimits, session::SessionLimits};
 
 /// What clients may make a worker hold or wait for.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,6 +37,8 @@ pub struct Limits {
     pub pong_timeout: Duration,
     /// A client of whom nothing at all was received for so long, pongs included, is closed. Zero: never.
     pub idle_timeout: Duration,
+    /// From the first byte of a message, or of a control frame, to its last. Zero: for ever.
+    pub message_timeout: Duration,
     /// From our close frame to the peer's, and from the end of writing to the peer's end.
     pub close_timeout: Duration,
     /// Subscriptions of one connection.
@@ -50,6 +52,8 @@ pub struct Limits {
     /// The loop makes a turn at least so often, so that whoever watches it sees that it lives. Zero: only when something is
     /// due.
     pub turn_interval_max: Duration,
+    /// Whether and how messages are compressed; `None`: not at all, whatever clients offer.
+    pub compression: Option<CompressionLimits>,
     /// Whether small frames leave at once (`TCP_NODELAY`).
     pub tcp_nodelay: bool,
     /// Threads for the application's jobs, which are started when they are needed. Zero: jobs are refused.
@@ -80,12 +84,14 @@ impl Default for Limits {
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(20),
             idle_timeout: Duration::ZERO,
+            message_timeout: Duration::from_secs(60),
             close_timeout: Duration::from_secs(5),
             subscriptions_max: 128,
             ask_timeout: Duration::from_secs(5),
             requests_max: 0,
             requests_spread: 0,
             turn_interval_max: Duration::ZERO,
+            compression: None,
             tcp_nodelay: true,
             job_threads: 4,
             job_queue_max: 1024,
@@ -99,6 +105,19 @@ impl Limits {
     pub fn read_pause_bytes(&self) -> usize {
         self.outbox_bytes_max / 2
     }
+}
+
+/// What compression (permessage-deflate, RFC 7692) may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompressionLimits {
+    /// From 1, the fastest, to 9, the densest.
+    pub level: u8,
+    /// Messages shorter than this are sent as they are.
+    pub message_bytes_min: usize,
+    /// What is agreed on with clients.
+    pub policy: Policy,
+    /// Bytes of all windows that a worker may have promised to keep; a further client is offered none.
+    pub context_bytes_max: usize,
 }
 
 /// What happens to a reader whose outbox is full. Each case is counted.

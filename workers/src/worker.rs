@@ -6,7 +6,8 @@
 //! 4. **jobs**: those that have ended since the last turn;
 //! 5. **accepts**: new connections, at most [`ACCEPTS_PER_TURN_MAX`] from all listeners, each with its share;
 //! 6. **connections**: those with events, then those with work left; each at most [`READS_PER_TURN_MAX`] reads and
-//!    [`MESSAGES_PER_TURN_MAX`] messages, and what is left goes to the end of the line;
+//!    [`MESSAGES_PER_TURN_MAX`] messages and [`INFLATED_BYTES_PER_TURN_MAX`] decompressed bytes, and what is left goes to
+//!    the end of the line;
 //! 7. **timers**: connections that have waited too long, questions without an answer;
 //! 8. **flush**: what was sent to connections that were not being served, answers to those who look at the worker, and the
 //!    commands for other processes. Jobs that the turn has brought up are given to their threads.
@@ -33,7 +34,7 @@ use wsmaster_ipc::{
     mailbox::Mailbox,
     sys::{random, signal::TermSignal},
 };
-use wsmaster_protocol::close::CloseCode;
+use wsmaster_protocol::{close::CloseCode, deflate::Inflater};
 
 use crate::{
     context::Context,
@@ -54,6 +55,8 @@ pub const ACCEPTS_PER_TURN_MAX: usize = 64;
 pub const READS_PER_TURN_MAX: usize = 4;
 /// Messages of one connection handled in one turn.
 pub const MESSAGES_PER_TURN_MAX: usize = 256;
+/// Decompressed bytes of one connection in one turn; the message that passes this bound is handled.
+pub const INFLATED_BYTES_PER_TURN_MAX: usize = 1024 * 1024;
 /// The one buffer that all connections are read into, in bytes.
 const RECEIVE_BYTES: usize = 64 * 1024;
 const EVENTS_MAX: usize = 1024;
@@ -103,6 +106,7 @@ pub struct Worker<H> {
     backlog: bool,
     life: Life,
     buffer: Vec<u8>,
+    inflater: Inflater,
     due: Vec<u32>,
     messages: u64,
     take_log: Box<dyn FnMut(OwnedFd)>,
@@ -197,6 +201,7 @@ impl<H: Handler> Worker<H> {
             backlog: false,
             life: Life::Serving,
             buffer: vec![0; RECEIVE_BYTES],
+            inflater: Inflater::new(),
             due: Vec::new(),
             messages: 0,
             take_log,

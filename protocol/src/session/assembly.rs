@@ -64,6 +64,17 @@ enum Body {
         stream: Utf8Stream,
     },
     Binary(Vec<u8>),
+    /// As it came; it is decompressed when it is complete.
+    Compressed {
+        kind: MessageKind,
+        bytes: Vec<u8>,
+    },
+}
+
+/// A message all of whose bytes have come.
+pub(super) enum Complete {
+    Plain(Event<'static>),
+    Compressed(MessageKind, Vec<u8>),
 }
 
 impl Default for Reading {
@@ -105,7 +116,7 @@ impl Assembly {
     pub(super) fn pinned_bytes(&self) -> usize {
         let message = self.message.as_ref().map_or(0, |message| match &message.body {
             Body::Text { finished, .. } => finished.capacity(),
-            Body::Binary(bytes) => bytes.capacity(),
+            Body::Binary(bytes) | Body::Compressed { kind: _, bytes } => bytes.capacity(),
         });
         let control = match &self.reading {
             Reading::Payload(OpenFrame { target: Target::Control { payload, .. }, .. }) => {
@@ -118,8 +129,9 @@ impl Assembly {
 }
 
 impl PartialMessage {
-    pub(super) fn new(kind: MessageKind) -> Self {
+    pub(super) fn new(kind: MessageKind, is_compressed: bool) -> Self {
         let body = match kind {
+            kind if is_compressed => Body::Compressed { kind, bytes: Vec::new() },
             MessageKind::Text => {
                 Body::Text { finished: String::new(), stream: Utf8Stream::default() }
             }
@@ -128,11 +140,19 @@ impl PartialMessage {
         Self { fragments: 0, body }
     }
 
+    /// Whether its frames carry compressed data.
+    pub(super) fn is_compressed(&self) -> bool {
+        match &self.body {
+            Body::Compressed { .. } => true,
+            Body::Text { .. } | Body::Binary(_) => false,
+        }
+    }
+
     /// How many payload bytes have come.
     pub(super) fn len(&self) -> usize {
         match &self.body {
             Body::Text { finished, stream } => finished.len() + stream.open_bytes(),
-            Body::Binary(bytes) => bytes.len(),
+            Body::Binary(bytes) | Body::Compressed { kind: _, bytes } => bytes.len(),
         }
     }
 
@@ -152,7 +172,7 @@ impl PartialMessage {
                 }
                 stream.push_into(chunk, finished)?;
             }
-            Body::Binary(bytes) => {
+            Body::Binary(bytes) | Body::Compressed { kind: _, bytes } => {
                 let spare = bytes.capacity() - bytes.len();
                 if let Some(more) = growth(spare, bytes.capacity(), chunk.len(), known_to_come) {
                     bytes.reserve_exact(more);
@@ -163,14 +183,15 @@ impl PartialMessage {
         Ok(())
     }
 
-    /// The event of the complete message.
-    pub(super) fn finish(self) -> Result<Event<'static>, SessionError> {
+    /// The complete message.
+    pub(super) fn finish(self) -> Result<Complete, SessionError> {
         match self.body {
             Body::Text { finished, stream } => {
                 stream.finish()?;
-                Ok(Event::Text(Cow::Owned(finished)))
+                Ok(Complete::Plain(Event::Text(Cow::Owned(finished))))
             }
-            Body::Binary(bytes) => Ok(Event::Binary(Cow::Owned(bytes))),
+            Body::Binary(bytes) => Ok(Complete::Plain(Event::Binary(Cow::Owned(bytes)))),
+            Body::Compressed { kind, bytes } => Ok(Complete::Compressed(kind, bytes)),
         }
     }
 }

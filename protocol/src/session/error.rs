@@ -41,6 +41,9 @@ pub enum SessionError {
     /// A text message that is not UTF-8 (section 8.1).
     #[error("text is not UTF-8")]
     InvalidText,
+    /// A compressed message that is no deflate data (RFC 7692, section 7.2.2).
+    #[error("broken compression")]
+    Compression,
     /// A close frame of one byte, which is half a code (section 5.5.1).
     #[error("invalid close payload")]
     ClosePayload,
@@ -68,7 +71,7 @@ impl SessionError {
             | Self::CloseCode(_) => CloseCode::Protocol,
             Self::FrameTooBig | Self::MessageTooBig => CloseCode::Size,
             Self::TooManyFragments => CloseCode::Policy,
-            Self::InvalidText | Self::CloseReason => CloseCode::Invalid,
+            Self::InvalidText | Self::Compression | Self::CloseReason => CloseCode::Invalid,
         }
     }
 }

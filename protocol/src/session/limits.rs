@@ -3,9 +3,15 @@
 //! Owns the bounds and their comparison with a header, before any byte of its payload is taken.
 
 use super::{SessionError, assembly::PartialMessage};
-use crate::frame::{ClientHeader, FrameKind};
+use crate::{
+    deflate::grown_bytes_max,
+    frame::{ClientHeader, FrameKind},
+};
 
 /// What a peer may make the session hold. Reaching a bound is allowed, going beyond it ends the session.
+///
+/// A compressed message may be a little longer on the wire than the bounds say (nine bits for a byte): what cannot be
+/// compressed grows. The bound on a message holds for what it is decompressed to, while that is being done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimits {
     /// The longest payload of one data frame; a longer one is refused by its header (1009).
@@ -32,6 +38,16 @@ impl SessionLimits {
         };
         if fragments > 0 && fragments >= self.fragments_max {
             return Err(SessionError::TooManyFragments);
+        }
+        let is_compressed =
+            header.is_compressed || message.is_some_and(PartialMessage::is_compressed);
+        if is_compressed {
+            let on_the_wire = Self {
+                frame_bytes_max: grown_bytes_max(self.frame_bytes_max),
+                message_bytes_max: grown_bytes_max(self.message_bytes_max),
+                ..*self
+            };
+            return on_the_wire.check_message(header.payload_len, held_bytes);
         }
         self.check_message(header.payload_len, held_bytes)
     }

@@ -1,6 +1,9 @@
 //! The vocabulary of the session tests: a client's frames, and a session fed with reads.
 
+pub(crate) mod naive;
+
 use wsmaster_protocol::{
+    deflate::Inflater,
     mask::unmask,
     session::{Event, Session, SessionLimits},
 };
@@ -53,8 +56,10 @@ pub(crate) fn feed(
     let mut input = read.to_vec();
     let mut events = Vec::new();
     let mut at = 0;
+    // A new one each time: nothing of a session may be left in it.
+    let mut inflater = Inflater::new();
     loop {
-        let step = session.receive(&mut input[at..], limits, out);
+        let step = session.receive(&mut input[at..], limits, &mut inflater, out);
         let consumed = step.consumed;
         let Some(event) = step.event else {
             assert_eq!(at + consumed, read.len(), "no event, and bytes left");

@@ -16,13 +16,14 @@ class Client {
     this.closed = new Promise((resolve) => {
       socket.on('close', (code, reason) => resolve({ code, reason: reason.toString() }));
     });
+    socket.on('upgrade', ({ headers }) => { this.agreed = headers['sec-websocket-extensions'] ?? ''; });
     socket.on('message', (data, isBinary) => this.inbox.put({ data, isBinary }));
     // What is wrong with a connection shows as its close code, too.
     socket.on('error', () => {});
   }
 
-  static async open(protocols = []) {
-    const client = new Client(new WebSocket(url, protocols));
+  static async open(protocols = [], options = {}) {
+    const client = new Client(new WebSocket(url, protocols, options));
     await inTime(new Promise((resolve, reject) => {
       client.socket.once('open', resolve);
       client.socket.once('error', reject);
@@ -170,6 +171,36 @@ async function subprotocol() {
   await client.close();
 }
 
+/** Every way to agree on compression, with a server that keeps context for both sides or for none. */
+async function deflate() {
+  const keeps = process.env.TEST_CONTEXT_TAKEOVER === 'both';
+  for (const wishes of [
+    {},
+    { serverNoContextTakeover: true },
+    { clientNoContextTakeover: true },
+    { serverMaxWindowBits: 9 },
+    { serverMaxWindowBits: 12, clientMaxWindowBits: 12 },
+    { clientMaxWindowBits: 9 },
+  ]) {
+    const client = await Client.open([], { perMessageDeflate: { threshold: 0, ...wishes } });
+    const { agreed } = client;
+    assert.ok(agreed.startsWith('permessage-deflate'), `agreed on ${agreed}`);
+    assert.equal(agreed.includes('server_no_context_takeover'), !keeps || 'serverNoContextTakeover' in wishes);
+    assert.equal(agreed.includes('client_no_context_takeover'), !keeps || 'clientNoContextTakeover' in wishes);
+    for (const length of [0, 1, 300, 5000, 70_000, MIB]) {
+      const text = 'what was said before, '.repeat(length / 22 + 1).slice(0, length);
+      const noise = randomBytes(length);
+      for (const message of [text, noise, text, Buffer.concat([noise, Buffer.from(text)])]) {
+        await expectEcho(client, message);
+      }
+    }
+    const parts = ['one ', '', 'two '.repeat(1000), 'three'];
+    parts.forEach((part, index) => client.send(part, { fin: index === parts.length - 1 }));
+    assert.equal(await client.receive(), parts.join(''));
+    assert.equal((await client.close()).code, 1000);
+  }
+}
+
 /** 200 clients at once over four workers: each hears each of 20 messages, once, in the order of their sender. */
 async function crowd() {
   const members = await Promise.all(Array.from({ length: 200 }, async () => Member.join(await open())));
@@ -193,7 +224,7 @@ async function crowd() {
 }
 
 await main({
-  echo, fragments, pipeline, ping, close, terminate, subprotocol, crowd,
+  echo, fragments, deflate, pipeline, ping, close, terminate, subprotocol, crowd,
   channels: () => channels(open),
   reload: () => reload(open),
 });

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import os
 import random
 import sys
 
 from server import Member, dial, expect, post, receive, run
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, ConnectionClosedOK
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 ROOM = "chat.room.1"
 KIB = 1024
@@ -58,6 +60,37 @@ async def fragments() -> None:
 
         await socket.send(with_pings())
         expect(await receive(socket), "one two three")
+
+
+async def deflate() -> None:
+    """Every way to agree on compression, with a server that keeps context for both sides or for none."""
+    keeps = os.environ["TEST_CONTEXT_TAKEOVER"] == "both"
+    for wishes in (
+        {},
+        {"client_max_window_bits": None},
+        {"client_max_window_bits": 9},
+        {"server_max_window_bits": 9},
+        {"server_max_window_bits": 12, "client_max_window_bits": 12},
+        {"server_no_context_takeover": True},
+        {"client_no_context_takeover": True},
+        {"server_no_context_takeover": True, "client_no_context_takeover": True},
+    ):
+        offer = ClientPerMessageDeflateFactory(**wishes)
+        async with dial(compression=None, extensions=[offer], max_size=2 * MIB) as socket:
+            [agreed] = socket.protocol.extensions
+            expect(agreed.remote_no_context_takeover, not keeps or "server_no_context_takeover" in wishes)
+            expect(agreed.local_no_context_takeover, not keeps or "client_no_context_takeover" in wishes)
+            expect(agreed.remote_max_window_bits, wishes.get("server_max_window_bits") or 15)
+            for length in (0, 1, 300, 5000, 70_000, MIB):
+                text = ("what was said before, " * (length // 22 + 1))[:length]
+                noise = random.Random(length).randbytes(length)
+                for message in (text, noise, text, text.encode(), noise[: length // 2] + text.encode()):
+                    await socket.send(message)
+                    expect(await receive(socket), message)
+            # In fragments, each of them compressed on from where the one before has ended.
+            parts = ["Grü", "", "ße 🎈, " * 1000, "and ", "the end"]
+            await socket.send(parts)
+            expect(await receive(socket), "".join(parts))
 
 
 async def ping() -> None:
@@ -225,7 +258,7 @@ async def joined() -> Member:
     return await Member.join(await dial())
 
 
-SCENARIOS = [echo, fragments, ping, close, subprotocol, channels, reload, crowd]
+SCENARIOS = [echo, fragments, deflate, ping, close, subprotocol, channels, reload, crowd]
 
 
 def main() -> None:

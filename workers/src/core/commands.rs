@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use wsmaster_ipc::{Address, Answer, Command, ConnectionId, Outcome, board::Counter};
-use wsmaster_protocol::close::CloseCode;
+use wsmaster_protocol::{close::CloseCode, session::Extension};
 
 use super::Core;
 use crate::{asks::Tally, handler::Message};
@@ -100,6 +100,10 @@ impl Core {
             "user_agent": head.and_then(|head| head.header("user-agent")),
             "sec_websocket_key": head.and_then(|head| head.header("sec-websocket-key")),
             "subprotocol": connection.durable.subprotocol,
+            "compressed": match connection.durable.extension {
+                Extension::None => false,
+                Extension::Deflate(_) => true,
+            },
             "channels": channels,
             "messages_in": connection.messages_in,
             "messages_out": connection.messages_out,

@@ -97,6 +97,7 @@ impl Core {
             self.wheel.cancel(index);
             if let Some(connection) = self.registry.remove(index) {
                 self.waiting.replace(Waiting::of(&connection.outbox), Waiting::default());
+                self.release_context(connection.durable.extension);
             }
         }
     }

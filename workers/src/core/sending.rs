@@ -7,8 +7,11 @@ use wsmaster_protocol::{
     frame::{MessageKind, encode_message, header_len},
 };
 
-use super::Core;
-use super::relief::Waiting;
+use super::{
+    Core,
+    compressing::{Fanout, Form},
+    relief::{SharedFrames, Waiting},
+};
 use crate::{
     asks::Tally, connection::Connection, handler::Message, limits::SlowClient, outbox::Outbox,
 };
@@ -18,6 +21,11 @@ impl Core {
     #[inline]
     pub(crate) fn send(&mut self, index: u32, message: Message<'_>) -> Outcome {
         let payload = message.payload();
+        if self.compresses(payload.len())
+            && let Some(outcome) = self.send_compressed(index, message)
+        {
+            return outcome;
+        }
         if let Err(outcome) = self.admit(index, header_len(payload.len()) + payload.len()) {
             return outcome;
         }
@@ -34,8 +42,22 @@ impl Core {
         Outcome::Delivered
     }
 
+    /// Puts a frame into a connection's outbox by copying it.
+    pub(super) fn send_frame(&mut self, index: u32, frame: &[u8]) -> Outcome {
+        if let Err(outcome) = self.admit(index, frame.len()) {
+            return outcome;
+        }
+        if self.corked == Some(index) {
+            self.cork.extend_from_slice(frame);
+        } else {
+            self.enqueue(index, |outbox| outbox.push_copy(frame));
+        }
+        Outcome::Delivered
+    }
+
     /// Puts a frame that many connections get into one's outbox.
-    pub(super) fn send_frame(&mut self, index: u32, frame: &Bytes) -> Outcome {
+    #[inline]
+    pub(super) fn send_shared(&mut self, index: u32, frame: &Bytes) -> Outcome {
         if let Err(outcome) = self.admit(index, frame.len()) {
             return outcome;
         }
@@ -149,9 +171,8 @@ impl Core {
         message: Message<'_>,
         exclude: Option<ConnectionId>,
     ) -> Tally {
-        let frame = self.frame(message);
         let everybody = self.registry.indexes();
-        self.send_to_all(&everybody, &frame, exclude)
+        self.send_to_all(&everybody, message, exclude)
     }
 
     /// Sends to this worker's subscribers of a channel.
@@ -176,8 +197,7 @@ impl Core {
         let tally = if members.is_empty() {
             Tally::default()
         } else {
-            let frame = self.frame(message);
-            self.send_to_all(&members, &frame, exclude)
+            self.send_to_all(&members, message, exclude)
         };
         self.members = members;
         tally
@@ -186,10 +206,12 @@ impl Core {
     pub(super) fn send_to_all(
         &mut self,
         indexes: &[u32],
-        frame: &Bytes,
+        message: Message<'_>,
         exclude: Option<ConnectionId>,
     ) -> Tally {
         let mut tally = Tally::default();
+        let compresses = self.compresses(message.payload().len());
+        let mut fanout = Fanout::new(message);
         for index in indexes {
             let Some(id) = self.registry.at(*index).map(|connection| connection.durable.id) else {
                 continue;
@@ -197,7 +219,12 @@ impl Core {
             if exclude == Some(id) {
                 continue;
             }
-            match self.send_frame(*index, frame) {
+            let form = if compresses { self.form(*index) } else { Form::Plain };
+            let outcome = match form {
+                Form::Plain => self.send_shared(*index, fanout.plain(&self.shared)),
+                Form::Alone(_) | Form::InContext => self.send_form(*index, form, &mut fanout),
+            };
+            match outcome {
                 Outcome::Delivered => tally.delivered += 1,
                 Outcome::OutboxFull => tally.dropped += 1,
                 Outcome::NoSuchConnection | Outcome::Closing => {}
@@ -205,16 +232,17 @@ impl Core {
         }
         tally
     }
-
-    pub(super) fn frame(&self, message: Message<'_>) -> Bytes {
-        let payload = message.payload();
-        let mut frame = Vec::with_capacity(header_len(payload.len()) + payload.len());
-        encode_message(message_kind(message.kind()), payload, &mut frame);
-        self.shared.frame(frame)
-    }
 }
 
-fn message_kind(kind: PayloadKind) -> MessageKind {
+/// The frame of a message as it is.
+pub(super) fn plain_frame(message: Message<'_>, shared: &SharedFrames) -> Bytes {
+    let payload = message.payload();
+    let mut frame = Vec::with_capacity(header_len(payload.len()) + payload.len());
+    encode_message(message_kind(message.kind()), payload, &mut frame);
+    shared.frame(frame)
+}
+
+pub(super) fn message_kind(kind: PayloadKind) -> MessageKind {
     match kind {
         PayloadKind::Text => MessageKind::Text,
         PayloadKind::Binary => MessageKind::Binary,

@@ -68,6 +68,13 @@ impl Core {
                 self.complain_of(index, Counter::IdleTimeouts, "was idle for too long");
                 self.close(index, CloseCode::Policy, "the connection was idle for too long");
             }
+            // The rest of it may be here and unread, because the peer does not read its answers.
+            Due::MessageLate if self.is_choked(index) => self.begin_message(index),
+            Due::MessageLate => {
+                self.cell.add(Counter::MessageTimeouts, 1);
+                self.complain_of(index, Counter::MessageTimeouts, "does not finish its message");
+                self.close(index, CloseCode::Policy, "a message was not finished in time");
+            }
             Due::RequestLate => self.request_late(index),
             Due::AnswerLate => {
                 let response = Response::error(503, "the server did not answer in time");
@@ -105,10 +112,20 @@ impl Core {
         let Some(connection) = self.registry.at_mut(index) else { return };
         connection.flags.paused = false;
         connection.times.alive_at(now_ms);
+        // What is missing of a message may have been here all the time.
+        connection.times.message_ms = connection.times.message_ms.map(|_| now_ms);
         if connection.has_input() {
             self.make_ready(index);
         }
         self.watch(index);
+    }
+
+    /// A message has begun and is not complete: from now on its time runs.
+    pub(crate) fn begin_message(&mut self, index: u32) {
+        if let Some(connection) = self.registry.at_mut(index) {
+            connection.times.message_ms = Some(self.now_ms);
+            self.watch(index);
+        }
     }
 
     pub(super) fn request_late(&mut self, index: u32) {

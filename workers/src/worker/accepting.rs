@@ -3,7 +3,7 @@
 use std::{io, time::Instant};
 
 use wsmaster_ipc::board::Counter;
-use wsmaster_protocol::http::Response;
+use wsmaster_protocol::{http::Response, session::Extension};
 
 use super::{ACCEPTS_PER_TURN_MAX, Worker};
 use crate::{
@@ -58,6 +58,7 @@ impl<H: Handler> Worker<H> {
                             opened_unix_ms: Core::unix_ms(),
                             head: None,
                             subprotocol: None,
+                            extension: Extension::None,
                             context: None,
                         },
                     );
@@ -131,7 +132,13 @@ impl<H: Handler> Worker<H> {
             state: State::Http(Exchange::new()),
             outbox: crate::outbox::Outbox::default(),
             unparsed: Vec::new(),
-            times: Times { since_ms: now_ms, received_ms: now_ms, pinged_ms: None, resume_ms: 0 },
+            times: Times {
+                since_ms: now_ms,
+                received_ms: now_ms,
+                pinged_ms: None,
+                resume_ms: 0,
+                message_ms: None,
+            },
             pace: Pace::default(),
             messages_in: 0,
             messages_out: 0,

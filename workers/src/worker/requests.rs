@@ -54,7 +54,7 @@ impl<H: Handler> Worker<H> {
             worker.core.write_response(index, response, manner);
             worker.core.linger(index);
         };
-        let upgrade = match handshake::check(head.method(), head.http_minor(), head.headers()) {
+        let mut upgrade = match handshake::check(head.method(), head.http_minor(), head.headers()) {
             Ok(upgrade) => upgrade,
             Err(refusal) => {
                 let mut response = Response::error(refusal.status(), &refusal.to_string());
@@ -80,12 +80,14 @@ impl<H: Handler> Worker<H> {
         (durable.peer, durable.secure) = client_of(durable, &self.core.proxies, &head);
         let verdict =
             self.call(Some(index), |handler, context| handler.on_handshake(context, &head));
-        let (answer, subprotocol) = match verdict {
+        let (answer, subprotocol, extension) = match verdict {
             Some(Verdict::Accept { subprotocol, headers }) => {
                 let extra = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
                 let chosen = subprotocol
                     .filter(|chosen| upgrade.subprotocols().any(|offered| offered == chosen));
-                (upgrade.response(chosen.as_deref(), extra), chosen.map(String::into_boxed_str))
+                let extension = self.core.agree(index, &mut upgrade);
+                let answer = upgrade.response(chosen.as_deref(), extra);
+                (answer, chosen.map(String::into_boxed_str), extension)
             }
             Some(Verdict::Reject(response)) => return refuse(self, &response),
             None => return refuse(self, &Response::error(500, "the server made a mistake")),
@@ -94,7 +96,7 @@ impl<H: Handler> Worker<H> {
         self.core.cork.extend_from_slice(&answer);
         self.core.cork_plain = self.core.cork.len();
         let Some(connection) = self.core.registry.at_mut(index) else { return };
-        connection.state = State::WebSocket(Session::new());
+        connection.state = State::WebSocket(Session::with(extension));
         connection.messages_in = 0;
         connection.flags.open = true;
         connection.durable.head = Some(head);

@@ -6,9 +6,11 @@ use std::{
 };
 
 use wsmaster_ipc::{LeaveReason, board::Counter};
-use wsmaster_protocol::{close::CloseCode, http::CONTINUE, proxy::preface, session::Event};
+use wsmaster_protocol::{
+    close::CloseCode, deflate::Inflater, http::CONTINUE, proxy::preface, session::Event,
+};
 
-use super::{MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX, Worker};
+use super::{INFLATED_BYTES_PER_TURN_MAX, MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX, Worker};
 use crate::{
     connection::{Connection, State},
     core::LAST,
@@ -41,17 +43,19 @@ impl<H: Handler> Worker<H> {
 
     fn serve(&mut self, index: u32) {
         let mut buffer = std::mem::take(&mut self.buffer);
+        let mut inflater = std::mem::take(&mut self.inflater);
         self.core.cork(index);
         let mut budget = Budget {
             reads: READS_PER_TURN_MAX,
             messages: MESSAGES_PER_TURN_MAX,
             pongs: Pongs::default(),
+            inflated_bytes: INFLATED_BYTES_PER_TURN_MAX,
         };
         while !self.core.is_choked(index) {
             let Some(connection) = self.core.registry.at_mut(index) else { break };
             if !connection.unparsed.is_empty() {
                 let mut input = std::mem::take(&mut connection.unparsed);
-                let used = self.feed(index, &mut input, &mut budget);
+                let used = self.feed(index, &mut input, &mut inflater, &mut budget);
                 self.keep_rest(index, input, used);
             }
             if !self.wants_input(index) || budget.is_spent() {
@@ -62,7 +66,8 @@ impl<H: Handler> Worker<H> {
                     budget.reads -= 1;
                     let Some(connection) = self.core.registry.at_mut(index) else { break };
                     if connection.unparsed.is_empty() {
-                        let used = self.feed(index, &mut buffer[..count], &mut budget);
+                        let used =
+                            self.feed(index, &mut buffer[..count], &mut inflater, &mut budget);
                         if used < count {
                             self.keep_rest(index, buffer[used..count].to_vec(), 0);
                         }
@@ -75,10 +80,11 @@ impl<H: Handler> Worker<H> {
         }
         let was_choked = self.core.is_choked(index);
         self.core.uncork(index);
-        if self.has_work(index, was_choked || budget.messages == 0) {
+        if self.has_work(index, was_choked || budget.has_stopped()) {
             self.core.make_ready(index);
         }
         self.buffer = buffer;
+        self.inflater = inflater;
     }
 
     /// Whether a connection that was just served has more to do before anything new happens to it. `stopped`: what it has
@@ -195,9 +201,15 @@ impl<H: Handler> Worker<H> {
 
     /// Handles input from its front, as far as the state of the connection and the budget allow. How many bytes are done
     /// with.
-    fn feed(&mut self, index: u32, input: &mut [u8], budget: &mut Budget) -> usize {
+    fn feed(
+        &mut self,
+        index: u32,
+        input: &mut [u8],
+        inflater: &mut Inflater,
+        budget: &mut Budget,
+    ) -> usize {
         let mut at = 0;
-        while at < input.len() && budget.messages > 0 {
+        while at < input.len() && !budget.has_stopped() {
             let core = &mut self.core;
             let Some(connection) = core.registry.at_mut(index) else { return input.len() };
             match &mut connection.state {
@@ -206,9 +218,12 @@ impl<H: Handler> Worker<H> {
                     let before = core.cork.len();
                     let listener = connection.durable.listener;
                     let limits = core.listeners.session(listener, &core.limits.session);
-                    let step = session.receive(&mut input[at..], limits, &mut core.cork);
+                    let step = session.receive(&mut input[at..], limits, inflater, &mut core.cork);
                     at += step.consumed;
-                    let Some(event) = step.event else { return at };
+                    let Some(event) = step.event else { break };
+                    if !session.is_receiving() {
+                        connection.times.message_ms = None;
+                    }
                     budget.messages -= 1;
                     match event {
                         Event::Ping(_) if budget.pongs.follow(before, &mut core.cork) => {
@@ -222,6 +237,7 @@ impl<H: Handler> Worker<H> {
                         | Event::Failed(_) => budget.pongs = Pongs::default(),
                     }
                     self.on_event(index, event);
+                    self.settle_inflation(inflater, budget);
                 }
                 State::Http(_) if connection.flags.preface => {
                     match self.take_preface(index, &input[at..]) {
@@ -259,6 +275,13 @@ impl<H: Handler> Worker<H> {
                 return at;
             }
         }
+        if let Some(connection) = self.core.registry.at(index)
+            && let State::WebSocket(session) = &connection.state
+            && session.is_receiving()
+            && connection.times.message_ms.is_none()
+        {
+            self.core.begin_message(index);
+        }
         at
     }
 
@@ -284,6 +307,16 @@ impl<H: Handler> Worker<H> {
                 self.settle();
                 Some(input.len())
             }
+        }
+    }
+
+    /// Takes what decompression has cost out of the connection's share of the turn.
+    #[inline]
+    fn settle_inflation(&mut self, inflater: &mut Inflater, budget: &mut Budget) {
+        let work_bytes = inflater.take_work_bytes();
+        if work_bytes > 0 {
+            self.core.cell.add(Counter::MessagesDecompressed, 1);
+            budget.inflated_bytes = budget.inflated_bytes.saturating_sub(work_bytes);
         }
     }
 
@@ -358,11 +391,19 @@ struct Budget {
     reads: usize,
     messages: usize,
     pongs: Pongs,
+    inflated_bytes: usize,
 }
 
 impl Budget {
+    /// Nothing more is read.
     fn is_spent(&self) -> bool {
-        self.reads == 0 || self.messages == 0
+        self.reads == 0 || self.has_stopped()
+    }
+
+    /// What has been read is left alone.
+    #[inline]
+    fn has_stopped(&self) -> bool {
+        self.messages == 0 || self.inflated_bytes == 0
     }
 }
 
