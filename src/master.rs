@@ -22,13 +22,14 @@ mod surroundings;
 mod surveys;
 mod systemd;
 mod tasks;
+mod tls;
 mod token;
 mod watchdog;
 
 use std::{
     collections::HashMap,
     io,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -56,6 +57,7 @@ pub(crate) use self::pid_file::{FindError, Found, control_path, find};
 pub use self::start::{Plan, Serving, StartError};
 pub(crate) use self::surveys::{SurveyAnswer, SurveyProblem};
 use self::{
+    calls::Reach,
     control::{Caller, Control},
     listeners::Listeners,
     log_keeper::LogKeeper,
@@ -66,9 +68,11 @@ use self::{
     surroundings::Surroundings,
     surveys::Surveys,
     systemd::Systemd,
+    tls::Tls,
     token::Source,
     watchdog::{Verdict, Watchdog},
 };
+pub use crate::tls::Certificate;
 use crate::{
     config::Config,
     server::WorkerInfo,
@@ -91,6 +95,7 @@ pub struct Master<F> {
     make: F,
     surroundings: Surroundings,
     listeners: Listeners,
+    tls: Option<Tls>,
     started: Instant,
     poll: Poll,
     signals: Signals,
@@ -198,6 +203,7 @@ where
             self.tell(Event::Tick);
             self.hang_up_on_the_slow();
             self.systemd.beat(Instant::now());
+            self.turn_ticket_keys();
             self.look_at_the_workers();
             self.look_at_the_task_processes();
             self.keep_the_log();
@@ -223,6 +229,7 @@ where
         let next = self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog);
         let next = next.chain(self.surveys.wake_at(self.started, now));
         let watchdogs = self.watchdog.wake_at().into_iter().chain(self.task_watchdog.wake_at());
+        let next = next.chain(self.tls.as_ref().map(Tls::turn_at));
         let next = next.chain(self.systemd.wake_at()).chain(watchdogs);
         let next = next.chain(self.log_keeper.wake_at()).min()?;
         Some(next.saturating_duration_since(now))
@@ -253,7 +260,7 @@ where
                 self.tell(Event::Stop);
             }
             Request::Reload => {
-                let _ = self.begin_reload();
+                let _ = self.begin_reload(Reach::Everything);
             }
             Request::ReloadSideProcesses => self.restart_side_processes(),
             Request::ReopenLogs => self.reopen_log(None),
@@ -397,6 +404,10 @@ where
             master: process::own_pid(),
             workers,
             config: self.config.clone(),
+            certificates: self
+                .tls
+                .as_ref()
+                .map_or_else(Vec::new, |tls| tls.loaded.told.certificates.clone()),
         };
         log::info!("all workers serve");
         if let Some(call) = self.on_serving.take() {
@@ -415,6 +426,26 @@ where
         let listed: Vec<String> =
             endpoints.iter().map(|(_, endpoint)| endpoint.to_string()).collect();
         listed.join(", ")
+    }
+
+    // ----- TLS -----
+
+    fn turn_ticket_keys(&mut self) {
+        let Some(tls) = &mut self.tls else { return };
+        match tls.turn(Instant::now()) {
+            Ok(None) => {}
+            Ok(Some(keys)) => self.hand_out(&ToChild::TicketKeys, keys.as_fd()),
+            Err(error) => log::error!("no new keys for TLS tickets: {error}; the old ones stay"),
+        }
+    }
+
+    /// Gives a memory file to every worker, those that leave among them.
+    fn hand_out(&self, message: &ToChild, file: BorrowedFd<'_>) {
+        for (pid, child) in &self.children {
+            if matches!(child.role, Role::Worker(_)) && !child.link.say_with(message, file) {
+                log::warn!("{} does not hear: it keeps what it has", self.name_of(*pid));
+            }
+        }
     }
 
     /// Gives the start up.

@@ -7,6 +7,7 @@
 mod log_rotation;
 mod proxies;
 mod surroundings;
+mod tls;
 mod work;
 
 use super::access::{Setting, field, words};
@@ -223,6 +224,11 @@ pub(super) static KEYS: &[Key] = &[
     proxies::PROXY_PROTOCOL,
     proxies::TRUSTED_PROXIES,
     proxies::FORWARDED_HEADER,
+    tls::CERT_FILE,
+    tls::KEY_FILE,
+    tls::CLIENT_CA_FILE,
+    tls::CLIENT_AUTH,
+    tls::VERSION_MIN,
     Key {
         section: Section::Limits,
         name: "connections_max",
