@@ -80,6 +80,8 @@ pub enum Command {
     Reload {
         /// Which server.
         target: Target,
+        /// Only show the certificates that are in their files now.
+        certificates: bool,
     },
     /// Tell how the running server is.
     Status {
@@ -120,6 +122,8 @@ pub enum Command {
     },
     /// Work on the configuration without a server.
     Config(ConfigCommand),
+    /// Make certificates.
+    Cert(CertCommand),
     /// Print the completions of a shell.
     Completions {
         /// The shell that is to load them.
@@ -144,6 +148,18 @@ pub enum ConfigCommand {
     },
     /// Print a complete file with every setting at its default.
     Default,
+}
+
+/// Which certificate to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertCommand {
+    /// One that is signed by nobody but itself.
+    SelfSigned {
+        /// Host names and IP addresses it is for; at least one.
+        names: Vec<String>,
+        /// Where its two files are put.
+        directory: PathBuf,
+    },
 }
 
 /// Which running server a command is about.
@@ -267,7 +283,14 @@ mod tests {
             ("stop -c x --pid-file p", Command::Stop { target: target.clone(), timeout: None }),
             ("stop --timeout 500ms", Command::Stop { target: here.clone(), timeout }),
             ("restart -c x --timeout 500ms", Command::Restart { flags: flags.clone(), timeout }),
-            ("reload --pid-file p --config x", Command::Reload { target }),
+            (
+                "reload --pid-file p --config x",
+                Command::Reload { target: target.clone(), certificates: false },
+            ),
+            (
+                "reload --certificates -c x --pid-file p",
+                Command::Reload { target, certificates: true },
+            ),
             ("status", Command::Status { target: here.clone(), json: false, watch: None }),
             ("status --json", Command::Status { target: here.clone(), json: true, watch: None }),
             (
@@ -309,6 +332,13 @@ mod tests {
             ("config check -c x", Command::Config(ConfigCommand::Check { flags: flags.clone() })),
             ("config show -c x", Command::Config(ConfigCommand::Show { flags })),
             ("config default", Command::Config(ConfigCommand::Default)),
+            (
+                "cert self-signed --name a.example --name ::1 --out dir",
+                Command::Cert(CertCommand::SelfSigned {
+                    names: vec!["a.example".to_owned(), "::1".to_owned()],
+                    directory: "dir".into(),
+                }),
+            ),
             ("completions zsh", Command::Completions { shell: Shell::Zsh }),
             ("man", Command::Man),
         ] {

@@ -4,6 +4,7 @@
 mod amounts;
 mod asking;
 mod banner;
+mod cert;
 mod client;
 mod connections;
 mod doctor;
@@ -19,14 +20,16 @@ mod top;
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use wsmaster_ipc::sys::{resource, signal, title};
 
 use crate::{
-    cli::{self, Command, ConfigCommand, Exit, Target},
+    cli::{self, CertCommand, Command, ConfigCommand, Exit, Target},
     config::{Config, ConfigErrors, Overrides, default_toml},
     master::{FindError, Found, find},
+    tls,
 };
 
 /// The program: reads the arguments and does what they say.
@@ -45,8 +48,8 @@ fn run(command: Command) -> Exit {
         Command::Start { flags } => start::start(flags),
         Command::Stop { target, timeout } => stop::stop(&target, timeout),
         Command::Restart { flags, timeout } => {
-            let stopped = match load(&flags) {
-                Ok(config) => {
+            let stopped = match load_all(&flags) {
+                Ok((config, _)) => {
                     stop::stop_at(&config.server.pid_file, stop::timeout(&config, timeout))
                 }
                 Err(exit) => return exit,
@@ -57,15 +60,23 @@ fn run(command: Command) -> Exit {
                 failed @ (Exit::Failed | Exit::Usage) => failed,
             }
         }
-        Command::Reload { target } => reload::reload(&target),
+        Command::Reload { target, certificates } => reload::reload(&target, certificates),
         Command::Status { target, json, watch } => status::status(&target, json, watch),
         Command::Connections { target, listing } => connections::connections(&target, &listing),
         Command::Client(options) => client::client(&options),
         Command::Top { target, interval } => top::top(&target, interval),
         Command::Doctor { flags, json } => doctor::doctor(&flags, json),
         Command::ReopenLogs { target } => logs::reopen(&target),
-        Command::Config(ConfigCommand::Check { flags }) => match load(&flags) {
-            Ok(config) => print(&format!("the configuration is good: {}\n", config.sources)),
+        Command::Cert(CertCommand::SelfSigned { names, directory }) => {
+            cert::self_signed(&names, &directory)
+        }
+        Command::Config(ConfigCommand::Check { flags }) => match load_all(&flags) {
+            Ok((config, warnings)) => {
+                for warning in warnings {
+                    eprintln!("warning: {warning}");
+                }
+                print(&format!("the configuration is good: {}\n", config.sources))
+            }
             Err(exit) => exit,
         },
         Command::Config(ConfigCommand::Show { flags }) => match load(&flags) {
@@ -105,6 +116,20 @@ fn load(flags: &Overrides) -> Result<Config, Exit> {
         eprintln!("{errors}");
         Exit::Usage
     })
+}
+
+/// The configuration, whose certificates are there and good, and what might be better about them; or what is wrong, on the
+/// standard error.
+fn load_all(flags: &Overrides) -> Result<(Config, Vec<String>), Exit> {
+    let config = load(flags)?;
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    match tls::check(&config, since_1970.as_secs() as i64) {
+        Ok(warnings) => Ok((config, warnings)),
+        Err(errors) => {
+            eprintln!("{errors}");
+            Err(Exit::Usage)
+        }
+    }
 }
 
 /// The PID file that a command is about.

@@ -13,6 +13,7 @@ mod access;
 mod address;
 mod array;
 mod assemble;
+mod certificates;
 mod document;
 mod environment;
 mod error;
@@ -44,6 +45,7 @@ use std::path::PathBuf;
 use reading::Reading;
 
 pub use address::{AddressError, ListenAddress};
+pub use certificates::{CERTIFICATES_MAX, CertificateConfig};
 pub use error::{ConfigError, ConfigErrors, ERRORS_MAX, Place};
 pub use file::FILE_BYTES_MAX;
 pub use listener::{Door, LISTENERS_MAX, ListenerConfig, ListenerProtocol, MAIN_LISTENER, Mode};
@@ -53,8 +55,8 @@ pub use reference::reference_markdown;
 pub use render::default_toml;
 pub use secret::Secret;
 pub use settings::{
-    ApiConfig, App, ChannelsConfig, CompressionConfig, ForwardedHeader, LimitsConfig, LogLevel,
-    RatePolicy, ServerConfig, SlowClient, Takeover,
+    ApiConfig, App, ChannelsConfig, ClientAuth, CompressionConfig, ForwardedHeader, LimitsConfig,
+    LogLevel, RatePolicy, ServerConfig, SlowClient, Takeover, TlsConfig, TlsVersion,
 };
 pub use source::{Origin, Sources};
 pub(crate) use surroundings::cpu_list;
@@ -69,6 +71,8 @@ pub const CONFIG_VARIABLE: &str = "WSMASTER_CONFIG";
 pub struct Config {
     /// Where it listens and how it lives.
     pub server: ServerConfig,
+    /// What its connections are encrypted with, if they are.
+    pub tls: TlsConfig,
     /// What clients may cost.
     pub limits: LimitsConfig,
     /// The compression of messages.
@@ -160,14 +164,31 @@ impl Config {
         }
         environment::read(env, &mut reading);
         overrides::read(flags, &mut reading);
-        let Reading { given, mut errors, refused, processes, listeners } = reading;
-        let tables = assemble::Tables { processes: &processes, listeners: &listeners };
+        let Reading { given, mut errors, refused, processes, listeners, certificates } = reading;
+        let tables = assemble::Tables {
+            processes: &processes,
+            listeners: &listeners,
+            certificates: &certificates,
+        };
         let config = assemble::assemble(given, tables, file.map(|(name, _)| name), machine);
         errors.extend(relations::check(&config, &refused));
         errors.extend(process::check_together(&config));
         errors.extend(listener::check_together(&config));
         ConfigErrors::check(errors)?;
         Ok(config)
+    }
+
+    /// Errors about settings whose values turned out to be wrong when they were used, each at the place of its setting.
+    pub(crate) fn refuse<'a>(
+        &self,
+        problems: impl IntoIterator<Item = (&'a str, String)>,
+    ) -> ConfigErrors {
+        let errors = problems.into_iter().map(|(path, problem)| {
+            let place = self.origin(path).and_then(Origin::place);
+            let nowhere = || Place::File { name: "built-in settings".to_owned() };
+            ConfigError::new(place.unwrap_or_else(nowhere), path, problem)
+        });
+        ConfigErrors::of(errors.collect())
     }
 
     /// The effective values as a file, with the origin of each behind it; secrets are not shown.
@@ -182,7 +203,7 @@ impl Config {
     pub fn origin(&self, path: &str) -> Option<&Origin> {
         match keys::position(path) {
             Some(key) => Some(self.sources.origin(key)),
-            None => self.sources.table_origin(path),
+            None => certificates::origin(self, path).or_else(|| self.sources.table_origin(path)),
         }
     }
 }

@@ -43,6 +43,7 @@ pub mod master;
 pub mod server;
 pub mod side;
 pub mod supervisor;
+mod tls;
 
 pub use server::{Builder, Server, ServerError, WorkerInfo};
 pub use wsmaster_ipc::{

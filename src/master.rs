@@ -25,13 +25,14 @@ mod surroundings;
 mod surveys;
 mod systemd;
 mod tasks;
+mod tls;
 mod token;
 mod watchdog;
 
 use std::{
     collections::HashMap,
     io,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -58,6 +59,7 @@ pub(crate) use self::pid_file::{FindError, Found, control_path, find};
 pub use self::start::{Plan, Serving, StartError};
 pub(crate) use self::surveys::{SurveyAnswer, SurveyProblem};
 use self::{
+    calls::Reach,
     coming_up::ComingUp,
     control::{Caller, Control},
     listeners::Listeners,
@@ -70,9 +72,11 @@ use self::{
     surroundings::Surroundings,
     surveys::Surveys,
     systemd::Systemd,
+    tls::Tls,
     token::Source,
     watchdog::{Verdict, Watchdog},
 };
+pub use crate::tls::Certificate;
 use crate::{
     config::Config,
     server::WorkerInfo,
@@ -96,6 +100,7 @@ pub struct Master<F> {
     make: F,
     surroundings: Surroundings,
     listeners: Listeners,
+    tls: Option<Tls>,
     started: Instant,
     poll: Poll,
     signals: Signals,
@@ -207,6 +212,7 @@ where
             self.tell(Event::Tick);
             self.hang_up_on_the_slow();
             self.systemd.beat(Instant::now());
+            self.turn_ticket_keys();
             self.look_at_the_workers();
             self.look_at_the_task_processes();
             self.keep_the_log();
@@ -238,6 +244,7 @@ where
             self.task_watchdog.wake_at(),
             self.memory.wake_at(),
             self.log_keeper.wake_at(),
+            self.tls.as_ref().map(Tls::turn_at),
         ];
         let next = next.chain(watches.into_iter().flatten()).min()?;
         Some(next.saturating_duration_since(now))
@@ -268,7 +275,7 @@ where
                 self.tell(Event::Stop);
             }
             Request::Reload => {
-                let _ = self.begin_reload();
+                let _ = self.begin_reload(Reach::Everything);
             }
             Request::ReloadSideProcesses => self.restart_side_processes(),
             Request::ReopenLogs => self.reopen_log(None),
@@ -389,6 +396,26 @@ where
             self.systemd.ready(&self.summary());
         }
         self.judge_the_start(report);
+    }
+
+    // ----- TLS -----
+
+    fn turn_ticket_keys(&mut self) {
+        let Some(tls) = &mut self.tls else { return };
+        match tls.turn(Instant::now()) {
+            Ok(None) => {}
+            Ok(Some(keys)) => self.hand_out(&ToChild::TicketKeys, keys.as_fd()),
+            Err(error) => log::error!("no new keys for TLS tickets: {error}; the old ones stay"),
+        }
+    }
+
+    /// Gives a memory file to every worker, those that leave among them.
+    fn hand_out(&self, message: &ToChild, file: BorrowedFd<'_>) {
+        for (pid, child) in &self.children {
+            if matches!(child.role, Role::Worker(_)) && !child.link.say_with(message, file) {
+                log::warn!("{} does not hear: it keeps what it has", self.name_of(*pid));
+            }
+        }
     }
 
     // ----- children -----

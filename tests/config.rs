@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use wsmaster::config::{
-    App, Config, CpuAffinity, DescriptorLimit, FileMask, LogLevel, Machine, Overrides, Secret,
-    SlowClient, Takeover, default_toml, reference_markdown,
+    App, ClientAuth, Config, CpuAffinity, DescriptorLimit, FileMask, LogLevel, Machine, Overrides,
+    Secret, SlowClient, Takeover, TlsVersion, default_toml, reference_markdown,
 };
 
 const NAME: &str = "wsmaster.toml";
@@ -103,7 +103,7 @@ fn the_default_file_reads_back_to_the_defaults() {
 
 #[test]
 fn the_defaults_are_the_documented_ones() {
-    let Config { server, limits, compression, api, channels, processes, listeners, sources } =
+    let Config { server, tls, limits, compression, api, channels, processes, listeners, sources } =
         Config::defaults(&machine());
     assert_eq!((server.host.as_str(), server.port, server.workers), ("127.0.0.1", 9501, 6));
     assert_eq!((server.app, server.backlog, server.tcp_nodelay), (App::Channels, 4096, true));
@@ -136,6 +136,8 @@ fn the_defaults_are_the_documented_ones() {
     assert!(api.enabled && api.key.is_empty());
     assert_eq!(channels.heartbeat_interval, Duration::from_secs(30));
     assert_eq!((processes, listeners), (vec![], vec![]));
+    assert!(!tls.is_on() && tls.client_ca_file.is_none());
+    assert_eq!((tls.client_auth, tls.version_min), (ClientAuth::Required, TlsVersion::Tls12));
     assert_eq!(sources.to_string(), "built-in defaults");
 }
 

@@ -109,6 +109,57 @@ fn python_websockets_crowd() {
     drive(Tool::Python, PYTHON, "crowd", &channels(4), &[]);
 }
 
+/// A server with TLS for 127.0.0.1, and the certificate that its clients have to believe.
+fn safe(app: App) -> (Server, tempfile::TempDir) {
+    let directory = tempfile::tempdir().expect("a directory for certificates");
+    let out = directory.path().display().to_string();
+    let section = support::run(&["cert", "self-signed", "--out", &out]).expect_code(0).stdout;
+    let setup = Setup::default().app(app).workers(2);
+    (Server::start(setup.config_toml(&format!("{section}{LARGE}{SPREAD}"))), directory)
+}
+
+#[track_caller]
+fn drive_safe(tool: Tool, script: &str, scenario: &str, app: App) {
+    let (server, certificates) = safe(app);
+    let certificate = certificates.path().join("cert.pem");
+    let env: [(&str, &OsStr); 3] = [
+        ("TEST_SAFE", OsStr::new("s")),
+        ("SSL_CERT_FILE", certificate.as_os_str()),
+        ("NODE_EXTRA_CA_CERTS", certificate.as_os_str()),
+    ];
+    drive(tool, script, scenario, &server, &env);
+}
+
+#[test]
+fn python_websockets_echo_in_tls() {
+    drive_safe(Tool::Python, PYTHON, "echo", App::Echo);
+}
+
+#[test]
+fn python_websockets_fragments_in_tls() {
+    drive_safe(Tool::Python, PYTHON, "fragments", App::Echo);
+}
+
+#[test]
+fn python_websockets_reload_in_tls() {
+    drive_safe(Tool::Python, PYTHON, "reload", App::Channels);
+}
+
+#[test]
+fn node_ws_echo_in_tls() {
+    drive_safe(Tool::Node, NODE_WS, "echo", App::Echo);
+}
+
+#[test]
+fn node_ws_pipeline_in_tls() {
+    drive_safe(Tool::Node, NODE_WS, "pipeline", App::Echo);
+}
+
+#[test]
+fn node_ws_reload_in_tls() {
+    drive_safe(Tool::Node, NODE_WS, "reload", App::Channels);
+}
+
 #[test]
 fn node_ws_echo() {
     drive(Tool::Node, NODE_WS, "echo", &echo(), &[]);
@@ -210,6 +261,16 @@ fn chromium_on_the_playground_compressed() {
 }
 
 #[test]
+fn chromium_on_the_playground_in_tls() {
+    let (server, certificates) = safe(App::Channels);
+    let certificate = certificates.path().join("cert.pem");
+    // For the command on the page, which goes to curl.
+    let env: [(&str, &OsStr); 2] =
+        [("TEST_SAFE", OsStr::new("s")), ("CURL_CA_BUNDLE", certificate.as_os_str())];
+    browse_with("chat", &server, &env);
+}
+
+#[test]
 fn chromium_heartbeat_of_the_playground() {
     let quick = "[channels]\nheartbeat_interval = \"1s\"\n";
     browse("heartbeat", &Server::start(Setup::default().config_toml(quick)));
@@ -223,6 +284,11 @@ fn chromium_screens_of_the_playground() {
 /// The pictures of the page are left in target/screens for people to look at.
 #[track_caller]
 fn browse(scenario: &str, server: &Server) {
+    browse_with(scenario, server, &[]);
+}
+
+#[track_caller]
+fn browse_with(scenario: &str, server: &Server, more: &[(&str, &OsStr)]) {
     let Some(chromium) = Tool::Chromium.find() else { return };
     let screens = root().join("target/screens");
     let profile = tempfile::tempdir().expect("a directory for the browser");
@@ -232,7 +298,7 @@ fn browse(scenario: &str, server: &Server) {
         ("TEST_PROFILE", profile.path().as_os_str()),
     ];
     fs::create_dir_all(&screens).expect("target is ours");
-    drive(Tool::Node, BROWSER, scenario, server, &env);
+    drive(Tool::Node, BROWSER, scenario, server, &[&env, more].concat());
 }
 
 /// What curl says to these arguments, the head of the reply included, or nothing where there is no curl.

@@ -100,6 +100,12 @@ counters! {
     total HandlerPanics "handler_panics",
     /// Connections closed because no valid PROXY header came, or because nobody trusted sent it.
     total BadProxyHeaders "bad_proxy_headers",
+    /// TLS handshakes that were finished.
+    total TlsHandshakes "tls_handshakes",
+    /// Those of them that took up an earlier session.
+    total TlsResumed "tls_resumed",
+    /// Connections that were given up for what they said in place of TLS, or in it.
+    total TlsFailures "tls_failures",
     /// Turns of the event loop.
     total Turns "turns",
     /// Jobs that wait for a thread or run on one.

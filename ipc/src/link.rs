@@ -4,7 +4,8 @@
 //! that is closed tells each side that the other is dead.
 
 use std::{
-    io,
+    cell::Cell,
+    fmt, io,
     marker::PhantomData,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
@@ -67,6 +68,10 @@ pub enum ToChild {
         /// What it is.
         what: LifeEvent,
     },
+    /// Show the certificates in the attached memory file from now on.
+    Certificates,
+    /// Seal session tickets with the keys in the attached memory file.
+    TicketKeys,
 }
 
 /// What a child says to the master.
@@ -100,10 +105,17 @@ pub enum ToMaster {
 }
 
 /// One end of a line.
-#[derive(Debug)]
 pub struct Link<Tx, Rx> {
     socket: OwnedFd,
+    /// What came beside the last message.
+    attachment: Cell<Option<OwnedFd>>,
     speaks: PhantomData<fn(Tx) -> Rx>,
+}
+
+impl<Tx, Rx> fmt::Debug for Link<Tx, Rx> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("socket", &self.socket).finish_non_exhaustive()
+    }
 }
 
 /// The master's end.
@@ -130,7 +142,18 @@ pub enum Heard<Rx> {
 /// Out of descriptors.
 pub fn line() -> io::Result<(MasterLink, ChildLink)> {
     let (master, child) = socket::packet_pair(QUEUE_BYTES)?;
-    Ok((Link { socket: master, speaks: PhantomData }, Link { socket: child, speaks: PhantomData }))
+    Ok((Link::new(master), Link::new(child)))
+}
+
+impl<Tx, Rx> Link<Tx, Rx> {
+    fn new(socket: OwnedFd) -> Self {
+        Self { socket, attachment: Cell::default(), speaks: PhantomData }
+    }
+
+    /// The descriptor that came beside the message that was heard last.
+    pub fn take_attachment(&self) -> Option<OwnedFd> {
+        self.attachment.take()
+    }
 }
 
 impl<Tx: Serialize, Rx: DeserializeOwned> Link<Tx, Rx> {

@@ -12,7 +12,7 @@ use clap_complete::Shell;
 
 use super::listen;
 use super::looking::interval;
-use super::{ClientOptions, Command, ConfigCommand, Listing, Target};
+use super::{CertCommand, ClientOptions, Command, ConfigCommand, Listing, Target};
 use crate::config::{ListenAddress, Overrides, check_value, parse_duration};
 
 /// Stands below the help of the program and, as sections, in the manual page.
@@ -75,8 +75,15 @@ Every connection is closed. To replace the processes gracefully: wsmaster reload
     /// Replace the processes of the running server gracefully, with its configuration read again
     #[command(after_help = "\
 The configuration is checked first; if it is wrong, nothing happens to the server.
+Where nothing but certificates has changed, they are exchanged and no worker is replaced.
 Exit code 3: it is not running.")]
-    Reload(TargetFlags),
+    Reload {
+        #[command(flatten)]
+        target: TargetFlags,
+        /// Only show the certificates that are in their files now; no worker is replaced
+        #[arg(long)]
+        certificates: bool,
+    },
 
     /// Tell how the running server is: a line for each of its processes
     #[command(after_help = "\
@@ -166,6 +173,10 @@ Exit code 1: there is a problem. Warnings are none.")]
     #[command(subcommand, arg_required_else_help = true)]
     Config(ConfigAction),
 
+    /// Make a certificate for TLS
+    #[command(subcommand, arg_required_else_help = true)]
+    Cert(CertAction),
+
     /// Print the completions of a shell
     #[command(after_help = "\
 Example:
@@ -200,6 +211,25 @@ enum ConfigAction {
     Show(SettingFlags),
     /// Print a complete file with every setting explained and at its default
     Default,
+}
+
+#[derive(Debug, Subcommand)]
+enum CertAction {
+    /// Make a certificate that is signed by nobody but itself, for trying TLS out
+    #[command(after_help = "\
+Writes cert.pem and key.pem, and prints the lines for the configuration. It is good for a year.
+A file that is there already is left alone.
+
+Example:
+  wsmaster cert self-signed --name chat.example.org >> wsmaster.toml")]
+    SelfSigned {
+        /// A host name or an IP address that it is for; may be given several times
+        #[arg(long = "name", value_name = "HOST", default_values = ["localhost", "127.0.0.1", "::1"], value_parser = certified)]
+        names: Vec<String>,
+        /// Directory of the two files
+        #[arg(long = "out", value_name = "DIR", default_value = ".")]
+        directory: PathBuf,
+    },
 }
 
 /// Flags that set something; each wins over the environment and the file.
@@ -274,6 +304,11 @@ fn value_of(path: &'static str) -> impl Fn(&str) -> Result<String, String> + Clo
     move |text| check_value(path, text).map(|()| text.to_owned())
 }
 
+/// A name that can stand in a certificate: a host, or all hosts one label below it.
+fn certified(text: &str) -> Result<String, String> {
+    check_value("server.host", text.strip_prefix("*.").unwrap_or(text)).map(|()| text.to_owned())
+}
+
 fn timeout(text: &str) -> Result<Duration, String> {
     check_value("server.stop_timeout", text)?;
     parse_duration(text).ok_or_else(|| "expected a duration".to_owned())
@@ -289,7 +324,9 @@ impl From<Action> for Command {
             Action::Restart { settings, wait } => {
                 Self::Restart { flags: settings.into(), timeout: wait.timeout }
             }
-            Action::Reload(target) => Self::Reload { target: target.into() },
+            Action::Reload { target, certificates } => {
+                Self::Reload { target: target.into(), certificates }
+            }
             Action::Status { target, json, watch } => {
                 Self::Status { target: target.into(), json, watch }
             }
@@ -301,6 +338,9 @@ impl From<Action> for Command {
             Action::Doctor { settings, json } => Self::Doctor { flags: settings.into(), json },
             Action::Logs(LogsAction::Reopen(target)) => Self::ReopenLogs { target: target.into() },
             Action::Config(action) => Self::Config(action.into()),
+            Action::Cert(CertAction::SelfSigned { names, directory }) => {
+                Self::Cert(CertCommand::SelfSigned { names, directory })
+            }
             Action::Completions { shell } => Self::Completions { shell },
             Action::Man => Self::Man,
         }

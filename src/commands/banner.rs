@@ -4,13 +4,13 @@ use std::{fmt::Write, net::SocketAddr};
 
 use crate::{
     config::{App, Door, ListenerConfig, ListenerProtocol},
-    master::{Endpoint, Serving},
+    master::{Certificate, Endpoint, Serving},
 };
 
 /// The banner. `made_key` is shown only when it was made up for this run: nobody else knows it.
 pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
     let server = &serving.config.server;
-    let Main { address, option } = main_of(&serving.listeners);
+    let Main { address, option, safe } = main_of(&serving.listeners);
     let workers = serving.workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let log = match &server.log_file {
         Some(path) => path.display().to_string(),
@@ -32,6 +32,9 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
         }
     }
     line(&format!("  serving     {}", describe(server.app)));
+    for certificate in &serving.certificates {
+        line(&format!("  certificate {}", shown(certificate)));
+    }
     line(&format!("  processes   master {}, workers {workers}", serving.master));
     line(&format!("  config      {}", serving.config.sources));
     line(&format!("  pid file    {}", server.pid_file.display()));
@@ -39,7 +42,7 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
     line("");
     match server.app {
         App::Channels => {
-            line(&format!("  Open http://{address}/ in two browser tabs and chat."));
+            line(&format!("  Open http{safe}://{address}/ in two browser tabs and chat."));
             line("  Then publish to both from a third terminal:");
         }
         App::Echo | App::Broadcast => line("  Send to every client from another terminal:"),
@@ -63,7 +66,7 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
         let quote = if made_key.is_some() { '\'' } else { '"' };
         let _ = write!(
             curl,
-            "    curl{option} http://{address}/api/{path} \\\n      \
+            "    curl{option} http{safe}://{address}/api/{path} \\\n      \
              -H {quote}Authorization: Bearer {key}{quote} \\\n      -d '{body}'"
         );
         line(&curl);
@@ -91,30 +94,36 @@ struct Main {
     address: String,
     /// What curl needs to find it.
     option: String,
+    /// "s" where it is encrypted.
+    safe: &'static str,
 }
 
 fn main_of(listeners: &[(ListenerConfig, Endpoint)]) -> Main {
     match listeners.first() {
-        Some((_, Endpoint::Inet(address))) => {
-            Main { address: reachable(*address).to_string(), option: String::new() }
-        }
+        Some((listener, Endpoint::Inet(address))) => Main {
+            address: reachable(*address).to_string(),
+            option: String::new(),
+            safe: if listener.tls { "s" } else { "" },
+        },
         Some((_, Endpoint::Unix(path))) => Main {
             address: "localhost".to_owned(),
             option: format!(" --unix-socket {}", path.display()),
+            safe: "",
         },
-        None => Main { address: String::new(), option: String::new() },
+        None => Main { address: String::new(), option: String::new(), safe: "" },
     }
 }
 
 /// What can be had where.
 fn described(listener: &ListenerConfig, endpoint: &Endpoint) -> String {
+    let safe = if listener.tls { "s" } else { "" };
     let mut text = match (endpoint, listener.protocol) {
         (Endpoint::Inet(address), ListenerProtocol::WebSocket) => {
             let address = reachable(*address);
-            format!("http://{address}/   ws://{address}/")
+            format!("http{safe}://{address}/   ws{safe}://{address}/")
         }
         (Endpoint::Inet(address), ListenerProtocol::Http) => {
-            format!("http://{}/", reachable(*address))
+            format!("http{safe}://{}/", reachable(*address))
         }
         (Endpoint::Unix(_), ListenerProtocol::WebSocket) => {
             format!("{endpoint}   (HTTP, WebSocket)")
@@ -140,6 +149,13 @@ fn everywhere(endpoint: &Endpoint) -> Option<SocketAddr> {
         Endpoint::Inet(address) => address.ip().is_unspecified().then_some(*address),
         Endpoint::Unix(_) => None,
     }
+}
+
+fn shown(certificate: &Certificate) -> String {
+    if certificate.names.is_empty() {
+        return format!("{}, for no name", certificate.file);
+    }
+    format!("{}, for {}", certificate.file, certificate.names.join(" "))
 }
 
 /// An address that a browser on this machine can open.

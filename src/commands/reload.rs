@@ -11,7 +11,7 @@ use crate::{
 /// No reload takes longer: each worker has its deadlines.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-pub(super) fn reload(target: &Target) -> Exit {
+pub(super) fn reload(target: &Target, certificates: bool) -> Exit {
     let path = match pid_file(target) {
         Ok(path) => path,
         Err(exit) => return exit,
@@ -19,7 +19,8 @@ pub(super) fn reload(target: &Target) -> Exit {
     if let Err(exit) = running(&path) {
         return exit;
     }
-    let answer: ReloadAnswer = match ask(&control_path(&path), &Question::Reload, PATIENCE) {
+    let question = if certificates { Question::ReloadCertificates } else { Question::Reload };
+    let answer: ReloadAnswer = match ask(&control_path(&path), &question, PATIENCE) {
         Ok(answer) => answer,
         Err(error) => {
             eprintln!("the master does not answer at {}: {error}", control_path(&path).display());

@@ -7,7 +7,7 @@ use wsmaster_ipc::sys::{
     files, random,
 };
 
-use super::{banner, load, print, read_config};
+use super::{banner, load_all, print, read_config};
 use crate::{
     apps::BuiltIn,
     cli::Exit,
@@ -18,8 +18,9 @@ use crate::{
 
 /// Starts, and returns when the server has stopped; or, as a daemon, when it serves.
 pub(super) fn start(flags: Overrides) -> Exit {
-    let mut config = match load(&flags) {
-        Ok(config) => config,
+    // The log is not open yet: what might be better is told when the files are read for the workers.
+    let mut config = match load_all(&flags) {
+        Ok((config, _)) => config,
         Err(exit) => return exit,
     };
     let promise = if config.server.daemonize {
@@ -96,6 +97,10 @@ fn serve(
     let result = Master::prepare(plan, BuiltIn::new).and_then(Master::run);
     match result {
         Ok(()) => Exit::Done,
+        Err(StartError::Tls(errors)) => {
+            eprintln!("{errors}");
+            Exit::Usage
+        }
         Err(error) => refused(config, &error),
     }
 }

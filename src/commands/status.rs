@@ -101,6 +101,9 @@ fn table(status: &Value) -> String {
         word(&status["activity"]),
         word(&status["reloads"]),
     );
+    for certificate in list(&status["tls"]["certificates"]) {
+        let _ = writeln!(text, "{}", expiry(certificate));
+    }
     text.push('\n');
     let master = &status["master"];
     let mut rows =
@@ -134,6 +137,19 @@ fn table(status: &Value) -> String {
         }
     }
     text
+}
+
+/// How long a certificate is good for.
+fn expiry(certificate: &Value) -> String {
+    let days = certificate["expires_in_days"].as_i64().unwrap_or_default();
+    let end = match days {
+        ..0 => "has EXPIRED".to_owned(),
+        0 => "expires TODAY".to_owned(),
+        1 => "expires in 1 day".to_owned(),
+        days => format!("expires in {days} days"),
+    };
+    let names: Vec<&str> = list(&certificate["names"]).iter().filter_map(Value::as_str).collect();
+    format!("certificate {} ({}) {end}", word(&certificate["file"]), names.join(" "))
 }
 
 fn row(name: &str, state: &str, process: &Value) -> Vec<String> {

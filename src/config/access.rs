@@ -15,7 +15,9 @@ use super::address::ListenAddress;
 use super::listener::{Door, ListenerProtocol, Mode};
 use super::process::Restart;
 use super::secret::Secret;
-use super::settings::{App, ForwardedHeader, LogLevel, RatePolicy, SlowClient, Takeover};
+use super::settings::{
+    App, ClientAuth, ForwardedHeader, LogLevel, RatePolicy, SlowClient, Takeover, TlsVersion,
+};
 use super::surroundings::{CpuAffinity, DescriptorLimit, FileMask};
 use super::value::Value;
 
@@ -208,6 +210,8 @@ text! {
     Mode: |mode| format!("{:04o}", mode.0), |text| u32::from_str_radix(text, 8).ok().map(Self);
     Trust: Self::to_string, |text| text.parse().ok();
     Takeover: |who| word(*who, &Self::WORDS), |text| named(text, &Takeover::WORDS);
+    ClientAuth: |wanted| word(*wanted, &Self::WORDS), |text| named(text, &ClientAuth::WORDS);
+    TlsVersion: |version| word(*version, &Self::WORDS), |text| named(text, &TlsVersion::WORDS);
     Restart: |restart| word(*restart, &Self::WORDS), |text| named(text, &Restart::WORDS);
 }
 
@@ -313,6 +317,16 @@ impl ListenerProtocol {
 impl Door {
     pub(super) const WORDS: [(&'static str, Self); 3] =
         [("playground", Self::Playground), ("health", Self::Health), ("api", Self::Api)];
+}
+
+impl ClientAuth {
+    pub(super) const WORDS: [(&'static str, Self); 2] =
+        [("required", Self::Required), ("optional", Self::Optional)];
+}
+
+impl TlsVersion {
+    pub(super) const WORDS: [(&'static str, Self); 2] =
+        [("1.2", Self::Tls12), ("1.3", Self::Tls13)];
 }
 
 impl Restart {

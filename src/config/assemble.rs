@@ -9,13 +9,14 @@ use std::time::Duration;
 use wsmaster_protocol::proxy::trust::Trust;
 
 use super::array::{self, GivenTable};
+use super::certificates::GivenCertificate;
 use super::keys::Key;
 use super::listener;
 use super::process;
 use super::secret::Secret;
 use super::settings::{
-    ApiConfig, App, ChannelsConfig, CompressionConfig, ForwardedHeader, LimitsConfig, LogLevel,
-    RatePolicy, ServerConfig, SlowClient, Takeover,
+    ApiConfig, App, ChannelsConfig, ClientAuth, CompressionConfig, ForwardedHeader, LimitsConfig,
+    LogLevel, RatePolicy, ServerConfig, SlowClient, Takeover, TlsConfig, TlsVersion,
 };
 use super::source::{Given, Origin, Provenance, Sources};
 use super::surroundings::{CpuAffinity, DescriptorLimit};
@@ -33,6 +34,7 @@ pub(super) fn defaults(machine: &Machine) -> Config {
 pub(super) struct Tables<'a> {
     pub(super) processes: &'a [GivenTable],
     pub(super) listeners: &'a [GivenTable],
+    pub(super) certificates: &'a [GivenCertificate],
 }
 
 /// The defaults with `given` over them, a later value over an earlier one, and the `tables`.
@@ -59,7 +61,9 @@ pub(super) fn assemble(
     let mut sources = Sources::new(file, &given, provenances);
     sources.processes = tables.processes.iter().map(array::origins).collect();
     sources.listeners = tables.listeners.iter().map(array::origins).collect();
+    sources.certificates = tables.certificates.iter().map(GivenCertificate::origins).collect();
     let mut config = blank(sources);
+    config.tls.certificates = tables.certificates.iter().map(GivenCertificate::assemble).collect();
     let process = |given| array::assemble(&process::ARRAY, given);
     config.processes = tables.processes.iter().map(process).collect();
     let listener = |given| array::assemble(&listener::ARRAY, given);
@@ -132,6 +136,14 @@ fn blank(sources: Sources) -> Config {
             proxy_protocol: false,
             trusted_proxies: Trust::default(),
             forwarded_header: ForwardedHeader::XForwardedFor,
+        },
+        tls: TlsConfig {
+            cert_file: None,
+            key_file: None,
+            client_ca_file: None,
+            client_auth: ClientAuth::Required,
+            version_min: TlsVersion::Tls12,
+            certificates: Vec::new(),
         },
         limits: LimitsConfig {
             connections_max: 0,

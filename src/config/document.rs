@@ -6,6 +6,7 @@
 use toml_edit::{Item, Key as TomlKey, TableLike, Value as TomlValue};
 
 use super::array;
+use super::certificates;
 use super::error::ERRORS_MAX;
 use super::keys::Section;
 use super::listener;
@@ -79,7 +80,10 @@ impl<'doc> FileReading<'_, 'doc> {
             return;
         };
         for (name, _) in table.iter() {
-            if let Some((key, item)) = table.get_key_value(name) {
+            let Some((key, item)) = table.get_key_value(name) else { continue };
+            if section == Section::Tls && name == certificates::NAME {
+                certificates::read(self, key, item);
+            } else {
                 self.collect_setting(Some(section), key, item);
             }
         }

@@ -77,13 +77,15 @@ pub struct ConfigErrors(Vec<ConfigError>);
 
 impl ConfigErrors {
     /// `Ok` when there is nothing wrong.
-    pub(super) fn check(mut errors: Vec<ConfigError>) -> Result<(), Self> {
-        if errors.is_empty() {
-            return Ok(());
-        }
+    pub(super) fn check(errors: Vec<ConfigError>) -> Result<(), Self> {
+        if errors.is_empty() { Ok(()) } else { Err(Self::of(errors)) }
+    }
+
+    /// These errors, of which there is at least one.
+    pub(super) fn of(mut errors: Vec<ConfigError>) -> Self {
         errors.sort();
         errors.dedup();
-        Err(Self(errors))
+        Self(errors)
     }
 
     /// The errors one by one.

@@ -13,6 +13,7 @@ use super::{Config, Machine};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Section {
     Server,
+    Tls,
     Limits,
     Compression,
     Api,
@@ -21,12 +22,13 @@ pub(super) enum Section {
 
 impl Section {
     /// In the order of the file.
-    pub(super) const ALL: [Self; 5] =
-        [Self::Server, Self::Limits, Self::Compression, Self::Api, Self::Channels];
+    pub(super) const ALL: [Self; 6] =
+        [Self::Server, Self::Tls, Self::Limits, Self::Compression, Self::Api, Self::Channels];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Server => "server",
+            Self::Tls => "tls",
             Self::Limits => "limits",
             Self::Compression => "compression",
             Self::Api => "api",
@@ -37,6 +39,11 @@ impl Section {
     pub(super) const fn about(self) -> &'static str {
         match self {
             Self::Server => "Where the server listens, how many processes it is, how it lives.",
+            Self::Tls => {
+                "Encryption (wss://, https://). It is on as soon as there is a certificate; \
+                 docs/tls.md tells how to get one. `wsmaster reload` takes new files up without \
+                 closing a connection."
+            }
             Self::Limits => "What one client, and all of them together, may cost.",
             Self::Compression => "Compression of messages (permessage-deflate).",
             Self::Api => "The HTTP interface under /api.",

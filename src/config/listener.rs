@@ -61,6 +61,8 @@ pub struct ListenerConfig {
     pub serves: Vec<Door>,
     /// Whether every connection begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// Whether connections are encrypted with the certificates of `[tls]`.
+    pub tls: bool,
     /// Bytes of a message from a client; 0 is what `[limits]` says.
     pub message_bytes_max: usize,
 }
@@ -126,6 +128,7 @@ impl Config {
             name: MAIN_LISTENER.to_owned(),
             address: self.server.address(),
             proxy_protocol: self.server.proxy_protocol,
+            tls: self.tls.is_on() && matches!(self.server.address(), ListenAddress::Tcp { .. }),
             ..blank()
         }
     }
@@ -148,6 +151,7 @@ fn blank() -> ListenerConfig {
         protocol: ListenerProtocol::WebSocket,
         serves: Vec::new(),
         proxy_protocol: false,
+        tls: false,
         message_bytes_max: 0,
     }
 }

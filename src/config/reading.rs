@@ -3,6 +3,7 @@
 //! Owns the one list all three add to, so that everything wrong is known before anything is said.
 
 use super::array::GivenTable;
+use super::certificates::GivenCertificate;
 use super::error::{ConfigError, Place};
 use super::source::{Given, Origin};
 use super::table::KEYS;
@@ -20,6 +21,8 @@ pub(super) struct Reading {
     pub(super) processes: Vec<GivenTable>,
     /// One for each `[[listener]]`, likewise, and those of the flags behind them.
     pub(super) listeners: Vec<GivenTable>,
+    /// One for each `[[tls.certificate]]`, likewise.
+    pub(super) certificates: Vec<GivenCertificate>,
 }
 
 impl Reading {

@@ -3,6 +3,7 @@
 //! Owns the page. A test holds the file in the repository against it.
 
 use super::array;
+use super::certificates;
 use super::keys::{Key, Section};
 use super::listener;
 use super::process;
@@ -56,6 +57,9 @@ pub fn reference_markdown() -> String {
         text.push_str(&format!("\n## [{}]\n\n{}\n", section.name(), section.about()));
         for key in KEYS.iter().filter(|key| key.section == section) {
             text.push_str(&entry(key));
+        }
+        if section == Section::Tls {
+            text.push_str(&certificates::reference_markdown());
         }
     }
     text.push_str(&array::reference_markdown(&listener::ARRAY));

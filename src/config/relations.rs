@@ -5,7 +5,8 @@
 
 use super::Config;
 use super::error::ConfigError;
-use super::keys::position;
+use super::keys::{Section, position};
+use super::settings::TlsConfig;
 use super::table::KEYS;
 use super::units::describe_size;
 
@@ -59,7 +60,52 @@ const RULES: [Fits; 4] = [
 
 /// The rules that `config` breaks, except those about a key whose own value was refused already.
 pub(super) fn check(config: &Config, refused: &[usize]) -> Vec<ConfigError> {
-    RULES.iter().filter_map(|rule| rule.broken(config, refused)).collect()
+    let sizes = RULES.iter().filter_map(|rule| rule.broken(config, refused));
+    sizes.chain(lonely(config, refused)).collect()
+}
+
+/// `given` means nothing without `wanted`.
+struct Together {
+    given: &'static str,
+    wanted: &'static str,
+    is_broken: fn(&TlsConfig) -> bool,
+}
+
+const TOGETHER: [Together; 3] = [
+    Together {
+        given: "tls.cert_file",
+        wanted: "tls.key_file (its private key)",
+        is_broken: |tls| tls.cert_file.is_some() && tls.key_file.is_none(),
+    },
+    Together {
+        given: "tls.key_file",
+        wanted: "tls.cert_file (its certificate)",
+        is_broken: |tls| tls.key_file.is_some() && tls.cert_file.is_none(),
+    },
+    Together {
+        given: "tls.client_ca_file",
+        wanted: "tls.cert_file (a certificate of the server)",
+        is_broken: |tls| tls.client_ca_file.is_some() && !tls.is_on() && tls.key_file.is_none(),
+    },
+];
+
+/// One error for each setting that was given and whose other half is not there.
+fn lonely(config: &Config, refused: &[usize]) -> Vec<ConfigError> {
+    let is_refused = KEYS
+        .iter()
+        .enumerate()
+        .any(|(place, key)| key.section == Section::Tls && refused.contains(&place));
+    if is_refused {
+        return Vec::new();
+    }
+    let broken = TOGETHER.iter().filter(|rule| (rule.is_broken)(&config.tls));
+    broken
+        .filter_map(|rule| {
+            let place = config.sources.origin(position(rule.given)?).place()?;
+            let problem = format!("expected {} as well, found none", rule.wanted);
+            Some(ConfigError::new(place, rule.given, problem))
+        })
+        .collect()
 }
 
 impl Fits {

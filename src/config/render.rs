@@ -5,6 +5,7 @@
 
 use super::Config;
 use super::array;
+use super::certificates;
 use super::keys::{Key, Section};
 use super::listener;
 use super::process;
@@ -42,6 +43,9 @@ pub fn default_toml() -> String {
                 default_literal(key),
             ));
         }
+        if section == Section::Tls {
+            text.push_str(&certificates::example_toml());
+        }
     }
     text.push('\n');
     text.push_str(&array::example_toml(&listener::ARRAY));
@@ -58,6 +62,9 @@ pub(super) fn show(config: &Config) -> String {
             let line = assignment(config, key);
             let origin = origin(config, index, key);
             text.push_str(&with_origin(&line, &origin));
+        }
+        if section == Section::Tls {
+            text.push_str(&certificates::show(config));
         }
     }
     let sources = &config.sources;

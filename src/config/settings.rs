@@ -9,6 +9,7 @@ use std::time::Duration;
 use wsmaster_protocol::proxy::{forwarded, trust::Trust};
 
 use super::address::ListenAddress;
+use super::certificates::CertificateConfig;
 use super::secret::Secret;
 use super::surroundings::{CpuAffinity, DescriptorLimit, FileMask};
 
@@ -113,6 +114,31 @@ impl ServerConfig {
     }
 }
 
+/// `[tls]`: what connections are encrypted with.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TlsConfig {
+    /// The first certificate chain, in PEM form; `None` when there is none.
+    pub cert_file: Option<PathBuf>,
+    /// Its private key, in PEM form.
+    pub key_file: Option<PathBuf>,
+    /// Certificates of authorities whose clients are let in; `None` asks clients for nothing.
+    pub client_ca_file: Option<PathBuf>,
+    /// Whether clients must show a certificate, where they are asked.
+    pub client_auth: ClientAuth,
+    /// The lowest version of TLS that is spoken.
+    pub version_min: TlsVersion,
+    /// Further certificates, for other names.
+    pub certificates: Vec<CertificateConfig>,
+}
+
+impl TlsConfig {
+    /// Whether connections are encrypted.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.cert_file.is_some() || !self.certificates.is_empty()
+    }
+}
+
 /// `[limits]`: what one client, and all of them together, may cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LimitsConfig {
@@ -207,6 +233,24 @@ pub enum App {
     Echo,
     /// Every message goes to everybody.
     Broadcast,
+}
+
+/// Whether clients must show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// Who shows none is refused.
+    Required,
+    /// Who shows none is let in; who shows a wrong one is refused.
+    Optional,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TlsVersion {
+    /// RFC 5246.
+    Tls12,
+    /// RFC 8446.
+    Tls13,
 }
 
 /// The least severe messages that are logged.

@@ -75,6 +75,8 @@ pub struct Sources {
     pub(super) processes: Vec<Vec<Origin>>,
     /// The same for each `[[listener]]`.
     pub(super) listeners: Vec<Vec<Origin>>,
+    /// The same for each `[[tls.certificate]]`.
+    pub(super) certificates: Vec<Vec<Origin>>,
 }
 
 /// Where the value of one key came from, and whether it was left to the server.
@@ -103,6 +105,7 @@ impl Sources {
             values,
             processes: vec![],
             listeners: vec![],
+            certificates: vec![],
         };
         for Given { origin, .. } in given {
             match origin {
@@ -143,6 +146,12 @@ impl Sources {
         process
             .and_then(|(number, key)| self.processes.get(number)?.get(key))
             .or_else(|| listener().and_then(|(number, key)| self.listeners.get(number)?.get(key)))
+    }
+
+    /// The origin of a key of the further certificate at a position of the file.
+    pub(super) fn certificate_origin(&self, certificate: usize, key: usize) -> &Origin {
+        let origin = self.certificates.get(certificate).and_then(|origins| origins.get(key));
+        origin.unwrap_or(&Origin::Default)
     }
 
     pub(super) fn is_automatic(&self, key: usize) -> bool {

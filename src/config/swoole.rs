@@ -45,26 +45,24 @@ pub(super) fn answer(name: &str) -> Option<String> {
 /// Every known name that is not understood, by what is said about it.
 pub(super) static UNSUPPORTED: &[Unsupported] = &[
     unsupported(
+        &["ssl_verify_peer", "ssl_allow_self_signed", "ssl_verify_depth"],
+        Never,
+        "client_ca_file in [tls] asks clients for certificates, client_auth says whether they must",
+    ),
+    unsupported(&["ssl_cafile", "ssl_capath"], Never, "it is client_ca_file in [tls]"),
+    unsupported(&["ssl_sni_certs"], Never, "write [[tls.certificate]] for each further one"),
+    unsupported(&["ssl_protocols"], Never, "version_min in [tls] is the lowest version"),
+    unsupported(
         &[
-            "ssl_cert_file",
-            "ssl_key_file",
-            "ssl_protocols",
             "ssl_ciphers",
-            "ssl_verify_peer",
-            "ssl_allow_self_signed",
-            "ssl_client_cert_file",
-            "ssl_cafile",
-            "ssl_capath",
-            "ssl_verify_depth",
-            "ssl_sni_certs",
             "ssl_prefer_server_ciphers",
             "ssl_ecdh_curve",
             "ssl_dhparam",
             "ssl_compress",
             "ssl_grease",
         ],
-        Later,
-        "let a proxy in front of it end TLS",
+        Never,
+        "only what is safe is spoken: TLS 1.2 and 1.3 with forward secrecy, no compression",
     ),
     unsupported(&["websocket_subprotocol"], Later, "no subprotocol is negotiated"),
     unsupported(&["websocket_mask"], Never, "it is for clients; a server never masks"),
@@ -298,7 +296,7 @@ mod tests {
 
     #[test]
     fn the_answer_says_whether_waiting_helps() {
-        let later = answer("ssl_cert_file").expect("it is known");
+        let later = answer("websocket_compression").expect("it is known");
         assert!(later.starts_with("is a Swoole setting that wsmaster does not have yet: "));
         let never = answer("dispatch_mode").expect("it is known");
         assert!(never.starts_with("is a Swoole setting that wsmaster does not have: "));

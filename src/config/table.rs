@@ -9,6 +9,7 @@ mod life;
 mod log_rotation;
 mod proxies;
 mod surroundings;
+mod tls;
 mod work;
 
 use super::access::{Setting, field, words};
@@ -210,6 +211,11 @@ pub(super) static KEYS: &[Key] = &[
     proxies::PROXY_PROTOCOL,
     proxies::TRUSTED_PROXIES,
     proxies::FORWARDED_HEADER,
+    tls::CERT_FILE,
+    tls::KEY_FILE,
+    tls::CLIENT_CA_FILE,
+    tls::CLIENT_AUTH,
+    tls::VERSION_MIN,
     Key {
         section: Section::Limits,
         name: "connections_max",

@@ -1,63 +1,166 @@
 //! Callers of the control socket, and the reload that some of them wait for.
 
-use std::{collections::HashMap, time::Instant};
+use std::{collections::HashMap, io, os::fd::AsFd, time::Instant};
 
+use log::Level;
 use mio::Interest;
+use wsmaster_ipc::link::ToChild;
 use wsmaster_workers::Handler;
 
 use super::{
     Master,
     control::{CALLERS_MAX, Caller, Progress, Question, ReloadAnswer},
     forking, report, settings,
+    tls::{self, Tls},
     token::Source,
 };
-use crate::{logging, server::WorkerInfo, supervisor::Event};
+use crate::{
+    config::{Config, ConfigErrors},
+    logging,
+    server::WorkerInfo,
+    supervisor::Event,
+    tls::{Loaded, load_apart},
+};
+
+/// How much a reload is to change.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Reach {
+    /// Configuration, certificates, workers.
+    Everything,
+    /// What is in the files of the certificates that are configured.
+    Certificates,
+}
+
+/// How far a reload is that was begun.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Begun {
+    /// The workers are replaced one after the other.
+    Replacing,
+    /// Nobody had to be replaced.
+    Over,
+}
+
+/// What a reload has found out about TLS.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Renewal {
+    /// Nothing has changed.
+    Same,
+    /// The workers that are there have been given something new.
+    New,
+    /// TLS is off, or was turned on or off: that is for new workers.
+    Other,
+}
 
 impl<F, H> Master<F>
 where
     H: Handler,
     F: Fn(&WorkerInfo) -> H,
 {
-    /// Reads the configuration and begins to replace the workers.
-    pub(super) fn begin_reload(&mut self) -> Result<(), Vec<String>> {
+    /// Reads the configuration and the certificates, hands new certificates out, and begins to replace the workers. Where
+    /// nothing but certificates has changed, the workers stay, and so does every connection.
+    pub(super) fn begin_reload(&mut self, reach: Reach) -> Result<Begun, Vec<String>> {
         if self.stopping {
             return Err(vec!["the server is stopping".to_owned()]);
         }
-        if let Some(read) = &self.reload {
-            match read() {
-                Ok(new) => {
-                    let mut changed = self.config.clone();
-                    let lines = settings::adopt(&mut changed, new);
-                    match self.listeners.change(&changed) {
-                        Ok(new) => self.introduce_listeners(&new),
-                        Err(error) => {
-                            log::error!("{error}");
-                            log::error!("nothing was reloaded: a listener cannot be had");
-                            return Err(vec![error.to_string()]);
-                        }
-                    }
-                    self.config = changed;
-                    for line in lines {
-                        log::warn!("{line}");
-                        self.reload_lines.push(line);
-                    }
-                    let sides =
-                        forking::stop_timeout_max(&self.config, &self.processes, &self.directory);
-                    self.supervisor.set_policy(settings::policy(&self.config, sides));
-                    logging::set_level(self.config.server.log_level.into());
+        let read = |config: &Config| {
+            let new = match (&self.reload, reach) {
+                (Some(read), Reach::Everything) => read()?,
+                (None, Reach::Everything) | (_, Reach::Certificates) => config.clone(),
+            };
+            let loaded = load_apart(&new, tls::now_unix_s())?;
+            Ok::<_, ConfigErrors>((new, loaded))
+        };
+        let (new, loaded) = match read(&self.config) {
+            Ok(new) => new,
+            Err(errors) => {
+                let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+                for line in &lines {
+                    log::error!("{line}");
                 }
-                Err(errors) => {
-                    let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
-                    for line in &lines {
-                        log::error!("{line}");
-                    }
-                    log::error!("nothing was reloaded: the configuration is wrong");
-                    return Err(lines);
-                }
+                log::error!("nothing was reloaded: the configuration is wrong");
+                return Err(lines);
+            }
+        };
+        let before = self.config.clone();
+        let mut changed = before.clone();
+        let lines = settings::adopt(&mut changed, new);
+        match self.listeners.change(&changed) {
+            Ok(new) => self.introduce_listeners(&new),
+            Err(error) => {
+                log::error!("{error}");
+                log::error!("nothing was reloaded: a listener cannot be had");
+                return Err(vec![error.to_string()]);
             }
         }
+        self.config = changed;
+        for line in lines {
+            self.note_reload(Level::Warn, line);
+        }
+        let renewal = match self.renew_tls(loaded) {
+            Ok(renewal) => renewal,
+            Err(error) => {
+                self.config = before;
+                return Err(vec![format!("no keys for TLS tickets: {error}")]);
+            }
+        };
+        let workers_stay = match (reach, renewal) {
+            (Reach::Certificates, Renewal::Same | Renewal::Other) => {
+                let line = "the certificates are those that are shown already";
+                self.note_reload(Level::Info, line.to_owned());
+                true
+            }
+            (Reach::Certificates, Renewal::New) => true,
+            (Reach::Everything, Renewal::New) => {
+                settings::is_same_but_for_tls(&before, &self.config)
+            }
+            (Reach::Everything, Renewal::Same | Renewal::Other) => false,
+        };
+        if workers_stay {
+            // Whoever asked by a signal waits for these two words.
+            self.systemd.reloading();
+            self.systemd.ready(&self.summary());
+            return Ok(Begun::Over);
+        }
+        let sides = forking::stop_timeout_max(&self.config, &self.processes, &self.directory);
+        self.supervisor.set_policy(settings::policy(&self.config, sides));
+        logging::set_level(self.config.server.log_level.into());
         self.tell(Event::Reload);
-        Ok(())
+        Ok(Begun::Replacing)
+    }
+
+    fn note_reload(&mut self, level: Level, line: String) {
+        log::log!(level, "{line}");
+        self.reload_lines.push(line);
+    }
+
+    /// Takes over what the files hold now. Connections keep their sessions; new ones are shown the new certificates.
+    fn renew_tls(&mut self, loaded: Option<Loaded>) -> io::Result<Renewal> {
+        for warning in
+            loaded.iter().flat_map(|loaded| loaded.told.warnings.clone()).collect::<Vec<_>>()
+        {
+            self.note_reload(Level::Warn, warning);
+        }
+        match (&mut self.tls, loaded) {
+            (None, None) => Ok(Renewal::Other),
+            (Some(tls), Some(loaded)) if tls.loaded.told.fingerprint == loaded.told.fingerprint => {
+                Ok(Renewal::Same)
+            }
+            (Some(tls), Some(loaded)) => {
+                tls.loaded = loaded;
+                let line = match tls.loaded.told.certificates.len() {
+                    1 => "the certificate was exchanged; connections stay".to_owned(),
+                    many => format!("{many} certificates were exchanged; connections stay"),
+                };
+                let file = tls.loaded.material.try_clone()?;
+                self.hand_out(&ToChild::Certificates, file.as_fd());
+                self.note_reload(Level::Info, line);
+                Ok(Renewal::New)
+            }
+            (tls, loaded) => {
+                *tls = loaded.map(|loaded| Tls::new(loaded, Instant::now())).transpose()?;
+                Ok(Renewal::Other)
+            }
+        }
     }
 
     pub(super) fn answer_reloaders(&mut self) {
@@ -108,16 +211,28 @@ where
                 caller_waits(&mut self.callers, number);
                 self.reopen_log(Some(number));
             }
-            Progress::Asked(Question::Reload) => match self.begin_reload() {
-                Ok(()) => {
-                    caller_waits(&mut self.callers, number);
-                    self.reloaders.push(number);
-                }
-                Err(lines) => {
-                    let refused = !self.stopping;
-                    self.answer(number, &ReloadAnswer { ok: false, lines, refused });
-                }
-            },
+            Progress::Asked(Question::Reload) => self.take_reloader(number, Reach::Everything),
+            Progress::Asked(Question::ReloadCertificates) => {
+                self.take_reloader(number, Reach::Certificates);
+            }
+        }
+    }
+
+    fn take_reloader(&mut self, number: u32, reach: Reach) {
+        let before = self.reload_lines.len();
+        match self.begin_reload(reach) {
+            Ok(Begun::Over) => {
+                let lines = self.reload_lines.split_off(before);
+                self.answer(number, &ReloadAnswer { ok: true, lines, refused: false });
+            }
+            Ok(Begun::Replacing) => {
+                caller_waits(&mut self.callers, number);
+                self.reloaders.push(number);
+            }
+            Err(lines) => {
+                let refused = !self.stopping;
+                self.answer(number, &ReloadAnswer { ok: false, lines, refused });
+            }
         }
     }
 

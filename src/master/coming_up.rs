@@ -65,6 +65,10 @@ where
             master: process::own_pid(),
             workers,
             config: self.config.clone(),
+            certificates: self
+                .tls
+                .as_ref()
+                .map_or_else(Vec::new, |tls| tls.loaded.told.certificates.clone()),
         };
         log::info!("all workers serve");
         if let Some(call) = self.coming_up.take().and_then(|coming_up| coming_up.on_serving) {

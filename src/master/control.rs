@@ -33,6 +33,8 @@ pub(crate) enum Question {
     Status,
     /// Replace all workers, and say how it went.
     Reload,
+    /// Show the certificates that are in their files now, and say how it went.
+    ReloadCertificates,
     /// What connections or channels a worker has.
     Survey {
         /// The worker's slot.
@@ -44,7 +46,7 @@ pub(crate) enum Question {
     ReopenLogs,
 }
 
-/// The answer to [`Question::Reload`].
+/// The answer to [`Question::Reload`] and [`Question::ReloadCertificates`].
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct ReloadAnswer {
     /// Whether all workers have been replaced.

@@ -15,7 +15,7 @@ use wsmaster_ipc::{
 };
 use wsmaster_workers::{Handler, Seat, Worker};
 
-use super::{Child, Master, Role, settings, surroundings::Kind, token::Source};
+use super::{Child, Master, Role, settings, surroundings::Kind, tls::Tls, token::Source};
 use crate::{
     config::{Config, Restart},
     logging,
@@ -44,9 +44,13 @@ where
         kept.forks += 1;
         let generation = kept.forks;
         let listeners = self.listeners.of_slot(child.0)?;
+        let tls = self.tls.as_ref().map(Tls::for_a_worker).transpose()?;
         let Takeaway { mailbox, link, child_link, handle, mut keep } =
             self.takeaway(slot.address())?;
         keep.extend(listeners.iter().map(|listening| listening.socket.as_fd().as_raw_fd()));
+        if let Some(sealed) = &tls {
+            keep.extend([sealed.material.as_raw_fd(), sealed.ticket_keys.as_raw_fd()]);
+        }
         let seat = Seat {
             slot,
             generation,
@@ -56,6 +60,7 @@ where
             link: child_link,
             handle,
             limits: settings::limits(&self.config),
+            tls,
             take_log: Box::new(logging::take),
         };
         let directory = self.directory.clone();
@@ -68,6 +73,11 @@ where
             if let Err(reason) = surroundings.enter(Kind::Worker(slot.number()), master) {
                 seat.link.say(&ToMaster::Failed { reason });
                 return 1;
+            }
+            if seat.tls.is_some()
+                && let Err(error) = process::keep_secrets()
+            {
+                log::warn!("a core file of this process would have private keys in it: {error}");
             }
             work(seat, make(&info), in_background)
         })?;

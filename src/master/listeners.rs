@@ -254,6 +254,7 @@ impl Listeners {
                 "address": kept.endpoint.to_string(),
                 "websocket": kept.rules().websocket,
                 "proxy_protocol": kept.config.proxy_protocol,
+                "tls": kept.config.tls,
                 "state": state,
             })
         };

@@ -79,6 +79,7 @@ pub(super) fn rules(number: u16, listener: &ListenerConfig) -> ListenerRules {
             ListenerProtocol::Http => false,
         },
         proxy_protocol: listener.proxy_protocol,
+        tls: listener.tls,
         message_bytes_max: Some(listener.message_bytes_max).filter(|most| *most > 0),
         tag: listener.tag(),
     }
@@ -186,6 +187,32 @@ pub(super) fn adopt(config: &mut Config, new: Config) -> Vec<String> {
     keep!(umask, chroot, rlimit_nofile, nice, cpu_affinity, oom_score_adj);
     *config = new;
     stays
+}
+
+/// Whether two configurations ask for the same of workers and master, whatever they encrypt with.
+pub(super) fn is_same_but_for_tls(one: &Config, other: &Config) -> bool {
+    let Config {
+        server,
+        tls,
+        limits,
+        compression,
+        api,
+        channels,
+        processes,
+        listeners,
+        sources: _,
+    } = one;
+    (server, limits, compression, api, channels, processes, listeners, tls.is_on())
+        == (
+            &other.server,
+            &other.limits,
+            &other.compression,
+            &other.api,
+            &other.channels,
+            &other.processes,
+            &other.listeners,
+            other.tls.is_on(),
+        )
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -32,6 +32,7 @@ use super::{
     surroundings,
     surveys::Surveys,
     systemd::Systemd,
+    tls::{self, Tls},
     watchdog::Watchdog,
 };
 use crate::{
@@ -40,6 +41,7 @@ use crate::{
     server::WorkerInfo,
     side::{Directory, Process, TaskMaker},
     supervisor::{ChildSpec, RestartPolicy, Supervisor},
+    tls::{Certificate, load_apart},
 };
 
 /// News that wait for a side process whose mailbox is full, in bytes.
@@ -138,6 +140,8 @@ pub struct Serving {
     pub workers: Vec<i32>,
     /// The configuration in force.
     pub config: Config,
+    /// What its clients are shown; empty when connections are not encrypted.
+    pub certificates: Vec<Certificate>,
 }
 
 /// Why a server did not come up, in one line that says what to do.
@@ -166,6 +170,9 @@ pub enum StartError {
     /// What a setting asks for is not permitted, or not there.
     #[error("{0}")]
     Surroundings(String),
+    /// What `[tls]` names cannot be used.
+    #[error(transparent)]
+    Tls(#[from] ConfigErrors),
     /// The system has no more of something.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
@@ -219,6 +226,10 @@ where
         let Plan { config, reload, on_serving, in_background, processes, tasks, passed } = plan;
         title::prepare();
         let surroundings = surroundings::settle(&config)?;
+        let tls = load_apart(&config, tls::now_unix_s())?;
+        for warning in tls.iter().flat_map(|loaded| &loaded.told.warnings) {
+            log::warn!("{warning}");
+        }
         let pid_file = PidFile::take(&config.server.pid_file)?;
         let system = |what| move |error| StartError::System(what, error);
         let workers = config.server.workers;
@@ -269,6 +280,10 @@ where
             in_background,
             make,
             surroundings,
+            tls: tls
+                .map(|loaded| Tls::new(loaded, Instant::now()))
+                .transpose()
+                .map_err(system("keys for TLS tickets"))?,
             listeners,
             control,
             pid_file,

@@ -83,6 +83,7 @@ where
             "version": env!("CARGO_PKG_VERSION"),
             "listen": self.listeners.main().map(ToString::to_string),
             "listeners": self.listeners.status(),
+            "tls": self.tls.as_ref().map(super::Tls::status),
             "app": self.config.server.app.name(),
             "config": self.config.sources.to_string(),
             "pid_file": self.pid_file.path(),

@@ -163,11 +163,13 @@ impl<D> Station<D> {
                         Heard::Message(
                             ToChild::Stop { deadline_ms } | ToChild::Drain { deadline_ms, .. },
                         ) => noted.stop = Some(Duration::from_millis(deadline_ms)),
-                        // It has no listener, and is asked for none.
+                        // It has no listener and no client, and is asked for none.
                         Heard::Message(
                             ToChild::Cover { .. }
                             | ToChild::Uncover { .. }
-                            | ToChild::Retire { .. },
+                            | ToChild::Retire { .. }
+                            | ToChild::Certificates
+                            | ToChild::TicketKeys,
                         ) => {}
                         Heard::Message(ToChild::TakeLog { number }) => {
                             // Without it the descriptors have run out, and the master tries again.

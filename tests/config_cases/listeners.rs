@@ -44,6 +44,7 @@ fn every_key_is_read() {
         protocol: ListenerProtocol::Http,
         serves: vec![Door::Api, Door::Health],
         proxy_protocol: true,
+        tls: false,
         message_bytes_max: 64 << 10,
     };
     let ws = ListenerConfig {
@@ -55,6 +56,7 @@ fn every_key_is_read() {
         protocol: ListenerProtocol::WebSocket,
         serves: Vec::new(),
         proxy_protocol: false,
+        tls: false,
         message_bytes_max: 0,
     };
     assert!(!admin.serves(Door::Playground) && ws.serves(Door::Playground));

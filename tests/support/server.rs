@@ -305,10 +305,10 @@ fn until_listening(launched: &mut Launched, directory: &Path) -> (Process, Socke
     panic!("the server is not up: {problem}\n--- stdout\n{stdout}\n--- log\n{stderr}---");
 }
 
-/// The address on the line `listening http://ADDRESS/ ...` of a banner.
+/// The address on the line `listening http://ADDRESS/ ...`, or `https://`, of a banner.
 fn listening(banner: &str) -> Option<SocketAddr> {
     let line = banner.lines().find(|line| line.trim_start().starts_with("listening"))?;
-    let (_, rest) = line.split_once("http://")?;
+    let (_, rest) = line.split_once("://")?;
     rest.split_once('/')?.0.parse().ok()
 }
 

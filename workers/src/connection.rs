@@ -8,7 +8,7 @@ use wsmaster_protocol::{
     session::{Extension, Phase, Session},
 };
 
-use crate::{exchange::Exchange, outbox::Outbox, pace::Pace, stream::Stream};
+use crate::{exchange::Exchange, outbox::Outbox, pace::Pace, stream::Stream, tls};
 
 /// The key under which an application keeps whose a connection is, as a text or a number:
 /// `context.keep(USER_KEY, "ann".into())`. Lists of connections show it and find by it.
@@ -34,6 +34,8 @@ pub struct Durable {
     pub subprotocol: Option<Box<str>>,
     /// The extension agreed on.
     pub extension: Extension,
+    /// What the TLS handshake has brought out, when it is encrypted.
+    pub tls: Option<Box<tls::Facts>>,
     /// What the application keeps about it.
     pub context: Option<Box<serde_json::Map<String, serde_json::Value>>>,
 }
@@ -136,6 +138,12 @@ impl Connection {
         }
     }
 
+    /// Bytes that have to leave before its outbox is empty and all of it is on its way.
+    #[inline]
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.outbox.len() + self.stream.unsent_bytes()
+    }
+
     /// Whether there may be input that has not been handled: in the kernel, or left over.
     pub(crate) fn has_input(&self) -> bool {
         self.flags.readable || !self.unparsed.is_empty()
@@ -148,6 +156,7 @@ impl Connection {
             State::WebSocket(session) => session.pinned_bytes(),
             State::Http(_) | State::Lingering { .. } => 0,
         };
-        size_of::<Self>() + head + session + self.outbox.memory_bytes() + self.unparsed.capacity()
+        let buffers = self.outbox.memory_bytes() + self.unparsed.capacity();
+        size_of::<Self>() + head + session + buffers + self.stream.memory_bytes()
     }
 }

@@ -8,6 +8,7 @@
 //! - [`limits`]: every bound.
 //! - [`asker`]: questions to other processes. [`survey`]: questions of those who look at the server.
 //! - [`jobs`]: blocking work, on threads.
+//! - [`tls`]: connections that are encrypted.
 //! - pure parts: [`outbox`], [`pace`], [`complaints`], [`topics`], [`frequency`], [`wheel`], [`patience`], [`asks`], [`gate`],
 //!   [`tasks`], [`timers`], [`token`].
 
@@ -34,6 +35,7 @@ pub mod survey;
 pub mod tasks;
 mod threads;
 pub mod timers;
+pub mod tls;
 pub mod token;
 pub mod topics;
 pub mod wheel;

@@ -27,6 +27,8 @@ pub struct ListenerRules {
     pub websocket: bool,
     /// Whether each connection begins with a header of the PROXY protocol.
     pub proxy_protocol: bool,
+    /// Whether its connections are encrypted.
+    pub tls: bool,
     /// Bytes of a message, if not those of the limits.
     pub message_bytes_max: Option<usize>,
     /// What the application wants to know of it: bits of its own.
@@ -41,6 +43,7 @@ impl ListenerRules {
             name: name.into(),
             websocket: true,
             proxy_protocol: false,
+            tls: false,
             message_bytes_max: None,
             tag: 0,
         }

@@ -12,6 +12,8 @@ use mio::{
 };
 use wsmaster_ipc::sys::socket;
 
+use crate::tls::{Facts, TlsStream};
+
 /// A connected, non-blocking socket.
 #[derive(Debug)]
 pub(crate) enum Stream {
@@ -19,6 +21,27 @@ pub(crate) enum Stream {
     Tcp(TcpStream),
     /// A unix socket.
     Unix(UnixStream),
+    /// TLS on TCP.
+    Tls(Box<TlsStream>),
+}
+
+/// What one read has brought.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Received {
+    /// So many bytes for the application; 0 when what came is not for it, but a handshake or a part of a record.
+    Bytes(usize),
+    /// The peer has ended its side.
+    End,
+    /// The peer does not keep to the protocol below ours. What it is told about that waits to be written, and nothing
+    /// more can be understood.
+    Refused,
+}
+
+impl Received {
+    #[inline]
+    fn of(count: usize) -> Self {
+        if count == 0 { Self::End } else { Self::Bytes(count) }
+    }
 }
 
 impl Stream {
@@ -31,6 +54,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => registry.register(stream, token, interests),
             Self::Unix(stream) => registry.register(stream, token, interests),
+            Self::Tls(stream) => registry.register(stream.socket_mut(), token, interests),
         }
     }
 
@@ -42,6 +66,7 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.set_nodelay(true),
             Self::Unix(_) => Ok(()),
+            Self::Tls(stream) => stream.socket().set_nodelay(true),
         }
     }
 
@@ -53,17 +78,80 @@ impl Stream {
         match self {
             Self::Tcp(stream) => socket::reset_on_close(stream),
             Self::Unix(_) => Ok(()),
+            Self::Tls(stream) => socket::reset_on_close(stream.socket()),
         }
     }
 
-    /// Ends our side: the peer reads an end behind the last of our bytes.
+    /// Reads once.
+    ///
+    /// # Errors
+    /// The connection is broken, or nothing is there (`WouldBlock`).
+    #[inline]
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> io::Result<Received> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer).map(Received::of),
+            Self::Unix(stream) => stream.read(buffer).map(Received::of),
+            Self::Tls(stream) => stream.receive(buffer),
+        }
+    }
+
+    /// Writes once. How many bytes it took.
+    ///
+    /// # Errors
+    /// The connection is broken, or there is no room now (`WouldBlock`).
+    #[inline]
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
+        }
+    }
+
+    /// As [`Self::write`], from several slices.
+    ///
+    /// # Errors
+    /// As above.
+    #[inline]
+    pub(crate) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write_vectored(slices),
+            Self::Unix(stream) => stream.write_vectored(slices),
+            Self::Tls(stream) => stream.write_vectored(slices),
+        }
+    }
+
+    /// Writes what was taken already and has not left yet.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    #[inline]
+    pub(crate) fn push(&mut self) -> io::Result<()> {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => Ok(()),
+            Self::Tls(stream) => stream.push().map(|_| ()),
+        }
+    }
+
+    /// Bytes that were taken and have not left yet.
+    #[inline]
+    pub(crate) fn unsent_bytes(&self) -> usize {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => 0,
+            Self::Tls(stream) => stream.unsent_bytes(),
+        }
+    }
+
+    /// Ends our side: the peer reads an end behind the last of our bytes. Whether it is done; if not, it is called again
+    /// when what has to leave before has left.
     ///
     /// # Errors
     /// The connection is broken already.
-    pub(crate) fn end_writing(&mut self) -> io::Result<()> {
+    pub(crate) fn end_writing(&mut self) -> io::Result<bool> {
         match self {
-            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write).map(|()| true),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write).map(|()| true),
+            Self::Tls(stream) => stream.end_writing(),
         }
     }
 
@@ -72,41 +160,41 @@ impl Stream {
     pub(crate) fn short_read_is_empty(&self) -> bool {
         match self {
             Self::Tcp(_) | Self::Unix(_) => true,
+            Self::Tls(stream) => stream.is_drained(),
         }
     }
-}
 
-impl Read for Stream {
+    /// Whether the first words of the peer may wait whose answer costs much.
     #[inline]
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+    pub(crate) fn awaits_hello(&self) -> bool {
         match self {
-            Self::Tcp(stream) => stream.read(buffer),
-            Self::Unix(stream) => stream.read(buffer),
+            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::Tls(stream) => stream.awaits_hello(),
         }
     }
-}
 
-impl Write for Stream {
+    /// Whether nothing of the application can be said or heard yet.
+    pub(crate) fn is_handshaking(&self) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => false,
+            Self::Tls(stream) => stream.is_handshaking(),
+        }
+    }
+
+    /// What a handshake has brought out that is over since the last call.
     #[inline]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn take_facts(&mut self) -> Option<Facts> {
         match self {
-            Self::Tcp(stream) => stream.write(bytes),
-            Self::Unix(stream) => stream.write(bytes),
+            Self::Tcp(_) | Self::Unix(_) => None,
+            Self::Tls(stream) => stream.take_facts(),
         }
     }
 
-    #[inline]
-    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    /// Bytes on the heap for this socket alone.
+    pub(crate) fn memory_bytes(&self) -> usize {
         match self {
-            Self::Tcp(stream) => stream.write_vectored(slices),
-            Self::Unix(stream) => stream.write_vectored(slices),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.flush(),
-            Self::Unix(stream) => stream.flush(),
+            Self::Tcp(_) | Self::Unix(_) => 0,
+            Self::Tls(stream) => stream.memory_bytes(),
         }
     }
 }

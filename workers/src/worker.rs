@@ -7,7 +7,7 @@
 //! 5. **accepts**: new connections, at most [`ACCEPTS_PER_TURN_MAX`] from all listeners, each with its share;
 //! 6. **connections**: those with events, then those with work left; each at most [`READS_PER_TURN_MAX`] reads and
 //!    [`MESSAGES_PER_TURN_MAX`] messages and [`INFLATED_BYTES_PER_TURN_MAX`] decompressed bytes, and what is left goes to
-//!    the end of the line;
+//!    the end of the line; of those that begin with TLS [`HELLOS_PER_TURN_MAX`];
 //! 7. **timers**: connections that have waited too long, questions without an answer;
 //! 8. **flush**: what was sent to connections that were not being served, answers to those who look at the worker, and the
 //!    commands for other processes. Jobs that the turn has brought up are given to their threads.
@@ -44,6 +44,7 @@ use crate::{
     limits::Limits,
     listening::{Listeners, Listening, Proxies},
     threads::Threads,
+    tls,
     token::Source,
 };
 
@@ -57,6 +58,8 @@ pub const READS_PER_TURN_MAX: usize = 4;
 pub const MESSAGES_PER_TURN_MAX: usize = 256;
 /// Decompressed bytes of one connection in one turn; the message that passes this bound is handled.
 pub const INFLATED_BYTES_PER_TURN_MAX: usize = 1024 * 1024;
+/// Connections whose first words of TLS are answered in one turn: each answer costs a signature, 0.1 to 1 ms.
+pub const HELLOS_PER_TURN_MAX: usize = 16;
 /// The one buffer that all connections are read into, in bytes.
 const RECEIVE_BYTES: usize = 64 * 1024;
 const EVENTS_MAX: usize = 1024;
@@ -81,6 +84,8 @@ pub struct Seat {
     pub handle: Handle,
     /// What it may be made to hold.
     pub limits: Limits,
+    /// What its connections are encrypted with, if they are.
+    pub tls: Option<tls::Sealed>,
     /// Takes the file that the log is from now on.
     pub take_log: Box<dyn FnMut(OwnedFd)>,
 }
@@ -109,6 +114,8 @@ pub struct Worker<H> {
     inflater: Inflater,
     due: Vec<u32>,
     messages: u64,
+    tls: Option<tls::Acceptor>,
+    hellos: usize,
     take_log: Box<dyn FnMut(OwnedFd)>,
     /// Messages after which it asks for a successor; zero is never.
     share: u64,
@@ -153,8 +160,19 @@ impl<H: Handler> Worker<H> {
     /// # Errors
     /// Out of descriptors, or a descriptor of the seat is not what it should be.
     pub fn new(seat: Seat, handler: H) -> io::Result<Self> {
-        let Seat { slot, generation, listeners, proxies, mailbox, link, handle, limits, take_log } =
-            seat;
+        let Seat {
+            slot,
+            generation,
+            listeners,
+            proxies,
+            mailbox,
+            link,
+            handle,
+            limits,
+            tls,
+            take_log,
+        } = seat;
+        let tls = tls.map(tls::Acceptor::new).transpose()?;
         let poll = Poll::new()?;
         let mailbox = Mailbox::new(mailbox);
         let term = TermSignal::new()?;
@@ -204,6 +222,8 @@ impl<H: Handler> Worker<H> {
             inflater: Inflater::new(),
             due: Vec::new(),
             messages: 0,
+            tls,
+            hellos: 0,
             take_log,
             share,
         })
@@ -303,7 +323,7 @@ impl<H: Handler> Worker<H> {
                     connection.flags.peer_done |= event.is_read_closed();
                     let readable = connection.flags.readable;
                     if event.is_writable()
-                        && !connection.outbox.is_empty()
+                        && connection.waiting_bytes() > 0
                         && !connection.flags.dirty
                     {
                         // The socket was full and has room again, so the peer takes what we send. That is a sign of life:

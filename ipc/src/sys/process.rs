@@ -159,6 +159,24 @@ pub fn reap() -> Option<(i32, Ended)> {
     }
 }
 
+/// Kills a child of this process, if it has not ended, and reaps it.
+pub fn end_child(pid: i32) {
+    if pid <= 1 {
+        return;
+    }
+    let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    while waitpid(Pid::from_raw(pid), None) == Err(Errno::EINTR) {}
+}
+
+/// Asks the kernel to write no core file of this process and to let no other process of its user look into it: what it
+/// knows must not be found on a disk. An exec(2) takes it back.
+///
+/// # Errors
+/// None that a correct kernel gives.
+pub fn keep_secrets() -> io::Result<()> {
+    prctl::set_dumpable(false).map_err(io_error)
+}
+
 /// Makes this process the leader of a new process group, whose number is its pid. What it starts belongs to the group
 /// unless it leaves it.
 ///

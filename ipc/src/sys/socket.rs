@@ -4,11 +4,13 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     net::{SocketAddr, TcpListener},
     os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    time::{Duration, Instant},
 };
 
 use nix::{
     cmsg_space,
     errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
         AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
         SockaddrStorage, bind, listen, recv, recvmsg, sendmsg, setsockopt, socket, socketpair,
@@ -205,6 +207,23 @@ pub fn peer_credentials(socket: impl AsFd) -> io::Result<(u32, i32)> {
     let credentials = nix::sys::socket::getsockopt(&socket.as_fd(), sockopt::PeerCredentials)
         .map_err(io_error)?;
     Ok((credentials.uid(), credentials.pid()))
+}
+
+/// Waits until a socket has something to read, or its other end is closed; `timeout` at the most. Whether it has.
+///
+/// # Errors
+/// What poll(2) says.
+pub fn wait_readable(socket: BorrowedFd<'_>, timeout: Duration) -> io::Result<bool> {
+    let until = Instant::now() + timeout;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        match poll(&mut [PollFd::new(socket, PollFlags::POLLIN)], left) {
+            Ok(ready) => return Ok(ready > 0),
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(io_error(errno)),
+        }
+    }
 }
 
 /// Makes close(2) of this socket send a reset at once instead of a FIN (`SO_LINGER` with 0, socket(7)).

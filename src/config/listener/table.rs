@@ -110,6 +110,14 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
         access: field!(proxy_protocol),
     },
     TableKey {
+        name: "tls",
+        shape: one(Kind::Flag, "false"),
+        synonyms: &["ssl", "secure", "encrypt"],
+        about: "Every connection is encrypted, with the certificates of [tls]. Only on TCP, and not \
+                together with proxy_protocol.",
+        access: field!(tls),
+    },
+    TableKey {
         name: "message_bytes_max",
         shape: one(Kind::Size { min: 0, max: 1 << 30 }, "0"),
         synonyms: &["max_message", "package_max_length"],

@@ -2,7 +2,7 @@
 // must not happen: an error, a breach of the page's own policy, a request to any other host.
 
 import assert from 'node:assert/strict';
-import { PATIENCE_MS, address, load } from './server.mjs';
+import { PATIENCE_MS, address, load, safe } from './server.mjs';
 
 const { chromium } = load('playwright-core');
 
@@ -18,8 +18,10 @@ export class Browser {
 
   static async open(options = {}) {
     const browser = new Browser();
+    // The certificate of a test is known to nobody.
+    const trust = safe ? ['--ignore-certificate-errors'] : [];
     browser.#context = await chromium.launchPersistentContext(process.env.TEST_PROFILE, {
-      executablePath: process.env.TEST_CHROMIUM, args: ARGUMENTS, ...options,
+      executablePath: process.env.TEST_CHROMIUM, args: [...ARGUMENTS, ...trust], ...options,
     });
     browser.#context.setDefaultTimeout(PATIENCE_MS);
     browser.#context.on('page', (page) => browser.#listen(page));
@@ -33,7 +35,7 @@ export class Browser {
     page.on('websocket', (socket) => this.#judge(socket.url()));
     page.on('console', (message) => {
       // The end of a connection to a server that goes away is none of the page's faults.
-      const expected = message.text().startsWith(`WebSocket connection to 'ws://${address}/' failed`);
+      const expected = message.text().startsWith(`WebSocket connection to 'ws${safe}://${address}/' failed`);
       if (['error', 'warning'].includes(message.type()) && !expected) this.#complaints.push(message.text());
     });
   }
@@ -50,7 +52,7 @@ export class Browser {
         console.error(`policy ${event.violatedDirective} breached by ${event.blockedURI}`);
       });
     });
-    await tab.page.goto(`http://${address}/`);
+    await tab.page.goto(`http${safe}://${address}/`);
     await tab.connected();
     return tab;
   }

@@ -7,7 +7,9 @@ import { promisify } from 'node:util';
 
 /** HOST:PORT. */
 export const address = process.env.TEST_ADDRESS;
-export const url = `ws://${address}/`;
+/** "s" where the server speaks TLS. Whom to believe is in NODE_EXTRA_CA_CERTS, which Node.js reads. */
+export const safe = process.env.TEST_SAFE ?? '';
+export const url = `ws${safe}://${address}/`;
 export const ROOM = 'chat.room.1';
 
 /** How long a scenario waits for what must happen. Only a failing one ever does. */
@@ -23,7 +25,7 @@ export function run(...command) {
 
 /** Calls the HTTP interface. An answer other than 200 is an exception. */
 export async function post(command, body) {
-  const reply = await fetch(`http://${address}/api/${command}`, {
+  const reply = await fetch(`http${safe}://${address}/api/${command}`, {
     method: 'POST',
     headers: { Authorization: `Bearer ${process.env.TEST_API_KEY}` },
     body: JSON.stringify(body),

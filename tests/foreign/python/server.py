@@ -8,7 +8,9 @@ import urllib.request
 from websockets.asyncio.client import ClientConnection, connect
 
 ADDRESS = os.environ["TEST_ADDRESS"]
-URL = f"ws://{ADDRESS}/"
+# "s" where the server speaks TLS. Whom to believe is in SSL_CERT_FILE, which OpenSSL reads.
+SAFE = os.environ.get("TEST_SAFE", "")
+URL = f"ws{SAFE}://{ADDRESS}/"
 
 # How long a scenario waits for what must happen. Only a failing one ever does.
 PATIENCE_S = 20
@@ -24,7 +26,7 @@ async def run(*command: str) -> None:
 def post(command: str, body: dict) -> dict:
     """Calls the HTTP interface. An answer other than 200 is an exception."""
     request = urllib.request.Request(
-        f"http://{ADDRESS}/api/{command}",
+        f"http{SAFE}://{ADDRESS}/api/{command}",
         json.dumps(body).encode(),
         {"Authorization": f"Bearer {os.environ['TEST_API_KEY']}"},
     )

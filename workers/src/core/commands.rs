@@ -107,7 +107,8 @@ impl Core {
             "channels": channels,
             "messages_in": connection.messages_in,
             "messages_out": connection.messages_out,
-            "queued_bytes": connection.outbox.len(),
+            "tls": connection.durable.tls,
+            "queued_bytes": connection.waiting_bytes(),
             "idle_ms": self.now_ms.saturating_sub(connection.times.received_ms),
             "memory_bytes": connection.memory_bytes(),
         });

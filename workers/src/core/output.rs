@@ -1,6 +1,6 @@
 //! From outboxes to sockets: what is corked, what is flushed, and who is choked.
 
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 
 use wsmaster_ipc::board::Counter;
 
@@ -44,13 +44,13 @@ impl Core {
         let waited = Waiting::of(&connection.outbox);
         let before = waited.bytes;
         let mut written = 0;
-        let mut result = Ok(());
+        let mut result = connection.stream.push();
         if self.corked == Some(index) && !self.cork.is_empty() {
             let mut direct = 0;
             let plain = std::mem::take(&mut self.cork_plain);
             // Without a head it has not become a WebSocket.
             let plain = connection.durable.head.as_ref().map_or(self.cork.len(), |_| plain);
-            if before == 0 {
+            if before == 0 && result.is_ok() {
                 result = write_all(&mut connection.stream, &self.cork).map(|count| direct = count);
             }
             if direct < self.cork.len() {
@@ -72,7 +72,7 @@ impl Core {
             result = write_outbox(connection);
             written += length - connection.outbox.len();
         }
-        let left = connection.outbox.len();
+        let left = connection.waiting_bytes();
         if written > 0 && connection.is_ending() {
             // The peer's time begins when the last of our words has left.
             connection.times.since_ms = self.now_ms;
@@ -88,17 +88,16 @@ impl Core {
         self.flushed(index, left);
     }
 
+    /// `left`: bytes that wait still.
     pub(super) fn flushed(&mut self, index: u32, left: usize) {
         let pause = self.limits.read_pause_bytes();
         let Some(connection) = self.registry.at_mut(index) else { return };
         match &mut connection.state {
             State::Lingering { shut } if left == 0 => {
-                if !*shut {
-                    *shut = true;
-                    let _ = connection.stream.end_writing();
-                }
+                // What has to be said last may itself have to wait for the socket.
+                *shut = *shut || connection.stream.end_writing().unwrap_or(true);
                 // What is unread at the close would turn it into a reset.
-                if connection.flags.peer_done && !connection.flags.readable {
+                if *shut && connection.flags.peer_done && !connection.flags.readable {
                     self.gone.push(index);
                 }
             }
@@ -115,7 +114,7 @@ impl Core {
     /// it is much, or so much that the connection is choked if the socket does not take it.
     #[inline]
     pub(crate) fn is_cork_full(&self, index: u32) -> bool {
-        let waiting = self.registry.at(index).map_or(0, |connection| connection.outbox.len());
+        let waiting = self.registry.at(index).map_or(0, Connection::waiting_bytes);
         let room = self.limits.read_pause_bytes().saturating_sub(waiting);
         self.cork.len() > CORK_BYTES_MAX.min(room)
     }
@@ -146,7 +145,7 @@ impl Core {
     #[inline]
     pub(crate) fn is_choked(&self, index: u32) -> bool {
         self.registry.at(index).is_some_and(|connection| {
-            (connection.flags.paused || connection.outbox.len() > self.limits.read_pause_bytes())
+            (connection.flags.paused || connection.waiting_bytes() > self.limits.read_pause_bytes())
                 && !connection.is_ending()
         })
     }

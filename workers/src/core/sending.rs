@@ -79,7 +79,7 @@ impl Core {
         if !connection.can_send() {
             return Err(Outcome::Closing);
         }
-        if connection.outbox.len() + corked + bytes > self.limits.outbox_bytes_max {
+        if connection.waiting_bytes() + corked + bytes > self.limits.outbox_bytes_max {
             self.make_room(index, bytes)?;
         }
         if self.is_over_budget() {
@@ -105,13 +105,13 @@ impl Core {
         if !connection.can_send() {
             return Err(Outcome::Closing);
         }
-        if connection.outbox.len() + bytes <= self.limits.outbox_bytes_max {
+        if connection.waiting_bytes() + bytes <= self.limits.outbox_bytes_max {
             return Ok(());
         }
         // A message that would not fit into an empty outbox says nothing about its reader.
-        let is_slow = !connection.outbox.is_empty();
+        let is_slow = connection.waiting_bytes() > 0;
         let missing =
-            (connection.outbox.len() + bytes).saturating_sub(self.limits.outbox_bytes_max);
+            (connection.waiting_bytes() + bytes).saturating_sub(self.limits.outbox_bytes_max);
         let fits = bytes <= self.limits.outbox_bytes_max;
         let dropped = match self.limits.slow_client {
             SlowClient::DropOldest if fits => self.drop_messages(index, missing),
@@ -125,7 +125,7 @@ impl Core {
         };
         // What a frame that has begun to leave and control frames take up stays.
         let has_room = self.registry.at(index).is_some_and(|it| {
-            it.can_send() && it.outbox.len() + bytes <= self.limits.outbox_bytes_max
+            it.can_send() && it.waiting_bytes() + bytes <= self.limits.outbox_bytes_max
         });
         let lost = if has_room { dropped } else { dropped + 1 };
         self.cell.add(Counter::DroppedOutboxFull, lost);

@@ -133,9 +133,15 @@ impl Core {
         let begun = !connection.unparsed.is_empty()
             || matches!(connection.state, State::Http(Exchange::Body { .. }));
         let first = connection.messages_in == 0;
+        let is_handshaking = connection.stream.is_handshaking();
         if first {
             self.cell.add(Counter::HandshakeTimeouts, 1);
             self.complain_of(index, Counter::HandshakeTimeouts, "sent no request in time");
+        }
+        if is_handshaking {
+            // No words of ours would be understood.
+            self.lose(index, ClosedBy::Lost, "the handshake of TLS took too long");
+            return;
         }
         if begun || first {
             let error = HttpError::Timeout;

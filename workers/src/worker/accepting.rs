@@ -59,6 +59,7 @@ impl<H: Handler> Worker<H> {
                             head: None,
                             subprotocol: None,
                             extension: Extension::None,
+                            tls: None,
                             context: None,
                         },
                     );
@@ -88,7 +89,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    pub(super) fn welcome(&mut self, mut stream: Stream, durable: Durable) {
+    pub(super) fn welcome(&mut self, stream: Stream, durable: Durable) {
         self.core.cell.add(Counter::Accepted, 1);
         let others = self.core.loop_handle().board().total(Counter::Connections);
         let refused = others >= self.core.limits.connections_max;
@@ -107,6 +108,7 @@ impl<H: Handler> Worker<H> {
         }
         let rules = self.core.listeners.rules(durable.listener);
         let preface = rules.is_some_and(|rules| rules.proxy_protocol);
+        let encrypted = rules.is_some_and(|rules| rules.tls);
         if preface && !self.core.proxies.trust.includes(durable.peer) {
             // Whatever it would say of itself could not be believed, and it may be a client that is to come by the proxy.
             self.core.cell.add(Counter::BadProxyHeaders, 1);
@@ -121,6 +123,18 @@ impl<H: Handler> Worker<H> {
         }
         let key = self.core.registry.vacant_key();
         let token = Source::Connection(key).token();
+        let mut stream = match (stream, &self.tls) {
+            (stream, _) if !encrypted => stream,
+            (Stream::Tcp(socket), Some(acceptor)) => match acceptor.begin(socket) {
+                Ok(stream) => Stream::Tls(Box::new(stream)),
+                Err(error) => {
+                    log::warn!("TLS cannot begin: {error}");
+                    return;
+                }
+            },
+            // Never in the clear what is to be encrypted: it was turned on after this worker was started.
+            (Stream::Tcp(_) | Stream::Unix(_) | Stream::Tls(_), _) => return,
+        };
         if let Err(error) = stream.watch(self.poll.registry(), token) {
             log::warn!("a connection cannot be watched: {error}");
             return;

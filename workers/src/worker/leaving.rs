@@ -56,6 +56,8 @@ impl<H: Handler> Worker<H> {
                 Heard::Message(ToChild::Life { what }) => {
                     self.call(None, |handler, context| handler.on_life(context, what));
                 }
+                Heard::Message(ToChild::Certificates) => self.renew_certificates(descriptor),
+                Heard::Message(ToChild::TicketKeys) => self.turn_ticket_keys(descriptor),
                 Heard::Noise => log::warn!("the master said something that is not understood"),
                 Heard::Silence => return,
                 Heard::Closed => {
@@ -88,6 +90,20 @@ impl<H: Handler> Worker<H> {
                 log::warn!("the listener {name} of worker {number} is not served: {error}");
                 self.link.say(&ToMaster::CannotCover { slot: number });
             }
+        }
+    }
+
+    fn renew_certificates(&mut self, file: Option<OwnedFd>) {
+        let Some((tls, file)) = self.tls.as_mut().zip(file) else { return };
+        if let Err(error) = tls.renew(file) {
+            log::error!("the new certificates cannot be used: {error}; the old ones stay");
+        }
+    }
+
+    fn turn_ticket_keys(&mut self, file: Option<OwnedFd>) {
+        let Some((tls, file)) = self.tls.as_ref().zip(file) else { return };
+        if let Err(error) = tls.turn(file) {
+            log::error!("the new keys of session tickets cannot be used: {error}");
         }
     }
 

@@ -1,22 +1,23 @@
 //! One connection at a time: reading, and what the bytes mean to its state.
 
-use std::{
-    borrow::Cow,
-    io::{self, Read},
-};
+use std::{borrow::Cow, io};
 
 use wsmaster_ipc::{LeaveReason, board::Counter};
 use wsmaster_protocol::{
     close::CloseCode, deflate::Inflater, http::CONTINUE, proxy::preface, session::Event,
 };
 
-use super::{INFLATED_BYTES_PER_TURN_MAX, MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX, Worker};
+use super::{
+    HELLOS_PER_TURN_MAX, INFLATED_BYTES_PER_TURN_MAX, MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX,
+    Worker,
+};
 use crate::{
     connection::{Connection, State},
     core::LAST,
     exchange::{Exchange, Taken},
     handler::{ClosedBy, Handler, Message},
     pace::Spent,
+    stream::Received,
 };
 
 /// Pings right behind each other, in one service of a connection, that are answered one by one; of those behind
@@ -26,6 +27,7 @@ const PONGS_IN_A_ROW_MAX: usize = 16;
 impl<H: Handler> Worker<H> {
     pub(super) fn serve_all(&mut self, active: &mut Vec<u32>) {
         let again = self.core.ready.len();
+        self.hellos = HELLOS_PER_TURN_MAX;
         for index in active.drain(..) {
             self.serve(index);
         }
@@ -42,6 +44,16 @@ impl<H: Handler> Worker<H> {
     }
 
     fn serve(&mut self, index: u32) {
+        let awaits_hello = self.tls.is_some()
+            && self
+                .core
+                .registry
+                .at(index)
+                .is_some_and(|connection| connection.stream.awaits_hello());
+        if awaits_hello && self.hellos == 0 {
+            self.core.make_ready(index);
+            return;
+        }
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut inflater = std::mem::take(&mut self.inflater);
         self.core.cork(index);
@@ -62,6 +74,7 @@ impl<H: Handler> Worker<H> {
                 break;
             }
             match self.read(index, &mut buffer) {
+                Some(0) => budget.reads -= 1,
                 Some(count) => {
                     budget.reads -= 1;
                     let Some(connection) = self.core.registry.at_mut(index) else { break };
@@ -78,6 +91,9 @@ impl<H: Handler> Worker<H> {
                 None => break,
             }
         }
+        if awaits_hello {
+            self.note_hello(index);
+        }
         let was_choked = self.core.is_choked(index);
         self.core.uncork(index);
         if self.has_work(index, was_choked || budget.has_stopped()) {
@@ -85,6 +101,13 @@ impl<H: Handler> Worker<H> {
         }
         self.buffer = buffer;
         self.inflater = inflater;
+    }
+
+    fn note_hello(&mut self, index: u32) {
+        let connection = self.core.registry.at(index);
+        if connection.is_some_and(|connection| !connection.stream.awaits_hello()) {
+            self.hellos -= 1;
+        }
     }
 
     /// Whether a connection that was just served has more to do before anything new happens to it. `stopped`: what it has
@@ -133,19 +156,30 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Reads once. `None` when there is nothing to handle: empty, ended or broken.
+    /// Reads once. `None` when there is nothing to handle: empty, ended or broken; 0 when there may be more behind bytes
+    /// that are not for the application.
     fn read(&mut self, index: u32, buffer: &mut [u8]) -> Option<usize> {
         let now_ms = self.core.now_ms;
         let connection = self.core.registry.at_mut(index)?;
         loop {
-            match connection.stream.read(buffer) {
-                Ok(0) => {
+            match connection.stream.receive(buffer) {
+                Ok(Received::End) => {
                     connection.flags.readable = false;
                     connection.flags.peer_done = true;
                     self.peer_done(index);
                     return None;
                 }
-                Ok(count) => {
+                Ok(Received::Refused) => {
+                    self.core.cell.add(Counter::TlsFailures, 1);
+                    self.core.complain_of(
+                        index,
+                        Counter::TlsFailures,
+                        "does not speak TLS with us",
+                    );
+                    self.core.linger(index);
+                    return None;
+                }
+                Ok(Received::Bytes(count)) => {
                     // A short read has emptied the socket (epoll(7), Q9): what comes later is told of again. Unless the
                     // peer's end is behind it, which was told of already.
                     if count < buffer.len()
@@ -161,6 +195,12 @@ impl<H: Handler> Worker<H> {
                         }
                         State::Http(_) | State::Lingering { .. } => None,
                     };
+                    if let Some(facts) = connection.stream.take_facts() {
+                        let resumed = facts.resumed;
+                        connection.durable.tls = Some(Box::new(facts));
+                        self.core.cell.add(Counter::TlsHandshakes, 1);
+                        self.core.cell.add(Counter::TlsResumed, u64::from(resumed));
+                    }
                     self.core.cell.add(Counter::BytesIn, count as u64);
                     if let Some(ahead_ms) = ahead {
                         self.core.hold_back(index, ahead_ms);

@@ -311,6 +311,11 @@ impl App {
                 context.keep(USER_KEY, (*name).into());
                 context.reply(Message::Text("kept"));
             }
+            ["tls"] => {
+                let tls = context.durable().and_then(|durable| durable.tls.clone());
+                let text = serde_json::to_string(&tls).expect("facts are JSON");
+                context.reply(Message::Text(&text));
+            }
             ["close", code] => {
                 let code = code.parse::<u16>().expect("a code");
                 context.close(code.into(), "as told");

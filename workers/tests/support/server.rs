@@ -17,8 +17,9 @@ use wsmaster_workers::{
         link::{self, Heard, MasterLink, ToChild, ToMaster},
         mailbox::{Mailbox, MailboxPair},
         postbox::Postbox,
-        sys::{listener::Listener, socket::listeners},
+        sys::{listener::Listener, memory::sealed_file, socket::listeners},
     },
+    tls::{Material, Sealed, TicketKeys},
 };
 
 use super::{App, Client, Journal, WebSocket, eventually};
@@ -31,6 +32,8 @@ pub(crate) struct Server {
     pub(crate) board: Board,
     pub(crate) journal: Journal,
     pub(crate) limits: Limits,
+    /// What the workers that are started next encrypt with.
+    pub(crate) tls: Option<(Material, TicketKeys)>,
     places: Vec<Place>,
     workers: Vec<Running>,
 }
@@ -77,7 +80,8 @@ impl Server {
             Place { listener, mailbox, generation: 0 }
         };
         let places = (0..slots).map(|_| place()).collect();
-        Self { board, journal: Journal::default(), limits, places, workers: Vec::new() }
+        let journal = Journal::default();
+        Self { board, journal, limits, tls: None, places, workers: Vec::new() }
     }
 
     /// Puts a worker into a slot, or a successor beside one that is leaving, and waits until it is ready. Its place among
@@ -91,6 +95,10 @@ impl Server {
         let mailbox = place.mailbox.reader.try_clone().expect("a descriptor");
         let (link, child) = link::line().expect("a line");
         let limits = self.limits.clone();
+        let tls = self.tls.as_ref().map(|(material, keys)| Sealed {
+            material: sealed_file(&material.to_bytes()).expect("memory"),
+            ticket_keys: sealed_file(keys.as_bytes()).expect("memory"),
+        });
         let app = App::new(self.journal.clone());
         let slot = slot(number);
         let thread = thread::spawn(move || {
@@ -100,13 +108,14 @@ impl Server {
                 generation,
                 listeners: vec![Listening {
                     socket: Listener::Tcp(listener),
-                    rules: ListenerRules::new(0, "main"),
+                    rules: ListenerRules { tls: tls.is_some(), ..ListenerRules::new(0, "main") },
                 }],
                 proxies: Proxies::default(),
                 mailbox,
                 link: child,
                 handle,
                 limits,
+                tls,
                 take_log,
             };
             Worker::new(seat, app)?.run()

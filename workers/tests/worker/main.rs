@@ -20,4 +20,5 @@ mod panics;
 mod slow_readers;
 mod surveys;
 mod timers;
+mod tls;
 mod waiting;

@@ -1,0 +1,81 @@
+//! What the workers encrypt with, as the master keeps it: in sealed memory files that it hands on and does not read, but
+//! for the moment in which it makes new keys for session tickets.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::{Value, json};
+use wsmaster_ipc::sys::{
+    memory::{read_sealed_file, sealed_file},
+    random,
+};
+use wsmaster_workers::tls::{Sealed, TICKET_LIFETIME, TicketKeys};
+use zeroize::Zeroizing;
+
+use crate::tls::{Certificate, Loaded};
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Tls {
+    pub(super) loaded: Loaded,
+    ticket_keys: OwnedFd,
+    turn_at: Instant,
+}
+
+impl Tls {
+    pub(super) fn new(loaded: Loaded, now: Instant) -> io::Result<Self> {
+        let keys = TicketKeys::new(random::bytes()?);
+        let ticket_keys = sealed_file(keys.as_bytes())?;
+        Ok(Self { loaded, ticket_keys, turn_at: now + TICKET_LIFETIME })
+    }
+
+    /// What a worker takes with it.
+    pub(super) fn for_a_worker(&self) -> io::Result<Sealed> {
+        Ok(Sealed {
+            material: self.loaded.material.try_clone()?,
+            ticket_keys: self.ticket_keys.try_clone()?,
+        })
+    }
+
+    /// When the keys of tickets are turned next.
+    pub(super) fn turn_at(&self) -> Instant {
+        self.turn_at
+    }
+
+    /// Turns the keys of tickets if it is time: the file of the new ones.
+    pub(super) fn turn(&mut self, now: Instant) -> io::Result<Option<OwnedFd>> {
+        if now < self.turn_at {
+            return Ok(None);
+        }
+        self.turn_at = now + TICKET_LIFETIME;
+        let old = read_sealed_file(self.ticket_keys.try_clone()?, TicketKeys::SEED_BYTES)?;
+        let old = Zeroizing::new(old);
+        let keys = TicketKeys::from_bytes(&old).ok_or(io::ErrorKind::InvalidData)?;
+        self.ticket_keys = sealed_file(keys.turned(random::bytes()?).as_bytes())?;
+        self.ticket_keys.as_fd().try_clone_to_owned().map(Some)
+    }
+
+    /// For the status.
+    pub(super) fn status(&self) -> Value {
+        let now_unix_s = now_unix_s();
+        let certificates = self.loaded.told.certificates.iter().map(|certificate| {
+            let Certificate { file, names, expires_unix_s } = certificate;
+            json!({
+                "file": file,
+                "names": names,
+                "expires_at": expires_unix_s,
+                "expires_in_days": certificate.days_left(now_unix_s),
+            })
+        });
+        json!({ "certificates": certificates.collect::<Vec<_>>() })
+    }
+}
+
+/// The moment by the wall clock, which certificates go by.
+pub(super) fn now_unix_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

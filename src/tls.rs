@@ -1,0 +1,69 @@
+//! The files that `[tls]` names: read, checked, and put where the workers find them.
+//!
+//! Private keys are read by a process that ends at once ([`load_apart`]): so neither the master nor a side process that is
+//! forked from it later ever has one in its memory. What is left is a sealed memory file that the master holds and gives to
+//! workers only.
+
+mod apart;
+mod files;
+
+use std::os::fd::OwnedFd;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use apart::load_apart;
+
+use crate::config::{Config, ConfigErrors};
+
+/// What `[tls]` comes to.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// For the workers: a [`Material`](wsmaster_workers::tls::Material).
+    pub(crate) material: OwnedFd,
+    pub(crate) told: Told,
+}
+
+/// What can be told of it to anybody.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Told {
+    /// In the order of the configuration.
+    pub(crate) certificates: Vec<Certificate>,
+    /// What is not wrong but will be, or should not be: a line each.
+    pub(crate) warnings: Vec<String>,
+    /// Two of these are the same when certificates, keys and rules are.
+    pub(crate) fingerprint: [u8; 32],
+}
+
+/// One certificate, without its key.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Certificate {
+    /// The file it was read from.
+    pub file: String,
+    /// The names it is for, the first 16 of them.
+    pub names: Vec<String>,
+    /// The last moment of its life.
+    pub expires_unix_s: i64,
+}
+
+/// Names of one certificate that are shown.
+pub(crate) const NAMES_SHOWN_MAX: usize = 16;
+
+impl Certificate {
+    /// Whole days that it is valid from `now_unix_s` on; negative when it is over.
+    pub fn days_left(&self, now_unix_s: i64) -> i64 {
+        (self.expires_unix_s - now_unix_s).div_euclid(86_400)
+    }
+}
+
+/// Reads and checks the files in this process, and says what to tell the operator. Nothing is kept.
+///
+/// # Errors
+/// All that is wrong with them.
+pub(crate) fn check(config: &Config, now_unix_s: i64) -> Result<Vec<String>, ConfigErrors> {
+    if !config.tls.is_on() {
+        return Ok(Vec::new());
+    }
+    let (_, told) =
+        files::read(config, now_unix_s).map_err(|faults| files::errors(config, &faults))?;
+    Ok(told.warnings)
+}

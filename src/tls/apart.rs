@@ -1,0 +1,93 @@
+//! Reading the files in a process of its own, which ends at once and takes with it what it knew.
+
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+use wsmaster_ipc::sys::{
+    memory::sealed_file,
+    process,
+    socket::{self, Received},
+};
+
+use super::{
+    Loaded, Told,
+    files::{self, Fault},
+};
+use crate::config::{Config, ConfigErrors};
+
+/// How long the files may take to be read. The master serves nobody meanwhile, but a disk that hangs must not hang it.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The largest report.
+const REPORT_BYTES_MAX: usize = 512 * 1024;
+
+/// What the process says before it ends. The material comes beside it.
+#[derive(Debug, Serialize, Deserialize)]
+enum Report {
+    Good(Told),
+    Bad(Vec<Fault>),
+}
+
+/// Reads and checks the files that `[tls]` names, if it is on. To be called in a process with one thread.
+///
+/// # Errors
+/// All that is wrong with them; that there is no other process to be had is told as a fault of `tls.cert_file`.
+pub(crate) fn load_apart(config: &Config, now_unix_s: i64) -> Result<Option<Loaded>, ConfigErrors> {
+    if !config.tls.is_on() {
+        return Ok(None);
+    }
+    match ask(config, now_unix_s) {
+        Ok(Ok(loaded)) => Ok(Some(loaded)),
+        Ok(Err(faults)) => Err(files::errors(config, &faults)),
+        Err(error) => {
+            let problem = format!("the files cannot be read by a process of their own: {error}");
+            Err(config.refuse([("tls.cert_file", problem)]))
+        }
+    }
+}
+
+fn ask(config: &Config, now_unix_s: i64) -> io::Result<Result<Loaded, Vec<Fault>>> {
+    let (ours, theirs) = socket::packet_pair(REPORT_BYTES_MAX)?;
+    let line = theirs.as_raw_fd();
+    let child = process::fork_child(vec![line], || answer(config, now_unix_s, theirs.as_fd()))?;
+    // So that its end is seen.
+    drop(theirs);
+    let heard = hear(ours.as_fd());
+    process::end_child(child);
+    heard
+}
+
+fn hear(line: BorrowedFd<'_>) -> io::Result<Result<Loaded, Vec<Fault>>> {
+    if !socket::wait_readable(line, PATIENCE)? {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    let mut buffer = vec![0; REPORT_BYTES_MAX];
+    let Received::Packet { length, attachment, cut: false } =
+        socket::receive_packet(line, &mut buffer)?
+    else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    let report = serde_json::from_slice(buffer.get(..length).unwrap_or_default())?;
+    match (report, attachment) {
+        (Report::Good(told), Some(material)) => Ok(Ok(Loaded { material, told })),
+        (Report::Good(_), None) => Err(io::ErrorKind::UnexpectedEof.into()),
+        (Report::Bad(faults), _) => Ok(Err(faults)),
+    }
+}
+
+/// What the other process does: its exit code.
+fn answer(config: &Config, now_unix_s: i64, line: BorrowedFd<'_>) -> i32 {
+    let (report, material) = match files::read(config, now_unix_s) {
+        Ok((material, told)) => match sealed_file(&material.to_bytes()) {
+            Ok(file) => (Report::Good(told), Some(file)),
+            Err(_) => return 1,
+        },
+        Err(faults) => (Report::Bad(faults), None),
+    };
+    let Ok(report) = serde_json::to_vec(&report) else { return 1 };
+    let attachment = material.as_ref().map(AsFd::as_fd);
+    i32::from(!matches!(socket::send_packet(line, &report, attachment), Ok(socket::Sent::Whole)))
+}

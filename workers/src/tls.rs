@@ -1,0 +1,30 @@
+//! TLS: what a server shows of itself, whom it believes, and how one connection is encrypted (RFC 8446, RFC 5246).
+//!
+//! The protocol is rustls's; how many bytes may wait where, and when a handshake may cost CPU, is decided here. A
+//! [`Material`] is all that the operator gives, as text; the master checks it and hands it to the workers in memory files
+//! that nobody else is given, so that no private key is ever in the memory of a process that does not serve. [`TicketKeys`]
+//! are shared by all workers in the same way: a client that comes back may come back to any of them.
+//!
+//! - [`Material`] and [`Showing`]: certificates, keys and rules, and what can be told of them.
+//! - [`TicketKeys`]: what session tickets are sealed with.
+//! - [`Facts`]: what a handshake has brought out about the peer.
+
+mod acceptor;
+mod certificate;
+mod der;
+mod material;
+mod names;
+mod refusal;
+mod stream;
+mod tickets;
+
+pub use certificate::{CertificateFault, Validity};
+pub use material::{
+    ClientAuth, ClientAuthority, MATERIAL_BYTES_MAX, Material, MaterialFault, Pair, Sealed,
+    Showing, Shown, Version,
+};
+pub use stream::Facts;
+pub use tickets::{TICKET_LIFETIME, TicketKeys};
+
+pub(crate) use acceptor::Acceptor;
+pub(crate) use stream::TlsStream;

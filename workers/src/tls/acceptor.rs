@@ -1,0 +1,62 @@
+//! Where the TLS connections of a worker begin: the material in force, the keys of tickets, and the buffers that all
+//! connections of the worker use in turn.
+
+use std::{cell::RefCell, io, os::fd::OwnedFd, rc::Rc, sync::Arc};
+
+use mio::net::TcpStream;
+use rustls::{ServerConfig, server::UnbufferedServerConnection};
+use wsmaster_ipc::sys::memory::read_sealed_file;
+use zeroize::Zeroizing;
+
+use super::{
+    MATERIAL_BYTES_MAX, Material, Sealed, TicketKeys,
+    stream::{Scratch, TlsStream},
+    tickets::Tickets,
+};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    config: Arc<ServerConfig>,
+    tickets: Tickets,
+    scratch: Rc<RefCell<Scratch>>,
+}
+
+impl Acceptor {
+    /// Takes the material and the keys out of their files.
+    pub(crate) fn new(sealed: Sealed) -> io::Result<Self> {
+        let tickets = Tickets::new(&ticket_keys(sealed.ticket_keys)?);
+        let config = config(sealed.material, &tickets)?;
+        Ok(Self { config, tickets, scratch: Rc::default() })
+    }
+
+    /// Shows other certificates from now on. Connections that are there keep their sessions.
+    pub(crate) fn renew(&mut self, material: OwnedFd) -> io::Result<()> {
+        self.config = config(material, &self.tickets)?;
+        Ok(())
+    }
+
+    /// Takes over the keys of tickets after a turn.
+    pub(crate) fn turn(&self, keys: OwnedFd) -> io::Result<()> {
+        self.tickets.turn(&ticket_keys(keys)?);
+        Ok(())
+    }
+
+    /// Begins TLS on a connection that was just accepted.
+    pub(crate) fn begin(&self, socket: TcpStream) -> io::Result<TlsStream> {
+        let session =
+            UnbufferedServerConnection::new(self.config.clone()).map_err(io::Error::other)?;
+        Ok(TlsStream::new(socket, session, self.scratch.clone()))
+    }
+}
+
+fn config(material: OwnedFd, tickets: &Tickets) -> io::Result<Arc<ServerConfig>> {
+    let bytes = read_sealed_file(material, MATERIAL_BYTES_MAX)?;
+    let material = Material::from_bytes(bytes).map_err(io::Error::other)?;
+    material.configure(tickets).map_err(io::Error::other)
+}
+
+fn ticket_keys(file: OwnedFd) -> io::Result<TicketKeys> {
+    let bytes = Zeroizing::new(read_sealed_file(file, TicketKeys::SEED_BYTES)?);
+    TicketKeys::from_bytes(&bytes).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
