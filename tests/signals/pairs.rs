@@ -165,7 +165,7 @@ esac; done"#;
         // Whatever it does about the signal has begun when it answers.
         server.status();
         if LOGS.contains(&second) {
-            server.wait_log("the log was opened again");
+            server.wait_log("server.log_file is not set");
         }
     }
 
