@@ -282,6 +282,9 @@ where
                 Action::Fork { child, .. } => match self.fork(child) {
                     Ok(pid) => self.tell(Event::Forked { child, pid }),
                     Err(error) => {
+                        if let Some(side) = usize::from(child.0).checked_sub(self.seats.len()) {
+                            self.end_life_of(side);
+                        }
                         self.tell(Event::ForkFailed { child, reason: error.to_string() });
                     }
                 },
@@ -399,6 +402,7 @@ where
             config: self.config.clone(),
         };
         log::info!("all workers serve");
+        self.spread_start();
         if let Some(call) = self.on_serving.take() {
             call(&serving);
         }
@@ -467,6 +471,7 @@ where
                 match child.role {
                     Role::Worker(cell) => self.totals.bury(&cell),
                     Role::Side(number) => {
+                        self.end_life_of(number);
                         self.clean_up_after(pid);
                         self.tell_of_a_lost_task(number);
                     }
@@ -522,6 +527,13 @@ where
     fn stop_of(&self, number: usize) -> ToChild {
         let own = forking::stop_timeout(&self.config, &self.processes, &self.directory, number);
         settings::stop_side(&self.config, own)
+    }
+
+    /// Workers know from now on that nobody is in this seat.
+    fn end_life_of(&self, number: usize) {
+        if let Some(side) = self.directory.sides().get(number) {
+            self.board.side(side.address).end_life();
+        }
     }
 
     fn restart_side_processes(&mut self) {

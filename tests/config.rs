@@ -8,6 +8,8 @@
 mod listeners;
 #[path = "config_cases/processes.rs"]
 mod processes;
+#[path = "config_cases/routes.rs"]
+mod routes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,7 +99,7 @@ fn the_default_file_reads_back_to_the_defaults() {
 
 #[test]
 fn the_defaults_are_the_documented_ones() {
-    let Config { server, limits, api, channels, processes, listeners, sources } =
+    let Config { server, limits, api, channels, processes, listeners, routes, sources } =
         Config::defaults(&machine());
     assert_eq!((server.host.as_str(), server.port, server.workers), ("127.0.0.1", 9501, 6));
     assert_eq!((server.app, server.backlog, server.tcp_nodelay), (App::Channels, 4096, true));
@@ -122,7 +124,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(limits.backlog_bytes_max, 32 << 20);
     assert!(api.enabled && api.key.is_empty());
     assert_eq!(channels.heartbeat_interval, Duration::from_secs(30));
-    assert_eq!((processes, listeners), (vec![], vec![]));
+    assert_eq!((processes, listeners, routes), (vec![], vec![], vec![]));
     assert_eq!(sources.to_string(), "built-in defaults");
 }
 
@@ -440,8 +442,12 @@ fn deep_and_long_files_are_answered_too() {
 /// that a terminal can show.
 #[test]
 fn damaged_files_are_accepted_or_answered() {
-    let originals =
-        [default_toml(), processes::EVERYTHING.to_owned(), listeners::EVERYTHING.to_owned()];
+    let originals = [
+        default_toml(),
+        processes::EVERYTHING.to_owned(),
+        listeners::EVERYTHING.to_owned(),
+        routes::EVERYTHING.to_owned(),
+    ];
     let pieces =
         ["=", "\"", "\"\"\"", "'", "[", "]", "{", "}", "\n", "#", ".", "\u{1b}", "é", "9", ""];
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;

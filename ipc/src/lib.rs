@@ -9,6 +9,7 @@
 //! - [`counter`]: what a worker counts.
 //! - [`board`]: the shared memory: serial numbers, those counters, which worker has subscribers of which channel.
 //! - [`desk`] and [`tasks`]: what a task process is at; the queues that it takes tasks from.
+//! - [`side_cell`]: what a side process shows of itself there.
 //! - [`handle`]: push, broadcast, publish, disconnect from any process.
 //! - [`link`]: the private line between the master and one child.
 //! - [`sys`]: fork, sockets, memory, signals, process titles.
@@ -22,6 +23,7 @@ pub mod id;
 pub mod link;
 pub mod mailbox;
 pub mod postbox;
+pub mod side_cell;
 pub mod sys;
 pub mod tasks;
 pub mod wire;

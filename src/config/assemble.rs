@@ -12,6 +12,7 @@ use super::array::{self, GivenTable};
 use super::keys::Key;
 use super::listener;
 use super::process;
+use super::route;
 use super::secret::Secret;
 use super::settings::{
     ApiConfig, App, ChannelsConfig, ForwardedHeader, LimitsConfig, LogLevel, RatePolicy,
@@ -33,6 +34,7 @@ pub(super) fn defaults(machine: &Machine) -> Config {
 pub(super) struct Tables<'a> {
     pub(super) processes: &'a [GivenTable],
     pub(super) listeners: &'a [GivenTable],
+    pub(super) routes: &'a [GivenTable],
 }
 
 /// The defaults with `given` over them, a later value over an earlier one, and the `tables`.
@@ -59,11 +61,14 @@ pub(super) fn assemble(
     let mut sources = Sources::new(file, &given, provenances);
     sources.processes = tables.processes.iter().map(array::origins).collect();
     sources.listeners = tables.listeners.iter().map(array::origins).collect();
+    sources.routes = tables.routes.iter().map(array::origins).collect();
     let mut config = blank(sources);
     let process = |given| array::assemble(&process::ARRAY, given);
     config.processes = tables.processes.iter().map(process).collect();
     let listener = |given| array::assemble(&listener::ARRAY, given);
     config.listeners = tables.listeners.iter().map(listener).collect();
+    let route = |given| array::assemble(&route::ARRAY, given);
+    config.routes = tables.routes.iter().map(route).collect();
     for (key, (value, _)) in KEYS.iter().zip(&values) {
         if *value != Value::Automatic {
             write(key, &mut config, value);
@@ -157,6 +162,7 @@ fn blank(sources: Sources) -> Config {
         channels: ChannelsConfig { heartbeat_interval: Duration::ZERO },
         listeners: Vec::new(),
         processes: Vec::new(),
+        routes: Vec::new(),
         sources,
     }
 }
@@ -200,6 +206,7 @@ mod tests {
                 Kind::Text { .. } if key.name == "trusted_proxies" => {
                     Value::Text("unix".to_owned())
                 }
+                Kind::Named { prefix, .. } => Value::Text(format!("{prefix}name")),
                 // One that all of them can hold.
                 Kind::Text { .. } | Kind::Secret { .. } => Value::Text("077".to_owned()),
             };

@@ -20,6 +20,8 @@ pub(super) struct Reading {
     pub(super) processes: Vec<GivenTable>,
     /// One for each `[[listener]]`, likewise, and those of the flags behind them.
     pub(super) listeners: Vec<GivenTable>,
+    /// One for each `[[route]]`, likewise.
+    pub(super) routes: Vec<GivenTable>,
 }
 
 impl Reading {

@@ -8,6 +8,7 @@ use super::array;
 use super::keys::{Key, Section};
 use super::listener;
 use super::process;
+use super::route;
 use super::source::Origin;
 use super::table::KEYS;
 
@@ -46,7 +47,9 @@ pub fn default_toml() -> String {
     text.push('\n');
     text.push_str(&array::example_toml(&listener::ARRAY));
     text.push('\n');
-    text + &array::example_toml(&process::ARRAY)
+    text.push_str(&array::example_toml(&process::ARRAY));
+    text.push('\n');
+    text + &array::example_toml(&route::ARRAY)
 }
 
 /// The effective values, each with its origin behind it.
@@ -67,7 +70,9 @@ pub(super) fn show(config: &Config) -> String {
     let processes = array::show(&process::ARRAY, &config.processes, |number, key| {
         sources.process_origin(number, key)
     });
-    text + &listeners + &processes
+    let routes =
+        array::show(&route::ARRAY, &config.routes, |number, key| sources.route_origin(number, key));
+    text + &listeners + &processes + &routes
 }
 
 /// A line of the effective values.

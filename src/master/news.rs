@@ -1,6 +1,5 @@
 //! News of the server's life, for the side processes that want to know.
 
-use wsmaster_ipc::Command;
 use wsmaster_protocol::plugin::{self, EventKind};
 use wsmaster_workers::Handler;
 
@@ -38,6 +37,10 @@ where
                 plugin::reload(&mut line, EventKind::ReloadEnd);
                 EventKind::ReloadEnd
             }
+            Report::StopStarted { .. } => {
+                plugin::server(&mut line, EventKind::ServerStop);
+                EventKind::ServerStop
+            }
             Report::Ready { .. }
             | Report::Died { .. }
             | Report::Started { .. }
@@ -50,12 +53,26 @@ where
             | Report::Covered { .. }
             | Report::Uncovered { .. }
             | Report::ReloadQueued
-            | Report::StopStarted { .. }
             | Report::AllStopped { .. } => return,
         };
+        self.send_news(kind, &line);
+        if kind == EventKind::ServerStop {
+            // It is to be there before the word that it is time to stop, which takes another way.
+            self.handle.flush();
+        }
+    }
+
+    /// All workers serve, for the first time.
+    pub(super) fn spread_start(&self) {
+        let mut line = Vec::new();
+        plugin::server(&mut line, EventKind::ServerStart);
+        self.send_news(EventKind::ServerStart, &line);
+    }
+
+    fn send_news(&self, kind: EventKind, line: &[u8]) {
         for listener in self.directory.listeners(kind) {
             for address in listener.all() {
-                if self.handle.post(address, &Command::Event { payload: &line }).is_err() {
+                if self.handle.notify(address, line).is_err() {
                     log::warn!(
                         "{} misses news: its mailbox is full",
                         self.directory.name_of(address)

@@ -51,6 +51,7 @@ pub(super) fn limits(config: &Config) -> Limits {
         idle_timeout: limits.idle_timeout.unwrap_or_default(),
         close_timeout: limits.close_timeout,
         subscriptions_max: limits.subscriptions_max,
+        request_timeout: request_timeout(config),
         requests_max: config.server.max_request,
         tcp_nodelay: config.server.tcp_nodelay,
         job_threads: config.server.job_threads,
@@ -79,6 +80,18 @@ pub(super) fn rules(number: u16, listener: &ListenerConfig) -> ListenerRules {
 pub(super) fn proxies(config: &Config) -> Proxies {
     let server = &config.server;
     Proxies { trust: server.trusted_proxies.clone(), header: server.forwarded_header }
+}
+
+/// How long an answer may take: longer than the program that gives it, which has its own word for being late.
+fn request_timeout(config: &Config) -> Duration {
+    let own = config.processes.iter().map(|process| process.answer_timeout + GRACE);
+    own.fold(Limits::default().request_timeout, Duration::max)
+}
+
+/// The programs that have connections of their own.
+fn applications(config: &Config) -> Vec<&str> {
+    let names = config.processes.iter().map(|process| process.name.as_str());
+    names.filter(|name| config.is_application(name)).collect()
 }
 
 /// The patience of the supervisor. `sides_stop_timeout_max` is the longest that a side process may take to end.
@@ -138,6 +151,16 @@ pub(super) fn adopt(config: &mut Config, new: Config) -> Vec<String> {
         );
         new.processes.clone_from(&config.processes);
     }
+    // A program learns at its start that it is an application.
+    if applications(&new) != applications(config) {
+        stays.push(
+            "which programs are applications has changed, which takes effect at the next start, with \
+             server.app and all of route: `wsmaster restart`"
+                .to_owned(),
+        );
+        new.routes.clone_from(&config.routes);
+        new.server.app.clone_from(&config.server.app);
+    }
     // The first listener keeps its sockets, and what is said in front of its connections.
     keep!(host, port, proxy_protocol, workers, task_workers, backlog, pid_file, log_file);
     keep!(daemonize, user, group);
@@ -168,6 +191,23 @@ mod tests {
         assert!(lines[0].starts_with("server.port has changed"), "{lines:?}");
         assert_eq!(config.server.port, 9501);
         assert_eq!((config.server.max_request, config.limits.message_bytes_max), (77, 99));
+    }
+
+    #[test]
+    fn a_reload_changes_routes_but_not_who_is_an_application() {
+        let machine = Machine { uid: 1000, cpus: 2, runtime_dir: None };
+        let toml = |routes: &str| {
+            let process = "[[process]]\nname = \"a\"\ncommand = \"a\"\n";
+            Config::from_toml(&format!("{process}{routes}"), "f", &machine).expect("valid")
+        };
+        let mut config = toml("[[route]]\npath = \"/a\"\napp = \"plugin:a\"\n");
+        let moved = toml("[[route]]\npath = \"/b/*\"\napp = \"plugin:a\"\n");
+        assert_eq!(adopt(&mut config, moved.clone()), Vec::<String>::new());
+        assert_eq!(config.routes, moved.routes);
+        let gone = toml("[[route]]\npath = \"/b/*\"\napp = \"echo\"\n");
+        let lines = adopt(&mut config, gone);
+        assert!(lines.len() == 1 && lines[0].contains("at the next start"), "{lines:?}");
+        assert_eq!(config.routes, moved.routes);
     }
 
     #[test]

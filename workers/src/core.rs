@@ -7,6 +7,7 @@ mod answering;
 mod channels;
 mod commands;
 mod ending;
+mod holding;
 mod jobs;
 mod output;
 mod relief;
@@ -32,7 +33,7 @@ use crate::{
     complaints::Complaints,
     context::Context,
     exchange::Manner,
-    handler::Closed,
+    handler::{Closed, Undecided, Verdict},
     jobs::{JobEnd, JobError, Jobs, Work},
     limits::Limits,
     listening::{Listeners, Proxies},
@@ -85,6 +86,8 @@ pub(crate) struct Core {
     pub(crate) gone: Vec<u32>,
     /// WebSockets whose end the application has to be told of.
     pub(crate) endings: VecDeque<(u32, Closed)>,
+    /// Handshakes that the application has decided after a while.
+    pub(crate) decisions: VecDeque<(Undecided, Verdict)>,
     /// Answers that are complete.
     pub(crate) finished: VecDeque<(Completion, Reply)>,
     pub(crate) timers: Timers,
@@ -100,6 +103,8 @@ pub(crate) struct Core {
     complaints: Complaints,
     /// Questions about all connections or channels, to be answered at the end of the turn.
     surveys: Vec<(AskTicket, Vec<u8>)>,
+    /// WebSockets that are held.
+    held: u64,
 }
 
 impl std::fmt::Debug for Core {
@@ -142,6 +147,7 @@ impl Core {
             ready: VecDeque::new(),
             gone: Vec::new(),
             endings: VecDeque::new(),
+            decisions: VecDeque::new(),
             finished: VecDeque::new(),
             timers: Timers::default(),
             random,
@@ -150,6 +156,7 @@ impl Core {
             shared: SharedFrames::default(),
             complaints: Complaints::default(),
             surveys: Vec::new(),
+            held: 0,
         }
     }
 
@@ -201,6 +208,7 @@ impl Core {
         self.cell.set(Counter::OutboxHeldBytes, self.held_bytes() as u64);
         self.cell.set(Counter::Jobs, self.jobs.len() as u64);
         self.cell.set(Counter::Tasks, self.asker.tasks_len() as u64);
+        self.cell.set(Counter::Held, self.held);
         self.cell.copy(Counter::DroppedMailboxFull, self.handle.refused());
     }
 
