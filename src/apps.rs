@@ -1,65 +1,211 @@
-//! The applications that come with the server. They use the library's public interface and nothing else.
+//! The applications that come with the server, and the way of each connection to its own. They use the library's public
+//! interface and nothing else.
 
 mod api;
+mod asking;
 mod channels;
 mod plugins;
+mod program;
+mod routes;
 mod web;
 
-use wsmaster_workers::{Closed, Context, Handler, HttpRequest, Message, Responder};
+use rustc_hash::FxHashMap;
+use wsmaster_protocol::{
+    http::{RequestHead, Response, decode_path},
+    plugin::EventKind,
+};
+use wsmaster_workers::{
+    Closed, Context, Handler, HttpRequest, Message, Responder, TimerId, Verdict, ipc::ConnectionId,
+};
 
-use self::{channels::Channels, plugins::Plugins, web::Web};
-use crate::{config, server::WorkerInfo};
+use self::{
+    asking::Asking,
+    channels::Channels,
+    plugins::Plugins,
+    program::Program,
+    routes::Routes,
+    web::{Place, Web},
+};
+use crate::{config::App, server::WorkerInfo, side::Instances};
 
-/// One of the built-in applications, with the pages and the HTTP API that all of them have.
+/// The applications of a server, with the pages and the HTTP API that it has whatever they are.
 #[derive(Debug)]
 pub struct BuiltIn {
-    kind: Kind,
+    routes: Routes,
+    /// In the places that the routes lead to.
+    apps: Vec<Application>,
+    /// Whose each connection is, if not the first application's.
+    owners: FxHashMap<ConnectionId, usize>,
     web: Web,
     plugins: Plugins,
+    /// The program that gets the requests that nobody else answers.
+    receptionist: Option<Asking>,
+    /// Runs as long as a client waits for a program.
+    retry: Option<TimerId>,
 }
 
 #[derive(Debug)]
-enum Kind {
+enum Application {
     Channels(Channels),
     Echo,
     Broadcast,
+    Program(Box<Program>),
+    /// A program that the configuration does not have, which it is checked for.
+    Absent,
 }
 
 impl BuiltIn {
-    /// The application that the configuration names.
+    /// The applications that the configuration names.
     pub fn new(worker: &WorkerInfo) -> Self {
-        let kind = match worker.config.server.app {
-            config::App::Channels => Kind::Channels(Channels::new(&worker.config)),
-            config::App::Echo => Kind::Echo,
-            config::App::Broadcast => Kind::Broadcast,
+        let WorkerInfo { config, directory, .. } = worker;
+        let routes = Routes::new(config);
+        let process = |name: &str| {
+            let process = config.processes.iter().find(|process| process.name == name)?;
+            Some((directory.program(name)?, process))
         };
-        let plugins = Plugins::new(worker.directory.clone());
-        Self { kind, web: Web::new(&worker.config), plugins }
+        let make = |app: &App| match app {
+            App::Channels => Application::Channels(Channels::new(config)),
+            App::Echo => Application::Echo,
+            App::Broadcast => Application::Broadcast,
+            App::Plugin(name) => match process(name) {
+                Some((instances, process)) => {
+                    Application::Program(Box::new(Program::new(instances, process)))
+                }
+                None => Application::Absent,
+            },
+        };
+        let takes_requests = config
+            .processes
+            .iter()
+            .find(|process| process.events.contains(&EventKind::Request))
+            .and_then(|process| Some((directory.program(&process.name)?, process)));
+        Self {
+            apps: routes.apps().iter().map(make).collect(),
+            routes,
+            owners: FxHashMap::default(),
+            web: Web::new(config),
+            plugins: Plugins::new(directory.clone()),
+            receptionist: takes_requests
+                .map(|(instances, process)| Asking::new(instances, process.answer_timeout)),
+            retry: None,
+        }
+    }
+
+    /// The place of the application of a request for a WebSocket. A path that cannot be decoded has no route.
+    fn place_of(&self, head: &RequestHead) -> usize {
+        if self.routes.is_one_for_all() {
+            return 0;
+        }
+        decode_path(head.path()).map_or(0, |path| self.routes.find(&path).app)
+    }
+
+    /// The application of the connection of this call.
+    fn owner(&self, id: Option<ConnectionId>) -> usize {
+        if self.owners.is_empty() {
+            return 0;
+        }
+        id.and_then(|id| self.owners.get(&id)).copied().unwrap_or(0)
+    }
+
+    /// Sees to it that who waits for a program is not forgotten.
+    fn keep_trying(&mut self, context: &mut Context<'_>) {
+        let waits = self.apps.iter().any(|app| match app {
+            Application::Program(program) => program.is_waiting(),
+            Application::Channels(_)
+            | Application::Echo
+            | Application::Broadcast
+            | Application::Absent => false,
+        });
+        match (waits, self.retry) {
+            (true, None) => self.retry = context.tick(program::RETRY),
+            (false, Some(timer)) => {
+                context.clear(timer);
+                self.retry = None;
+            }
+            (true, Some(_)) | (false, None) => {}
+        }
+    }
+}
+
+impl Application {
+    fn instances(&self) -> Option<Instances> {
+        match self {
+            Self::Program(program) => Some(program.instances()),
+            Self::Channels(_) | Self::Echo | Self::Broadcast | Self::Absent => None,
+        }
     }
 }
 
 impl Handler for BuiltIn {
+    fn on_start(&mut self, context: &mut Context<'_>) {
+        if self.apps.iter().any(|app| app.instances().is_some()) {
+            context.tick(program::LOOK);
+        }
+    }
+
+    fn on_handshake(&mut self, context: &mut Context<'_>, head: &RequestHead) -> Verdict {
+        let place = self.place_of(head);
+        match &mut self.apps[place] {
+            Application::Channels(_) | Application::Echo | Application::Broadcast => {
+                Verdict::accept()
+            }
+            Application::Program(program) => program.on_handshake(context, head),
+            Application::Absent => Verdict::Reject(asking::absent()),
+        }
+    }
+
     fn on_open(&mut self, context: &mut Context<'_>) {
-        self.plugins.on_open(context);
-        match &mut self.kind {
-            Kind::Channels(channels) => channels.on_open(context),
-            Kind::Echo | Kind::Broadcast => {}
+        let Some(durable) = context.durable() else { return };
+        let id = durable.id;
+        let place = durable.head.as_ref().map_or(0, |head| self.place_of(head));
+        if place != 0 {
+            self.owners.insert(id, place);
+        }
+        self.plugins.on_open(context, self.apps[place].instances());
+        match &mut self.apps[place] {
+            Application::Channels(channels) => channels.on_open(context),
+            Application::Echo | Application::Broadcast | Application::Absent => {}
+            Application::Program(program) => {
+                program.on_open(context);
+                self.keep_trying(context);
+            }
         }
     }
 
     #[inline]
     fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>) {
-        self.plugins.on_message(context, message);
-        match &mut self.kind {
-            Kind::Channels(channels) => channels.on_message(context, message),
+        let place = self.owner(context.current());
+        let Self { apps, plugins, .. } = self;
+        let app = &mut apps[place];
+        plugins.on_message(context, message, app.instances());
+        match app {
+            Application::Channels(channels) => channels.on_message(context, message, plugins),
             // A full outbox closes the reader or drops the message, as the limits say; both are counted.
-            Kind::Echo => drop(context.reply(message)),
-            Kind::Broadcast => drop(context.broadcast(message, None)),
+            Application::Echo => drop(context.reply(message)),
+            Application::Broadcast => drop(context.broadcast(message, None)),
+            Application::Program(program) => {
+                if program.on_message(context, message) {
+                    self.keep_trying(context);
+                }
+            }
+            Application::Absent => {}
         }
     }
 
     fn on_close(&mut self, context: &mut Context<'_>, closed: &Closed) {
-        self.plugins.on_close(context, closed);
+        let place = self.owner(Some(closed.id));
+        self.owners.remove(&closed.id);
+        self.plugins.on_close(context, closed, self.apps[place].instances());
+        match &mut self.apps[place] {
+            Application::Channels(_)
+            | Application::Echo
+            | Application::Broadcast
+            | Application::Absent => {}
+            Application::Program(program) => {
+                program.on_close(context, closed);
+                self.keep_trying(context);
+            }
+        }
     }
 
     fn on_request(
@@ -68,6 +214,53 @@ impl Handler for BuiltIn {
         request: HttpRequest,
         responder: Responder,
     ) {
-        self.web.on_request(context, &request, responder);
+        let Some(path) = decode_path(request.head.path()) else {
+            context.respond(responder, &Response::error(400, "the path is malformed"));
+            return;
+        };
+        if let Some(place) = Place::of(&path) {
+            self.web.on_request(context, &request, place, responder);
+            return;
+        }
+        let found = self.routes.find(&path);
+        let is_front = path == "/";
+        let response = match &mut self.apps[found.app] {
+            Application::Program(program) => {
+                program.on_request(context, &request, responder);
+                return;
+            }
+            Application::Channels(_) if is_front => web::playground(&request),
+            Application::Channels(_) | Application::Echo | Application::Broadcast => {
+                if let Some(receptionist) = &mut self.receptionist {
+                    receptionist.request(context, &request, responder);
+                    return;
+                }
+                if is_front || found.is_routed {
+                    web::websocket_only(&request)
+                } else {
+                    web::nothing()
+                }
+            }
+            Application::Absent => asking::absent(),
+        };
+        context.respond(responder, &response);
+    }
+
+    fn on_timer(&mut self, context: &mut Context<'_>, timer: TimerId) {
+        for app in &mut self.apps {
+            match app {
+                Application::Program(program) => {
+                    if self.retry != Some(timer) {
+                        program.look_around(context);
+                    }
+                    program.tell_those_who_wait(context);
+                }
+                Application::Channels(_)
+                | Application::Echo
+                | Application::Broadcast
+                | Application::Absent => {}
+            }
+        }
+        self.keep_trying(context);
     }
 }

@@ -27,6 +27,7 @@ mod reading;
 mod reference;
 mod relations;
 mod render;
+mod route;
 mod rules;
 mod secret;
 mod settings;
@@ -53,6 +54,7 @@ pub use overrides::{Overrides, check_value};
 pub use process::{INSTANCES_MAX, PROCESSES_MAX, ProcessConfig, Restart};
 pub use reference::reference_markdown;
 pub use render::default_toml;
+pub use route::{ROUTES_MAX, RouteConfig};
 pub use secret::Secret;
 pub use settings::{
     ApiConfig, App, ChannelsConfig, ClientAuth, CompressionConfig, ForwardedHeader, LimitsConfig,
@@ -85,6 +87,8 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// The programs beside the workers, in the order of the file.
     pub processes: Vec<ProcessConfig>,
+    /// What the clients of a path are connected to, in the order of the file.
+    pub routes: Vec<RouteConfig>,
     /// Where all this came from.
     pub sources: Sources,
 }
@@ -164,16 +168,19 @@ impl Config {
         }
         environment::read(env, &mut reading);
         overrides::read(flags, &mut reading);
-        let Reading { given, mut errors, refused, processes, listeners, certificates } = reading;
+        let Reading { given, mut errors, refused, processes, listeners, routes, certificates } =
+            reading;
         let tables = assemble::Tables {
             processes: &processes,
             listeners: &listeners,
+            routes: &routes,
             certificates: &certificates,
         };
         let config = assemble::assemble(given, tables, file.map(|(name, _)| name), machine);
         errors.extend(relations::check(&config, &refused));
         errors.extend(process::check_together(&config));
         errors.extend(listener::check_together(&config));
+        errors.extend(route::check_together(&config));
         ConfigErrors::check(errors)?;
         Ok(config)
     }
@@ -205,5 +212,12 @@ impl Config {
             Some(key) => Some(self.sources.origin(key)),
             None => certificates::origin(self, path).or_else(|| self.sources.table_origin(path)),
         }
+    }
+
+    /// Whether the `[[process]]` of this name is an application: the server's, or that of a route.
+    #[must_use]
+    pub fn is_application(&self, process: &str) -> bool {
+        let apps = self.routes.iter().map(|route| &route.app);
+        apps.chain([&self.server.app]).any(|app| app.plugin() == Some(process))
     }
 }

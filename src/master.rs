@@ -304,6 +304,9 @@ where
                 Action::Fork { child, .. } => match self.fork(child) {
                     Ok(pid) => self.tell(Event::Forked { child, pid }),
                     Err(error) => {
+                        if let Some(side) = usize::from(child.0).checked_sub(self.seats.len()) {
+                            self.end_life_of(side);
+                        }
                         self.tell(Event::ForkFailed { child, reason: error.to_string() });
                     }
                 },
@@ -468,6 +471,7 @@ where
                 match child.role {
                     Role::Worker(cell) => self.totals.bury(&cell),
                     Role::Side(number) => {
+                        self.end_life_of(number);
                         self.clean_up_after(pid);
                         self.tell_of_a_lost_task(number);
                     }

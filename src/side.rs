@@ -10,18 +10,22 @@
 
 mod context;
 mod directory;
+mod introductions;
+mod leftovers;
 mod lines;
 mod orders;
 mod output;
 mod pipe;
 mod process;
 mod program;
+mod progress;
+mod questions;
 mod queue;
 mod station;
 mod tasks;
 
 pub use context::{Ended, ProcessContext, ProcessMessage, Wait};
-pub(crate) use directory::{Body, Directory, Side};
+pub(crate) use directory::{Body, Directory, Instances, Side};
 pub use process::Process;
 pub(crate) use program::{host, mark_of};
 pub(crate) use station::SideSeat;

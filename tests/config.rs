@@ -8,6 +8,8 @@
 mod listeners;
 #[path = "config_cases/processes.rs"]
 mod processes;
+#[path = "config_cases/routes.rs"]
+mod routes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -103,8 +105,18 @@ fn the_default_file_reads_back_to_the_defaults() {
 
 #[test]
 fn the_defaults_are_the_documented_ones() {
-    let Config { server, tls, limits, compression, api, channels, processes, listeners, sources } =
-        Config::defaults(&machine());
+    let Config {
+        server,
+        tls,
+        limits,
+        compression,
+        api,
+        channels,
+        processes,
+        listeners,
+        routes,
+        sources,
+    } = Config::defaults(&machine());
     assert_eq!((server.host.as_str(), server.port, server.workers), ("127.0.0.1", 9501, 6));
     assert_eq!((server.app, server.backlog, server.tcp_nodelay), (App::Channels, 4096, true));
     assert_eq!((server.log_file, server.log_level), (None, LogLevel::Info));
@@ -135,7 +147,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(compression.context_bytes_max, 16 << 20);
     assert!(api.enabled && api.key.is_empty());
     assert_eq!(channels.heartbeat_interval, Duration::from_secs(30));
-    assert_eq!((processes, listeners), (vec![], vec![]));
+    assert_eq!((processes, listeners, routes), (vec![], vec![], vec![]));
     assert!(!tls.is_on() && tls.client_ca_file.is_none());
     assert_eq!((tls.client_auth, tls.version_min), (ClientAuth::Required, TlsVersion::Tls12));
     assert_eq!(sources.to_string(), "built-in defaults");
@@ -458,8 +470,12 @@ fn deep_and_long_files_are_answered_too() {
 /// that a terminal can show.
 #[test]
 fn damaged_files_are_accepted_or_answered() {
-    let originals =
-        [default_toml(), processes::EVERYTHING.to_owned(), listeners::EVERYTHING.to_owned()];
+    let originals = [
+        default_toml(),
+        processes::EVERYTHING.to_owned(),
+        listeners::EVERYTHING.to_owned(),
+        routes::EVERYTHING.to_owned(),
+    ];
     let pieces =
         ["=", "\"", "\"\"\"", "'", "[", "]", "{", "}", "\n", "#", ".", "\u{1b}", "é", "9", ""];
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;

@@ -3,13 +3,23 @@
 
 mod support;
 
+#[path = "plugins/application.rs"]
+mod application;
+#[path = "plugins/doors.rs"]
+mod doors;
 #[path = "plugins/ends.rs"]
 mod ends;
+#[path = "plugins/examples.rs"]
+mod examples;
 #[path = "plugins/faults.rs"]
 mod faults;
 #[path = "plugins/puppet.rs"]
 mod puppet;
+#[path = "plugins/successors.rs"]
+mod successors;
 #[path = "plugins/surroundings.rs"]
 mod surroundings;
+#[path = "plugins/trouble.rs"]
+mod trouble;
 #[path = "plugins/words.rs"]
 mod words;

@@ -9,7 +9,9 @@
 //!   subscription is answered after its bit is set.
 //!
 //! For each mailbox it counts the bytes of attached bodies that wait in it, and shows what a task process is at
-//! ([`crate::desk`]). For all processes together it counts the lines of the log that could not be written.
+//! ([`crate::desk`]). Of the side process that a mailbox belongs to it shows whether it lives, whether it takes more, and what it
+//! counts ([`SideCell`](crate::side_cell::SideCell)). For all processes together it counts the lines of the log that could not be
+//! written.
 //!
 //! It never holds a lock: a process may be killed between any two instructions.
 
@@ -29,6 +31,7 @@ use rustc_hash::FxHasher;
 pub use crate::counter::Counter;
 use crate::{
     id::{Address, ConnectionId, SERIAL_MAX, SLOTS_MAX, Slot},
+    side_cell::SideCell,
     sys::memory::SharedWords,
 };
 
@@ -42,8 +45,13 @@ const CELL_WORDS: usize = 64;
 pub const CELLS: usize = 8;
 const SLOT_WORDS: usize = SLOT_HEAD_WORDS + CELLS * CELL_WORDS + INTEREST_WORDS;
 
-/// For each mailbox: the bytes attached, and a desk.
-const MAILBOX_WORDS: usize = 1 + crate::desk::WORDS;
+/// For each mailbox: the bytes attached, a desk, and the cell of its side process.
+const MAILBOX_WORDS: usize = DESK_WORD + crate::desk::WORDS + SIDE_WORDS;
+const ATTACHED_WORD: usize = 0;
+const DESK_WORD: usize = 1;
+const SIDE_WORD: usize = DESK_WORD + crate::desk::WORDS;
+/// Words of a [`SideCell`](crate::side_cell::SideCell).
+pub(crate) const SIDE_WORDS: usize = 12;
 
 const _: () = assert!(Counter::ALL.len() <= CELL_WORDS);
 
@@ -199,13 +207,23 @@ impl Board {
         &self.memory.words()[before + usize::from(self.mailboxes) * MAILBOX_WORDS]
     }
 
+    /// What the side process with this mailbox shows of itself.
+    pub fn side(&self, address: Address) -> SideCell {
+        SideCell::new(self.clone(), address)
+    }
+
+    /// The words of a side process; of a mailbox that does not exist, none.
+    pub(crate) fn side_words(&self, address: Address) -> &[AtomicU64] {
+        self.mailbox_words(address).map_or(&[], |words| &words[SIDE_WORD..])
+    }
+
     fn attached_word(&self, address: Address) -> Option<&AtomicU64> {
-        self.mailbox_words(address)?.first()
+        self.mailbox_words(address)?.get(ATTACHED_WORD)
     }
 
     /// The words of a mailbox's desk.
     pub(crate) fn desk_words(&self, address: Address) -> Option<&[AtomicU64]> {
-        self.mailbox_words(address)?.get(1..)
+        self.mailbox_words(address)?.get(DESK_WORD..SIDE_WORD)
     }
 
     fn mailbox_words(&self, address: Address) -> Option<&[AtomicU64]> {

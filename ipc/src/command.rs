@@ -125,6 +125,11 @@ pub enum Command<'a> {
     Event {
         /// The word.
         payload: &'a [u8],
+        /// In which life of the process it was sent ([`Life::number`](crate::side_cell::Life)): a successor finds in its
+        /// mailbox what was meant for its predecessor.
+        life: u64,
+        /// Who waits for what the process says to it: an [`Answer::Info`].
+        ticket: Option<AskTicket>,
     },
 }
 
@@ -140,7 +145,7 @@ pub enum Answer<'a> {
         /// Connections that should have had it and did not: their outbox was full.
         dropped: u64,
     },
-    /// Of an info or a survey: a JSON object. Of a list: a JSON array of ids.
+    /// Of an info or a survey: a JSON object. Of a list: a JSON array of ids. Of an event: whatever the process says.
     Info(&'a [u8]),
     /// Of a task.
     Task(TaskAnswer<'a>),

@@ -120,4 +120,8 @@ counters! {
     total JobsAbandoned "jobs_abandoned",
     /// Tasks given to task processes and not answered yet.
     gauge Tasks "tasks",
+    /// WebSockets that the application does not want to hear of now.
+    gauge Held "held",
+    /// Messages of clients that the application could not do anything with, and has dropped.
+    total DroppedByHandler "dropped_by_handler",
 }

@@ -9,6 +9,7 @@
 //! - [`counter`]: what a worker counts.
 //! - [`board`]: the shared memory: serial numbers, those counters, which worker has subscribers of which channel.
 //! - [`desk`] and [`tasks`]: what a task process is at; the queues that it takes tasks from.
+//! - [`side_cell`]: what a side process shows of itself there.
 //! - [`handle`]: push, broadcast, publish, disconnect from any process.
 //! - [`life`]: what the master tells of the server's life.
 //! - [`link`]: the private line between the master and one child.
@@ -24,6 +25,7 @@ pub mod life;
 pub mod link;
 pub mod mailbox;
 pub mod postbox;
+pub mod side_cell;
 pub mod sys;
 pub mod tasks;
 pub mod wire;

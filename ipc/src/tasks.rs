@@ -226,7 +226,9 @@ mod tests {
     #[test]
     fn what_is_no_task_is_passed_over() {
         let (handle, board, pairs) = place();
-        handle.post(Address(3), &Command::Event { payload: b"what?" }).unwrap();
+        handle
+            .post(Address(3), &Command::Event { payload: b"what?", life: 0, ticket: None })
+            .unwrap();
         handle.task(None, b"work", 1).unwrap();
         let mut queue = reader(&board, &pairs, 3, 1);
         assert!(matches!(queue.take().unwrap(), Taken::Task { .. }));

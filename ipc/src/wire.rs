@@ -81,7 +81,7 @@ pub fn body<'a>(command: &Command<'a>) -> &'a [u8] {
         | Command::Publish { payload, .. }
         | Command::Message { payload, .. }
         | Command::Task { payload, .. }
-        | Command::Event { payload } => payload,
+        | Command::Event { payload, .. } => payload,
         Command::Survey { question, .. } => question,
         Command::Answer { answer, .. } => match answer {
             Answer::Info(json) => json,
@@ -148,8 +148,9 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
             writer.head(SURVEY, None, Some(ticket), None);
             writer.body(question);
         }
-        Command::Event { payload } => {
-            writer.head(EVENT, None, None, None);
+        Command::Event { payload, life, ticket } => {
+            writer.head(EVENT, None, ticket, None);
+            writer.u64(life);
             writer.body(payload);
         }
         Command::Answer { from, request, answer } => match answer {
@@ -322,7 +323,10 @@ impl<'a> Decoder<'a> {
                 };
                 Command::Answer { from, request, answer: Answer::Task(end) }
             }
-            EVENT => Command::Event { payload: self.body(attached)? },
+            EVENT => {
+                let life = self.u64()?;
+                Command::Event { payload: self.body(attached)?, life, ticket }
+            }
             LIST => Command::List { ticket: ticket.ok_or(WireError::BadField)? },
             SURVEY => Command::Survey {
                 ticket: ticket.ok_or(WireError::BadField)?,
@@ -509,7 +513,8 @@ mod tests {
             },
             Command::Answer { from: Address(3), request: 5, answer: Answer::Info(payload) },
             Command::Message { from: Address(6), kind: PayloadKind::Binary, payload },
-            Command::Event { payload },
+            Command::Event { payload, life: 0, ticket: None },
+            Command::Event { payload, life: 7, ticket },
             Command::List { ticket: asked },
             Command::Task { ticket: asked, payload },
             task_answer(TaskAnswer::Done(payload)),

@@ -3,15 +3,18 @@
 //! This module owns the text of that protocol in both directions (`docs/plugins.md` is its specification). It never knows who
 //! is at the other end, and keeps no state between two lines.
 
+mod answer;
 mod command;
 mod event;
 #[cfg(test)]
 mod tests;
 
+pub use answer::{Answer, Body, HEADERS_BYTES_MAX, HEADERS_MAX, response};
 pub use command::{Command, CommandError, Level, Line, Payload, Recipient, parse};
 pub use event::{
-    ClosedBy, Fate, Hello, Opened, Reply, closed, dropped, from_process, hello, message, opened,
-    reload_end, reload_start, reply, stop, tick, worker,
+    Asked, ClosedBy, Fate, Hello, Opened, Reply, about, channel, closed, dropped, from_process,
+    handshake, hello, introduced, introducer, message, numbered, opened, published, reload_end,
+    reload_start, reply, request, server, stop, tick, worker,
 };
 
 use serde::{Deserialize, Serialize};
@@ -30,6 +33,20 @@ pub enum EventKind {
     Message,
     /// A WebSocket is over.
     Close,
+    /// A client asks to become a WebSocket, and the program decides.
+    Handshake,
+    /// A client has sent an ordinary HTTP request, and the program answers it.
+    Request,
+    /// A client has subscribed to a channel.
+    Subscribe,
+    /// A client has ended its subscription to a channel.
+    Unsubscribe,
+    /// A client has sent a message to a channel.
+    Publish,
+    /// All workers serve, for the first time.
+    ServerStart,
+    /// The server begins to stop.
+    ServerStop,
     /// A worker serves.
     WorkerStart,
     /// A worker has ended as it was told to.
@@ -44,10 +61,17 @@ pub enum EventKind {
 
 impl EventKind {
     /// All kinds, with their names.
-    pub const ALL: [(&'static str, Self); 8] = [
+    pub const ALL: [(&'static str, Self); 15] = [
         ("open", Self::Open),
         ("message", Self::Message),
         ("close", Self::Close),
+        ("handshake", Self::Handshake),
+        ("request", Self::Request),
+        ("subscribe", Self::Subscribe),
+        ("unsubscribe", Self::Unsubscribe),
+        ("publish", Self::Publish),
+        ("server_start", Self::ServerStart),
+        ("server_stop", Self::ServerStop),
         ("worker_start", Self::WorkerStart),
         ("worker_stop", Self::WorkerStop),
         ("worker_error", Self::WorkerError),

@@ -5,11 +5,13 @@ use wsmaster_protocol::channels::{
     Action, ChannelLimits, ErrorCode, ProtocolError, Request, check_name, needs_permission, parse,
     reply,
 };
+use wsmaster_protocol::plugin::EventKind;
 use wsmaster_workers::{
-    Context, Handler, Message, SubscribeError,
+    Context, Message, SubscribeError,
     ipc::{ConnectionId, PayloadKind, handle::Publication},
 };
 
+use super::plugins::Plugins;
 use crate::config::Config;
 
 /// See the module.
@@ -37,13 +39,15 @@ impl Channels {
         &mut self,
         context: &mut Context<'_>,
         request: &Request<'_>,
+        plugins: &mut Plugins,
     ) -> Result<(), ErrorCode> {
         let name = request.action.name();
         match &request.action {
             Action::Subscribe { channel } => {
                 self.check(channel)?;
                 match context.subscribe(channel) {
-                    Ok(_) => {}
+                    Ok(true) => plugins.on_channel(context, EventKind::Subscribe, channel),
+                    Ok(false) => {}
                     Err(SubscribeError::TooMany) => return Err(ErrorCode::TooManySubscriptions),
                     // Nobody reads an answer any more.
                     Err(SubscribeError::Closing) => return Ok(()),
@@ -55,6 +59,7 @@ impl Channels {
                 if !context.unsubscribe(channel) {
                     return Err(ErrorCode::NotSubscribed);
                 }
+                plugins.on_channel(context, EventKind::Unsubscribe, channel);
                 reply::success(&mut self.text, name, channel, request.id);
             }
             Action::Message { channel, message, recipients } => {
@@ -81,6 +86,7 @@ impl Channels {
                 if !taken {
                     return Err(ErrorCode::Overloaded);
                 }
+                plugins.on_publish(context, channel, message);
                 reply::success(&mut self.text, name, channel, request.id);
             }
             Action::Ping => reply::pong(&mut self.text, request.id),
@@ -116,18 +122,26 @@ impl Channels {
     }
 }
 
-impl Handler for Channels {
-    fn on_open(&mut self, context: &mut Context<'_>) {
+impl Channels {
+    pub(super) fn on_open(&mut self, context: &mut Context<'_>) {
         let Some(id) = context.current() else { return };
         let worker = context.slot().number();
         reply::welcome(&mut self.text, id.as_u64(), self.heartbeat_interval_s, false, worker);
         self.send(context);
     }
 
-    fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>) {
+    /// What is no request of this protocol gets an error reply, unless a program reads what clients send: then it is left
+    /// to that.
+    pub(super) fn on_message(
+        &mut self,
+        context: &mut Context<'_>,
+        message: Message<'_>,
+        plugins: &mut Plugins,
+    ) {
         self.text.clear();
         let text = match message {
             Message::Text(text) => text,
+            Message::Binary(_) if plugins.hear_messages() => return,
             Message::Binary(_) => {
                 let mut error = ProtocolError::new(ErrorCode::InvalidRequest);
                 error.sentence = "messages are JSON in text frames, and this one was binary".into();
@@ -138,10 +152,11 @@ impl Handler for Channels {
         };
         match parse(text, &self.limits) {
             Ok(request) => {
-                if let Err(code) = self.carry_out(context, &request) {
+                if let Err(code) = self.carry_out(context, &request, plugins) {
                     self.refuse(&request.error(code));
                 }
             }
+            Err(error) if error.request_action.is_none() && plugins.hear_messages() => return,
             Err(error) => self.refuse(&error),
         }
         self.send(context);

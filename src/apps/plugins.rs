@@ -3,82 +3,152 @@
 
 use std::rc::Rc;
 
+use serde_json::value::RawValue;
 use wsmaster_protocol::plugin::{self, EventKind, Opened};
 use wsmaster_workers::{Closed, ClosedBy, Context, Message, ipc::ConnectionId};
 
-use crate::side::Directory;
+use crate::side::{Directory, Instances};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Plugins {
     directory: Rc<Directory>,
-    on_open: bool,
+    /// What anybody wants to be told of.
+    wanted: Vec<EventKind>,
     on_message: bool,
-    on_close: bool,
     /// The line that is being written, kept for its memory.
     line: Vec<u8>,
 }
 
+/// What connections and their application bring about.
+const KINDS: [EventKind; 6] = [
+    EventKind::Open,
+    EventKind::Message,
+    EventKind::Close,
+    EventKind::Subscribe,
+    EventKind::Unsubscribe,
+    EventKind::Publish,
+];
+
 impl Plugins {
     pub(super) fn new(directory: Rc<Directory>) -> Self {
-        let wanted = |kind| directory.listeners(kind).next().is_some();
+        let is_wanted = |kind: &EventKind| directory.listeners(*kind).next().is_some();
+        let wanted: Vec<EventKind> = KINDS.into_iter().filter(is_wanted).collect();
         Self {
-            on_open: wanted(EventKind::Open),
-            on_message: wanted(EventKind::Message),
-            on_close: wanted(EventKind::Close),
+            on_message: wanted.contains(&EventKind::Message),
+            wanted,
             directory,
             line: Vec::new(),
         }
     }
 
-    pub(super) fn on_open(&mut self, context: &mut Context<'_>) {
+    /// Whether somebody reads what clients send, beside the application.
+    pub(super) fn hear_messages(&self) -> bool {
+        self.on_message
+    }
+
+    /// `owner`: the program that the connection belongs to, which is told of it anyway.
+    pub(super) fn on_open(&mut self, context: &mut Context<'_>, owner: Option<Instances>) {
         let worker = context.slot().number();
-        let Some(durable) = context.durable().filter(|_| self.on_open) else { return };
+        let Some(durable) = context.durable().filter(|_| self.wants(EventKind::Open)) else {
+            return;
+        };
         let id = durable.id;
         let opened = Opened {
             connection: id.as_u64(),
             worker,
             peer: durable.peer,
             head: durable.head.as_ref(),
+            subprotocol: durable.subprotocol.as_deref(),
             time_ms: durable.opened_unix_ms,
+            again: false,
         };
         plugin::opened(&mut self.line, &opened);
-        self.send(context, EventKind::Open, id);
+        self.send(context, EventKind::Open, id, owner);
     }
 
     #[inline]
-    pub(super) fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>) {
+    pub(super) fn on_message(
+        &mut self,
+        context: &mut Context<'_>,
+        message: Message<'_>,
+        owner: Option<Instances>,
+    ) {
         if !self.on_message {
             return;
         }
         let Some(id) = context.current() else { return };
-        let text = match message {
-            Message::Text(text) => Ok(text),
-            Message::Binary(bytes) => Err(bytes),
-        };
-        plugin::message(&mut self.line, id.as_u64(), text);
-        self.send(context, EventKind::Message, id);
+        write_message(&mut self.line, id, message);
+        self.send(context, EventKind::Message, id, owner);
     }
 
-    pub(super) fn on_close(&mut self, context: &mut Context<'_>, closed: &Closed) {
-        if !self.on_close {
+    pub(super) fn on_close(
+        &mut self,
+        context: &mut Context<'_>,
+        closed: &Closed,
+        owner: Option<Instances>,
+    ) {
+        if !self.wants(EventKind::Close) {
             return;
         }
-        let by = match closed.by {
-            ClosedBy::Peer => plugin::ClosedBy::Peer,
-            ClosedBy::Server => plugin::ClosedBy::Server,
-            ClosedBy::Lost => plugin::ClosedBy::Lost,
-        };
-        let code = closed.code.map(u16::from);
-        plugin::closed(&mut self.line, closed.id.as_u64(), code, &closed.reason, by);
-        self.send(context, EventKind::Close, closed.id);
+        write_closed(&mut self.line, closed);
+        self.send(context, EventKind::Close, closed.id, owner);
     }
 
-    fn send(&mut self, context: &mut Context<'_>, kind: EventKind, id: ConnectionId) {
-        for listener in self.directory.listeners(kind) {
+    /// The client of this call has subscribed, or ended its subscription.
+    pub(super) fn on_channel(&mut self, context: &mut Context<'_>, kind: EventKind, channel: &str) {
+        let Some(id) = context.current().filter(|_| self.wants(kind)) else { return };
+        plugin::channel(&mut self.line, kind, id.as_u64(), channel);
+        self.send(context, kind, id, None);
+    }
+
+    /// The client of this call has sent a message to a channel.
+    pub(super) fn on_publish(
+        &mut self,
+        context: &mut Context<'_>,
+        channel: &str,
+        message: &RawValue,
+    ) {
+        let Some(id) = context.current().filter(|_| self.wants(EventKind::Publish)) else { return };
+        plugin::published(&mut self.line, id.as_u64(), channel, message);
+        self.send(context, EventKind::Publish, id, None);
+    }
+
+    fn wants(&self, kind: EventKind) -> bool {
+        self.wanted.contains(&kind)
+    }
+
+    fn send(
+        &mut self,
+        context: &mut Context<'_>,
+        kind: EventKind,
+        id: ConnectionId,
+        owner: Option<Instances>,
+    ) {
+        for listener in self.directory.listeners(kind).filter(|one| Some(*one) != owner) {
             // Full is counted by the worker, and the process learns of what it misses by its own count.
             let _ = context.notify(listener.of_connection(id), &self.line);
         }
         self.line.clear();
     }
+}
+
+/// Writes the line of a message.
+pub(super) fn write_message(line: &mut Vec<u8>, id: ConnectionId, message: Message<'_>) {
+    let text = match message {
+        Message::Text(text) => Ok(text),
+        Message::Binary(bytes) => Err(bytes),
+    };
+    plugin::message(line, id.as_u64(), text);
+}
+
+/// Writes the line of an end.
+pub(super) fn write_closed(line: &mut Vec<u8>, closed: &Closed) {
+    let by = match closed.by {
+        ClosedBy::Peer => plugin::ClosedBy::Peer,
+        ClosedBy::Server => plugin::ClosedBy::Server,
+        ClosedBy::Lost => plugin::ClosedBy::Lost,
+    };
+    let code = closed.code.map(u16::from);
+    plugin::closed(line, closed.id.as_u64(), code, &closed.reason, by);
 }

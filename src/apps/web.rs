@@ -1,11 +1,12 @@
-//! HTTP on the WebSocket port: the playground, the health checks, and the way to the API.
+//! HTTP on the WebSocket port: the playground, the health checks, and the way to the API. What is not the server's own is
+//! left to the applications.
 
 use serde_json::json;
-use wsmaster_protocol::http::{Response, decode_path};
+use wsmaster_protocol::http::Response;
 use wsmaster_workers::{Context, HttpRequest, Responder};
 
 use super::api::Api;
-use crate::config::{App, Config, Door};
+use crate::config::{Config, Door};
 
 const PLAYGROUND: &str = include_str!("../pages/playground.html");
 
@@ -17,53 +18,51 @@ const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Web {
-    app: App,
     api: Api,
 }
 
 /// What a path leads to.
-enum Place<'a> {
+pub(super) enum Place<'a> {
     /// The server as a whole: the target `*`, which only OPTIONS may have (RFC 9110, 9.3.7).
     Server,
-    Front,
     Health,
     Live,
     Ready,
     Api(&'a str),
-    Nothing,
+}
+
+impl<'a> Place<'a> {
+    /// What of the server itself is at a decoded path.
+    pub(super) fn of(path: &'a str) -> Option<Self> {
+        Some(match path {
+            "*" => Place::Server,
+            "/health" => Place::Health,
+            "/health/live" => Place::Live,
+            "/health/ready" => Place::Ready,
+            path => Place::Api(path.strip_prefix("/api/")?),
+        })
+    }
 }
 
 impl Web {
     pub(super) fn new(config: &Config) -> Self {
-        Self { app: config.server.app, api: Api::new(&config.api) }
+        Self { api: Api::new(&config.api) }
     }
 
     pub(super) fn on_request(
         &mut self,
         context: &mut Context<'_>,
         request: &HttpRequest,
+        place: Place<'_>,
         responder: Responder,
     ) {
-        let Some(path) = decode_path(request.head.path()) else {
-            context.respond(responder, &Response::error(400, "the path is malformed"));
-            return;
-        };
-        let place = match path.as_str() {
-            "*" => Place::Server,
-            "/" => Place::Front,
-            "/health" => Place::Health,
-            "/health/live" => Place::Live,
-            "/health/ready" => Place::Ready,
-            path => path.strip_prefix("/api/").map_or(Place::Nothing, Place::Api),
-        };
         let door = match place {
-            Place::Server | Place::Nothing => None,
-            Place::Front => Some(Door::Playground),
+            Place::Server => None,
             Place::Health | Place::Live | Place::Ready => Some(Door::Health),
             Place::Api(_) => Some(Door::Api),
         };
         if door.is_some_and(|door| !door.is_in(request.listener_tag)) {
-            context.respond(responder, &Response::error(404, "this address does not serve that"));
+            context.respond(responder, &elsewhere());
             return;
         }
         let response = match place {
@@ -72,13 +71,9 @@ impl Web {
                 return;
             }
             Place::Server => Response::new(204).header("Allow", "GET, HEAD, POST, OPTIONS"),
-            Place::Nothing => Response::error(404, "there is nothing here; the API is under /api/"),
-            Place::Front | Place::Health | Place::Live | Place::Ready
-                if !matches!(request.head.method(), "GET" | "HEAD") =>
-            {
+            Place::Health | Place::Live | Place::Ready if !is_read(request) => {
                 Response::method_not_allowed(&["GET", "HEAD"])
             }
-            Place::Front => self.front(),
             Place::Live => Response::new(200).json(&json!({ "live": true })),
             Place::Health | Place::Ready => {
                 let ready = context.is_serving();
@@ -90,18 +85,44 @@ impl Web {
         };
         context.respond(responder, &response);
     }
+}
 
-    fn front(&self) -> Response {
-        match self.app {
-            App::Channels => Response::new(200)
-                .header("Content-Security-Policy", PAGE_POLICY)
-                .header("Cache-Control", "no-cache")
-                .header("Referrer-Policy", "no-referrer")
-                .html(PLAYGROUND),
-            App::Echo | App::Broadcast => Response::error(
-                426,
-                "this address speaks WebSocket: connect with a WebSocket client",
-            ),
-        }
+fn is_read(request: &HttpRequest) -> bool {
+    matches!(request.head.method(), "GET" | "HEAD")
+}
+
+/// The page on which the channel application can be tried.
+pub(super) fn playground(request: &HttpRequest) -> Response {
+    if !Door::Playground.is_in(request.listener_tag) {
+        return elsewhere();
     }
+    if !is_read(request) {
+        return Response::method_not_allowed(&["GET", "HEAD"]);
+    }
+    Response::new(200)
+        .header("Content-Security-Policy", PAGE_POLICY)
+        .header("Cache-Control", "no-cache")
+        .header("Referrer-Policy", "no-referrer")
+        .html(PLAYGROUND)
+}
+
+/// What is said where the listener does not serve something.
+fn elsewhere() -> Response {
+    Response::error(404, "this address does not serve that")
+}
+
+/// What is at a path that leads to WebSockets only.
+pub(super) fn websocket_only(request: &HttpRequest) -> Response {
+    if !Door::Playground.is_in(request.listener_tag) {
+        return elsewhere();
+    }
+    if !is_read(request) {
+        return Response::method_not_allowed(&["GET", "HEAD"]);
+    }
+    Response::error(426, "this address speaks WebSocket: connect with a WebSocket client")
+}
+
+/// What is at a path where nothing is.
+pub(super) fn nothing() -> Response {
+    Response::error(404, "there is nothing here; the API is under /api/")
 }

@@ -244,7 +244,7 @@ struct SettingFlags {
     /// Address to listen on: HOST:PORT, :PORT (every address), [IPV6]:PORT or unix:/PATH; again for a further one
     #[arg(long, value_name = "ADDR", value_parser = listen::parse)]
     listen: Vec<ListenAddress>,
-    /// What the workers do: channels, echo or broadcast
+    /// What clients are connected to: channels, echo, broadcast or plugin:NAME
     #[arg(long, value_name = "NAME", value_parser = value_of("server.app"))]
     app: Option<String>,
     /// Leave the server in the background once it is ready

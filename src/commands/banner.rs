@@ -31,7 +31,10 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
             line(&format!("              on every address of this machine ({everywhere})"));
         }
     }
-    line(&format!("  serving     {}", describe(server.app)));
+    line(&format!("  serving     {}", describe(&server.app)));
+    for route in &serving.config.routes {
+        line(&format!("              {}  {}", route.path, route.app.name()));
+    }
     for certificate in &serving.certificates {
         line(&format!("  certificate {}", shown(certificate)));
     }
@@ -40,12 +43,14 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
     line(&format!("  pid file    {}", server.pid_file.display()));
     line(&format!("  log         {log}"));
     line("");
-    match server.app {
+    match &server.app {
         App::Channels => {
             line(&format!("  Open http{safe}://{address}/ in two browser tabs and chat."));
             line("  Then publish to both from a third terminal:");
         }
-        App::Echo | App::Broadcast => line("  Send to every client from another terminal:"),
+        App::Echo | App::Broadcast | App::Plugin(_) => {
+            line("  Send to every client from another terminal:");
+        }
     }
     line("");
     let key = match made_key {
@@ -53,11 +58,13 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
         None if serving.config.api.enabled => "$KEY",
         None => "",
     };
-    let (path, body) = match server.app {
+    let (path, body) = match &server.app {
         App::Channels => {
             ("publish", r#"{"channel":"chat.room.1","message":"hello from the terminal"}"#)
         }
-        App::Echo | App::Broadcast => ("broadcast", r#"{"text":"hello from the terminal"}"#),
+        App::Echo | App::Broadcast | App::Plugin(_) => {
+            ("broadcast", r#"{"text":"hello from the terminal"}"#)
+        }
     };
     if key.is_empty() {
         line("    (the HTTP API is off: set api.key in the configuration to use it)");
@@ -81,11 +88,13 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
     text
 }
 
-fn describe(app: App) -> &'static str {
+fn describe(app: &App) -> String {
+    let name = app.name();
     match app {
-        App::Channels => "channels: clients subscribe and send messages to channels",
-        App::Echo => "echo: every message goes back to its sender",
-        App::Broadcast => "broadcast: every message goes to every client",
+        App::Channels => format!("{name}: clients subscribe and send messages to channels"),
+        App::Echo => format!("{name}: every message goes back to its sender"),
+        App::Broadcast => format!("{name}: every message goes to every client"),
+        App::Plugin(_) => format!("{name}: clients speak with the [[process]] of this name"),
     }
 }
 

@@ -152,11 +152,15 @@ fn expiry(certificate: &Value) -> String {
     format!("certificate {} ({}) {end}", word(&certificate["file"]), names.join(" "))
 }
 
+/// A worker or a side process: what they have in common under the same heading. For a program, MSG IN is what it has said
+/// and MSG OUT what it was told.
 fn row(name: &str, state: &str, process: &Value) -> Vec<String> {
-    let dropped = ["dropped_outbox_full", "dropped_mailbox_full"]
-        .iter()
-        .filter_map(|name| process[*name].as_u64())
-        .reduce(|one, other| one + other);
+    let either = |of_worker: &str, of_program: &str| match &process[of_worker] {
+        Value::Null => process[of_program].clone(),
+        value => value.clone(),
+    };
+    let dropped =
+        DROPPED.iter().filter_map(|name| process[*name].as_u64()).reduce(|one, other| one + other);
     vec![
         name.to_owned(),
         word(&process["pid"]),
@@ -164,16 +168,20 @@ fn row(name: &str, state: &str, process: &Value) -> Vec<String> {
         duration(&process["uptime_ms"]),
         word(&process["restarts"]),
         word(&process["websockets"]),
-        shown(&process["messages_in"], amounts::count),
-        shown(&process["messages_out"], amounts::count),
+        shown(&either("messages_in", "commands"), amounts::count),
+        shown(&either("messages_out", "events"), amounts::count),
         shown(&process["bytes_in"], amounts::bytes),
         shown(&process["bytes_out"], amounts::bytes),
-        shown(&process["outbox_bytes"], amounts::bytes),
+        shown(&either("outbox_bytes", "queued_bytes"), amounts::bytes),
         dropped.map_or_else(|| "-".to_owned(), amounts::count),
         duration(&process["cpu_ms"]),
         shown(&process["rss_bytes"], amounts::bytes),
     ]
 }
+
+/// What did not reach somebody.
+const DROPPED: [&str; 4] =
+    ["dropped_outbox_full", "dropped_mailbox_full", "dropped_by_handler", "dropped_events"];
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)

@@ -198,7 +198,7 @@ text! {
     Option<FileMask>: |mask| mask.map_or_else(String::new, |mask| mask.to_string()),
         |text| if text.is_empty() { Some(None) } else { FileMask::parse(text).map(Some) };
     CpuAffinity: |affinity| affinity.to_string(), |text| CpuAffinity::parse(text);
-    App: |app| word(*app, &App::WORDS), |text| named(text, &App::WORDS);
+    App: App::name, App::from_name;
     LogLevel: |level| word(*level, &Self::WORDS), |text| named(text, &LogLevel::WORDS);
     SlowClient: |slow| word(*slow, &Self::WORDS), |text| named(text, &SlowClient::WORDS);
     RatePolicy: |policy| word(*policy, &Self::WORDS), |text| named(text, &RatePolicy::WORDS);
@@ -266,12 +266,37 @@ impl Setting for BTreeMap<String, String> {
 }
 
 impl App {
-    pub(super) const WORDS: [(&'static str, Self); 3] =
-        [("channels", Self::Channels), ("echo", Self::Echo), ("broadcast", Self::Broadcast)];
+    /// The names of those that come with the server.
+    pub(super) const WORDS: [&'static str; 3] = ["channels", "echo", "broadcast"];
+
+    /// What stands before the name of a process.
+    pub(super) const PLUGIN: &'static str = "plugin:";
 
     /// Its name in the file and on the command line.
-    pub fn name(self) -> String {
-        word(self, &Self::WORDS)
+    pub fn name(&self) -> String {
+        match self {
+            Self::Channels => "channels".to_owned(),
+            Self::Echo => "echo".to_owned(),
+            Self::Broadcast => "broadcast".to_owned(),
+            Self::Plugin(name) => format!("{}{name}", Self::PLUGIN),
+        }
+    }
+
+    fn from_name(text: &str) -> Option<Self> {
+        match text {
+            "channels" => Some(Self::Channels),
+            "echo" => Some(Self::Echo),
+            "broadcast" => Some(Self::Broadcast),
+            other => other.strip_prefix(Self::PLUGIN).map(|name| Self::Plugin(name.to_owned())),
+        }
+    }
+
+    /// The name of the process that is the application, if one is.
+    pub fn plugin(&self) -> Option<&str> {
+        match self {
+            Self::Plugin(name) => Some(name),
+            Self::Channels | Self::Echo | Self::Broadcast => None,
+        }
     }
 }
 

@@ -58,7 +58,7 @@ impl<T> Array<T> {
 #[cfg(test)]
 mod tests {
     use super::super::value::{Kind, Raw, Value};
-    use super::super::{listener, process};
+    use super::super::{listener, process, route};
     use super::*;
 
     fn other_value<T>(key: &TableKey<T>) -> Value {
@@ -73,6 +73,7 @@ mod tests {
                 Kind::Choice { words, .. } => {
                     Value::Text((*words.get(1).expect("a choice has two words")).to_owned())
                 }
+                Kind::Named { prefix, .. } => Value::Text(format!("{prefix}name")),
                 Kind::Text { .. } if key.name == "address" => Value::Text("[::1]:1".to_owned()),
                 Kind::Text { .. } if key.name == "mode" => Value::Text("0123".to_owned()),
                 Kind::Text { .. } | Kind::Secret { .. } => Value::Text("text".to_owned()),
@@ -116,11 +117,13 @@ mod tests {
     fn every_key_gives_back_its_default_or_has_an_example() {
         check_defaults(&process::ARRAY);
         check_defaults(&listener::ARRAY);
+        check_defaults(&route::ARRAY);
     }
 
     #[test]
     fn no_two_keys_share_a_field() {
         check_fields(&process::ARRAY);
         check_fields(&listener::ARRAY);
+        check_fields(&route::ARRAY);
     }
 }

@@ -13,6 +13,7 @@ use super::certificates::GivenCertificate;
 use super::keys::Key;
 use super::listener;
 use super::process;
+use super::route;
 use super::secret::Secret;
 use super::settings::{
     ApiConfig, App, ChannelsConfig, ClientAuth, CompressionConfig, ForwardedHeader, LimitsConfig,
@@ -35,6 +36,7 @@ pub(super) struct Tables<'a> {
     pub(super) processes: &'a [GivenTable],
     pub(super) listeners: &'a [GivenTable],
     pub(super) certificates: &'a [GivenCertificate],
+    pub(super) routes: &'a [GivenTable],
 }
 
 /// The defaults with `given` over them, a later value over an earlier one, and the `tables`.
@@ -62,12 +64,15 @@ pub(super) fn assemble(
     sources.processes = tables.processes.iter().map(array::origins).collect();
     sources.listeners = tables.listeners.iter().map(array::origins).collect();
     sources.certificates = tables.certificates.iter().map(GivenCertificate::origins).collect();
+    sources.routes = tables.routes.iter().map(array::origins).collect();
     let mut config = blank(sources);
     config.tls.certificates = tables.certificates.iter().map(GivenCertificate::assemble).collect();
     let process = |given| array::assemble(&process::ARRAY, given);
     config.processes = tables.processes.iter().map(process).collect();
     let listener = |given| array::assemble(&listener::ARRAY, given);
     config.listeners = tables.listeners.iter().map(listener).collect();
+    let route = |given| array::assemble(&route::ARRAY, given);
+    config.routes = tables.routes.iter().map(route).collect();
     for (key, (value, _)) in KEYS.iter().zip(&values) {
         if *value != Value::Automatic {
             write(key, &mut config, value);
@@ -182,6 +187,7 @@ fn blank(sources: Sources) -> Config {
         channels: ChannelsConfig { heartbeat_interval: Duration::ZERO },
         listeners: Vec::new(),
         processes: Vec::new(),
+        routes: Vec::new(),
         sources,
     }
 }
@@ -225,6 +231,7 @@ mod tests {
                 Kind::Text { .. } if key.name == "trusted_proxies" => {
                     Value::Text("unix".to_owned())
                 }
+                Kind::Named { prefix, .. } => Value::Text(format!("{prefix}name")),
                 // One that all of them can hold.
                 Kind::Text { .. } | Kind::Secret { .. } => Value::Text("077".to_owned()),
             };

@@ -12,6 +12,7 @@ use super::keys::Section;
 use super::listener;
 use super::process;
 use super::reading::Reading;
+use super::route;
 use super::source::Origin;
 use super::suggest::{nearest, nearest_key};
 use super::swoole;
@@ -62,6 +63,10 @@ impl<'doc> FileReading<'_, 'doc> {
             }
             if name == listener::ARRAY.section {
                 self.reading.listeners = array::read(self, &listener::ARRAY, key, item);
+                continue;
+            }
+            if name == route::ARRAY.section {
+                self.reading.routes = array::read(self, &route::ARRAY, key, item);
                 continue;
             }
             match Section::ALL.iter().find(|section| section.name() == name) {
@@ -208,6 +213,7 @@ fn unknown_section(name: &str) -> String {
     let arrays = [
         (process::ARRAY.section, process::ARRAY.header),
         (listener::ARRAY.section, listener::ARRAY.header),
+        (route::ARRAY.section, route::ARRAY.header),
     ];
     match nearest(name, sections.into_iter().chain(arrays.map(|(section, _)| section))) {
         Some(meant) => match arrays.iter().find(|(section, _)| *section == meant) {

@@ -57,6 +57,11 @@ impl Kind {
                 }
                 listed
             }
+            Self::Named { words, prefix, .. } => {
+                let named = format!("{prefix}NAME");
+                let all: Vec<&str> = words.iter().copied().chain([named.as_str()]).collect();
+                list_words(&all)
+            }
             Self::Text { expected, .. } | Self::Secret { expected, .. } => (*expected).to_owned(),
         };
         match automatic {
@@ -87,6 +92,7 @@ impl Kind {
                 | Self::SizeOrOff { .. }
                 | Self::Duration { .. }
                 | Self::Choice { .. }
+                | Self::Named { .. }
                 | Self::Text { .. },
                 Raw::Quoted(text),
             ) => format!("\"{}\"", printable(text)),
@@ -109,6 +115,7 @@ impl Kind {
                 | Self::SizeOrOff { .. }
                 | Self::Duration { .. }
                 | Self::Choice { .. }
+                | Self::Named { .. }
                 | Self::Text { .. },
                 raw,
             ) => raw.describe(),
@@ -139,8 +146,10 @@ impl Kind {
                 Some(better) => Some(format!("; write \"{better}\"")),
                 None => Some("; write \"500ms\", \"10s\", \"2m\" or \"1h\"".to_owned()),
             },
-            Self::Choice { words, .. } => nearest(text, words.iter().copied())
-                .map(|word| format!("; did you mean \"{word}\"?")),
+            Self::Choice { words, .. } | Self::Named { words, .. } => {
+                nearest(text, words.iter().copied())
+                    .map(|word| format!("; did you mean \"{word}\"?"))
+            }
             Self::Text { .. } | Self::Secret { .. } => None,
         }
     }
@@ -161,6 +170,7 @@ impl Kind {
             | Self::SizeOrOff { .. }
             | Self::Duration { .. }
             | Self::Choice { .. }
+            | Self::Named { .. }
             | Self::Text { .. }
             | Self::Secret { .. } => None,
         }

@@ -81,6 +81,10 @@ pub struct ProcessConfig {
     pub stdio: bool,
     /// Bytes of events that may wait for one instance that does not read, 64 KiB to 1 GiB.
     pub queue_bytes_max: usize,
+    /// As an application: how long clients wait for it, 100 ms to 10 minutes.
+    pub answer_timeout: Duration,
+    /// It is ended when it takes no event for so long although some wait, 1 second to 1 hour; `None` is never.
+    pub watchdog: Option<Duration>,
 }
 
 /// What happens to a program that ended by itself.
@@ -111,6 +115,8 @@ impl fmt::Debug for ProcessConfig {
             tick,
             stdio,
             queue_bytes_max,
+            answer_timeout,
+            watchdog,
         } = self;
         let variables: BTreeMap<&String, &str> = env.keys().map(|key| (key, REDACTED)).collect();
         f.debug_struct("ProcessConfig")
@@ -127,6 +133,8 @@ impl fmt::Debug for ProcessConfig {
             .field("tick", tick)
             .field("stdio", stdio)
             .field("queue_bytes_max", queue_bytes_max)
+            .field("answer_timeout", answer_timeout)
+            .field("watchdog", watchdog)
             .finish()
     }
 }
@@ -147,5 +155,7 @@ fn blank() -> ProcessConfig {
         tick: None,
         stdio: false,
         queue_bytes_max: 0,
+        answer_timeout: Duration::ZERO,
+        watchdog: None,
     }
 }

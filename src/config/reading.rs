@@ -23,6 +23,8 @@ pub(super) struct Reading {
     pub(super) listeners: Vec<GivenTable>,
     /// One for each `[[tls.certificate]]`, likewise.
     pub(super) certificates: Vec<GivenCertificate>,
+    /// One for each `[[route]]`, likewise.
+    pub(super) routes: Vec<GivenTable>,
 }
 
 impl Reading {

@@ -8,6 +8,7 @@ use super::keys::{Key, Section};
 use super::listener;
 use super::process;
 use super::render::{accepted, default_literal};
+use super::route;
 use super::swoole::{Outlook, UNSUPPORTED};
 use super::table::KEYS;
 
@@ -64,6 +65,7 @@ pub fn reference_markdown() -> String {
     }
     text.push_str(&array::reference_markdown(&listener::ARRAY));
     text.push_str(&array::reference_markdown(&process::ARRAY));
+    text.push_str(&array::reference_markdown(&route::ARRAY));
     text.push_str(&aliases());
     text.push_str(&unsupported());
     text

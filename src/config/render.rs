@@ -9,6 +9,7 @@ use super::certificates;
 use super::keys::{Key, Section};
 use super::listener;
 use super::process;
+use super::route;
 use super::source::Origin;
 use super::table::KEYS;
 
@@ -50,7 +51,9 @@ pub fn default_toml() -> String {
     text.push('\n');
     text.push_str(&array::example_toml(&listener::ARRAY));
     text.push('\n');
-    text + &array::example_toml(&process::ARRAY)
+    text.push_str(&array::example_toml(&process::ARRAY));
+    text.push('\n');
+    text + &array::example_toml(&route::ARRAY)
 }
 
 /// The effective values, each with its origin behind it.
@@ -74,7 +77,9 @@ pub(super) fn show(config: &Config) -> String {
     let processes = array::show(&process::ARRAY, &config.processes, |number, key| {
         sources.process_origin(number, key)
     });
-    text + &listeners + &processes
+    let routes =
+        array::show(&route::ARRAY, &config.routes, |number, key| sources.route_origin(number, key));
+    text + &listeners + &processes + &routes
 }
 
 /// A line of the effective values.

@@ -13,8 +13,11 @@ const PATH_BYTES_MAX: usize = 4_095;
 /// The longest name of a user (`LOGIN_NAME_MAX` without its closing zero).
 const NAME_BYTES_MAX: usize = 255;
 
-/// The longest name of a listener.
-const LISTENER_NAME_BYTES_MAX: usize = 32;
+/// The longest name of a process or a listener: it becomes part of titles, log lines and metrics.
+const TABLE_NAME_BYTES_MAX: usize = 32;
+
+/// The longest path of a route.
+const ROUTE_BYTES_MAX: usize = 1_024;
 
 /// The longest host name (RFC 1035 section 2.3.4).
 const HOST_BYTES_MAX: usize = 253;
@@ -72,10 +75,18 @@ pub(super) fn is_trust(text: &str) -> bool {
     text.parse::<Trust>().is_ok()
 }
 
-/// A name for the log and the status: 1 to 32 characters out of `a-z 0-9 _ -`.
-pub(super) fn is_listener_name(text: &str) -> bool {
+/// What a process or a listener can be called: 1 to 32 characters out of `a-z 0-9 _ -`.
+pub(super) fn is_table_name(text: &str) -> bool {
     let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-    (1..=LISTENER_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+    (1..=TABLE_NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// A path as it looks when it is decoded, whole or up to a `/*` at its end.
+pub(super) fn is_route_path(text: &str) -> bool {
+    let stem = text.strip_suffix("/*").unwrap_or(text);
+    let allowed =
+        |character: char| !character.is_control() && !matches!(character, '*' | '?' | '#' | '%');
+    text.len() <= ROUTE_BYTES_MAX && text.starts_with('/') && stem.chars().all(allowed)
 }
 
 /// A key that can follow "Bearer " in a header (`b64token` of RFC 6750 section 2.1) and that is
@@ -140,6 +151,26 @@ mod tests {
     fn names() {
         let long = "a".repeat(NAME_BYTES_MAX + 1);
         check(is_system_name, &["", "www-data", "_x", "1000"], &["a b", "a:b", "-a", "é", &long]);
+    }
+
+    #[test]
+    fn process_names() {
+        let long = "a".repeat(TABLE_NAME_BYTES_MAX + 1);
+        check(
+            is_table_name,
+            &["queue", "a-b_9", "-", &long[1..]],
+            &["", "Queue", "a b", "a.b", "é", "a/b", "a\n", &long],
+        );
+    }
+
+    #[test]
+    fn route_paths() {
+        let long = format!("/{}", "a".repeat(ROUTE_BYTES_MAX));
+        check(
+            is_route_path,
+            &["/", "/*", "/chat", "/chat/", "/chat/*", "/a b/é", "//"],
+            &["", "chat", "*", "/chat*", "/*/a", "/a?b", "/a#b", "/a%20b", "/a\nb", &long],
+        );
     }
 
     #[test]

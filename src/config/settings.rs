@@ -224,8 +224,8 @@ pub struct ChannelsConfig {
     pub heartbeat_interval: Duration,
 }
 
-/// The applications that come with the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What connections are connected to: an application that comes with the server, or a program of the user's.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum App {
     /// Channels with subscribe, publish and presence.
     Channels,
@@ -233,6 +233,8 @@ pub enum App {
     Echo,
     /// Every message goes to everybody.
     Broadcast,
+    /// The `[[process]]` of this name has the connections: it hears and answers them.
+    Plugin(String),
 }
 
 /// Whether clients must show a certificate.

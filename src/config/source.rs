@@ -7,6 +7,7 @@ use std::fmt;
 use super::error::{Place, printable_path};
 use super::listener;
 use super::process;
+use super::route;
 use super::value::Value;
 
 /// Where one value came from.
@@ -77,6 +78,8 @@ pub struct Sources {
     pub(super) listeners: Vec<Vec<Origin>>,
     /// The same for each `[[tls.certificate]]`.
     pub(super) certificates: Vec<Vec<Origin>>,
+    /// The same for each `[[route]]`.
+    pub(super) routes: Vec<Vec<Origin>>,
 }
 
 /// Where the value of one key came from, and whether it was left to the server.
@@ -106,6 +109,7 @@ impl Sources {
             processes: vec![],
             listeners: vec![],
             certificates: vec![],
+            routes: vec![],
         };
         for Given { origin, .. } in given {
             match origin {
@@ -138,14 +142,25 @@ impl Sources {
         origin.unwrap_or(&Origin::Default)
     }
 
+    /// The origin of a key of the route at a position of the file.
+    pub(super) fn route_origin(&self, route: usize, key: usize) -> &Origin {
+        let origin = self.routes.get(route).and_then(|origins| origins.get(key));
+        origin.unwrap_or(&Origin::Default)
+    }
+
     /// The origin of a key of a table, such as `process[0].restart`; `None` if there is no such table
     /// or key.
     pub(super) fn table_origin(&self, path: &str) -> Option<&Origin> {
-        let process = process::ARRAY.find(path);
-        let listener = || listener::ARRAY.find(path);
-        process
-            .and_then(|(number, key)| self.processes.get(number)?.get(key))
-            .or_else(|| listener().and_then(|(number, key)| self.listeners.get(number)?.get(key)))
+        [
+            (process::ARRAY.find(path), &self.processes),
+            (listener::ARRAY.find(path), &self.listeners),
+            (route::ARRAY.find(path), &self.routes),
+        ]
+        .into_iter()
+        .find_map(|(place, tables)| {
+            let (number, key) = place?;
+            tables.get(number)?.get(key)
+        })
     }
 
     /// The origin of a key of the further certificate at a position of the file.

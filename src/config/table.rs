@@ -15,7 +15,7 @@ mod work;
 use super::access::{Setting, field, words};
 use super::address::is_host_or_socket;
 use super::keys::{Automatic, Key, Section};
-use super::rules::{is_bearer_key, is_file_path, is_optional_path, is_system_name};
+use super::rules::{is_bearer_key, is_file_path, is_optional_path, is_system_name, is_table_name};
 use super::settings::{App, LogLevel, RatePolicy, SlowClient};
 use super::spans::{
     CONTROL_BYTES_MAX, DAY, GIB, HOUR, KIB, MIB, MILLISECOND_100, MINUTE, SECOND, time, time_or_off,
@@ -25,6 +25,10 @@ use super::value::{Kind, Value};
 /// What Swoole's levels 0 to 6 (debug, trace, info, notice, warning, error, none) are called here.
 /// "Notice" lies between info and warn; the quieter of the two keeps its promise to hide info.
 const SWOOLE_LOG_LEVELS: [&str; 7] = ["debug", "trace", "info", "warn", "warn", "error", "off"];
+
+/// An application: `server.app`, and `app` of a route.
+pub(super) const APP: Kind =
+    Kind::Named { words: &App::WORDS, prefix: App::PLUGIN, accepts: is_table_name };
 
 /// Every setting there is, in the order of the file.
 pub(super) static KEYS: &[Key] = &[
@@ -70,12 +74,14 @@ pub(super) static KEYS: &[Key] = &[
     Key {
         section: Section::Server,
         name: "app",
-        kind: Kind::Choice { words: &words(&App::WORDS), numbered: &[] },
+        kind: APP,
         default: "channels",
         automatic: None,
         aliases: &[],
-        about: "What the workers do: \"channels\" is the channel server, \"echo\" sends each \
-                message back, \"broadcast\" sends it to everybody.",
+        about: "What clients are connected to: \"channels\" is the channel server, \"echo\" sends \
+                each message back, \"broadcast\" sends it to everybody, and \"plugin:NAME\" is \
+                your own program: the [[process]] of that name. A [[route]] can say something else \
+                for a path.",
         access: field!(server.app),
     },
     Key {

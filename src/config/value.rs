@@ -19,7 +19,7 @@ pub(super) enum Value {
     Signed(i64),
     /// Of a [`Kind::Duration`].
     Duration(Duration),
-    /// Of a [`Kind::Choice`], [`Kind::Text`] or [`Kind::Secret`].
+    /// Of a [`Kind::Choice`], [`Kind::Named`], [`Kind::Text`] or [`Kind::Secret`].
     Text(String),
     /// Of an array, each element of the same [`Kind::Choice`] or [`Kind::Text`].
     List(Vec<String>),
@@ -46,6 +46,8 @@ pub(super) enum Kind {
     Duration { min: Duration, max: Duration, zero_is_off: bool },
     /// One of `words`, in which `-` and `_` are the same; the number n stands for `numbered[n]`.
     Choice { words: &'static [&'static str], numbered: &'static [&'static str] },
+    /// One of `words` as of a choice, or `prefix` and a name that `accepts`.
+    Named { words: &'static [&'static str], prefix: &'static str, accepts: fn(&str) -> bool },
     /// A text that `accepts`.
     Text { expected: &'static str, accepts: fn(&str) -> bool },
     /// A text that `accepts` and that no message may show.
@@ -111,6 +113,11 @@ impl Kind {
                 .filter(|d| (min..=max).contains(&d) || (*zero_is_off && d.is_zero()))
                 .map(Value::Duration),
             Self::Choice { words, numbered } => read_choice(raw, words, numbered),
+            Self::Named { words, prefix, accepts } => read_choice(raw, words, &[]).or_else(|| {
+                let text = read_text(raw)?;
+                let name = text.strip_prefix(prefix)?;
+                accepts(name).then(|| Value::Text(text.to_owned()))
+            }),
             Self::Text { accepts, .. } | Self::Secret { accepts, .. } => {
                 read_text(raw).filter(|text| accepts(text)).map(|text| Value::Text(text.to_owned()))
             }

@@ -103,6 +103,7 @@ where
         let in_background = self.in_background;
         let (config, processes, mark) = (&self.config, &self.processes, self.mark.as_str());
         let tasks = self.tasks.as_ref();
+        self.board.side(side.address).begin_life();
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: process {}", side.full_name()));
             // A program with a user of its own is started as that user, which its host must be able to do.
@@ -123,10 +124,9 @@ where
                 Body::Closure(closure) => {
                     processes.get(closure).map_or(1, |process| process.run(seat))
                 }
-                Body::Program(program) => config
-                    .processes
-                    .get(program)
-                    .map_or(1, |program| side::host(seat, program, mark)),
+                Body::Program(program) => config.processes.get(program).map_or(1, |program| {
+                    side::host(seat, program, config.is_application(&program.name), mark)
+                }),
                 Body::Tasks => {
                     let info = TaskInfo { number: side.instance, config: config.clone() };
                     queues

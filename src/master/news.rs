@@ -4,7 +4,7 @@
 //! listen misses what has no room, which is counted.
 
 use wsmaster_ipc::{
-    Command, LeaveReason, LifeEvent, Slot,
+    LeaveReason, LifeEvent, Slot,
     link::ToChild,
     sys::{process::Ended, socket::Sent},
 };
@@ -25,6 +25,9 @@ where
 {
     /// Spreads what a report is about, if it is news.
     pub(super) fn spread(&mut self, report: &Report) {
+        if let Report::StopStarted { .. } = report {
+            self.spread_stop();
+        }
         if let Some(event) = self.event_of(report) {
             self.spread_event(event);
         }
@@ -125,11 +128,28 @@ where
                 plugin::reload_end(&mut line, complete);
                 EventKind::ReloadEnd
             }
-            LifeEvent::ServerStart => return,
+            LifeEvent::ServerStart => {
+                plugin::server(&mut line, EventKind::ServerStart);
+                EventKind::ServerStart
+            }
         };
+        self.send_news(kind, &line);
+    }
+
+    /// The server begins to stop: programs are told before they are told to end themselves. Everybody else hears of it as
+    /// the reason for leaving.
+    fn spread_stop(&self) {
+        let mut line = Vec::new();
+        plugin::server(&mut line, EventKind::ServerStop);
+        self.send_news(EventKind::ServerStop, &line);
+        // It is to be there before the word that it is time to stop, which takes another way.
+        self.handle.flush();
+    }
+
+    fn send_news(&self, kind: EventKind, line: &[u8]) {
         for listener in self.directory.listeners(kind) {
             for address in listener.all() {
-                if self.handle.post(address, &Command::Event { payload: &line }).is_err() {
+                if self.handle.notify(address, line).is_err() {
                     log::warn!(
                         "{} misses news: its mailbox is full",
                         self.directory.name_of(address)

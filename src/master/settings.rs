@@ -58,6 +58,7 @@ pub(super) fn limits(config: &Config) -> Limits {
         message_timeout: limits.message_timeout.unwrap_or_default(),
         close_timeout: limits.close_timeout,
         subscriptions_max: limits.subscriptions_max,
+        request_timeout: request_timeout(config),
         requests_max: config.server.max_request,
         requests_spread: config.server.max_request_spread,
         compression: compression(config),
@@ -111,6 +112,18 @@ fn compression(config: &Config) -> Option<CompressionLimits> {
         },
         context_bytes_max: config.context_bytes_max,
     })
+}
+
+/// How long an answer may take: longer than the program that gives it, which has its own word for being late.
+fn request_timeout(config: &Config) -> Duration {
+    let own = config.processes.iter().map(|process| process.answer_timeout + GRACE);
+    own.fold(Limits::default().request_timeout, Duration::max)
+}
+
+/// The programs that have connections of their own.
+fn applications(config: &Config) -> Vec<&str> {
+    let names = config.processes.iter().map(|process| process.name.as_str());
+    names.filter(|name| config.is_application(name)).collect()
 }
 
 /// The patience of the supervisor. `sides_stop_timeout_max` is the longest that a side process may take to end.
@@ -181,6 +194,16 @@ pub(super) fn adopt(config: &mut Config, new: Config) -> Vec<String> {
         );
         new.processes.clone_from(&config.processes);
     }
+    // A program learns at its start that it is an application.
+    if applications(&new) != applications(config) {
+        stays.push(
+            "which programs are applications has changed, which takes effect at the next start, with \
+             server.app and all of route: `wsmaster restart`"
+                .to_owned(),
+        );
+        new.routes.clone_from(&config.routes);
+        new.server.app.clone_from(&config.server.app);
+    }
     // The first listener keeps its sockets, and what is said in front of its connections.
     keep!(host, port, proxy_protocol, workers, task_workers, backlog, pid_file, log_file);
     keep!(daemonize, user, group);
@@ -200,9 +223,10 @@ pub(super) fn is_same_but_for_tls(one: &Config, other: &Config) -> bool {
         channels,
         processes,
         listeners,
+        routes,
         sources: _,
     } = one;
-    (server, limits, compression, api, channels, processes, listeners, tls.is_on())
+    (server, limits, compression, api, channels, processes, listeners, routes, tls.is_on())
         == (
             &other.server,
             &other.limits,
@@ -211,6 +235,7 @@ pub(super) fn is_same_but_for_tls(one: &Config, other: &Config) -> bool {
             &other.channels,
             &other.processes,
             &other.listeners,
+            &other.routes,
             other.tls.is_on(),
         )
 }
@@ -251,6 +276,23 @@ mod tests {
             let gap = policy(&config, None).recycle_gap;
             assert_eq!(gap, Duration::from_millis(gap_ms), "{workers} workers");
         }
+    }
+
+    #[test]
+    fn a_reload_changes_routes_but_not_who_is_an_application() {
+        let machine = Machine { uid: 1000, cpus: 2, runtime_dir: None };
+        let toml = |routes: &str| {
+            let process = "[[process]]\nname = \"a\"\ncommand = \"a\"\n";
+            Config::from_toml(&format!("{process}{routes}"), "f", &machine).expect("valid")
+        };
+        let mut config = toml("[[route]]\npath = \"/a\"\napp = \"plugin:a\"\n");
+        let moved = toml("[[route]]\npath = \"/b/*\"\napp = \"plugin:a\"\n");
+        assert_eq!(adopt(&mut config, moved.clone()), Vec::<String>::new());
+        assert_eq!(config.routes, moved.routes);
+        let gone = toml("[[route]]\npath = \"/b/*\"\napp = \"echo\"\n");
+        let lines = adopt(&mut config, gone);
+        assert!(lines.len() == 1 && lines[0].contains("at the next start"), "{lines:?}");
+        assert_eq!(config.routes, moved.routes);
     }
 
     #[test]

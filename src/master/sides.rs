@@ -34,6 +34,13 @@ where
         settings::stop_side(&self.config, own)
     }
 
+    /// Workers know from now on that nobody is in this seat.
+    pub(super) fn end_life_of(&self, number: usize) {
+        if let Some(side) = self.directory.sides().get(number) {
+            self.board.side(side.address).end_life();
+        }
+    }
+
     pub(super) fn restart_side_processes(&mut self) {
         let now = Instant::now();
         let all = self.supervisor.children(now).skip(self.seats.len());

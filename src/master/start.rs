@@ -247,6 +247,10 @@ where
         let board = Board::new(workers as u16, directory.mailboxes(), clock, seed)
             .map_err(system("shared memory"))?;
         logging::count_losses_on(&board);
+        for side in directory.sides() {
+            // What comes for them before they are forked waits for them.
+            board.side(side.address).begin_life();
+        }
         let mailboxes = (0..directory.mailboxes())
             .map(|_| MailboxPair::new())
             .collect::<io::Result<Vec<_>>>()

@@ -6,6 +6,7 @@ use std::time::Instant;
 use serde_json::{Map, Value, json};
 use wsmaster_ipc::{
     board::{Cell, Counter},
+    side_cell::SideCounter,
     sys::{process, resource},
 };
 use wsmaster_workers::Handler;
@@ -14,6 +15,7 @@ use super::{Master, Role, report};
 use crate::{
     logging,
     server::WorkerInfo,
+    side::Body,
     supervisor::{ChildView, Pid},
 };
 
@@ -79,12 +81,19 @@ where
             })
             .collect();
         let master = process::own_pid();
+        let routes: Vec<Value> = self
+            .config
+            .routes
+            .iter()
+            .map(|route| json!({ "path": route.path, "app": route.app.name() }))
+            .collect();
         json!({
             "version": env!("CARGO_PKG_VERSION"),
             "listen": self.listeners.main().map(ToString::to_string),
             "listeners": self.listeners.status(),
             "tls": self.tls.as_ref().map(super::Tls::status),
             "app": self.config.server.app.name(),
+            "routes": routes,
             "config": self.config.sources.to_string(),
             "pid_file": self.pid_file.path(),
             "activity": self.supervisor.activity(),
@@ -140,7 +149,25 @@ where
         if let Some(pid) = view.pid {
             self.describe(pid, &mut child);
         }
+        if let Some(side) = usize::from(view.id.0).checked_sub(self.seats.len()) {
+            self.describe_program(side, &mut child);
+        }
         child.into()
+    }
+
+    /// What the host of a program shows, which outlives it. A closure shows nothing.
+    fn describe_program(&self, number: usize, into: &mut Map<String, Value>) {
+        let Some(side) = self.directory.sides().get(number) else { return };
+        match side.body {
+            Body::Closure(_) | Body::Tasks => return,
+            Body::Program(_) => {}
+        }
+        into.insert("application".to_owned(), self.config.is_application(&side.name).into());
+        let cell = self.board.side(side.address);
+        into.insert("full".to_owned(), cell.is_full().into());
+        for (counter, name) in SideCounter::ALL {
+            into.insert(name.to_owned(), cell.read(counter).into());
+        }
     }
 
     fn describe(&self, pid: Pid, into: &mut Map<String, Value>) {

@@ -45,10 +45,17 @@ const TASK: &str = "task";
 
 /// A process that wants to be told of events.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Listener {
-    first: Address,
-    instances: u16,
+struct Listener {
+    instances: Instances,
     events: Vec<EventKind>,
+}
+
+/// The mailboxes of all instances of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Instances {
+    first: Address,
+    /// At least 1.
+    count: u16,
 }
 
 impl Directory {
@@ -82,7 +89,8 @@ impl Directory {
             self.sides.push(Side { name: name.to_owned(), instance, instances, address, body });
         }
         if !events.is_empty() {
-            self.listeners.push(Listener { first, instances, events: events.to_vec() });
+            let instances = Instances { first, count: instances };
+            self.listeners.push(Listener { instances, events: events.to_vec() });
         }
     }
 
@@ -107,8 +115,19 @@ impl Directory {
     }
 
     /// Who wants to be told of a kind of event.
-    pub(crate) fn listeners(&self, event: EventKind) -> impl Iterator<Item = &Listener> {
-        self.listeners.iter().filter(move |listener| listener.events.contains(&event))
+    pub(crate) fn listeners(&self, event: EventKind) -> impl Iterator<Item = Instances> {
+        let wants = move |listener: &&Listener| listener.events.contains(&event);
+        self.listeners.iter().filter(wants).map(|listener| listener.instances)
+    }
+
+    /// The instances of the program with this name.
+    pub(crate) fn program(&self, name: &str) -> Option<Instances> {
+        let is_meant = |side: &&Side| match side.body {
+            Body::Program(_) => side.name == name && side.instance == 0,
+            Body::Closure(_) | Body::Tasks => false,
+        };
+        let first = self.sides.iter().find(is_meant)?;
+        Some(Instances { first: first.address, count: first.instances.max(1) })
     }
 
     /// The mailbox of a recipient. The name of a process with several instances means its first; `name/1` its second.
@@ -152,15 +171,30 @@ impl Side {
     }
 }
 
-impl Listener {
-    /// The instance that is told of everything about a connection, so that what happens on it stays in order.
-    pub(crate) fn of_connection(&self, connection: ConnectionId) -> Address {
-        let instance = connection.serial() % u64::from(self.instances.max(1));
-        Address(self.first.0 + instance as u16)
+impl Instances {
+    /// How many there are; at least 1.
+    pub(crate) fn count(self) -> u16 {
+        self.count.max(1)
     }
 
-    /// All instances.
-    pub(crate) fn all(&self) -> impl Iterator<Item = Address> {
-        (self.first.0..self.first.0 + self.instances).map(Address)
+    /// The number of the instance that is told of everything about a connection, so that what happens on it stays in order.
+    /// It depends on nothing but the id: a successor gets the connections of its predecessor.
+    pub(crate) fn number_of(self, connection: ConnectionId) -> u16 {
+        (connection.serial() % u64::from(self.count())) as u16
+    }
+
+    /// The mailbox of that instance.
+    pub(crate) fn of_connection(self, connection: ConnectionId) -> Address {
+        self.of_number(self.number_of(connection))
+    }
+
+    /// The mailbox of an instance.
+    pub(crate) fn of_number(self, number: u16) -> Address {
+        Address(self.first.0 + number)
+    }
+
+    /// All mailboxes.
+    pub(crate) fn all(self) -> impl Iterator<Item = Address> {
+        (self.first.0..self.first.0 + self.count).map(Address)
     }
 }

@@ -39,6 +39,8 @@ pub(super) struct Effect {
     pub(super) answer: Option<Vec<u8>>,
     /// It says that it is ready, and what it wants to be told of.
     pub(super) ready: Option<Option<Vec<EventKind>>>,
+    /// It answers the question with this number; its mark, if it wants to know what became of that.
+    pub(super) settled: Option<(u64, plugin::Answer, Option<Box<RawValue>>)>,
     /// It wants this in the log.
     pub(super) log: Option<(Level, String)>,
     /// The line was no command.
@@ -64,6 +66,12 @@ pub(super) fn carry_out(
     let id = parsed.id;
     let (shape, asked) = match parsed.command {
         Command::Ready { events } => return Effect { ready: Some(events), ..Effect::default() },
+        Command::Answer { request, answer } => {
+            return Effect {
+                settled: Some((request, answer, id.map(ToOwned::to_owned))),
+                ..Effect::default()
+            };
+        }
         Command::Log { level, text } => {
             return Effect {
                 answer: id.map(|id| write(Some(id), &done())),
@@ -155,6 +163,18 @@ pub(super) fn carry_out(
         Asked::Waiting => Effect::default(),
         Asked::Known(_, reply) => answer_now(id, shape, reply),
     }
+}
+
+/// The line for a program that has answered a question, if it wants one: whether the answer found somebody.
+pub(super) fn settled(
+    id: Option<&RawValue>,
+    done: Result<(), (&'static str, &'static str)>,
+) -> Option<Vec<u8>> {
+    let answer = match done {
+        Ok(()) => self::done(),
+        Err((result, error)) => refused(result, error),
+    };
+    Some(write(Some(id?), &answer))
 }
 
 /// The line for a program whose command has been answered; `None` when it does not want one.

@@ -3,16 +3,17 @@
 //! It turns words of workers into lines for the program and the program's lines into commands. The program can do what it
 //! likes: not read, not write, flood, or die; the host bounds all of it, and only the program's own events suffer.
 
+mod words;
+
 use std::{
     fs::File,
-    io::{self, Write},
-    os::fd::AsRawFd,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    io,
+    os::fd::{AsFd, AsRawFd},
+    time::{Duration, Instant},
 };
 
 use wsmaster_ipc::{
-    Command,
-    link::ToMaster,
+    side_cell::{SideCell, SideCounter},
     sys::{
         marked,
         process::{self, Ended, Kill, Process},
@@ -20,13 +21,16 @@ use wsmaster_ipc::{
         user::Identity,
     },
 };
-use wsmaster_protocol::plugin::{self, EventKind, Level};
-use wsmaster_workers::Message;
+use wsmaster_protocol::plugin::{self, EventKind};
 
 use super::{
-    orders::{self, Pending},
+    introductions::Introductions,
+    leftovers::Leftovers,
+    orders::Pending,
     output::Output,
-    pipe::{Pipe, Taken},
+    pipe::Pipe,
+    progress::Progress,
+    questions::Questions,
     queue::LineQueue,
     station::{SideSeat, Station},
 };
@@ -34,14 +38,14 @@ use crate::{config::ProcessConfig, logging};
 
 /// The longest line of a program, in bytes.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Bytes of commands read in one turn.
-const READ_BYTES_PER_TURN_MAX: usize = 256 * 1024;
-/// Lines that are no commands, one after the other, that end a program.
-const INVALID_LINES_MAX: u32 = 100;
 /// How long the host waits for the end of what it has killed before it ends itself.
 const KILLED_TIME: Duration = Duration::from_secs(1);
 /// From the start of a program to its word that it is ready.
 const READY_TIME: Duration = Duration::from_secs(10);
+
+/// How long a program that was started again waits for the last worker to tell which connections it has there: a worker
+/// that hangs, or that starts just now, has nothing to tell.
+const INTRODUCTIONS_TIME: Duration = Duration::from_secs(1);
 
 const EVENTS: usize = 0;
 const COMMANDS: usize = 1;
@@ -70,6 +74,22 @@ struct Host<'c> {
     phase: Phase,
     events: Option<File>,
     queue: LineQueue,
+    questions: Questions,
+    leftovers: Leftovers,
+    /// When the last of them are given up.
+    leftovers_until: Instant,
+    introductions: Introductions,
+    introductions_until: Instant,
+    /// Bytes of events that the pipe has taken.
+    written: u64,
+    /// Some of them, or others, are not read yet.
+    waits: bool,
+    progress: Progress,
+    /// What it shows of all this.
+    cell: SideCell,
+    dropped_shown: u64,
+    /// It has connections of its own.
+    is_application: bool,
     wanted: Vec<EventKind>,
     commands: Pipe,
     invalid_lines: u32,
@@ -78,9 +98,18 @@ struct Host<'c> {
     tick: Option<(Duration, Instant, u64)>,
 }
 
+/// What an application is told of its connections without having asked for it.
+const OF_APPLICATIONS: [EventKind; 4] =
+    [EventKind::Open, EventKind::Message, EventKind::Close, EventKind::Request];
+
 /// Runs a program in this process, which is its own, until it ends. The exit code is the program's; 128 and the number of
 /// the signal that killed it.
-pub(crate) fn host(seat: SideSeat, config: &ProcessConfig, mark: &str) -> i32 {
+pub(crate) fn host(
+    seat: SideSeat,
+    config: &ProcessConfig,
+    is_application: bool,
+    mark: &str,
+) -> i32 {
     logging::set_role(&seat.side.full_name());
     // When the master dies the line to it ends, and there is time to end what the program has started.
     if let Err(error) = process::outlive_parent() {
@@ -90,7 +119,7 @@ pub(crate) fn host(seat: SideSeat, config: &ProcessConfig, mark: &str) -> i32 {
     if let Err(error) = process::lead_own_group() {
         log::warn!("it has no process group of its own: {error}");
     }
-    match begin(seat, config, mark_of(mark, process::own_pid())) {
+    match begin(seat, config, is_application, mark_of(mark, process::own_pid())) {
         Ok(host) => host.run(),
         Err(error) => {
             log::error!("{} cannot be started: {error}", config.command.display());
@@ -104,7 +133,12 @@ pub(crate) fn mark_of(run: &str, host: i32) -> String {
     format!("{run}-{host}")
 }
 
-fn begin<'c>(seat: SideSeat, config: &'c ProcessConfig, mark: String) -> io::Result<Host<'c>> {
+fn begin<'c>(
+    seat: SideSeat,
+    config: &'c ProcessConfig,
+    is_application: bool,
+    mark: String,
+) -> io::Result<Host<'c>> {
     let side = seat.side.clone();
     let workers = seat.handle.board().slots();
     let station = Station::new(seat)?;
@@ -127,6 +161,10 @@ fn begin<'c>(seat: SideSeat, config: &'c ProcessConfig, mark: String) -> io::Res
         station.watch(OUTPUT, stdout.as_raw_fd())?;
     }
     let mut queue = LineQueue::new(config.queue_bytes_max);
+    let mut wanted = config.events.clone();
+    if is_application {
+        wanted.extend(OF_APPLICATIONS.iter().filter(|kind| !config.events.contains(kind)));
+    }
     let mut line = Vec::new();
     plugin::hello(
         &mut line,
@@ -136,12 +174,16 @@ fn begin<'c>(seat: SideSeat, config: &'c ProcessConfig, mark: String) -> io::Res
             instance: side.instance,
             instances: side.instances,
             workers,
-            events: &config.events,
+            events: &wanted,
             tick_ms: config.tick.map_or(0, |tick| tick.as_millis() as u64),
             line_bytes_max: LINE_BYTES_MAX,
         },
     );
     queue.push_answer(line);
+    let cell = words::cell_of(&station);
+    // Nobody has connections for the first one.
+    let is_successor = is_application && cell.life().number > 1;
+    let introducers = (0..workers).filter(|_| is_successor);
     let now = Instant::now();
     Ok(Host {
         station,
@@ -152,7 +194,18 @@ fn begin<'c>(seat: SideSeat, config: &'c ProcessConfig, mark: String) -> io::Res
         phase: Phase::Starting { until: now + READY_TIME },
         events: Some(File::from(events)),
         queue,
-        wanted: config.events.clone(),
+        leftovers: Leftovers::new(config.queue_bytes_max),
+        leftovers_until: now + config.answer_timeout,
+        introductions: Introductions::of(introducers, config.queue_bytes_max),
+        introductions_until: now + INTRODUCTIONS_TIME,
+        written: 0,
+        waits: false,
+        progress: Progress::new(now),
+        questions: Questions::new(config.answer_timeout.as_millis() as u64),
+        cell,
+        dropped_shown: 0,
+        is_application,
+        wanted,
         commands: Pipe::new(commands, LINE_BYTES_MAX),
         invalid_lines: 0,
         outputs: [stdout.map(|end| (end, log::Level::Info)), Some((stderr, log::Level::Warn))]
@@ -186,6 +239,7 @@ impl Host<'_> {
         let mut own = Vec::new();
         loop {
             self.write_events();
+            self.show();
             self.station.flush();
             own.clear();
             let patience = self.patience();
@@ -199,9 +253,6 @@ impl Host<'_> {
             if noted.orphaned {
                 return self.give_up();
             }
-            if let Some(left) = noted.stop {
-                self.stop(left.min(self.config.stop_timeout));
-            }
             for number in &own {
                 match *number {
                     COMMANDS => self.commands.wake(),
@@ -212,6 +263,12 @@ impl Host<'_> {
             }
             if self.take_mail().is_err() {
                 return self.give_up();
+            }
+            if let Some(left) = noted.stop {
+                if self.take_last_mail().is_err() {
+                    return self.give_up();
+                }
+                self.stop(left.min(self.config.stop_timeout));
             }
             self.read_commands();
             self.outputs.iter_mut().for_each(Output::read);
@@ -233,137 +290,21 @@ impl Host<'_> {
             Phase::Ready | Phase::Killed => None,
         };
         let tick = self.tick.map(|(_, next, _)| next);
+        let introductions = self.introductions.are_missing().then_some(self.introductions_until);
+        let leftovers = (!self.leftovers.is_empty()).then_some(self.leftovers_until);
+        // While it has all that it was told, the next look is at the next event.
+        let watchdog = self.config.watchdog.filter(|_| self.phase == Phase::Ready && self.waits);
+        let watchdog = watchdog.map(|limit| self.progress.deadline(limit));
         let logs = self.outputs.iter().filter_map(Output::next);
-        let next = phase.into_iter().chain(tick).chain(logs).min()?;
+        let next = phase
+            .into_iter()
+            .chain(tick)
+            .chain(logs)
+            .chain(leftovers)
+            .chain(introductions)
+            .chain(watchdog)
+            .min()?;
         Some(next.saturating_duration_since(now))
-    }
-
-    // ----- words for the program -----
-
-    fn take_mail(&mut self) -> io::Result<()> {
-        let Self { station, queue, wanted, phase, .. } = self;
-        let mut answers = Vec::new();
-        let mut lines = Vec::new();
-        station.take_mail(
-            |pending, reply| answers.extend(orders::answer(&pending, reply)),
-            |directory, command| match *command {
-                Command::Event { payload } => {
-                    if is_wanted(payload, wanted) {
-                        lines.push(payload.to_vec());
-                    }
-                }
-                Command::Message { from, kind, payload } => {
-                    let mut line = Vec::new();
-                    let message = match Message::from_parts(kind, payload) {
-                        Message::Text(text) => Ok(text),
-                        Message::Binary(bytes) => Err(bytes),
-                    };
-                    plugin::from_process(&mut line, &directory.name_of(from), message);
-                    lines.push(line);
-                }
-                // It owns no connections.
-                Command::Push { .. }
-                | Command::Broadcast { .. }
-                | Command::Publish { .. }
-                | Command::Disconnect { .. }
-                | Command::Info { .. }
-                | Command::List { .. }
-                | Command::Survey { .. }
-                | Command::Answer { .. }
-                | Command::Task { .. } => {}
-            },
-        )?;
-        for line in answers {
-            queue.push_answer(line);
-        }
-        let listens = match phase {
-            Phase::Starting { .. } | Phase::Ready => true,
-            Phase::Stopping { .. } | Phase::Killed => false,
-        };
-        for line in lines.into_iter().filter(|_| listens) {
-            queue.push_event(line, plugin::dropped);
-        }
-        Ok(())
-    }
-
-    fn write_events(&mut self) {
-        let Some(file) = &mut self.events else { return };
-        while !self.queue.is_empty() {
-            match file.write(self.queue.front()) {
-                Ok(0) => break,
-                Ok(count) => self.queue.wrote(count),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => {
-                    // It has closed its end; it may go on writing.
-                    self.station.unwatch(file.as_raw_fd());
-                    self.events = None;
-                    return;
-                }
-            }
-        }
-    }
-
-    // ----- words of the program -----
-
-    fn read_commands(&mut self) {
-        let mut left = READ_BYTES_PER_TURN_MAX;
-        let mut buffer = vec![0; 64 * 1024];
-        while left > 0 {
-            let mut lines = Vec::new();
-            let taken = self.commands.read(&mut buffer, |line| lines.push(line.to_vec()));
-            for line in lines {
-                self.obey(&line);
-            }
-            match taken {
-                Taken::Bytes(count) => left = left.saturating_sub(count),
-                Taken::TooLong(_) => {
-                    log::error!(
-                        "it wrote a line of more than {LINE_BYTES_MAX} bytes, and is ended"
-                    );
-                    self.kill();
-                    return;
-                }
-                // What is closed has left the poll by that: nobody else has this end.
-                Taken::Nothing | Taken::End => return,
-            }
-        }
-    }
-
-    fn obey(&mut self, line: &[u8]) {
-        if line.is_empty() {
-            return;
-        }
-        let now_ms = self.station.now_ms();
-        let line = String::from_utf8_lossy(line);
-        let Station { asker, directory, .. } = &mut self.station;
-        let effect = orders::carry_out(&line, asker, directory, now_ms, unix_ms());
-        if let Some(answer) = effect.answer {
-            self.queue.push_answer(answer);
-        }
-        if let Some((level, text)) = effect.log {
-            log::log!(log_level(level), "{text}");
-        }
-        if let Some(events) = effect.ready {
-            if let Some(events) = events {
-                self.wanted.retain(|kind| events.contains(kind));
-            }
-            if let Phase::Starting { .. } = self.phase {
-                self.phase = Phase::Ready;
-                self.station.link.say(&ToMaster::Ready);
-            }
-        }
-        if effect.invalid {
-            self.invalid_lines += 1;
-            if self.invalid_lines == INVALID_LINES_MAX {
-                log::error!(
-                    "it wrote {INVALID_LINES_MAX} lines that are no commands, and is ended"
-                );
-                self.kill();
-            }
-        } else {
-            self.invalid_lines = 0;
-        }
     }
 
     // ----- life -----
@@ -375,6 +316,14 @@ impl Host<'_> {
                 output.tell_dropped();
             }
         }
+        if self.introductions.are_missing() && now >= self.introductions_until {
+            let Self { introductions, queue, .. } = self;
+            introductions.end(|line| queue.push_kept(line));
+        }
+        if !self.leftovers.is_empty() && now >= self.leftovers_until {
+            self.leftovers.give_up();
+        }
+        self.look_for_progress(now);
         match self.phase {
             Phase::Starting { until } if now >= until => {
                 log::error!(
@@ -401,6 +350,19 @@ impl Host<'_> {
             let mut line = Vec::new();
             plugin::tick(&mut line, *number);
             self.queue.push_event(line, plugin::dropped);
+        }
+    }
+
+    /// Ends a program that takes nothing of what it is told, if there is a limit to that.
+    fn look_for_progress(&mut self, now: Instant) {
+        let (Some(limit), Some(file)) = (self.config.watchdog, &self.events) else { return };
+        let unread = spawn::unread_bytes(file.as_fd()).unwrap_or(0);
+        self.waits = unread > 0 || !self.queue.is_empty();
+        let taken = self.written.saturating_sub(unread as u64);
+        let is_stuck = self.progress.is_stuck(taken, self.waits, limit, now);
+        if is_stuck && self.phase == Phase::Ready {
+            log::error!("it hangs: it has taken no event for {limit:?}, and is ended");
+            self.kill();
         }
     }
 
@@ -447,6 +409,11 @@ impl Host<'_> {
             output.read();
             output.tell_dropped();
         }
+        self.settle_all();
+        self.leftovers.give_up();
+        let unread = self.queue.len() as u64;
+        self.cell.add(SideCounter::DroppedEvents, unread);
+        self.show();
         self.station.flush();
         if self.queue.dropped_in_all() > 0 {
             log::warn!("{} events were dropped: it did not read", self.queue.dropped_in_all());
@@ -463,6 +430,8 @@ impl Host<'_> {
     /// Nothing can be done for the program any more.
     fn give_up(&mut self) -> i32 {
         self.kill();
+        self.settle_all();
+        self.station.flush();
         self.end_what_it_started();
         // What is in the group without the mark, and this process too.
         process::kill_group(process::own_pid());
@@ -476,27 +445,5 @@ impl Host<'_> {
             log::warn!("{} processes of it were left and have been killed", killed.len());
         }
         marked::wait_for_all(&killed, KILLED_TIME);
-    }
-}
-
-/// Whether a line is of a kind that the program wants: each begins with its name, as this server writes them.
-fn is_wanted(line: &[u8], wanted: &[EventKind]) -> bool {
-    let Some(rest) = line.strip_prefix(b"{\"event\":\"") else { return false };
-    wanted.iter().any(|kind| {
-        rest.strip_prefix(kind.name().as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
-    })
-}
-
-fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
-}
-
-fn log_level(level: Level) -> log::Level {
-    match level {
-        Level::Error => log::Level::Error,
-        Level::Warn => log::Level::Warn,
-        Level::Info => log::Level::Info,
-        Level::Debug => log::Level::Debug,
-        Level::Trace => log::Level::Trace,
     }
 }

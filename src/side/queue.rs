@@ -43,6 +43,11 @@ impl LineQueue {
         self.push(line);
     }
 
+    /// Adds a line that is not dropped whatever waits: whoever calls looks at [`Self::is_over`] first.
+    pub(super) fn push_kept(&mut self, line: Vec<u8>) {
+        self.push(line);
+    }
+
     /// Adds an answer. It has room where an event has none; beyond twice the bound it is dropped and counted as well. The
     /// program's commands are read on all the same: one that writes before it reads would wait for ever.
     pub(super) fn push_answer(&mut self, line: Vec<u8>) {
@@ -57,6 +62,26 @@ impl LineQueue {
     /// Whether nothing waits.
     pub(super) fn is_empty(&self) -> bool {
         self.lines.is_empty()
+    }
+
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Lines that wait.
+    pub(super) fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether more waits than may.
+    pub(super) fn is_over(&self) -> bool {
+        self.bytes > self.bytes_max
+    }
+
+    /// Whether those who can wait should: from half of the bound on, and then until it is a quarter.
+    pub(super) fn wants_a_rest(&self, rests: bool) -> bool {
+        self.bytes >= if rests { self.bytes_max / 4 } else { self.bytes_max / 2 }
     }
 
     /// Events dropped so far.
@@ -104,6 +129,22 @@ mod tests {
 
     fn tell(out: &mut Vec<u8>, count: u64) {
         out.extend_from_slice(format!("({count})").as_bytes());
+    }
+
+    #[test]
+    fn senders_rest_from_a_half_to_a_quarter_and_what_is_kept_is_kept() {
+        let mut queue = LineQueue::new(16);
+        queue.push_kept(vec![b'a'; 7]);
+        assert!(!queue.wants_a_rest(false) && queue.wants_a_rest(true));
+        queue.push_kept(vec![b'b'; 1]);
+        assert!(queue.wants_a_rest(false) && !queue.is_over());
+        queue.push_kept(vec![b'c'; 9]);
+        assert!(queue.is_over());
+        assert_eq!((queue.bytes(), queue.len(), queue.dropped_in_all()), (17, 3, 0));
+        queue.wrote(7);
+        queue.wrote(1);
+        queue.wrote(6);
+        assert!(!queue.wants_a_rest(true), "3 bytes are left");
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub(super) struct Station<D> {
     events: Events,
     mailbox: Mailbox,
     mail_waits: bool,
+    mail_rests: bool,
     backlog: bool,
     term: TermSignal,
     started: Instant,
@@ -105,6 +106,7 @@ impl<D> Station<D> {
             mailbox,
             // What came while nobody was in the seat waits in the kernel, and will not be told of again.
             mail_waits: true,
+            mail_rests: false,
             backlog: false,
             term,
             started: Instant::now(),
@@ -138,7 +140,7 @@ impl<D> Station<D> {
         own: &mut Vec<usize>,
     ) -> io::Result<Noted> {
         let mut patience = patience;
-        if self.mail_waits {
+        if self.mail_waits && !self.mail_rests {
             patience = Some(Duration::ZERO);
         }
         if self.backlog {
@@ -203,18 +205,18 @@ impl<D> Station<D> {
         Ok(noted)
     }
 
-    /// Takes what has come in the mailbox, at most so much as one turn may. Answers go to the asker, and come out of
-    /// `answered`; everything else goes to `each`.
-    pub(super) fn take_mail(
-        &mut self,
-        answered: impl FnMut(D, wsmaster_workers::asks::Reply),
-        each: impl FnMut(&Directory, &Command<'_>),
-    ) -> io::Result<()> {
-        self.take_packets(PACKETS_PER_TURN_MAX, answered, each)
+    /// Says whether the mail is left in the mailbox for now: then it wakes nobody.
+    pub(super) fn let_mail_rest(&mut self, rests: bool) {
+        self.mail_rests = rests;
     }
 
-    /// As [`Self::take_mail`], of a turn that may take no more packets than this. The rest waits in the mailbox, which is
-    /// full for its senders when it is.
+    /// Whether there may be mail.
+    pub(super) fn has_mail(&self) -> bool {
+        self.mail_waits
+    }
+
+    /// Takes what has come in the mailbox, at most so many packets. The rest waits there, which is full for its senders when
+    /// it is. Answers go to the asker, and come out of `answered`; everything else goes to `each`.
     pub(super) fn take_packets(
         &mut self,
         packets_max: usize,

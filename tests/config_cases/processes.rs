@@ -29,6 +29,8 @@ instances = 64
 tick = "10ms"
 stdio = true
 queue_bytes_max = "1GiB"
+answer_timeout = "2m"
+watchdog = "1m"
 
 [server]
 port = 9600
@@ -58,6 +60,8 @@ fn smallest() -> ProcessConfig {
         tick: None,
         stdio: false,
         queue_bytes_max: 4 << 20,
+        answer_timeout: Duration::from_secs(10),
+        watchdog: None,
     }
 }
 
@@ -113,6 +117,8 @@ fn everything_is_read() {
         tick: Some(Duration::from_millis(10)),
         stdio: true,
         queue_bytes_max: 1 << 30,
+        answer_timeout: Duration::from_secs(120),
+        watchdog: Some(Duration::from_secs(60)),
     };
     let mail = ProcessConfig {
         name: "mail".to_owned(),
@@ -159,10 +165,14 @@ fn the_example_of_the_default_file_is_good_and_complete() {
         .collect();
     let config = accepted(&text);
     assert_eq!(config.processes, [smallest()]);
-    for line in config.show().lines().skip_while(|line| *line != "[[process]]").skip(1) {
+    let shown = config.show();
+    let (_, shown) = shown.split_once("[[process]]\n").expect("the process");
+    let (process, route) = shown.split_once("\n[[route]]\n").expect("the route");
+    let lines = process.lines().map(|line| ("process", line));
+    for (table, line) in lines.chain(route.lines().map(|line| ("route", line))) {
         let key = line.split(" = ").next().expect("a line has a start");
         assert!(text.contains(&format!("\n{key} = ")), "{key} is missing");
-        let path = format!("process[0].{key}");
+        let path = format!("{table}[0].{key}");
         let origin = config.origin(&path).expect(&path);
         assert!(origin.to_string().starts_with("wsmaster.toml:"), "{path}: {origin}");
     }
@@ -176,9 +186,9 @@ fn what_is_shown_reads_back_except_for_the_environment() {
         "name = \"queue-1_a\"                       # wsmaster.toml:3",
         "# env sets DATABASE, _, npm.config-x (values not shown) # wsmaster.toml:7",
         "restart = \"on-failure\"                   # wsmaster.toml:10",
-        "tick = \"0s\"                              # wsmaster.toml:25",
+        "tick = \"0s\"                              # wsmaster.toml:27",
         "stop_timeout = \"5s\"                      # default",
-        "# env sets PATH (values not shown)       # wsmaster.toml:27",
+        "# env sets PATH (values not shown)       # wsmaster.toml:29",
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}\n is not in\n{shown}");
     }
@@ -206,7 +216,7 @@ fn origins_are_known_by_path() {
     for (path, origin) in [
         ("process[0].name", Some("wsmaster.toml:3")),
         ("process[0].events", Some("wsmaster.toml:12")),
-        ("process[1].name", Some("wsmaster.toml:24")),
+        ("process[1].name", Some("wsmaster.toml:26")),
         ("process[1].user", Some("default")),
         ("process[2].name", None),
         ("process[0].nothing", None),

@@ -98,11 +98,11 @@ fn a_flood_of_output_is_left_out_of_the_log_and_hurts_nobody() {
     let server = Server::start(setup);
     let mut client = Client::open(server.addr(), "/");
     let puppet = Puppet::of(&server, "p");
-    puppet.order("#flood 100000000");
+    puppet.order("#flood 536870912");
     let mut slowest = Duration::ZERO;
-    // The reply comes when all is written: the server has taken 200 MB.
+    // The reply comes when all is written: the server has taken 1 GiB.
     puppet.order(r#"{"do":"exists","connection":1,"id":"flooded"}"#);
-    eventually("the end of the flood", 3 * PATIENCE, || {
+    eventually("the end of the flood", 12 * PATIENCE, || {
         slowest = slowest.max(slowest_echo(&mut client));
         puppet.events().iter().any(|event| event["id"] == "flooded").then_some(())
     });

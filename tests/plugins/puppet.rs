@@ -21,6 +21,12 @@ pub(crate) fn table(name: &str, more: &str) -> String {
     )
 }
 
+/// The configuration of a puppet that is the application of all paths below `/p/`, with more lines of its table.
+pub(crate) fn application(name: &str, more: &str) -> String {
+    let route = format!("[[route]]\npath = \"/p/*\"\napp = \"plugin:{name}\"\n\n");
+    route + &table(name, &format!("env = {{ PUPPET_APP = \"1\" }}\n{more}"))
+}
+
 /// The configuration of a shell command.
 pub(crate) fn shell(name: &str, script: &str, more: &str) -> String {
     let args = json!(["-c", script]);

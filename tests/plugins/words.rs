@@ -86,12 +86,24 @@ fn a_connection_is_told_from_its_open_to_its_close() {
     let local = client.local_addr();
 
     let open = puppet.expect_event("open");
-    let fields = ["event", "connection", "worker", "address", "port", "target", "headers", "time"];
+    let fields = [
+        "event",
+        "connection",
+        "worker",
+        "address",
+        "port",
+        "target",
+        "path",
+        "query",
+        "headers",
+        "time",
+    ];
     assert_eq!(names(&open), fields.into());
     assert_eq!((&open["connection"], &open["worker"]), (&id, &worker));
     assert_eq!(open["address"], local.ip().to_string());
     assert_eq!(open["port"], local.port());
     assert_eq!(open["target"], "/chat?x=1&y=%22");
+    assert_eq!((&open["path"], &open["query"]), (&json!("/chat"), &json!("x=1&y=%22")));
     assert_eq!(open["headers"]["host"], server.addr().to_string());
     assert_eq!(open["headers"]["x-odd"], "\"quoted\"");
     assert_eq!(open["headers"]["cookie"], "a=b");

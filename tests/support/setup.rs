@@ -20,14 +20,17 @@ pub(crate) enum App {
     Channels,
     Echo,
     Broadcast,
+    /// The process of this name in the configuration.
+    Plugin(&'static str),
 }
 
 impl App {
-    fn name(self) -> &'static str {
+    fn name(self) -> String {
         match self {
-            Self::Channels => "channels",
-            Self::Echo => "echo",
-            Self::Broadcast => "broadcast",
+            Self::Channels => "channels".to_owned(),
+            Self::Echo => "echo".to_owned(),
+            Self::Broadcast => "broadcast".to_owned(),
+            Self::Plugin(name) => format!("plugin:{name}"),
         }
     }
 }
@@ -126,7 +129,7 @@ impl Setup {
     /// The command that starts it with this directory of its own.
     pub(super) fn command(&self, directory: &Path) -> Command {
         let mut command = program_through(directory, &self.launcher);
-        command.args(["start", "-w", &self.workers.to_string(), "--app", self.app.name()]);
+        command.args(["start", "-w", &self.workers.to_string(), "--app", &self.app.name()]);
         command.args(["--listen", &self.listen, "--pid-file"]).arg(directory.join(PID_FILE));
         if let Some(config) = &self.config {
             let file = directory.join(CONFIG_FILE);

@@ -151,6 +151,20 @@ impl<D> Asker<D> {
         self.tasks.abandon().map(|done| (done, Reply::Unanswered))
     }
 
+    /// Asks a side process that is a program, and waits so long for what it says.
+    pub fn ask_process(
+        &mut self,
+        to: Address,
+        word: &[u8],
+        timeout_ms: u64,
+        now_ms: u64,
+        done: D,
+    ) -> Asked<D> {
+        self.of(to, now_ms + timeout_ms, done, |handle, request| {
+            handle.ask_process(to, word, request)
+        })
+    }
+
     /// Takes an answer from the mailbox. What is complete now is returned.
     pub fn answered(
         &mut self,
@@ -210,12 +224,22 @@ impl<D> Asker<D> {
         if to.number() >= self.handle.board().slots() {
             return Asked::Known(done, Reply::One(Outcome::NoSuchConnection));
         }
+        self.of(to.address(), now_ms + self.timeout_ms, done, post)
+    }
+
+    fn of(
+        &mut self,
+        to: Address,
+        deadline_ms: u64,
+        done: D,
+        post: impl FnOnce(&Handle, u64) -> Result<(), PostError>,
+    ) -> Asked<D> {
         if !self.asks.has_room() {
             return Asked::Known(done, Reply::Busy);
         }
         match post(&self.handle, self.asks.next_request()) {
             Ok(()) => {
-                self.asks.await_one(to, now_ms + self.timeout_ms, done);
+                self.asks.await_one(to, deadline_ms, done);
                 Asked::Waiting
             }
             Err(_) => Asked::Known(done, Reply::MailboxFull),

@@ -1,6 +1,9 @@
 //! Questions to other processes whose answers are awaited. Pure: who asked is a value of the caller's, time an argument.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
+};
 
 use wsmaster_ipc::{Address, Answer, Outcome, Slot};
 
@@ -13,8 +16,8 @@ pub const ASKS_MAX: usize = 65_536;
 #[derive(Debug)]
 pub struct Asks<D> {
     open: HashMap<u64, Ask<D>>,
-    /// Deadlines and numbers in the order of asking, which is that of the deadlines. Answered ones are passed over.
-    order: VecDeque<(u64, u64)>,
+    /// Deadlines and numbers, the earliest first. Answered ones are passed over.
+    order: BinaryHeap<Reverse<(u64, u64)>>,
     next: u64,
 }
 
@@ -26,7 +29,7 @@ struct Ask<D> {
 
 #[derive(Debug)]
 enum Progress {
-    One(Slot),
+    One(Address),
     Many { waiting: Vec<Slot>, tally: Tally },
 }
 
@@ -37,7 +40,7 @@ pub enum Reply {
     One(Outcome),
     /// To a broadcast or a publish.
     Many(Tally),
-    /// To a question about a connection: a JSON object.
+    /// To a question about a connection: a JSON object. To a question to a program: what its host says.
     Info(Vec<u8>),
     /// To a task.
     Task(Result<Vec<u8>, TaskError>),
@@ -138,7 +141,7 @@ pub enum AskError {
 impl<D> Asks<D> {
     /// Starts numbering at `first`: a successor must not take answers that were meant for the process before it.
     pub fn starting_at(first: u64) -> Self {
-        Self { open: HashMap::new(), order: VecDeque::new(), next: first }
+        Self { open: HashMap::new(), order: BinaryHeap::new(), next: first }
     }
 
     /// Whether one more may be asked.
@@ -156,8 +159,8 @@ impl<D> Asks<D> {
         self.next
     }
 
-    /// Waits for one worker's answer. Deadlines must not go backwards from one question to the next.
-    pub fn await_one(&mut self, from: Slot, deadline_ms: u64, done: D) {
+    /// Waits for one process's answer.
+    pub fn await_one(&mut self, from: Address, deadline_ms: u64, done: D) {
         self.insert(deadline_ms, Ask { progress: Progress::One(from), done });
     }
 
@@ -166,7 +169,7 @@ impl<D> Asks<D> {
         self.insert(deadline_ms, Ask { progress: Progress::Many { waiting: from, tally }, done });
     }
 
-    /// Takes an answer that came from a worker. What is complete now is returned; an answer that nobody waits for, or of
+    /// Takes an answer that came from a process. What is complete now is returned; an answer that nobody waits for, or of
     /// another kind than was asked for, is passed over.
     pub fn answered(
         &mut self,
@@ -176,7 +179,7 @@ impl<D> Asks<D> {
     ) -> Option<(D, Reply)> {
         let ask = self.open.get_mut(&request)?;
         let reply = match (&mut ask.progress, answer) {
-            (Progress::One(asked), _) if asked.address() != from => return None,
+            (Progress::One(asked), _) if *asked != from => return None,
             (Progress::One(_), Answer::One(outcome)) => Reply::One(*outcome),
             (Progress::One(_), Answer::Info(json)) => Reply::Info(json.to_vec()),
             (Progress::Many { waiting, tally }, Answer::Many { delivered, dropped }) => {
@@ -195,19 +198,19 @@ impl<D> Asks<D> {
             }
         };
         let ask = self.open.remove(&request)?;
-        while self.order.front().is_some_and(|(_, first)| !self.open.contains_key(first)) {
-            self.order.pop_front();
+        while self.order.peek().is_some_and(|Reverse((_, first))| !self.open.contains_key(first)) {
+            self.order.pop();
         }
         Some((ask.done, reply))
     }
 
     /// Takes a question whose time is over, if there is one.
     pub fn expire(&mut self, now_ms: u64) -> Option<(D, Reply)> {
-        while let Some((deadline_ms, request)) = self.order.front().copied() {
+        while let Some(Reverse((deadline_ms, request))) = self.order.peek().copied() {
             if deadline_ms > now_ms {
                 return None;
             }
-            self.order.pop_front();
+            self.order.pop();
             let Some(ask) = self.open.remove(&request) else { continue };
             let reply = match ask.progress {
                 Progress::One(_) => Reply::Unanswered,
@@ -223,12 +226,12 @@ impl<D> Asks<D> {
 
     /// When [`Self::expire`] may have something to do next.
     pub fn next_ms(&self) -> Option<u64> {
-        self.order.front().map(|(deadline_ms, _)| *deadline_ms)
+        self.order.peek().map(|Reverse((deadline_ms, _))| *deadline_ms)
     }
 
     fn insert(&mut self, deadline_ms: u64, ask: Ask<D>) {
         self.open.insert(self.next, ask);
-        self.order.push_back((deadline_ms, self.next));
+        self.order.push(Reverse((deadline_ms, self.next)));
         self.next += 1;
     }
 }
@@ -244,7 +247,7 @@ mod tests {
     #[test]
     fn one_answer_ends_a_question_and_a_second_is_passed_over() {
         let mut asks = Asks::starting_at(10);
-        asks.await_one(slot(1), 100, "push");
+        asks.await_one(Address(1), 100, "push");
         let answer = Answer::One(Outcome::Closing);
         assert_eq!(asks.answered(11, Address(1), &answer), None);
         assert_eq!(
@@ -270,7 +273,7 @@ mod tests {
     #[test]
     fn an_answer_of_another_kind_changes_nothing() {
         let mut asks = Asks::starting_at(1);
-        asks.await_one(slot(0), 50, ());
+        asks.await_one(Address(0), 50, ());
         assert_eq!(asks.answered(1, Address(0), &Answer::Many { delivered: 1, dropped: 0 }), None);
         assert_eq!(asks.expire(50), Some(((), Reply::Unanswered)));
         assert_eq!(asks.expire(50), None);

@@ -73,6 +73,8 @@ pub(crate) struct Flags {
     pub(crate) ready: bool,
     /// It has sent more than it may and is left unread until [`Times::resume_ms`].
     pub(crate) paused: bool,
+    /// The application does not want to hear of it now. Only while `open`.
+    pub(crate) held: bool,
 }
 
 /// Moments of the loop's clock, in ms.

@@ -4,7 +4,8 @@ use std::{borrow::Cow, time::Duration};
 
 use serde_json::Value;
 use wsmaster_ipc::{
-    Address, Command, ConnectionId, Handle, Outcome, PostError, Slot,
+    Address, ConnectionId, Handle, Outcome, PostError, Slot,
+    board::Counter,
     command::Recipients,
     handle::{Posted, Publication},
 };
@@ -14,7 +15,7 @@ use crate::{
     asks::{AskError, Reply, Tally},
     connection::Durable,
     core::{Completion, Core},
-    handler::{Message, Responder},
+    handler::{Message, Responder, Undecided, Verdict},
     jobs::{self, JobError, JobOrder},
     limits::Limits,
     tasks::TaskError,
@@ -55,6 +56,14 @@ impl<'w> Context<'w> {
     /// Its facts.
     pub fn durable(&self) -> Option<&Durable> {
         self.core.registry.at(self.current?).map(|connection| &connection.durable)
+    }
+
+    /// Leaves what it sends unread from here on, until [`Self::resume`]. The client notices nothing but that its messages
+    /// are taken more slowly; its silence is not held against it.
+    pub fn pause(&mut self) {
+        if let Some(index) = self.current {
+            self.core.hold(index);
+        }
     }
 
     /// Sends to it.
@@ -113,6 +122,33 @@ impl<'w> Context<'w> {
             return;
         };
         connection.durable.context.get_or_insert_default().insert(key.to_owned(), value);
+    }
+
+    // ----- the connections of this worker -----
+
+    /// The facts about a WebSocket of this worker.
+    pub fn durable_of(&self, id: ConnectionId) -> Option<&Durable> {
+        let index = self.core.registry.find(id)?;
+        self.core.registry.at(index).map(|connection| &connection.durable)
+    }
+
+    /// Reads on from a WebSocket of this worker that was [paused](Self::pause).
+    pub fn resume(&mut self, id: ConnectionId) {
+        if let Some(index) = self.core.registry.find(id) {
+            self.core.release(index);
+        }
+    }
+
+    /// Begins the close handshake of a WebSocket of this worker.
+    pub fn close_of(
+        &mut self,
+        id: ConnectionId,
+        code: CloseCode,
+        reason: impl Into<Cow<'static, str>>,
+    ) {
+        if let Some(index) = self.core.registry.find(id) {
+            self.core.close_with(index, code, reason.into());
+        }
     }
 
     // ----- any connection -----
@@ -242,10 +278,44 @@ impl<'w> Context<'w> {
     /// # Errors
     /// See [`PostError`].
     pub fn notify(&mut self, process: Address, word: &[u8]) -> Result<(), PostError> {
-        self.core.loop_handle().post(process, &Command::Event { payload: word })
+        self.core.loop_handle().notify(process, word)
+    }
+
+    /// Asks a side process that is a program, and tells what its host says, or why nothing came within this time.
+    pub fn ask(
+        &mut self,
+        process: Address,
+        word: &[u8],
+        timeout: Duration,
+        done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, AskError>) + 'static,
+    ) {
+        let done: Completion = Box::new(move |context, reply| {
+            let answer = reply.into_info().and_then(|said| said.ok_or(AskError::Unanswered));
+            done(context, answer);
+        });
+        let (timeout_ms, now_ms) = (timeout.as_millis() as u64, self.core.now_ms);
+        let asked = self.core.asker.ask_process(process, word, timeout_ms, now_ms, done);
+        self.core.note(asked);
+    }
+
+    /// Counts messages of clients that the application drops.
+    pub fn count_dropped(&mut self, messages: u64) {
+        self.core.cell.add(Counter::DroppedByHandler, messages);
     }
 
     // ----- HTTP -----
+
+    /// During [`Handler::on_handshake`](crate::Handler::on_handshake): the right to decide it later.
+    pub fn undecided(&self) -> Option<Undecided> {
+        let index = self.current?;
+        let number = self.core.registry.at(index)?.messages_in as u32;
+        Some(Undecided { key: self.core.registry.key_of(index), number })
+    }
+
+    /// Decides a handshake that was left open with [`Verdict::Later`]. When the client is gone by then, nothing happens.
+    pub fn decide(&mut self, undecided: Undecided, verdict: Verdict) {
+        self.core.decisions.push_back((undecided, verdict));
+    }
 
     /// Answers a request.
     pub fn respond(&mut self, responder: Responder, response: &Response) {
@@ -337,6 +407,11 @@ impl<'w> Context<'w> {
     /// A way to all connections that other threads can have too. Its commands leave at once.
     pub fn handle(&self) -> &Handle {
         &self.core.handle
+    }
+
+    /// Milliseconds since the worker began, by a clock that nobody sets; it stands still during a turn of the loop.
+    pub fn clock_ms(&self) -> u64 {
+        self.core.now_ms
     }
 
     /// Milliseconds since 1970, by the wall clock.

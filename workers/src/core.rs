@@ -8,6 +8,7 @@ mod channels;
 mod commands;
 mod compressing;
 mod ending;
+mod holding;
 mod jobs;
 mod output;
 mod relief;
@@ -36,7 +37,7 @@ use crate::{
     complaints::Complaints,
     context::Context,
     exchange::Manner,
-    handler::Closed,
+    handler::{Closed, Undecided, Verdict},
     jobs::{JobEnd, JobError, Jobs, Work},
     limits::Limits,
     listening::{Listeners, Proxies},
@@ -90,6 +91,8 @@ pub(crate) struct Core {
     pub(crate) gone: Vec<u32>,
     /// WebSockets whose end the application has to be told of.
     pub(crate) endings: VecDeque<(u32, Closed)>,
+    /// Handshakes that the application has decided after a while.
+    pub(crate) decisions: VecDeque<(Undecided, Verdict)>,
     /// Answers that are complete.
     pub(crate) finished: VecDeque<(Completion, Reply)>,
     pub(crate) timers: Timers,
@@ -105,6 +108,8 @@ pub(crate) struct Core {
     complaints: Complaints,
     /// Questions about all connections or channels, to be answered at the end of the turn.
     surveys: Vec<(AskTicket, Vec<u8>)>,
+    /// WebSockets that are held.
+    held: u64,
 }
 
 impl std::fmt::Debug for Core {
@@ -150,6 +155,7 @@ impl Core {
             ready: VecDeque::new(),
             gone: Vec::new(),
             endings: VecDeque::new(),
+            decisions: VecDeque::new(),
             finished: VecDeque::new(),
             timers: Timers::default(),
             random,
@@ -158,6 +164,7 @@ impl Core {
             shared: SharedFrames::default(),
             complaints: Complaints::default(),
             surveys: Vec::new(),
+            held: 0,
         }
     }
 
@@ -220,6 +227,7 @@ impl Core {
         self.cell.set(Counter::Tasks, self.asker.tasks_len() as u64);
         let context_bytes = self.compressor.as_ref().map_or(0, Compressor::promised_bytes);
         self.cell.set(Counter::ContextBytes, context_bytes as u64);
+        self.cell.set(Counter::Held, self.held);
         self.cell.copy(Counter::DroppedMailboxFull, self.handle.refused());
     }
 

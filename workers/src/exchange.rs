@@ -26,6 +26,13 @@ pub(crate) enum Exchange {
         /// What the answer must look like.
         manner: Manner,
     },
+    /// The application has not decided yet whether the connection becomes a WebSocket; nothing more is read until then.
+    Undecided {
+        /// Which request of this connection it is.
+        number: u32,
+        /// The request.
+        head: Box<RequestHead>,
+    },
 }
 
 /// What a request asks of the form of its answer.
@@ -70,7 +77,7 @@ impl Exchange {
     /// Takes one request, or what has come of it, from the front of the input.
     pub(crate) fn take(&mut self, input: &[u8], limits: &HttpLimits) -> Taken {
         match self {
-            Self::Answering { .. } => Taken::Busy,
+            Self::Answering { .. } | Self::Undecided { .. } => Taken::Busy,
             Self::Head { scanned } => {
                 if input.is_empty() {
                     return Taken::Partial { consumed: 0, invite: false };
@@ -117,7 +124,7 @@ impl Exchange {
             Ok(None) => Taken::Partial { consumed, invite: false },
             Ok(Some(body)) => match std::mem::replace(self, Self::new()) {
                 Self::Body { head, .. } => Taken::Request { consumed, head: *head, body },
-                Self::Head { .. } | Self::Answering { .. } => Taken::Busy,
+                Self::Head { .. } | Self::Answering { .. } | Self::Undecided { .. } => Taken::Busy,
             },
         }
     }

@@ -19,7 +19,8 @@ pub trait Handler {
     /// The worker is about to serve.
     fn on_start(&mut self, _context: &mut Context<'_>) {}
 
-    /// A client asks to become a WebSocket; its request is valid. Any other answer can be given before it is one.
+    /// A client asks to become a WebSocket; its request is valid. Any other answer can be given before it is one. Who has to
+    /// ask somebody first takes [`Context::undecided`] along and answers [`Verdict::Later`].
     fn on_handshake(&mut self, _context: &mut Context<'_>, _head: &RequestHead) -> Verdict {
         Verdict::accept()
     }
@@ -121,6 +122,9 @@ pub enum Verdict {
     },
     /// Answer like this, and close.
     Reject(Response),
+    /// It is told later, with [`Context::decide`]. The client waits so long, and hears 503 when that takes longer than the
+    /// limits allow.
+    Later,
 }
 
 impl Verdict {
@@ -167,6 +171,13 @@ pub struct HttpRequest {
     pub secure: bool,
     /// What the rules of the listener say to the application: [`ListenerRules::tag`](crate::ListenerRules::tag).
     pub listener_tag: u32,
+}
+
+/// The right to decide one handshake, once.
+#[derive(Debug)]
+pub struct Undecided {
+    pub(crate) key: Key,
+    pub(crate) number: u32,
 }
 
 /// The right to answer one request, once.

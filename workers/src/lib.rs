@@ -44,7 +44,7 @@ pub mod worker;
 pub use asks::{AskError, Tally};
 pub use connection::{Durable, USER_KEY};
 pub use context::{Context, SubscribeError};
-pub use handler::{Closed, ClosedBy, Handler, HttpRequest, Message, Responder, Verdict};
+pub use handler::{Closed, ClosedBy, Handler, HttpRequest, Message, Responder, Undecided, Verdict};
 pub use jobs::{JobError, JobOrder};
 pub use limits::{CompressionLimits, Limits, RatePolicy, SlowClient};
 pub use listening::{ListenerRules, Listening, Proxies};

@@ -422,6 +422,7 @@ impl<H: Handler> Worker<H> {
         while !self.core.endings.is_empty()
             || !self.core.finished.is_empty()
             || !self.core.ended_jobs.is_empty()
+            || !self.core.decisions.is_empty()
         {
             if let Some((index, closed)) = self.core.endings.pop_front() {
                 self.guarded(Some(index), |handler, context| handler.on_close(context, &closed));
@@ -432,6 +433,9 @@ impl<H: Handler> Worker<H> {
             if let Some(job) = self.core.ended_jobs.pop_front() {
                 let index = job.connection.and_then(|id| self.core.find_open(id));
                 self.guarded(index, |_, context| (job.end)(context, job.result));
+            }
+            if let Some((undecided, verdict)) = self.core.decisions.pop_front() {
+                self.conclude(&undecided, verdict);
             }
         }
     }

@@ -79,6 +79,21 @@ class Commands {
     return this.#perform({ do: 'disconnect', connection, code, reason });
   }
 
+  /** Lets the client of a `handshake` become a WebSocket. `subprotocol` is one of those that it offers. */
+  accept(event, { subprotocol, headers } = {}) {
+    return this.#perform({ do: 'accept', request: event.request, subprotocol, headers });
+  }
+
+  /** Answers a `handshake` with an HTTP status, and `{text}`, `{json}` or `{binary}` if given, instead of a WebSocket. */
+  reject(event, { status = 403, headers, ...message } = {}) {
+    return this.#perform({ do: 'reject', request: event.request, status, headers, ...maybeBody(message) });
+  }
+
+  /** Answers a `request`. A header whose value is an array is sent once for each element. */
+  respond(event, { status = 200, headers, ...message } = {}) {
+    return this.#perform({ do: 'respond', request: event.request, status, headers, ...maybeBody(message) });
+  }
+
   /** Sends `{text}` or `{binary}` to another process: a side process by its name, a worker by its number. */
   send(to, message) {
     const target = typeof to === 'string' ? { process: to } : { worker: to };
@@ -130,7 +145,17 @@ export class Plugin extends Commands {
     return this.on('hello', handler);
   }
 
-  /** Calls `handler(event)` when a client has connected. */
+  /** Calls `handler(event)` when a client of this application asks to become a WebSocket: accept() or reject(). */
+  onHandshake(handler) {
+    return this.on('handshake', handler);
+  }
+
+  /** Calls `handler(event)` for each HTTP request: respond(), now or later. Its body is `text` or `binary`. */
+  onRequest(handler) {
+    return this.on('request', handler);
+  }
+
+  /** Calls `handler(event)` when a client has connected; with `again` if that was in an earlier life of this. */
   onOpen(handler) {
     return this.on('open', handler);
   }
@@ -238,10 +263,13 @@ export class Plugin extends Commands {
     const offered = hello.events ?? [];
     const events = offered.filter((name) => this.#handlers.has(name));
     this.#write({ do: 'ready', protocol: PROTOCOL, events });
-    for (const name of ['open', 'message', 'close']) {
+    for (const name of ['handshake', 'request', 'open', 'message', 'close']) {
       if (this.#handlers.has(name) && !offered.includes(name)) {
         this.log(`the handler of ${name} is never called: \`events\` of the configuration is without it`, 'warn');
       }
+    }
+    if (offered.includes('handshake') && !this.#handlers.has('handshake')) {
+      this.log('everybody may connect: `events` has handshake, and there is no handler of it', 'warn');
     }
     if (this.#handlers.has('tick') && !hello.tick_ms) {
       this.log('the handler of tick is never called: the configuration has no `tick`', 'warn');
@@ -255,7 +283,7 @@ export class Plugin extends Commands {
       return;
     }
     const done = (async () => handler(event))()
-      .catch((error) => this.#blame(event.event, error))
+      .catch((error) => this.#blame(event, error))
       .finally(() => this.#running.delete(done));
     this.#running.add(done);
   }
@@ -263,7 +291,9 @@ export class Plugin extends Commands {
   #blame(event, error) {
     console.error(error);
     const place = /[^/\s(]+:\d+(?=:\d+\)?$)/m.exec(error?.stack ?? '')?.[0] ?? 'unknown place';
-    this.log(`handler of ${event}: ${String(error).slice(0, REPORT_CHARS_MAX)} (${place})`, 'error');
+    this.log(`handler of ${event.event}: ${String(error).slice(0, REPORT_CHARS_MAX)} (${place})`, 'error');
+    // If it was answered before, this is passed over.
+    if ('request' in event) this.respond(event, { status: 500, text: 'the application made a mistake' });
   }
 
   /** Sends a command and promises its reply. */
@@ -372,6 +402,12 @@ function body(message, kinds) {
   const [kind] = given;
   if (kind === 'text') return { text: String(message.text) };
   return { [kind]: kind === 'binary' ? Buffer.from(message.binary).toString('base64') : message[kind] };
+}
+
+/** As body(), of what may also be nothing. */
+function maybeBody(message) {
+  const kinds = ['text', 'json', 'binary'];
+  return kinds.some((kind) => message[kind] !== undefined) ? body(message, kinds) : {};
 }
 
 function answer(reply) {

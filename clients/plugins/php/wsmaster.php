@@ -96,11 +96,50 @@ class Commands
         return ($this->perform)(['do' => 'disconnect', 'connection' => $connection, ...$given]);
     }
 
+    /** Lets the client of a `handshake` become a WebSocket. `$subprotocol` is one of those that it offers. */
+    public function accept(array $event, ?string $subprotocol = null, array $headers = []): ?array
+    {
+        $given = self::given(['subprotocol' => $subprotocol, 'headers' => $headers ?: null]);
+        return ($this->perform)(['do' => 'accept', 'request' => $event['request'], ...$given]);
+    }
+
+    /** Answers a `handshake` with an HTTP status and a body, if one is given, instead of a WebSocket. */
+    public function reject(
+        array $event,
+        int $status = 403,
+        ?string $text = null,
+        mixed $json = null,
+        ?string $binary = null,
+        array $headers = [],
+    ): ?array {
+        return $this->answerWith('reject', $event, $status, $headers, compact('text', 'json', 'binary'));
+    }
+
+    /** Answers a `request`. A header whose value is an array is sent once for each element. */
+    public function respond(
+        array $event,
+        int $status = 200,
+        ?string $text = null,
+        mixed $json = null,
+        ?string $binary = null,
+        array $headers = [],
+    ): ?array {
+        return $this->answerWith('respond', $event, $status, $headers, compact('text', 'json', 'binary'));
+    }
+
     /** Sends to another process: a side process by its name, a worker by its number. */
     public function send(string|int $to, ?string $text = null, ?string $binary = null): ?array
     {
         $target = is_string($to) ? ['process' => $to] : ['worker' => $to];
         return ($this->perform)(['do' => 'send', ...$target, ...self::body(compact('text', 'binary'))]);
+    }
+
+    private function answerWith(string $verb, array $event, int $status, array $headers, array $fields): ?array
+    {
+        $body = self::given($fields) === [] ? [] : self::body($fields);
+        $given = self::given(['headers' => $headers ?: null]);
+        $command = ['do' => $verb, 'request' => $event['request'], 'status' => $status, ...$given, ...$body];
+        return ($this->perform)($command);
     }
 
     private static function given(array $fields): array
@@ -199,7 +238,19 @@ final class Plugin extends Commands
         return $this->on('hello', $handler);
     }
 
-    /** Calls `$handler($event)` when a client has connected. */
+    /** Calls `$handler($event)` when a client of this application asks to become a WebSocket: accept() or reject(). */
+    public function onHandshake(callable $handler): static
+    {
+        return $this->on('handshake', $handler);
+    }
+
+    /** Calls `$handler($event)` for each HTTP request: respond(), now or later. Its body is `text` or `binary`. */
+    public function onRequest(callable $handler): static
+    {
+        return $this->on('request', $handler);
+    }
+
+    /** Calls `$handler($event)` when a client has connected; with `again` if that was in an earlier life of this. */
     public function onOpen(callable $handler): static
     {
         return $this->on('open', $handler);
@@ -305,10 +356,13 @@ final class Plugin extends Commands
         $offered = $hello['events'] ?? [];
         $wanted = array_values(array_filter($offered, fn (string $name): bool => isset($this->handlers[$name])));
         $this->write(['do' => 'ready', 'protocol' => self::PROTOCOL, 'events' => $wanted]);
-        foreach (['open', 'message', 'close'] as $name) {
+        foreach (['handshake', 'request', 'open', 'message', 'close'] as $name) {
             if (isset($this->handlers[$name]) && !in_array($name, $offered, true)) {
                 $this->log("the handler of $name is never called: `events` of the configuration is without it", 'warn');
             }
+        }
+        if (in_array('handshake', $offered, true) && !isset($this->handlers['handshake'])) {
+            $this->log('everybody may connect: `events` has handshake, and there is no handler of it', 'warn');
         }
         if (isset($this->handlers['tick']) && empty($hello['tick_ms'])) {
             $this->log('the handler of tick is never called: the configuration has no `tick`', 'warn');
@@ -331,6 +385,10 @@ final class Plugin extends Commands
             $what = substr($error::class . ': ' . $error->getMessage(), 0, self::REPORT_BYTES_MAX);
             $place = basename($error->getFile()) . ':' . $error->getLine();
             $this->log("handler of {$event['event']}: $what ($place)", 'error');
+            if (isset($event['request'])) {
+                // If it was answered before, this is passed over.
+                $this->respond($event, 500, 'the application made a mistake');
+            }
         }
     }
 

@@ -112,6 +112,39 @@ class Commands:
         """Closes one connection, with 1000 unless `code` says otherwise; `reason` has at most 123 bytes."""
         return self._do({"do": "disconnect", "connection": connection, **_given(code=code, reason=reason)})
 
+    def accept(
+        self, event: Fields, subprotocol: str | None = None, *, headers: Fields | None = None
+    ) -> Fields | None:
+        """Lets the client of a `handshake` become a WebSocket. `subprotocol` is one of those that it offers."""
+        given = _given(subprotocol=subprotocol, headers=headers)
+        return self._do({"do": "accept", "request": event["request"], **given})
+
+    def reject(
+        self,
+        event: Fields,
+        status: int = 403,
+        text: str | None = None,
+        *,
+        json: Any = None,
+        binary: bytes | None = None,
+        headers: Fields | None = None,
+    ) -> Fields | None:
+        """Answers a `handshake` with an HTTP status and a body, if one is given, instead of a WebSocket."""
+        return self._do(_response("reject", event, status, headers, text=text, json=json, binary=binary))
+
+    def respond(
+        self,
+        event: Fields,
+        status: int = 200,
+        text: str | None = None,
+        *,
+        json: Any = None,
+        binary: bytes | None = None,
+        headers: Fields | None = None,
+    ) -> Fields | None:
+        """Answers a `request`. A header whose value is a list is sent once for each element."""
+        return self._do(_response("respond", event, status, headers, text=text, json=json, binary=binary))
+
     def send(self, to: str | int, text: str | None = None, *, binary: bytes | None = None) -> Fields | None:
         """Sends to another process: a side process by its name, a worker by its number."""
         target = {"process": to} if isinstance(to, str) else {"worker": to}
@@ -159,8 +192,16 @@ class Plugin(Commands):
         """Calls `handler(hello)` once, when the server has been told that this program is ready."""
         return self.on("hello")(handler)
 
+    def on_handshake(self, handler: Handler) -> Handler:
+        """Calls `handler(event)` when a client of this application asks to become a WebSocket: accept() or reject()."""
+        return self.on("handshake")(handler)
+
+    def on_request(self, handler: Handler) -> Handler:
+        """Calls `handler(event)` for each HTTP request: respond(), now or later. Its body is `text` or `binary`."""
+        return self.on("request")(handler)
+
     def on_open(self, handler: Handler) -> Handler:
-        """Calls `handler(event)` when a client has connected."""
+        """Calls `handler(event)` when a client has connected; with `again` if that was in an earlier life of this."""
         return self.on("open")(handler)
 
     def on_message(self, handler: Handler) -> Handler:
@@ -236,9 +277,11 @@ class Plugin(Commands):
         offered = hello.get("events", [])
         wanted = [name for name in offered if name in self._handlers]
         self._write({"do": "ready", "protocol": PROTOCOL, "events": wanted})
-        for name in ("open", "message", "close"):
+        for name in ("handshake", "request", "open", "message", "close"):
             if name in self._handlers and name not in offered:
                 self.log(f"on_{name} is never called: `events` of the configuration is without {name}", "warn")
+        if "handshake" in offered and "handshake" not in self._handlers:
+            self.log("everybody may connect: `events` has handshake, and there is no on_handshake", "warn")
         if "tick" in self._handlers and not hello.get("tick_ms"):
             self.log("on_tick is never called: the configuration has no `tick`", "warn")
 
@@ -254,6 +297,9 @@ class Plugin(Commands):
             traceback.print_exc()
             what = f"{type(error).__name__}: {error}"[:REPORT_CHARS_MAX]
             self.log(f"handler of {event['event']}: {what} ({place})", "error")
+            if "request" in event:
+                # If it was answered before, this is passed over.
+                self.respond(event, 500, "the application made a mistake")
 
     def _tell_dropped(self, event: Fields) -> None:
         self.log(f"{event['count']} events were lost: this program reads too slowly", "warn")
@@ -400,6 +446,11 @@ def _body(**fields: Any) -> Fields:
     if "binary" in body:
         body["binary"] = base64.b64encode(body["binary"]).decode()
     return body
+
+
+def _response(verb: str, event: Fields, status: int, headers: Fields | None, **fields: Any) -> Fields:
+    body = _body(**fields) if _given(**fields) else {}
+    return {"do": verb, "request": event["request"], "status": status, **_given(headers=headers), **body}
 
 
 def _answer(reply: Fields) -> Fields:

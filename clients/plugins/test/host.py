@@ -27,7 +27,7 @@ HELLO = {
     "instance": 2,
     "instances": 3,
     "workers": 4,
-    "events": ["open", "message", "close"],
+    "events": ["handshake", "open", "message", "close", "request"],
     "tick_ms": 1000,
 }
 
@@ -102,6 +102,32 @@ class Host:
 
     def message(self, text: str, connection: int = 7) -> None:
         self.say({"event": "message", "connection": connection, "text": text})
+
+    def handshake(self, query: str, *subprotocols: str, path: str = "/chat", number: int = 1) -> None:
+        """Asks whether a client may connect."""
+        self.say(
+            {
+                "event": "handshake",
+                "request": number,
+                "connection": 7,
+                **_facts(path, query),
+                "subprotocols": list(subprotocols),
+                "timeout_ms": 10000,
+            }
+        )
+
+    def request(self, path: str, method: str = "GET", number: int = 1, **body: str) -> None:
+        """Gives an HTTP request, with `text` or `binary` as its body."""
+        facts = _facts(path, "")
+        body = body or {"text": ""}
+        self.say({"event": "request", "request": number, "method": method, **facts, **body, "timeout_ms": 10000})
+
+    def open(self, path: str, query: str = "", connection: int = 7, **more: Any) -> None:
+        """Tells of a client that has connected."""
+        self.say({"event": "open", "connection": connection, **_facts(path, query), "time": 1760000000.5, **more})
+
+    def close(self, connection: int = 7) -> None:
+        self.say({"event": "close", "connection": connection, "code": 1000, "reason": "", "by": "peer"})
 
     def reply(self, command: dict, **fields: Any) -> None:
         self.say({"event": "reply", "id": command["id"], **fields})
@@ -181,6 +207,19 @@ def _closed(fd: int) -> int:
     if fd >= 0:
         os.close(fd)
     return -1
+
+
+def _facts(path: str, query: str) -> dict:
+    """What the server says of a request."""
+    return {
+        "worker": 0,
+        "address": "127.0.0.1",
+        "port": 5000,
+        "target": f"{path}?{query}" if query else path,
+        "path": path,
+        "query": query,
+        "headers": {"host": "here"},
+    }
 
 
 def _line(event: dict) -> str:

@@ -80,7 +80,7 @@ class Document(unittest.TestCase):
         shutil.copy(PLUGINS / sdk, self.directory)
         command = [interpreter(language), program]
         with Host(command) as host:
-            self.assertEqual(host.greet()["events"], ["message"])
+            self.assertEqual(host.greet(events=["open", "message", "close"])["events"], ["message"])
             host.message("hi")
             host.say({"event": "message", "connection": 7, "binary": "AA=="})
             for said in ("hi", "something binary"):
@@ -118,8 +118,26 @@ class Document(unittest.TestCase):
             self.skipTest("no tomllib")
         known = set(re.findall(r"(?m)^\| `(\w+)` \|[^|]*\|[^|]*\|$", DOCUMENT.read_text()))
         for block in blocks("toml"):
-            for process in tomllib.loads(block)["process"]:
+            config = tomllib.loads(block)
+            for process in config["process"]:
                 self.assertLessEqual(set(process), known)
+            names = {process["name"] for process in config["process"]}
+            for route in config.get("route", []):
+                self.assertIn(route["app"].removeprefix("plugin:"), names)
+
+    def test_the_application(self):
+        program = self.write("greeter.py", blocks("python")[1])
+        shutil.copy(PLUGINS / "python" / "wsmaster.py", self.directory)
+        with Host([interpreter("python"), program]) as host:
+            host.greet()
+            host.handshake("", number=1)
+            self.assertEqual(host.hear()["status"], 400)
+            host.handshake("name=ann", number=2)
+            host.expect({"do": "accept", "request": 2})
+            host.open("/", "name=ann")
+            host.expect({"do": "push", "connection": 7, "text": "Hello, ann"})
+            host.request("/x", number=3)
+            host.expect({"do": "respond", "request": 3, "status": 200, "json": {"you asked for": "/x"}})
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 import os
 import pathlib
 import tempfile
+import time
 import unittest
 
 from host import Host
@@ -224,6 +226,182 @@ class Notify(Scratch):
             host.say({"event": "stop", "timeout_ms": 5000})
             self.expect_news(host, "last")
             host.expect_end()
+
+
+class Poll(Scratch):
+    def start(self) -> Host:
+        environment = {"POLL_OPTIONS": "tea, coffee", "POLL_FILE": str(self.directory / "poll.json")}
+        host = Host([interpreter("python"), str(EXAMPLES / "python" / "poll.py")], environment=environment)
+        host.greet(events=["open", "message", "close", "request"], tick_ms=200)
+        return host
+
+    def standing(self, voters: int, tea: int, coffee: int) -> dict:
+        return {"voters": voters, "votes": {"tea": tea, "coffee": coffee}}
+
+    def expect_standing(self, host: Host, standing: dict, *connections: int) -> None:
+        host.say({"event": "tick", "number": 1})
+        for connection in connections:
+            heard = host.hear()
+            self.assertEqual((heard["connection"], json.loads(heard["text"])), (connection, standing))
+
+    def test_everybody_sees_every_vote(self):
+        with self.start() as host:
+            for connection in (7, 8):
+                host.open("/poll", connection=connection)
+                told = host.hear()["json"]
+                self.assertEqual(told, {"options": ["tea", "coffee"], **self.standing(connection - 6, 0, 0)})
+            self.expect_standing(host, self.standing(2, 0, 0), 7, 8)
+            host.message("tea", 7)
+            host.message("coffee", 8)
+            host.message("tea", 8)
+            host.message("beer", 8)
+            self.assertIn("error", host.hear()["json"])
+            self.expect_standing(host, self.standing(2, 2, 0), 7, 8)
+            host.close(7)
+            self.expect_standing(host, self.standing(1, 1, 0), 8)
+            host.say({"event": "tick", "number": 2})
+            host.expect_silence()
+
+    def test_votes_by_http_stay(self):
+        with self.start() as host:
+            host.request("/poll", "POST", text="coffee\n")
+            self.assertEqual((host.hear()["status"]), 201)
+            host.request("/poll", "POST", text="beer")
+            self.assertEqual((host.hear()["status"]), 400)
+            host.request("/poll", "POST", binary="AAE=")
+            self.assertEqual((host.hear()["status"]), 400)
+            host.request("/poll", "PUT")
+            self.assertEqual((host.hear()["status"]), 405)
+        with self.start() as host:
+            host.request("/poll")
+            answer = host.hear()
+            self.assertEqual((answer["status"], answer["json"]), (200, self.standing(0, 0, 1)))
+
+
+class Rooms(unittest.TestCase):
+    def start(self) -> Host:
+        host = Host([interpreter("node"), str(EXAMPLES / "node" / "rooms.mjs")])
+        host.greet(events=["handshake", "open", "message", "close", "request"], tick_ms=0)
+        return host
+
+    def enter(self, host: Host, connection: int, name: str, room: str = "kitchen") -> None:
+        host.open(f"/rooms/{room}", f"name={name}", connection)
+
+    def expect_text(self, host: Host, told: dict, *connections: int) -> None:
+        for connection in connections:
+            heard = host.hear()
+            self.assertEqual((heard["connection"], json.loads(heard["text"])), (connection, told))
+
+    def test_the_door(self):
+        with self.start() as host:
+            for path, query in (("/rooms/kitchen", ""), ("/rooms/kitchen", "name=%00"), ("/rooms/", "name=ann")):
+                host.handshake(query, path=path)
+                self.assertEqual(host.hear()["status"], 400)
+            host.handshake("name=ann", path="/rooms/kitchen")
+            host.expect({"do": "accept", "request": 1})
+            self.enter(host, 7, "ann")
+            host.hear()
+            host.handshake("name=ann", path="/rooms/kitchen")
+            self.assertEqual(host.hear()["status"], 409)
+            host.handshake("name=ann", path="/rooms/garden")
+            host.expect({"do": "accept", "request": 1})
+            self.enter(host, 8, "ann")
+            self.assertEqual((host.hear())["do"], "disconnect")
+
+    def test_a_conversation(self):
+        with self.start() as host:
+            self.enter(host, 7, "ann")
+            host.expect({"do": "push", "connection": 7, "json": {"people": ["ann"], "said": []}})
+            host.message("hello", 7)
+            said = {"from": "ann", "text": "hello"}
+            self.expect_text(host, said, 7)
+            self.enter(host, 8, "b%C3%A9a")
+            self.expect_text(host, {"entered": "béa"}, 7)
+            host.expect({"do": "push", "connection": 8, "json": {"people": ["ann", "béa"], "said": [said]}})
+            self.enter(host, 9, "carl", "garden")
+            host.hear()
+            host.message("hi", 8)
+            self.expect_text(host, {"from": "béa", "text": "hi"}, 7, 8)
+            host.close(7)
+            self.expect_text(host, {"left": "ann"}, 8)
+            host.request("/rooms/")
+            self.assertEqual(host.hear()["json"], {"rooms": {"kitchen": 1, "garden": 1}})
+            host.close(8)
+            host.close(9)
+            host.request("/rooms/")
+            self.assertEqual(host.hear()["json"], {"rooms": {}})
+
+    def test_a_successor_is_told_who_is_there(self):
+        with self.start() as host:
+            host.open("/rooms/kitchen", "name=ann", 7, again=True)
+            host.expect_silence()
+            host.message("still here", 7)
+            self.expect_text(host, {"from": "ann", "text": "still here"}, 7)
+
+
+class Inbox(unittest.TestCase):
+    SECRET, KEY = "a secret of the site", "a key of the programs"
+
+    def start(self) -> Host:
+        environment = {"INBOX_SECRET": self.SECRET, "INBOX_KEY": self.KEY}
+        host = Host([interpreter("php"), str(EXAMPLES / "php" / "inbox.php")], environment=environment)
+        host.greet(events=["handshake", "open", "message", "close", "request"], tick_ms=0)
+        return host
+
+    def token(self, user: int, until: int, secret: str = SECRET) -> str:
+        signature = hmac.new(secret.encode(), f"{user}.{until}".encode(), "sha256").hexdigest()
+        return f"token={user}.{until}.{signature}"
+
+    def test_the_door(self):
+        with self.start() as host:
+            later, earlier = int(time.time()) + 60, int(time.time()) - 60
+            for query, verb in (
+                (self.token(500, later), "accept"),
+                (self.token(500, earlier), "reject"),
+                (self.token(500, later, "another secret of 16"), "reject"),
+                (self.token(500, later).replace("=500", "=501"), "reject"),
+                ("", "reject"),
+                ("token[]=1", "reject"),
+            ):
+                host.handshake(query, path="/inbox")
+                self.assertEqual(host.hear()["do"], verb, query)
+
+    def post(self, host: Host, user: int, text: str, key: str = KEY) -> None:
+        headers = {"authorization": f"Bearer {key}"}
+        path = f"/inbox/{user}"
+        facts = {"target": path, "path": path, "query": "", "headers": headers}
+        host.say({"event": "request", "request": 1, "method": "POST", **facts, "text": text, "timeout_ms": 1000})
+
+    def test_reaches_every_connection_of_the_user_and_says_so(self):
+        with self.start() as host:
+            # Tokens may be over by the time that a successor is told of connections.
+            for connection, user in ((7, 500), (8, 500), (9, 501)):
+                host.open("/inbox", self.token(user, 1), connection, again=True)
+            self.post(host, 500, '{"mail":1}')
+            for result in ("delivered", "outbox_full"):
+                push = host.hear()
+                self.assertIn(push["connection"], (7, 8))
+                self.assertEqual(push["text"], '{"mail":1}')
+                host.reply(push, success=result == "delivered", result=result)
+            answer = host.hear()
+            self.assertEqual((answer["status"], answer["json"]), (200, {"delivered": 1}))
+            host.close(9)
+            self.post(host, 501, "nobody")
+            answer = host.hear()
+            self.assertEqual((answer["status"], answer["json"]), (404, {"delivered": 0}))
+
+    def test_wants_its_key(self):
+        with self.start() as host:
+            self.post(host, 500, "hello", "another")
+            self.assertEqual(host.hear()["status"], 401)
+            host.request("/inbox/500", "POST", text="hello")
+            self.assertEqual(host.hear()["status"], 401)
+
+    def test_wants_secrets_that_are_some(self):
+        command = [interpreter("php"), str(EXAMPLES / "php" / "inbox.php")]
+        with Host(command, environment={"INBOX_SECRET": "short", "INBOX_KEY": self.KEY}) as host:
+            self.assertEqual(host.process.wait(10), 1)
+            self.assertIn("16 characters", host.output())
 
 
 if __name__ == "__main__":

@@ -35,16 +35,22 @@ class Sdk:
 
     def test_asks_for_the_events_that_have_a_handler(self):
         with self.start(greeted=False) as host:
-            ready = host.greet(events=["open", "message", "close", "worker_start", "worker_error"])
-            self.assertEqual(ready["events"], ["open", "message", "close", "worker_error"])
+            kinds = ["open", "message", "close", "handshake", "request"]
+            ready = host.greet(events=[*kinds, "worker_start", "worker_error"])
+            self.assertEqual(ready["events"], [*kinds, "worker_error"])
             host.expect_silence()
 
     def test_says_which_handlers_are_in_vain(self):
         with self.start(greeted=False) as host:
             host.greet(events=["message", "close"], tick_ms=0)
-            texts = [host.hear()["text"] for _ in range(2)]
-            self.assertIn("open is never called", texts[0])
-            self.assertIn("tick is never called", texts[1])
+            texts = [host.hear()["text"] for _ in range(4)]
+            for text, name in zip(texts, ("handshake", "request", "open", "tick")):
+                self.assertIn(f"{name} is never called", text)
+
+    def test_says_that_everybody_may_connect(self):
+        with self.start(greeted=False, environment={"PROBE_OPEN_DOOR": "1"}) as host:
+            self.assertNotIn("handshake", host.greet()["events"])
+            self.assertIn("everybody may connect", host.hear()["text"])
 
     def test_refuses_another_protocol(self):
         with self.start(greeted=False) as host:
@@ -92,6 +98,43 @@ class Sdk:
                 {"do": "send", "worker": 0, "binary": "AQ=="},
             )
             host.expect_log("careful", level="warn")
+
+    def test_decides_handshakes(self):
+        with self.start() as host:
+            host.handshake("accept")
+            host.expect({"do": "accept", "request": 1})
+            host.handshake("no", number=2)
+            host.expect({"do": "reject", "request": 2, "status": 403})
+            host.handshake("json", number=3)
+            headers = {"X-One": "1"}
+            host.expect({"do": "reject", "request": 3, "status": 401, "headers": headers, "json": {"who": "you"}})
+            host.handshake("choose", "a", "b", number=4)
+            accept = host.hear()
+            headers = {"X-One": "1", "X-Two": ["2", "3"]}
+            expected = {"do": "accept", "request": 4, "subprotocol": "b", "headers": headers, "id": accept["id"]}
+            self.assertEqual(accept, expected)
+            host.reply(accept, success=False, result="no_such_request", error="too late")
+            host.expect_log("accepted no_such_request")
+
+    def test_answers_requests(self):
+        with self.start() as host:
+            host.request("/any", "POST", text="ü")
+            host.expect({"do": "respond", "request": 1, "status": 200, "text": "POST ü"})
+            host.request("/any", number=2, binary="AP8=")
+            headers = {"Content-Type": "image/png"}
+            host.expect({"do": "respond", "request": 2, "status": 201, "headers": headers, "binary": "/wA="})
+            host.request("/nothing", number=3)
+            host.expect({"do": "respond", "request": 3, "status": 204})
+
+    def test_a_question_whose_handler_fails_is_answered_all_the_same(self):
+        with self.start() as host:
+            host.handshake("fail", number=4)
+            self.assertIn("handler of handshake", host.hear()["text"])
+            sorry = {"status": 500, "text": "the application made a mistake"}
+            host.expect({"do": "respond", "request": 4, **sorry})
+            host.request("/fail", number=5)
+            self.assertIn("handler of request", host.hear()["text"])
+            host.expect({"do": "respond", "request": 5, **sorry})
 
     def test_bytes_go_both_ways(self):
         data = bytes(range(256))

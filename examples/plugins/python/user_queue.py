@@ -14,6 +14,9 @@ This believes every client its user id. In your program let `data` hold what you
     env = { QUEUE_SPOOL = "/var/spool/messages" }
     events = ["message", "close"]
     tick = "200ms"
+
+That is beside the channel application, or any other. To be the application itself it needs nothing but one line more:
+`app = "plugin:queue"` in [server], or in a [[route]].
 """
 
 import json

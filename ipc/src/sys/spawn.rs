@@ -5,7 +5,7 @@ use std::{
     fs::OpenOptions,
     io,
     os::{
-        fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
         unix::process::CommandExt,
     },
     path::Path,
@@ -63,6 +63,19 @@ pub struct Running {
     pub stdout: Option<OwnedFd>,
     /// Its stderr.
     pub stderr: OwnedFd,
+}
+
+/// How many bytes stand in a pipe that nobody has read yet. It can be asked at either end.
+///
+/// # Errors
+/// The descriptor is no pipe.
+pub fn unread_bytes(pipe: BorrowedFd<'_>) -> io::Result<usize> {
+    let mut count: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int (ioctl_tty(2); pipe(7) has it too), for which `count` is the place, and keeps no
+    // pointer; the descriptor is borrowed, and so open during the call.
+    let result = unsafe { libc::ioctl(pipe.as_raw_fd(), libc::FIONREAD, &raw mut count) };
+    nix::errno::Errno::result(result).map_err(io_error)?;
+    Ok(usize::try_from(count).unwrap_or(0))
 }
 
 /// Starts a program in this process's group, with no signal blocked. The kernel kills it when this process dies. It inherits

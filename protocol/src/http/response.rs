@@ -74,6 +74,16 @@ impl Response {
         self
     }
 
+    /// Whether [`Self::header`] takes a header that a person or a program has thought of: its name is a token and not one
+    /// that [`encode`](Self::encode) writes, and its value has no control characters but HTAB.
+    #[must_use]
+    pub fn takes_header(name: &str, value: &str) -> bool {
+        !name.is_empty()
+            && name.bytes().all(is_token_byte)
+            && !is_ours(name)
+            && !value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t')
+    }
+
     /// Adds the Date header, which a server with a clock has to send (RFC 9110 6.6.1). The time is in seconds since 1970.
     #[must_use]
     pub fn date(self, unix_seconds: u64) -> Self {

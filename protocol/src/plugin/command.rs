@@ -1,13 +1,13 @@
 //! Reading a program's commands.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{EventKind, PROTOCOL};
-use crate::close;
+use super::{Answer, Body, EventKind, HEADERS_BYTES_MAX, HEADERS_MAX, PROTOCOL};
+use crate::{close, http::Response};
 
 /// One line of a program, understood.
 #[derive(Debug, Clone)]
@@ -74,6 +74,13 @@ pub enum Command<'a> {
         to: Recipient<'a>,
         /// The message.
         payload: Payload<'a>,
+    },
+    /// The answer to a handshake or a request.
+    Answer {
+        /// The number that it had.
+        request: u64,
+        /// What the client gets: [`Answer::Accept`] or [`Answer::Respond`].
+        answer: Answer,
     },
     /// A line for the log.
     Log {
@@ -157,9 +164,23 @@ struct Fields<'a> {
     #[serde(borrow)]
     process: Option<Cow<'a, str>>,
     worker: Option<u16>,
+    request: Option<u64>,
+    status: Option<u16>,
+    #[serde(borrow)]
+    headers: Option<BTreeMap<Cow<'a, str>, Values<'a>>>,
+    #[serde(borrow)]
+    subprotocol: Option<Cow<'a, str>>,
     level: Option<Level>,
     protocol: Option<u32>,
     events: Option<Vec<EventKind>>,
+}
+
+/// The value of a header, or the values of one that is sent several times.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Values<'a> {
+    One(#[serde(borrow)] Cow<'a, str>),
+    Many(#[serde(borrow)] Vec<Cow<'a, str>>),
 }
 
 /// The `id` alone, of a line that is otherwise wrong.
@@ -189,6 +210,8 @@ pub fn parse(line: &str) -> Result<Line<'_>, CommandError> {
     let command = fields.command().map_err(|sentence| refuse(sentence.into()))?;
     Ok(Line { id: mark, command })
 }
+
+const REQUEST: &str = "the field \"request\" is missing";
 
 impl<'a> Fields<'a> {
     fn command(mut self) -> Result<Command<'a>, &'static str> {
@@ -234,6 +257,15 @@ impl<'a> Fields<'a> {
                 };
                 Command::Send { to, payload }
             }
+            "accept" => Command::Answer {
+                request: self.request.ok_or(REQUEST)?,
+                answer: Answer::Accept {
+                    headers: self.headers()?,
+                    subprotocol: self.subprotocol.map(Cow::into_owned),
+                },
+            },
+            "respond" => self.respond(200)?,
+            "reject" => self.respond(403)?,
             "log" => Command::Log {
                 level: self.level.unwrap_or(Level::Info),
                 text: self.text.ok_or("the field \"text\" is missing")?,
@@ -241,10 +273,43 @@ impl<'a> Fields<'a> {
             _ => {
                 return Err(
                     "unknown command; known are ready, push, broadcast, publish, disconnect, \
-                            info, exists, send and log",
+                            info, exists, send, accept, reject, respond and log",
                 );
             }
         })
+    }
+
+    fn respond(&mut self, otherwise: u16) -> Result<Command<'a>, &'static str> {
+        let request = self.request.ok_or(REQUEST)?;
+        let status = self.status.unwrap_or(otherwise);
+        if !(200..=599).contains(&status) {
+            return Err("the field \"status\" is not a number from 200 to 599");
+        }
+        let is_bare = self.text.is_none() && self.json.is_none() && self.binary.is_none();
+        let body = if is_bare { Body::default() } else { Body::of(&self.payload(false)?) };
+        let answer = Answer::Respond { status, headers: self.headers()?, body };
+        Ok(Command::Answer { request, answer })
+    }
+
+    fn headers(&mut self) -> Result<Vec<(String, String)>, &'static str> {
+        let mut headers = Vec::new();
+        for (name, values) in self.headers.take().unwrap_or_default() {
+            let values = match values {
+                Values::One(value) => vec![value],
+                Values::Many(values) => values,
+            };
+            headers.extend(values.into_iter().map(|value| (name.to_string(), value.into_owned())));
+        }
+        let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if headers.len() > HEADERS_MAX || bytes > HEADERS_BYTES_MAX {
+            return Err("the field \"headers\" has more than 64 headers or 16 KiB");
+        }
+        if headers.iter().any(|(name, value)| !Response::takes_header(name, value)) {
+            return Err(
+                "the field \"headers\" has one that is no header, or that the server writes",
+            );
+        }
+        Ok(headers)
     }
 
     fn payload(&mut self, enveloped: bool) -> Result<Payload<'a>, &'static str> {

@@ -5,7 +5,10 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::{EventKind, PROTOCOL};
-use crate::{http::RequestHead, peer::Peer};
+use crate::{
+    http::{RequestHead, decode_path},
+    peer::Peer,
+};
 
 /// The first line: what the program is to the server.
 #[derive(Debug, Clone, Serialize)]
@@ -51,50 +54,215 @@ pub struct Opened<'a> {
     pub peer: Peer,
     /// The request that became it.
     pub head: Option<&'a RequestHead>,
+    /// The subprotocol agreed on.
+    pub subprotocol: Option<&'a str>,
     /// When, in ms since 1970.
     pub time_ms: u64,
+    /// It was opened earlier, and the program has been started since.
+    pub again: bool,
 }
 
-/// A client has become a WebSocket. Of headers that were sent more than once, the values are joined by a comma (RFC 9110,
+/// A request as the events have it. Of headers that were sent more than once, the values are joined by a comma (RFC 9110,
 /// 5.3); bytes that are no UTF-8 are replaced.
+#[derive(Serialize)]
+struct Facts<'a> {
+    worker: u16,
+    address: Option<std::net::IpAddr>,
+    port: Option<u16>,
+    target: &'a str,
+    path: std::borrow::Cow<'a, str>,
+    query: &'a str,
+    headers: serde_json::Map<String, serde_json::Value>,
+}
+
+impl<'a> Facts<'a> {
+    fn new(worker: u16, peer: Peer, head: Option<&'a RequestHead>) -> Self {
+        let mut headers = serde_json::Map::new();
+        for (name, value) in head.iter().flat_map(|head| head.headers()) {
+            let value = String::from_utf8_lossy(value);
+            match headers.get_mut(&name.to_ascii_lowercase()) {
+                Some(serde_json::Value::String(known)) => {
+                    known.push_str(", ");
+                    known.push_str(&value);
+                }
+                Some(_) | None => {
+                    headers.insert(name.to_ascii_lowercase(), value.into_owned().into());
+                }
+            }
+        }
+        let raw = head.map_or("", RequestHead::path);
+        Self {
+            worker,
+            address: peer.address(),
+            port: peer.port(),
+            target: head.map_or("", RequestHead::target),
+            // A path that cannot be decoded is shown as it came.
+            path: decode_path(raw).map_or(raw.into(), Into::into),
+            query: head.and_then(RequestHead::query).unwrap_or_default(),
+            headers,
+        }
+    }
+}
+
+/// A client has become a WebSocket.
 pub fn opened(out: &mut Vec<u8>, opened: &Opened<'_>) {
     #[derive(Serialize)]
     struct Line<'a> {
         event: EventKind,
         connection: u64,
-        worker: u16,
-        address: Option<std::net::IpAddr>,
-        port: Option<u16>,
-        target: &'a str,
-        headers: serde_json::Map<String, serde_json::Value>,
+        #[serde(flatten)]
+        facts: Facts<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        subprotocol: Option<&'a str>,
         time: f64,
-    }
-    let mut headers = serde_json::Map::new();
-    for (name, value) in opened.head.iter().flat_map(|head| head.headers()) {
-        let value = String::from_utf8_lossy(value);
-        match headers.get_mut(&name.to_ascii_lowercase()) {
-            Some(serde_json::Value::String(known)) => {
-                known.push_str(", ");
-                known.push_str(&value);
-            }
-            Some(_) | None => {
-                headers.insert(name.to_ascii_lowercase(), value.into_owned().into());
-            }
-        }
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        again: bool,
     }
     line(
         out,
         &Line {
             event: EventKind::Open,
             connection: opened.connection,
-            worker: opened.worker,
-            address: opened.peer.address(),
-            port: opened.peer.port(),
-            target: opened.head.map_or("", RequestHead::target),
-            headers,
+            facts: Facts::new(opened.worker, opened.peer, opened.head),
+            subprotocol: opened.subprotocol,
             time: opened.time_ms as f64 / 1000.0,
+            again: opened.again,
         },
     );
+}
+
+/// A request that a program is asked about.
+#[derive(Debug)]
+pub struct Asked<'a> {
+    /// The worker that has it.
+    pub worker: u16,
+    /// The client's address.
+    pub peer: Peer,
+    /// The request.
+    pub head: &'a RequestHead,
+    /// How long the answer is waited for, in ms.
+    pub timeout_ms: u64,
+}
+
+/// A client asks to become the WebSocket with this id. Who asks the program gives the question its number with
+/// [`numbered`].
+pub fn handshake(out: &mut Vec<u8>, connection: u64, subprotocols: &[&str], asked: &Asked<'_>) {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        event: EventKind,
+        connection: u64,
+        #[serde(flatten)]
+        facts: Facts<'a>,
+        subprotocols: &'a [&'a str],
+        timeout_ms: u64,
+    }
+    let facts = Facts::new(asked.worker, asked.peer, Some(asked.head));
+    let timeout_ms = asked.timeout_ms;
+    let event = EventKind::Handshake;
+    line(out, &Line { event, connection, facts, subprotocols, timeout_ms });
+}
+
+/// A client has sent an ordinary request. A body that is UTF-8 is sent as text, any other as base64. The number is
+/// given as for [`handshake`].
+pub fn request(out: &mut Vec<u8>, body: &[u8], asked: &Asked<'_>) {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        event: EventKind,
+        method: &'a str,
+        #[serde(flatten)]
+        facts: Facts<'a>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        text: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        binary: Option<String>,
+        timeout_ms: u64,
+    }
+    let text = std::str::from_utf8(body).ok();
+    line(
+        out,
+        &Line {
+            event: EventKind::Request,
+            method: asked.head.method(),
+            facts: Facts::new(asked.worker, asked.peer, Some(asked.head)),
+            text,
+            binary: text.is_none().then(|| BASE64.encode(body)),
+            timeout_ms: asked.timeout_ms,
+        },
+    );
+}
+
+/// A line of [`handshake`] or [`request`] with the number under which it is answered, and which of the two it is; `None`
+/// for any other line.
+pub fn numbered(line: &[u8], number: u64) -> Option<(EventKind, Vec<u8>)> {
+    let found = [EventKind::Handshake, EventKind::Request].into_iter().find_map(|kind| {
+        let start = format!("{{\"event\":\"{}\",", kind.name());
+        line.strip_prefix(start.as_bytes()).map(|rest| (kind, start, rest))
+    });
+    let (kind, start, rest) = found?;
+    let mut whole = format!("{start}\"request\":{number},").into_bytes();
+    whole.extend_from_slice(rest);
+    Some((kind, whole))
+}
+
+/// Which connection a line of [`opened`], [`message`] or [`closed`] is about, and which of the three it is; `None` for any
+/// other line.
+pub fn about(line: &[u8]) -> Option<(EventKind, u64)> {
+    let rest = line.strip_prefix(b"{\"event\":\"")?;
+    [EventKind::Open, EventKind::Message, EventKind::Close].into_iter().find_map(|kind| {
+        let rest = rest.strip_prefix(kind.name().as_bytes())?;
+        let rest = rest.strip_prefix(b"\",\"connection\":")?;
+        let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
+        Some((kind, std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?))
+    })
+}
+
+/// A worker has told of all connections that a program which was started again has there. It is for the host of the
+/// program, which waits for it, and goes no further.
+pub fn introduced(out: &mut Vec<u8>, worker: u16) {
+    #[derive(Serialize)]
+    struct Line {
+        event: &'static str,
+        worker: u16,
+    }
+    line(out, &Line { event: "introduced", worker });
+}
+
+/// Which worker a line of [`introduced`] is from; `None` for any other line.
+pub fn introducer(line: &[u8]) -> Option<u16> {
+    let rest = line.strip_prefix(b"{\"event\":\"introduced\",\"worker\":")?;
+    std::str::from_utf8(rest.strip_suffix(b"}\n")?).ok()?.parse().ok()
+}
+
+/// A client has subscribed to a channel ([`EventKind::Subscribe`]) or ended that ([`EventKind::Unsubscribe`]).
+pub fn channel(out: &mut Vec<u8>, event: EventKind, connection: u64, channel: &str) {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        event: EventKind,
+        connection: u64,
+        channel: &'a str,
+    }
+    line(out, &Line { event, connection, channel });
+}
+
+/// A client has sent a message to a channel.
+pub fn published(out: &mut Vec<u8>, connection: u64, channel: &str, message: &RawValue) {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        event: EventKind,
+        connection: u64,
+        channel: &'a str,
+        message: &'a RawValue,
+    }
+    line(out, &Line { event: EventKind::Publish, connection, channel, message });
+}
+
+/// The server as a whole has started or stops.
+pub fn server(out: &mut Vec<u8>, event: EventKind) {
+    #[derive(Serialize)]
+    struct Line {
+        event: EventKind,
+    }
+    line(out, &Line { event });
 }
 
 /// A client has sent a message: text, or bytes that are sent as base64.
@@ -298,7 +466,7 @@ pub fn reply(out: &mut Vec<u8>, id: Option<&RawValue>, reply: &Reply<'_>) {
     line(out, &Line { event: "reply", id, reply });
 }
 
-fn line(out: &mut Vec<u8>, line: &impl Serialize) {
+pub(super) fn line(out: &mut Vec<u8>, line: &impl Serialize) {
     let before = out.len();
     // Writing JSON into memory cannot fail for these types; were it to, no half line may stay behind.
     if serde_json::to_writer(&mut *out, line).is_err() {

@@ -70,6 +70,15 @@ fn events_read_as_specified() {
         ),
         (written(reload_start), r#"{"event":"reload_start"}"#),
         (written(|out| reload_end(out, false)), r#"{"event":"reload_end","complete":false}"#),
+        (written(|out| server(out, EventKind::ServerStop)), r#"{"event":"server_stop"}"#),
+        (
+            written(|out| channel(out, EventKind::Subscribe, 5, "chat.room.1")),
+            r#"{"event":"subscribe","connection":5,"channel":"chat.room.1"}"#,
+        ),
+        (
+            written(|out| published(out, 5, "c", &info)),
+            r#"{"event":"publish","connection":5,"channel":"c","message":{"connection":5}}"#,
+        ),
         (written(|out| tick(out, 3)), r#"{"event":"tick","number":3}"#),
         (
             written(|out| from_process(out, "other", Ok("x"))),
@@ -92,6 +101,115 @@ fn events_read_as_specified() {
         ),
     ] {
         assert_eq!(line, expected);
+    }
+}
+
+fn head(text: &str) -> crate::http::RequestHead {
+    let limits = crate::http::HttpLimits::default();
+    match crate::http::parse_head(text.as_bytes(), &limits, &mut 0) {
+        crate::http::HeadStep::Complete { head, .. } => head,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_is_known_of_a_request_reads_as_specified() {
+    let head = head("GET /a%20b?x=%31 HTTP/1.1\r\nHost: h\r\nX-A: 1\r\nx-a: \"2\"\r\n\r\n");
+    let peer = crate::peer::Peer::from("[::1]:80".parse::<std::net::SocketAddr>().unwrap());
+    let facts = r#""worker":3,"address":"::1","port":80,"target":"/a%20b?x=%31","path":"/a b","query":"x=%31","headers":{"host":"h","x-a":"1, \"2\""}"#;
+    let again = Opened {
+        connection: 5,
+        worker: 3,
+        peer,
+        head: Some(&head),
+        subprotocol: Some("chat"),
+        time_ms: 1500,
+        again: true,
+    };
+    let first = Opened { subprotocol: None, again: false, ..again };
+    let asked = Asked { worker: 3, peer, head: &head, timeout_ms: 900 };
+    for (line, expected) in [
+        (
+            written(|out| opened(out, &again)),
+            format!(
+                r#"{{"event":"open","connection":5,{facts},"subprotocol":"chat","time":1.5,"again":true}}"#
+            ),
+        ),
+        (
+            written(|out| opened(out, &first)),
+            format!(r#"{{"event":"open","connection":5,{facts},"time":1.5}}"#),
+        ),
+        (
+            written(|out| handshake(out, 5, &["a", "b"], &asked)),
+            format!(
+                r#"{{"event":"handshake","connection":5,{facts},"subprotocols":["a","b"],"timeout_ms":900}}"#
+            ),
+        ),
+        (
+            written(|out| request(out, b"hi", &asked)),
+            format!(r#"{{"event":"request","method":"GET",{facts},"text":"hi","timeout_ms":900}}"#),
+        ),
+        (
+            written(|out| request(out, b"\xff", &asked)),
+            format!(
+                r#"{{"event":"request","method":"GET",{facts},"binary":"/w==","timeout_ms":900}}"#
+            ),
+        ),
+    ] {
+        assert_eq!(line, expected);
+    }
+}
+
+#[test]
+fn questions_get_their_number_and_nothing_else_does() {
+    for (line, expected) in [
+        (
+            "{\"event\":\"request\",\"a\":1}\n",
+            Some("{\"event\":\"request\",\"request\":7,\"a\":1}\n"),
+        ),
+        (
+            "{\"event\":\"handshake\",\"a\":1}\n",
+            Some("{\"event\":\"handshake\",\"request\":7,\"a\":1}\n"),
+        ),
+        ("{\"event\":\"requests\",\"a\":1}\n", None),
+        ("{\"event\":\"message\",\"a\":1}\n", None),
+        ("", None),
+    ] {
+        let numbered =
+            numbered(line.as_bytes(), 7).map(|(_, line)| String::from_utf8(line).unwrap());
+        assert_eq!(numbered.as_deref(), expected, "{line}");
+    }
+}
+
+#[test]
+fn lines_about_connections_are_known() {
+    for (line, expected) in [
+        (written(|out| message(out, 5, Ok("x"))), Some((EventKind::Message, 5))),
+        (
+            written(|out| closed(out, 1 << 52, None, "", ClosedBy::Lost)),
+            Some((EventKind::Close, 1 << 52)),
+        ),
+        (written(|out| channel(out, EventKind::Subscribe, 5, "c")), None),
+        (written(|out| tick(out, 5)), None),
+        (
+            "{\"event\":\"open\",\"connection\":7,\"worker\":0}".to_owned(),
+            Some((EventKind::Open, 7)),
+        ),
+        ("{\"event\":\"open\",\"connection\":".to_owned(), None),
+        ("{\"event\":\"open\",\"connection\":,".to_owned(), None),
+    ] {
+        assert_eq!(about(line.as_bytes()), expected, "{line}");
+    }
+}
+
+#[test]
+fn introductions_are_known() {
+    assert_eq!(introducer(written(|out| introduced(out, 17)).as_bytes()), None, "without its end");
+    let mut line = Vec::new();
+    introduced(&mut line, 17);
+    assert_eq!(introducer(&line), Some(17));
+    for other in ["{\"event\":\"introduced\",\"worker\":-1}\n", "{\"event\":\"open\"}\n", ""] {
+        assert_eq!(introducer(other.as_bytes()), None, "{other}");
     }
 }
 
@@ -122,6 +240,22 @@ fn commands_are_understood() {
             "Send { to: Process(\"queue\"), payload: Text(\"x\") }",
         ),
         (r#"{"do":"send","worker":2,"text":"x"}"#, "Send { to: Worker(2), payload: Text(\"x\") }"),
+        (
+            r#"{"do":"accept","request":7,"subprotocol":"a","headers":{"X-A":"1"}}"#,
+            "Answer { request: 7, answer: Accept { subprotocol: Some(\"a\"), headers: [(\"X-A\", \"1\")] } }",
+        ),
+        (
+            r#"{"do":"reject","request":7}"#,
+            "Answer { request: 7, answer: Respond { status: 403, headers: [], body: Body { content_type: \"\", bytes: [] } } }",
+        ),
+        (
+            r#"{"do":"respond","request":7,"text":"é","headers":{"Set-Cookie":["a=1","b=2"]}}"#,
+            "Answer { request: 7, answer: Respond { status: 200, headers: [(\"Set-Cookie\", \"a=1\"), (\"Set-Cookie\", \"b=2\")], body: Body { content_type: \"text/plain; charset=utf-8\", bytes: [195, 169] } } }",
+        ),
+        (
+            r#"{"do":"respond","request":7,"status":404,"json":{"a": 1}}"#,
+            "Answer { request: 7, answer: Respond { status: 404, headers: [], body: Body { content_type: \"application/json\", bytes: [123, 34, 97, 34, 58, 32, 49, 125] } } }",
+        ),
         (r#"{"do":"log","text":"x"}"#, "Log { level: Info, text: \"x\" }"),
     ] {
         assert_eq!(format!("{:?}", parse(line).unwrap().command), expected, "{line}");
@@ -152,6 +286,23 @@ fn what_is_no_command_is_refused_with_its_mark() {
         (r#"{"do":"disconnect","connection":5,"code":1005}"#, "\"code\"", None),
         (r#"{"do":"send","text":"x"}"#, "\"process\" and \"worker\"", None),
         (r#"{"do":"ready","protocol":2}"#, "protocol 1", None),
+        (r#"{"do":"accept"}"#, "\"request\" is missing", None),
+        (r#"{"do":"respond","text":"x","id":1}"#, "\"request\" is missing", Some("1")),
+        (r#"{"do":"respond","request":7,"status":101}"#, "from 200 to 599", None),
+        (r#"{"do":"respond","request":7,"status":600}"#, "from 200 to 599", None),
+        (r#"{"do":"respond","request":7,"text":"x","json":1}"#, "exactly one of", None),
+        (r#"{"do":"respond","request":7,"headers":{"a b":"c"}}"#, "\"headers\" has one", None),
+        (
+            r#"{"do":"respond","request":7,"headers":{"a":"b\r\nc: d"}}"#,
+            "\"headers\" has one",
+            None,
+        ),
+        (
+            r#"{"do":"respond","request":7,"headers":{"Content-Length":"1"}}"#,
+            "the server writes",
+            None,
+        ),
+        (r#"{"do":"accept","request":7,"headers":{"a":1}}"#, "did not match", None),
         (
             r#"{"do":"push","conection":5,"text":"x","id":3}"#,
             "unknown field `conection`",

@@ -215,7 +215,8 @@ impl<'f, 'a, 'doc, T> TableReading<'f, 'a, 'doc, T> {
             };
             if self.given.is_absent(index) {
                 let expected = kind.expected(None);
-                let problem = format!("expected a {} ({expected}), found none", key.name);
+                let article = if key.name.starts_with('a') { "an" } else { "a" };
+                let problem = format!("expected {article} {} ({expected}), found none", key.name);
                 self.file.refuse(at, &subject, problem);
             }
         }

@@ -7,7 +7,7 @@ use super::{Door, ListenerConfig, ListenerProtocol};
 use crate::config::access::{field, words};
 use crate::config::address::is_address;
 use crate::config::array::{Presence, Shape, TableKey};
-use crate::config::rules::{is_listener_name, is_system_name};
+use crate::config::rules::{is_system_name, is_table_name};
 use crate::config::value::Kind;
 
 const fn one(kind: Kind, default: &'static str) -> Shape {
@@ -25,7 +25,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
         shape: required(
             Kind::Text {
                 expected: "1 to 32 characters out of a-z 0-9 _ -",
-                accepts: is_listener_name,
+                accepts: is_table_name,
             },
             "admin",
         ),

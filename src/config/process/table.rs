@@ -10,11 +10,8 @@ use wsmaster_protocol::plugin::EventKind;
 use super::{ProcessConfig, Restart};
 use crate::config::access::{field, words};
 use crate::config::array::{Names, Presence, Shape, TableKey};
-use crate::config::rules::{is_file_path, is_path, is_system_name};
+use crate::config::rules::{is_file_path, is_path, is_system_name, is_table_name};
 use crate::config::value::Kind;
-
-/// The longest name of a process: it becomes part of titles, log lines and metrics.
-const NAME_BYTES_MAX: usize = 32;
 
 /// The longest argument and the longest value of a variable: well below what the kernel takes for
 /// one (`MAX_ARG_STRLEN`, 128 KiB), so that a start cannot fail for it.
@@ -42,7 +39,7 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
         shape: required(
             Kind::Text {
                 expected: "1 to 32 characters out of a-z 0-9 _ -",
-                accepts: is_process_name,
+                accepts: is_table_name,
             },
             "queue",
         ),
@@ -135,7 +132,10 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
             is_set: true,
         },
         synonyms: &["listen", "on", "subscribe"],
-        about: "What it is told of. Empty: only what is for it alone.",
+        about: "What it is told of, of all connections. Empty: only what is for it alone. As an \
+                application it is told of open, message, close and request of its own connections \
+                in any case, and asked to decide their handshakes if \"handshake\" is here. With \
+                \"request\" it also gets the requests that nobody else answers.",
         access: field!(events),
     },
     TableKey {
@@ -164,16 +164,29 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
         name: "queue_bytes_max",
         shape: one(Kind::Size { min: 64 << 10, max: 1 << 30 }, "4MiB"),
         synonyms: &["buffer", "queue", "queue_size"],
-        about: "Bytes of events that wait for an instance that does not read; then events are \
-                dropped, and it is told how many.",
+        about: "Bytes of events that wait for an instance that does not read. What comes then is \
+                dropped, and it is told how much; but its own clients, if it is an application, are \
+                not read from until there is room.",
         access: field!(queue_bytes_max),
     },
+    TableKey {
+        name: "answer_timeout",
+        shape: one(time(Duration::from_millis(100), Duration::from_secs(600), false), "10s"),
+        synonyms: &["patience", "request_timeout", "response_timeout"],
+        about: "How long clients wait for it, if it is an application: for the answer to a request \
+                (then 504) or a handshake, and with a message that it does not take (then they are \
+                closed with 1013).",
+        access: field!(answer_timeout),
+    },
+    TableKey {
+        name: "watchdog",
+        shape: one(time(Duration::from_secs(1), Duration::from_secs(3_600), true), "0s"),
+        synonyms: &["hang_timeout", "heartbeat"],
+        about: "It hangs when it takes no event for this time although some wait: then it is killed \
+                and started again, as restart says. Longer than its longest handler. 0: never.",
+        access: field!(watchdog),
+    },
 ];
-
-fn is_process_name(text: &str) -> bool {
-    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-');
-    (1..=NAME_BYTES_MAX).contains(&text.len()) && text.bytes().all(allowed)
-}
 
 /// An argument or the value of a variable: the kernel ends both at a zero byte.
 fn is_argument(text: &str) -> bool {
@@ -194,23 +207,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_arguments_and_variables_have_bounds() {
+    fn arguments_and_variables_have_bounds() {
         let text = |length| "a".repeat(length);
         for (rule, most) in [
-            (is_process_name as fn(&str) -> bool, NAME_BYTES_MAX),
-            (is_argument, ARGUMENT_BYTES_MAX),
+            (is_argument as fn(&str) -> bool, ARGUMENT_BYTES_MAX),
             (is_variable_name, VARIABLE_BYTES_MAX),
         ] {
             assert!(rule(&text(1)) && rule(&text(most)), "{most}");
             assert!(!rule(&text(most + 1)), "{most}");
         }
         for (rule, good, bad) in [
-            (
-                is_process_name as fn(&str) -> bool,
-                &["queue", "a-b_9", "-"][..],
-                &["", "Queue", "a b", "a.b", "é", "a/b", "a\n"][..],
-            ),
-            (is_argument, &["", " ", "--a=b", "é\n"], &["\0", "a\0b"]),
+            (is_argument as fn(&str) -> bool, &["", " ", "--a=b", "é\n"][..], &["\0", "a\0b"][..]),
             (
                 is_variable_name,
                 &["PATH", "_x", "a.b-c", "A9"],

@@ -2,8 +2,11 @@
 
 Lines that the test writes into the FIFO NAME.INSTANCE.orders go to the server as they are, but for those that begin
 with `#`, see `obey`. What the server says is in NAME.INSTANCE.events. Both are in the working directory, or in PUPPET_HOME.
+
+With PUPPET_APP it is an application as well, see `serve`.
 """
 
+import json
 import os
 import select
 import signal
@@ -60,10 +63,45 @@ class Puppet:
         else:
             sys.exit(f"no such order: {word}")
 
+    def serve(self, event):
+        """Echoes messages, and answers handshakes and requests as their query or path says."""
+        instance, number = os.environ["WSMASTER_PLUGIN_INSTANCE"], event.get("request")
+        if event["event"] == "message":
+            if "text" in event:
+                answer = {"text": f"{instance} {event['text']}"}
+            else:
+                answer = {"binary": event["binary"]}
+            answer = {"do": "push", "connection": event["connection"], **answer}
+        elif event["event"] == "handshake":
+            answer = {
+                "accept": {"do": "accept"},
+                "choose": {"do": "accept", "subprotocol": "b", "headers": {"X-Hall": "7"}},
+                "foreign": {"do": "accept", "subprotocol": "z"},
+                "reject": {"do": "reject", "status": 401, "headers": {"X-Why": "no"}, "text": "not you"},
+            }.get(event["query"])
+        elif event["event"] == "request":
+            body = event.get("text", event.get("binary"))
+            told = f"{instance} {event['method']} {event['target']} {body}"
+            answer = {
+                "/p/echo": {"do": "respond", "text": told},
+                "/p/binary": {"do": "respond", "status": 203, "binary": "AP8=", "headers": {"Content-Type": "x/y"}},
+                "/p/large": {"do": "respond", "text": "l" * 5_000_000},
+                "/p/many": {"do": "respond", "status": 204, "headers": {"Set-Cookie": ["a=1", "b=2"]}},
+                "/other": {"do": "respond", "text": "found"},
+            }.get(event["path"])
+        else:
+            return
+        if answer is not None:
+            if number is not None:
+                answer["request"] = number
+            write(COMMANDS, json.dumps(answer).encode() + b"\n")
+
     def take(self, line):
         write(self.diary, line + b"\n")
         if line.startswith(b'{"event":"hello"') and "PUPPET_MUTE" not in os.environ:
             write(COMMANDS, b'{"do":"ready","protocol":1}\n')
+        if "PUPPET_APP" in os.environ:
+            self.serve(json.loads(line))
         if line.startswith(b'{"event":"stop"') and not self.is_stubborn:
             os._exit(int(os.environ.get("PUPPET_EXIT", "0")))
 

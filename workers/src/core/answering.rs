@@ -37,6 +37,16 @@ impl Core {
         }
     }
 
+    /// Writes the answer that makes a WebSocket of a connection.
+    pub(crate) fn write_upgrade(&mut self, index: u32, answer: &[u8]) {
+        if self.corked == Some(index) {
+            self.cork.extend_from_slice(answer);
+            self.cork_plain = self.cork.len();
+        } else {
+            self.enqueue(index, |outbox| outbox.push_plain(answer));
+        }
+    }
+
     /// Puts an HTTP answer into the outbox.
     pub(crate) fn write_response(&mut self, index: u32, response: &Response, manner: Manner) {
         let date = Self::unix_ms() / 1000;

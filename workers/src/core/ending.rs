@@ -56,6 +56,7 @@ impl Core {
             return;
         }
         let id = connection.durable.id;
+        self.release(index);
         self.leave_channels(index);
         self.endings.push_back((index, Closed { id, by, code, reason }));
     }

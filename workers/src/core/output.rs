@@ -140,12 +140,13 @@ impl Core {
         }
     }
 
-    /// Whether a connection's input is left alone: it has so much unread output, or has sent more than it may. Not when its
-    /// input is thrown away.
+    /// Whether a connection's input is left alone: it has so much unread output, has sent more than it may, or the application
+    /// wants none of it now. Not when its input is thrown away.
     #[inline]
     pub(crate) fn is_choked(&self, index: u32) -> bool {
         self.registry.at(index).is_some_and(|connection| {
-            (connection.flags.paused || connection.waiting_bytes() > self.limits.read_pause_bytes())
+            let is_behind = connection.waiting_bytes() > self.limits.read_pause_bytes();
+            (is_behind || connection.flags.paused || connection.flags.held)
                 && !connection.is_ending()
         })
     }

@@ -33,12 +33,17 @@ impl Core {
     /// Looks whether something is overdue at a connection, and when to look again.
     pub(crate) fn watch(&mut self, index: u32) {
         let Some(connection) = self.registry.at_mut(index) else { return };
+        if connection.flags.held {
+            // Its pong may be among what is left unread.
+            connection.times.alive_at(self.now_ms);
+        }
         let mut last = LAST;
         let waiting = match &connection.state {
             State::Http(Exchange::Answering { manner, .. }) => {
                 last.head_only = manner.head_only;
                 Waiting::Answer
             }
+            State::Http(Exchange::Undecided { .. }) => Waiting::Answer,
             State::Http(Exchange::Head { .. } | Exchange::Body { .. }) => Waiting::Request,
             State::WebSocket(session) => match session.phase() {
                 Phase::Open if connection.flags.paused => Waiting::Pace,

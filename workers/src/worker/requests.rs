@@ -14,7 +14,7 @@ use crate::{
     connection::{Durable, State},
     core::LAST,
     exchange::{Exchange, Manner},
-    handler::{Handler, HttpRequest, Responder, Verdict},
+    handler::{Handler, HttpRequest, Responder, Undecided, Verdict},
     listening::Proxies,
 };
 
@@ -54,7 +54,7 @@ impl<H: Handler> Worker<H> {
             worker.core.write_response(index, response, manner);
             worker.core.linger(index);
         };
-        let mut upgrade = match handshake::check(head.method(), head.http_minor(), head.headers()) {
+        let upgrade = match handshake::check(head.method(), head.http_minor(), head.headers()) {
             Ok(upgrade) => upgrade,
             Err(refusal) => {
                 let mut response = Response::error(refusal.status(), &refusal.to_string());
@@ -67,8 +67,7 @@ impl<H: Handler> Worker<H> {
             }
         };
         if self.core.leaving {
-            let response = Response::error(503, "the server restarts").header("Retry-After", "1");
-            return refuse(self, &response);
+            return refuse(self, &restarts());
         }
         let Some(connection) = self.core.registry.at_mut(index) else { return };
         let durable = &mut connection.durable;
@@ -78,33 +77,96 @@ impl<H: Handler> Worker<H> {
             return refuse(self, &Response::error(403, sentence));
         }
         (durable.peer, durable.secure) = client_of(durable, &self.core.proxies, &head);
-        let verdict =
-            self.call(Some(index), |handler, context| handler.on_handshake(context, &head));
-        let (answer, subprotocol, extension) = match verdict {
-            Some(Verdict::Accept { subprotocol, headers }) => {
-                let extra = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-                let chosen = subprotocol
-                    .filter(|chosen| upgrade.subprotocols().any(|offered| offered == chosen));
-                let extension = self.core.agree(index, &mut upgrade);
-                let answer = upgrade.response(chosen.as_deref(), extra);
-                (answer, chosen.map(String::into_boxed_str), extension)
-            }
-            Some(Verdict::Reject(response)) => return refuse(self, &response),
-            None => return refuse(self, &Response::error(500, "the server made a mistake")),
-        };
         drop(upgrade);
-        self.core.cork.extend_from_slice(&answer);
-        self.core.cork_plain = self.core.cork.len();
+        let Some(connection) = self.core.registry.at_mut(index) else { return };
+        connection.messages_in += 1;
+        let number = connection.messages_in as u32;
+        // What it has asked for meanwhile is answered when it has said its last word about this handshake.
+        let verdict =
+            self.guarded(Some(index), |handler, context| handler.on_handshake(context, &head));
+        match verdict {
+            Some(Verdict::Accept { subprotocol, headers }) => {
+                self.accept_upgrade(index, head, subprotocol, &headers);
+            }
+            Some(Verdict::Reject(response)) => self.refuse_upgrade(index, &response),
+            Some(Verdict::Later) => {
+                if let Some(connection) = self.core.registry.at_mut(index) {
+                    let head = Box::new(head);
+                    connection.state = State::Http(Exchange::Undecided { number, head });
+                    self.core.restart_patience(index);
+                }
+            }
+            None => {
+                let response = Response::error(500, "the server made a mistake");
+                self.refuse_upgrade(index, &response);
+            }
+        }
+        self.settle();
+    }
+
+    /// Carries out what the application has decided after a while.
+    pub(super) fn conclude(&mut self, undecided: &Undecided, verdict: Verdict) {
+        let Some(index) = self.core.registry.index_of(undecided.key) else { return };
+        let Some(connection) = self.core.registry.at_mut(index) else { return };
+        match &connection.state {
+            State::Http(Exchange::Undecided { number, .. }) if *number == undecided.number => {}
+            State::Http(_) | State::WebSocket(_) | State::Lingering { .. } => return,
+        }
+        let before = std::mem::replace(&mut connection.state, State::Http(Exchange::new()));
+        let State::Http(Exchange::Undecided { head, .. }) = before else { return };
+        match verdict {
+            Verdict::Accept { .. } if self.core.leaving => self.refuse_upgrade(index, &restarts()),
+            Verdict::Accept { subprotocol, headers } => {
+                self.accept_upgrade(index, *head, subprotocol, &headers);
+            }
+            Verdict::Reject(response) => self.refuse_upgrade(index, &response),
+            Verdict::Later => {
+                let response = Response::error(500, "the server made a mistake");
+                self.refuse_upgrade(index, &response);
+            }
+        }
+        if self.core.registry.at(index).is_some_and(|connection| connection.has_input()) {
+            self.core.make_ready(index);
+        }
+    }
+
+    /// Makes a WebSocket of a connection whose request has been found good.
+    fn accept_upgrade(
+        &mut self,
+        index: u32,
+        head: RequestHead,
+        subprotocol: Option<String>,
+        headers: &[(String, String)],
+    ) {
+        let (answer, chosen, extension) = {
+            let Ok(mut upgrade) =
+                handshake::check(head.method(), head.http_minor(), head.headers())
+            else {
+                return;
+            };
+            let extra = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            let chosen = subprotocol
+                .filter(|chosen| upgrade.subprotocols().any(|offered| offered == chosen));
+            let extension = self.core.agree(index, &mut upgrade);
+            (upgrade.response(chosen.as_deref(), extra), chosen, extension)
+        };
+        self.core.write_upgrade(index, &answer);
         let Some(connection) = self.core.registry.at_mut(index) else { return };
         connection.state = State::WebSocket(Session::with(extension));
         connection.messages_in = 0;
         connection.flags.open = true;
         connection.durable.head = Some(head);
-        connection.durable.subprotocol = subprotocol;
+        connection.durable.subprotocol = chosen.map(String::into_boxed_str);
         let id = connection.durable.id;
         self.core.registry.publish_id(id, index);
         self.core.restart_patience(index);
-        self.call(Some(index), |handler, context| handler.on_open(context));
+        self.guarded(Some(index), |handler, context| handler.on_open(context));
+    }
+
+    fn refuse_upgrade(&mut self, index: u32, response: &Response) {
+        self.core.cell.add(Counter::RefusedRequests, 1);
+        self.core.write_response(index, response, LAST);
+        self.core.linger(index);
     }
 }
 
@@ -116,4 +178,8 @@ fn client_of(durable: &Durable, proxies: &Proxies, head: &RequestHead) -> (Peer,
     }
     let origin = forwarded::origin(durable.peer, head.headers(), proxies.header, &proxies.trust);
     (origin.peer, origin.secure.unwrap_or(durable.secure))
+}
+
+fn restarts() -> Response {
+    Response::error(503, "the server restarts").header("Retry-After", "1")
 }

@@ -120,7 +120,7 @@ impl<H: Handler> Worker<H> {
         let rest = !connection.unparsed.is_empty();
         match connection.state {
             State::WebSocket(_) => connection.flags.readable || rest,
-            State::Http(Exchange::Answering { .. }) => false,
+            State::Http(Exchange::Answering { .. } | Exchange::Undecided { .. }) => false,
             State::Http(Exchange::Head { .. } | Exchange::Body { .. }) => {
                 connection.flags.readable || rest && stopped
             }
@@ -148,7 +148,7 @@ impl<H: Handler> Worker<H> {
             return false;
         }
         match connection.state {
-            State::Http(Exchange::Answering { .. }) => false,
+            State::Http(Exchange::Answering { .. } | Exchange::Undecided { .. }) => false,
             State::Http(Exchange::Head { .. } | Exchange::Body { .. }) | State::WebSocket(_) => {
                 true
             }
@@ -226,7 +226,7 @@ impl<H: Handler> Worker<H> {
         let Some(connection) = self.core.registry.at(index) else { return };
         match connection.state {
             // It may still wait for its answer.
-            State::Http(Exchange::Answering { .. }) => {}
+            State::Http(Exchange::Answering { .. } | Exchange::Undecided { .. }) => {}
             State::Lingering { shut: false } => {}
             // The answers before may still be on their way to it.
             State::Http(Exchange::Head { .. }) => self.core.linger(index),

@@ -9,7 +9,7 @@ use std::{
 
 use wsmaster_workers::{
     AskError, Closed, ClosedBy, Context, Handler, HttpRequest, JobOrder, Message, Responder,
-    TimerId, USER_KEY, Verdict,
+    TimerId, USER_KEY, Undecided, Verdict,
     ipc::{
         Address, ConnectionId, LeaveReason, LifeEvent, Outcome, PayloadKind, handle::Publication,
     },
@@ -115,13 +115,14 @@ impl Journal {
 pub(crate) struct App {
     journal: Journal,
     kept: Vec<Responder>,
+    undecided: Vec<Undecided>,
     /// Timers, whom they belong to, and how often they still come.
     timers: Vec<(TimerId, ConnectionId, u32)>,
 }
 
 impl App {
     pub(crate) fn new(journal: Journal) -> Self {
-        Self { journal, kept: Vec::new(), timers: Vec::new() }
+        Self { journal, kept: Vec::new(), undecided: Vec::new(), timers: Vec::new() }
     }
 }
 
@@ -154,6 +155,20 @@ impl Handler for App {
                 Verdict::Reject(Response::error(403, "not you").header("X-Why", "because"))
             }
             "/handshake-panic" => panic_quietly(),
+            "/undecided" => {
+                self.undecided.extend(context.undecided());
+                Verdict::Later
+            }
+            "/accepted-in-800-ms" => {
+                self.undecided.extend(context.undecided());
+                context.after(Duration::from_millis(800)).expect("room for a timer");
+                Verdict::Later
+            }
+            "/decided-at-once" => {
+                let undecided = context.undecided().expect("a handshake");
+                context.decide(undecided, Verdict::accept());
+                Verdict::Later
+            }
             "/chat" => Verdict::Accept {
                 subprotocol: Some("chat".into()),
                 headers: vec![("X-Extra".into(), "yes".into())],
@@ -193,6 +208,9 @@ impl Handler for App {
 
     fn on_timer(&mut self, context: &mut Context<'_>, timer: TimerId) {
         let Some(entry) = self.timers.iter_mut().find(|(known, ..)| *known == timer) else {
+            for undecided in self.undecided.drain(..) {
+                context.decide(undecided, Verdict::accept());
+            }
             return;
         };
         entry.2 -= 1;
@@ -345,6 +363,33 @@ impl App {
                     };
                     context.reply(Message::Text(&text));
                     journal.write(Told::Job(text, context.current() == Some(own)));
+                });
+            }
+            ["pause"] => context.pause(),
+            ["resume", of] => context.resume(id(of)),
+            ["decide", word] => {
+                for undecided in self.undecided.drain(..) {
+                    let verdict = match *word {
+                        "accept" => Verdict::Accept {
+                            subprotocol: Some("chat".into()),
+                            headers: vec![("X-Extra".into(), "yes".into())],
+                        },
+                        "again" => Verdict::Later,
+                        _ => Verdict::Reject(Response::error(403, "not you")),
+                    };
+                    context.decide(undecided, verdict);
+                }
+                context.reply(Message::Text("decided"));
+            }
+            ["ask", process, ms] => {
+                let process = Address(process.parse().expect("a number"));
+                let timeout = Duration::from_millis(ms.parse().expect("a time"));
+                context.ask(process, b"a question", timeout, move |context, result| {
+                    let text = match result {
+                        Ok(said) => String::from_utf8(said).expect("text"),
+                        Err(error) => format!("{error:?}"),
+                    };
+                    tell(context, own, &text);
                 });
             }
             ["panic"] => panic_quietly(),

@@ -8,6 +8,7 @@ mod support;
 
 mod accounting;
 mod cluster;
+mod deciding;
 mod descriptors;
 mod doors;
 mod ends;
@@ -17,6 +18,7 @@ mod jobs;
 mod leaving;
 mod messages;
 mod panics;
+mod pausing;
 mod slow_readers;
 mod surveys;
 mod timers;

@@ -86,6 +86,25 @@ plugin.onStart((hello) => {
   const isRight = plugin.name === 'probe' && plugin.instance === 2 && plugin.hello === hello;
   if (!isRight) plugin.log('wrong facts');
 });
+async function handshake(event) {
+  if (event.query === 'accept') plugin.accept(event);
+  else if (event.query === 'choose') {
+    const headers = { 'X-One': '1', 'X-Two': ['2', '3'] };
+    const reply = await plugin.ask.accept(event, { subprotocol: event.subprotocols[1], headers });
+    plugin.log(`accepted ${reply.result ?? reply.success}`);
+  } else if (event.query === 'fail') throw new Error('boom');
+  else if (event.query === 'json') plugin.reject(event, { status: 401, json: { who: 'you' }, headers: { 'X-One': '1' } });
+  else plugin.reject(event);
+}
+
+if (process.env.PROBE_OPEN_DOOR === undefined) plugin.onHandshake(handshake);
+plugin.onRequest((event) => {
+  if (event.path === '/fail') throw new Error('boom');
+  if (event.path === '/nothing') plugin.respond(event, { status: 204 });
+  else if (event.binary !== undefined) {
+    plugin.respond(event, { status: 201, binary: event.binary.reverse(), headers: { 'Content-Type': 'image/png' } });
+  } else plugin.respond(event, { text: `${event.method} ${event.text}` });
+});
 plugin.onOpen((event) => plugin.log(`open ${event.connection} ${event.address} ${event.headers.host}`));
 plugin.onMessage(({ connection, text, binary }) => {
   if (binary !== undefined) plugin.push(connection, { binary: binary.reverse() });

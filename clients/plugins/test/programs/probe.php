@@ -63,6 +63,35 @@ $plugin->onStart(function (array $hello) use ($plugin): void {
         $plugin->log('wrong facts');
     }
 });
+$handshake = function (array $event) use ($plugin): void {
+    if ($event['query'] === 'accept') {
+        $plugin->accept($event);
+    } elseif ($event['query'] === 'choose') {
+        $headers = ['X-One' => '1', 'X-Two' => ['2', '3']];
+        $reply = $plugin->ask->accept($event, $event['subprotocols'][1], $headers);
+        $plugin->log('accepted ' . ($reply['result'] ?? json_encode($reply['success'])));
+    } elseif ($event['query'] === 'fail') {
+        throw new ValueError('boom');
+    } elseif ($event['query'] === 'json') {
+        $plugin->reject($event, 401, json: ['who' => 'you'], headers: ['X-One' => '1']);
+    } else {
+        $plugin->reject($event);
+    }
+};
+if (getenv('PROBE_OPEN_DOOR') === false) {
+    $plugin->onHandshake($handshake);
+}
+$plugin->onRequest(function (array $event) use ($plugin): void {
+    if ($event['path'] === '/fail') {
+        throw new ValueError('boom');
+    } elseif ($event['path'] === '/nothing') {
+        $plugin->respond($event, 204);
+    } elseif (isset($event['binary'])) {
+        $plugin->respond($event, 201, binary: strrev($event['binary']), headers: ['Content-Type' => 'image/png']);
+    } else {
+        $plugin->respond($event, text: "{$event['method']} {$event['text']}");
+    }
+});
 $plugin->onOpen(fn (array $event) => $plugin->log(
     "open {$event['connection']} {$event['address']} {$event['headers']['host']}",
 ));

@@ -19,6 +19,36 @@ def start(hello):
         plugin.log("wrong facts")
 
 
+def handshake(event):
+    if event["query"] == "accept":
+        plugin.accept(event)
+    elif event["query"] == "choose":
+        reply = plugin.ask.accept(event, event["subprotocols"][1], headers={"X-One": "1", "X-Two": ["2", "3"]})
+        plugin.log(f"accepted {reply.get('result', reply['success'])}".lower())
+    elif event["query"] == "fail":
+        raise ValueError("boom")
+    elif event["query"] == "json":
+        plugin.reject(event, 401, json={"who": "you"}, headers={"X-One": "1"})
+    else:
+        plugin.reject(event)
+
+
+if "PROBE_OPEN_DOOR" not in os.environ:
+    plugin.on_handshake(handshake)
+
+
+@plugin.on_request
+def request(event):
+    if event["path"] == "/fail":
+        raise ValueError("boom")
+    if event["path"] == "/nothing":
+        plugin.respond(event, 204)
+    elif "binary" in event:
+        plugin.respond(event, 201, binary=event["binary"][::-1], headers={"Content-Type": "image/png"})
+    else:
+        plugin.respond(event, text=event["method"] + " " + event["text"])
+
+
 @plugin.on_open
 def opened(event):
     plugin.log(f"open {event['connection']} {event['address']} {event['headers']['host']}")

@@ -1,0 +1,167 @@
+//! What a side process shows of itself in shared memory: whether it lives, whether it takes more, and what it counts.
+//!
+//! Each word has one writer: the master tells of life and death, the process in the seat of all else. Readers may see a
+//! moment that is over. What it counts outlives the process, as its mailbox does.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::{
+    board::{Board, SIDE_WORDS},
+    id::Address,
+};
+
+const LIFE_WORD: usize = 0;
+const FULL_WORD: usize = 1;
+const COUNTERS: usize = 2;
+
+/// What the host of a program counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum SideCounter {
+    /// Gauge: bytes of lines that wait for the program.
+    QueuedBytes,
+    /// Gauge: questions that the program has not answered.
+    OpenQuestions,
+    /// Lines that the program has taken, or that the kernel keeps for it.
+    Events,
+    /// Lines for which there was no room, or which it had not taken when it ended.
+    DroppedEvents,
+    /// Lines of the program that were commands.
+    Commands,
+    /// Lines of the program that were none.
+    InvalidCommands,
+}
+
+impl SideCounter {
+    /// All of them, with the names that status pages and JSON use.
+    pub const ALL: [(Self, &'static str); 6] = [
+        (Self::QueuedBytes, "queued_bytes"),
+        (Self::OpenQuestions, "open_questions"),
+        (Self::Events, "events"),
+        (Self::DroppedEvents, "dropped_events"),
+        (Self::Commands, "commands"),
+        (Self::InvalidCommands, "invalid_commands"),
+    ];
+}
+
+const _: () = assert!(COUNTERS + SideCounter::ALL.len() <= SIDE_WORDS);
+
+/// One life of a side process after the other: each fork is a new one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Life {
+    /// Which life it is, or was last; 0 before the first.
+    pub number: u64,
+    /// Whether it goes on.
+    pub goes_on: bool,
+}
+
+/// The words of one side process. Clones share them.
+#[derive(Clone, Debug)]
+pub struct SideCell {
+    board: Board,
+    address: Address,
+}
+
+impl SideCell {
+    pub(crate) fn new(board: Board, address: Address) -> Self {
+        Self { board, address }
+    }
+
+    /// The present life. A process that is being started counts as living: what is posted to it waits.
+    pub fn life(&self) -> Life {
+        let word = self.read_word(LIFE_WORD);
+        Life { number: word >> 1, goes_on: word & 1 == 1 }
+    }
+
+    /// A life begins, unless one goes on. For the master.
+    pub fn begin_life(&self) {
+        let life = self.life();
+        if !life.goes_on {
+            self.write_word(LIFE_WORD, (life.number + 1) << 1 | 1);
+        }
+    }
+
+    /// The life is over, and what it said of its queue with it. For the master.
+    pub fn end_life(&self) {
+        self.write_word(LIFE_WORD, self.life().number << 1);
+        self.set_full(false);
+        self.set(SideCounter::QueuedBytes, 0);
+        self.set(SideCounter::OpenQuestions, 0);
+    }
+
+    /// Whether the process wants to be sent nothing now that can wait.
+    pub fn is_full(&self) -> bool {
+        self.read_word(FULL_WORD) != 0
+    }
+
+    /// Says whether it does. For the process.
+    pub fn set_full(&self, full: bool) {
+        self.write_word(FULL_WORD, u64::from(full));
+    }
+
+    /// Adds to a counter. For the process.
+    pub fn add(&self, counter: SideCounter, amount: u64) {
+        self.set(counter, self.read(counter) + amount);
+    }
+
+    /// Sets a gauge. For the process.
+    pub fn set(&self, gauge: SideCounter, value: u64) {
+        self.write_word(COUNTERS + gauge as usize, value);
+    }
+
+    /// Reads a counter.
+    pub fn read(&self, counter: SideCounter) -> u64 {
+        self.read_word(COUNTERS + counter as usize)
+    }
+
+    fn read_word(&self, word: usize) -> u64 {
+        self.word(word).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    fn write_word(&self, word: usize, value: u64) {
+        if let Some(word) = self.word(word) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    fn word(&self, word: usize) -> Option<&AtomicU64> {
+        self.board.side_words(self.address).get(word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+    use crate::board::SerialClock;
+
+    #[test]
+    fn lives_are_numbered_and_processes_do_not_share_words() {
+        let clock = SerialClock::new(Instant::now(), Duration::from_secs(1 << 30));
+        let board = Board::new(1, 3, clock, 0).unwrap();
+        let (one, other) = (board.side(Address(1)), board.side(Address(2)));
+        assert_eq!(one.life(), Life { number: 0, goes_on: false });
+        one.begin_life();
+        one.begin_life();
+        assert_eq!(one.life(), Life { number: 1, goes_on: true });
+        one.set_full(true);
+        one.add(SideCounter::QueuedBytes, 7);
+        one.add(SideCounter::DroppedEvents, 7);
+        board.add_attached(Address(1), 5);
+        one.end_life();
+        assert_eq!(one.life(), Life { number: 1, goes_on: false });
+        assert!(!one.is_full());
+        assert_eq!(
+            (one.read(SideCounter::QueuedBytes), one.read(SideCounter::DroppedEvents)),
+            (0, 7)
+        );
+        one.begin_life();
+        assert_eq!(one.life().number, 2);
+        assert_eq!(board.attached_bytes(Address(1)), 5);
+        assert_eq!((other.life().number, other.read(SideCounter::DroppedEvents)), (0, 0));
+        let nobody = board.side(Address(3));
+        nobody.begin_life();
+        assert_eq!(nobody.life(), Life { number: 0, goes_on: false });
+    }
+}

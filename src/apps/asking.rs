@@ -1,0 +1,148 @@
+//! Questions to a program: whether a client may become a WebSocket, and what a request is answered.
+//!
+//! It writes the question, and makes of what comes back what the client gets. It keeps nothing between the two.
+
+use std::time::Duration;
+
+use wsmaster_protocol::{
+    handshake,
+    http::{RequestHead, Response},
+    plugin::{self, Answer, Asked},
+};
+use wsmaster_workers::{
+    AskError, Context, HttpRequest, Responder, Verdict,
+    ipc::{Address, side_cell::SideCell},
+};
+
+use crate::side::Instances;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Asking {
+    instances: Instances,
+    timeout: Duration,
+    /// Which instance is asked next what belongs to no connection.
+    next: u16,
+    /// The line that is being written, kept for its memory.
+    line: Vec<u8>,
+}
+
+impl Asking {
+    pub(super) fn new(instances: Instances, timeout: Duration) -> Self {
+        Self { instances, timeout, next: 0, line: Vec::new() }
+    }
+
+    /// Asks whether the client of this call may become a WebSocket.
+    pub(super) fn handshake(
+        &mut self,
+        context: &mut Context<'_>,
+        head: &RequestHead,
+        instance: Address,
+    ) -> Verdict {
+        let worker = context.slot().number();
+        let facts = context.durable().map(|durable| (durable.id, durable.peer));
+        let (Some((id, peer)), Some(undecided)) = (facts, context.undecided()) else {
+            return Verdict::Reject(absent());
+        };
+        let timeout_ms = self.timeout.as_millis() as u64;
+        let checked = handshake::check(head.method(), head.http_minor(), head.headers());
+        let offered: Vec<&str> =
+            checked.iter().flat_map(|upgrade| upgrade.subprotocols()).collect();
+        self.line.clear();
+        let asked = Asked { worker, peer, head, timeout_ms };
+        plugin::handshake(&mut self.line, id.as_u64(), &offered, &asked);
+        context.ask(instance, &self.line, self.timeout, move |context, said| {
+            let verdict = match read(said) {
+                Ok(Answer::Accept { subprotocol, headers }) => {
+                    Verdict::Accept { subprotocol, headers }
+                }
+                Ok(Answer::Unwanted) => Verdict::accept(),
+                Ok(Answer::Respond { status, headers, body }) => {
+                    Verdict::Reject(plugin::response(status, &headers, body))
+                }
+                Ok(Answer::Full) => Verdict::Reject(busy()),
+                Ok(Answer::Ended) => Verdict::Reject(absent()),
+                Err(response) => Verdict::Reject(response),
+            };
+            context.decide(undecided, verdict);
+        });
+        Verdict::Later
+    }
+
+    /// Has the next instance answer a request.
+    pub(super) fn request(
+        &mut self,
+        context: &mut Context<'_>,
+        request: &HttpRequest,
+        responder: Responder,
+    ) {
+        let Some(instance) = self.next_instance(context) else {
+            context.respond(responder, &absent());
+            return;
+        };
+        if context.handle().board().side(instance).is_full() {
+            context.respond(responder, &busy());
+            return;
+        }
+        let asked = Asked {
+            worker: context.slot().number(),
+            peer: request.peer,
+            head: &request.head,
+            timeout_ms: self.timeout.as_millis() as u64,
+        };
+        self.line.clear();
+        plugin::request(&mut self.line, &request.body, &asked);
+        context.ask(instance, &self.line, self.timeout, move |context, said| {
+            let response = match read(said) {
+                Ok(Answer::Respond { status, headers, body }) => {
+                    plugin::response(status, &headers, body)
+                }
+                // Only a handshake is accepted, and its host has made sure of that.
+                Ok(Answer::Accept { .. } | Answer::Unwanted) => {
+                    Response::error(404, "there is nothing here")
+                }
+                Ok(Answer::Full) => busy(),
+                Ok(Answer::Ended) => absent(),
+                Err(response) => response,
+            };
+            context.respond(responder, &response);
+        });
+    }
+
+    /// The next instance that lives; of these, one that has room before one that has none.
+    fn next_instance(&mut self, context: &Context<'_>) -> Option<Address> {
+        let count = self.instances.count();
+        let first = self.next;
+        self.next = (first + 1) % count;
+        let in_turn = (0..count).map(|step| self.instances.of_number((first + step) % count));
+        let board = context.handle().board();
+        let living: Vec<(Address, SideCell)> = in_turn
+            .map(|address| (address, board.side(address)))
+            .filter(|(_, cell)| cell.life().goes_on)
+            .collect();
+        let with_room = living.iter().find(|(_, cell)| !cell.is_full());
+        with_room.or(living.first()).map(|(address, _)| *address)
+    }
+}
+
+fn read(said: Result<Vec<u8>, AskError>) -> Result<Answer, Response> {
+    match said {
+        Ok(bytes) => Answer::decode(&bytes)
+            .ok_or_else(|| Response::error(500, "the answer of the application cannot be read")),
+        Err(AskError::MailboxFull | AskError::Busy) => Err(busy()),
+        Err(AskError::Unanswered) => {
+            Err(Response::error(504, "the application did not answer in time"))
+        }
+    }
+}
+
+/// What is said while nobody is there to answer.
+pub(super) fn absent() -> Response {
+    Response::error(503, "the application is not running; it is being started again")
+        .header("Retry-After", "1")
+}
+
+/// What is said while too much waits for the program.
+pub(super) fn busy() -> Response {
+    Response::error(503, "the application does not keep up").header("Retry-After", "1")
+}

@@ -1,0 +1,463 @@
+//! A program as the application: its connections are told of to one of its instances each, and wait when it does not take
+//! more.
+//!
+//! What cannot be told now is held here, at most one message of each connection: the connection is paused, so that its client
+//! waits. Nothing is dropped as long as the program takes it within its `answer_timeout`; after that the client is closed
+//! with 1013. A program that was started again is told first which connections it has.
+
+use std::{collections::VecDeque, time::Duration};
+
+use rustc_hash::FxHashMap;
+use wsmaster_protocol::{
+    close::CloseCode,
+    http::RequestHead,
+    plugin::{self, Opened},
+};
+use wsmaster_workers::{
+    Closed, Context, Durable, HttpRequest, Message, Responder, Verdict,
+    ipc::{ConnectionId, side_cell::Life},
+};
+
+use super::{
+    asking::{self, Asking},
+    plugins,
+};
+use crate::{config::ProcessConfig, side::Instances};
+
+/// Bytes of messages that one worker holds for one program. The connection whose message would be too much is closed.
+const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Program {
+    instances: Instances,
+    asking: Asking,
+    decides_handshakes: bool,
+    timeout_ms: u64,
+    clients: FxHashMap<ConnectionId, Client>,
+    lines: Vec<Line>,
+    held_bytes: usize,
+    /// The line that is being written, kept for its memory.
+    line: Vec<u8>,
+}
+
+/// What one instance has to be told.
+#[derive(Clone, Debug, Default)]
+struct Line {
+    /// The life in which it was seen last.
+    seen: u64,
+    /// Connections that it is to be told of once more, since it was started again.
+    unknown: VecDeque<ConnectionId>,
+    /// It is to be told that these are all.
+    is_introducing: bool,
+    /// Those whose words wait, in the order of telling.
+    waiting: VecDeque<ConnectionId>,
+}
+
+impl Line {
+    fn is_empty(&self) -> bool {
+        self.unknown.is_empty() && !self.is_introducing && self.waiting.is_empty()
+    }
+}
+
+/// What the program knows of a connection, and what it has to be told.
+#[derive(Debug, Default)]
+struct Client {
+    /// In which life the program was told of it.
+    told: Option<u64>,
+    /// What comes after that.
+    held: VecDeque<Held>,
+    /// It is in [`Line::waiting`].
+    waits: bool,
+    /// Since when it waits with something that cannot wait for ever.
+    since_ms: Option<u64>,
+    /// How far its connection is.
+    course: Course,
+}
+
+/// How far a connection is, as far as there is something to tell.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+enum Course {
+    #[default]
+    Open,
+    /// It is over. What is held means something to a program that was told of the connection, and to no other.
+    Over,
+    /// It is over, and what is held begins with its beginning: any program may be told.
+    OverAndWhole,
+}
+
+#[derive(Debug)]
+struct Held {
+    line: Vec<u8>,
+    is_message: bool,
+}
+
+/// Whether an instance can be told something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    /// Yes.
+    Open(Life),
+    /// It lives, and has enough to do.
+    Full(Life),
+    /// It does not live.
+    Absent,
+}
+
+impl State {
+    /// The number of the life that goes on.
+    fn life(self) -> Option<u64> {
+        match self {
+            Self::Open(life) | Self::Full(life) => Some(life.number),
+            Self::Absent => None,
+        }
+    }
+}
+
+/// What became of telling.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Told {
+    All,
+    /// The rest waits.
+    NotNow,
+}
+
+impl Program {
+    pub(super) fn new(instances: Instances, config: &ProcessConfig) -> Self {
+        let count = usize::from(instances.count());
+        Self {
+            instances,
+            asking: Asking::new(instances, config.answer_timeout),
+            decides_handshakes: config.events.contains(&plugin::EventKind::Handshake),
+            timeout_ms: config.answer_timeout.as_millis() as u64,
+            clients: FxHashMap::default(),
+            lines: vec![Line::default(); count],
+            held_bytes: 0,
+            line: Vec::new(),
+        }
+    }
+
+    /// Its instances.
+    pub(super) fn instances(&self) -> Instances {
+        self.instances
+    }
+
+    /// Whether some connection waits to be told of.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.lines.iter().any(|line| !line.is_empty())
+    }
+
+    // ----- what happens to a connection -----
+
+    pub(super) fn on_handshake(
+        &mut self,
+        context: &mut Context<'_>,
+        head: &RequestHead,
+    ) -> Verdict {
+        let Some(id) = context.durable().map(|durable| durable.id) else {
+            return Verdict::Reject(asking::absent());
+        };
+        match self.state(context, self.instances.number_of(id)) {
+            State::Absent => Verdict::Reject(asking::absent()),
+            State::Full(_) => Verdict::Reject(asking::busy()),
+            State::Open(_) if self.decides_handshakes => {
+                let instance = self.instances.of_connection(id);
+                self.asking.handshake(context, head, instance)
+            }
+            State::Open(_) => Verdict::accept(),
+        }
+    }
+
+    pub(super) fn on_request(
+        &mut self,
+        context: &mut Context<'_>,
+        request: &HttpRequest,
+        responder: Responder,
+    ) {
+        self.asking.request(context, request, responder);
+    }
+
+    pub(super) fn on_open(&mut self, context: &mut Context<'_>) {
+        let Some(id) = context.current() else { return };
+        self.clients.insert(id, Client::default());
+        self.tell(context, id);
+    }
+
+    /// Whether the connection waits from now on.
+    #[inline]
+    pub(super) fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>) -> bool {
+        let Some(id) = context.current() else { return false };
+        self.line.clear();
+        plugins::write_message(&mut self.line, id, message);
+        if self.tell_at_once(context, id) {
+            return false;
+        }
+        if self.held_bytes + self.line.len() > HELD_BYTES_MAX {
+            context.count_dropped(1);
+            context.close(CloseCode::Again, "too much waits for the application");
+            return false;
+        }
+        self.hold(id, true);
+        self.tell(context, id);
+        true
+    }
+
+    pub(super) fn on_close(&mut self, context: &mut Context<'_>, closed: &Closed) {
+        let id = closed.id;
+        self.line.clear();
+        plugins::write_closed(&mut self.line, closed);
+        if self.tell_at_once(context, id) {
+            self.clients.remove(&id);
+            return;
+        }
+        let life = self.state(context, self.instances.number_of(id)).life();
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        client.course = Course::Over;
+        if client.told.is_none() || client.told != life {
+            let Some(durable) = context.durable().filter(|_| !client.held.is_empty()) else {
+                // The program that knew of it is gone, or none ever has.
+                self.forget(id);
+                return;
+            };
+            // Its last message is to be understood by whoever gets it.
+            let mut line = Vec::new();
+            write_opened(&mut line, context.slot().number(), durable, client.told.is_some());
+            self.held_bytes += line.len();
+            client.held.push_front(Held { line, is_message: false });
+            client.course = Course::OverAndWhole;
+        }
+        self.hold(id, false);
+        self.tell(context, id);
+    }
+
+    // ----- time -----
+
+    /// Tells those who wait, as far as they can be told.
+    pub(super) fn tell_those_who_wait(&mut self, context: &mut Context<'_>) {
+        for number in 0..self.instances.count() {
+            self.tell_line(context, number);
+        }
+    }
+
+    /// Looks which instances have been started again, and who has waited for too long.
+    pub(super) fn look_around(&mut self, context: &mut Context<'_>) {
+        for number in 0..self.instances.count() {
+            self.notice_life(context, number);
+        }
+        self.give_up_the_late(context);
+    }
+
+    /// Has a program that was started again be told of all connections that it has.
+    fn notice_life(&mut self, context: &Context<'_>, number: u16) {
+        let life = context.handle().board().side(self.instances.of_number(number)).life();
+        let line = &mut self.lines[usize::from(number)];
+        if !life.goes_on || line.seen == life.number {
+            return;
+        }
+        line.seen = life.number;
+        let instances = self.instances;
+        let is_unknown = |(id, client): &(&ConnectionId, &Client)| {
+            instances.number_of(**id) == number
+                && client.told.is_some_and(|told| told != life.number)
+                && client.course == Course::Open
+        };
+        let mut unknown: Vec<ConnectionId> =
+            self.clients.iter().filter(is_unknown).map(|(id, _)| *id).collect();
+        // The oldest first, which is the order of their numbers.
+        unknown.sort_unstable_by_key(|id| id.serial());
+        line.unknown = unknown.into();
+        line.is_introducing = true;
+    }
+
+    fn give_up_the_late(&mut self, context: &mut Context<'_>) {
+        let now_ms = context.clock_ms();
+        let is_late = |client: &Client| {
+            client.since_ms.is_some_and(|since_ms| since_ms + self.timeout_ms <= now_ms)
+        };
+        let late: Vec<ConnectionId> = self
+            .lines
+            .iter()
+            .flat_map(|line| &line.waiting)
+            .filter(|id| self.clients.get(id).is_some_and(is_late))
+            .copied()
+            .collect();
+        for id in late {
+            let Some(client) = self.clients.get_mut(&id) else { continue };
+            client.since_ms = None;
+            // What the end of the connection has to say stays.
+            let messages = client.held.iter().filter(|held| held.is_message).count();
+            let bytes: usize =
+                client.held.iter().filter(|held| held.is_message).map(|held| held.line.len()).sum();
+            client.held.retain(|held| !held.is_message);
+            self.held_bytes -= bytes;
+            context.count_dropped(messages as u64);
+            context.close_of(id, CloseCode::Again, "the application does not take messages");
+        }
+    }
+
+    // ----- telling -----
+
+    fn state(&self, context: &Context<'_>, number: u16) -> State {
+        let cell = context.handle().board().side(self.instances.of_number(number));
+        let life = cell.life();
+        match (life.goes_on, cell.is_full()) {
+            (false, _) => State::Absent,
+            (true, true) => State::Full(life),
+            (true, false) => State::Open(life),
+        }
+    }
+
+    /// Tells of the connection of this call what stands in `line`, if nothing has to come before it. Whether it did.
+    #[inline]
+    fn tell_at_once(&mut self, context: &mut Context<'_>, id: ConnectionId) -> bool {
+        let State::Open(life) = self.state(context, self.instances.number_of(id)) else {
+            return false;
+        };
+        let Some(client) = self.clients.get(&id) else { return false };
+        client.held.is_empty()
+            && client.told == Some(life.number)
+            && context.notify(self.instances.of_connection(id), &self.line).is_ok()
+    }
+
+    fn hold(&mut self, id: ConnectionId, is_message: bool) {
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        let line = self.line.clone();
+        self.held_bytes += line.len();
+        client.held.push_back(Held { line, is_message });
+    }
+
+    /// Tells what has to be told of a connection, now or in its turn; until then it is paused.
+    fn tell(&mut self, context: &mut Context<'_>, id: ConnectionId) {
+        let number = self.instances.number_of(id);
+        self.notice_life(context, number);
+        let line = &self.lines[usize::from(number)];
+        if line.is_empty() && self.tell_waiting(context, id) == Told::All {
+            return;
+        }
+        let now_ms = context.clock_ms();
+        let Some(client) = self.clients.get_mut(&id) else { return };
+        client.since_ms.get_or_insert(now_ms);
+        if !std::mem::replace(&mut client.waits, true) {
+            self.lines[usize::from(number)].waiting.push_back(id);
+        }
+        match client.course {
+            Course::Open => context.pause(),
+            Course::Over | Course::OverAndWhole => {}
+        }
+    }
+
+    /// Tells one instance first which connections it has, and then what they have said.
+    fn tell_line(&mut self, context: &mut Context<'_>, number: u16) {
+        let place = usize::from(number);
+        while let Some(id) = self.lines[place].unknown.front().copied() {
+            if self.introduce(context, id) == Told::NotNow {
+                return;
+            }
+            self.lines[place].unknown.pop_front();
+        }
+        if self.lines[place].is_introducing {
+            self.line.clear();
+            plugin::introduced(&mut self.line, context.slot().number());
+            if context.notify(self.instances.of_number(number), &self.line).is_err() {
+                return;
+            }
+            self.lines[place].is_introducing = false;
+        }
+        while let Some(id) = self.lines[place].waiting.front().copied() {
+            if self.tell_waiting(context, id) == Told::NotNow {
+                return;
+            }
+            self.lines[place].waiting.pop_front();
+        }
+    }
+
+    /// Tells of a connection that its present program does not know.
+    fn introduce(&mut self, context: &mut Context<'_>, id: ConnectionId) -> Told {
+        let State::Open(life) = self.state(context, self.instances.number_of(id)) else {
+            return Told::NotNow;
+        };
+        let (Some(client), Some(durable)) = (self.clients.get_mut(&id), context.durable_of(id))
+        else {
+            return Told::All;
+        };
+        if client.told != Some(life.number) && client.course == Course::Open {
+            self.line.clear();
+            write_opened(&mut self.line, context.slot().number(), durable, client.told.is_some());
+            if context.notify(self.instances.of_connection(id), &self.line).is_err() {
+                return Told::NotNow;
+            }
+            client.told = Some(life.number);
+        }
+        Told::All
+    }
+
+    /// Tells one connection's part. Who is told all is read on.
+    fn tell_waiting(&mut self, context: &mut Context<'_>, id: ConnectionId) -> Told {
+        let State::Open(life) = self.state(context, self.instances.number_of(id)) else {
+            return Told::NotNow;
+        };
+        let address = self.instances.of_connection(id);
+        let Some(client) = self.clients.get_mut(&id) else { return Told::All };
+        if client.told != Some(life.number) {
+            match client.course {
+                Course::Open => {
+                    if self.introduce(context, id) == Told::NotNow {
+                        return Told::NotNow;
+                    }
+                }
+                Course::OverAndWhole => {
+                    client.course = Course::Over;
+                    client.told = Some(life.number);
+                }
+                // What is left was for a program that is gone.
+                Course::Over => {
+                    let messages = client.held.iter().filter(|held| held.is_message).count();
+                    context.count_dropped(messages as u64);
+                    self.forget(id);
+                    return Told::All;
+                }
+            }
+        }
+        let Some(client) = self.clients.get_mut(&id) else { return Told::All };
+        while let Some(held) = client.held.front() {
+            if context.notify(address, &held.line).is_err() {
+                return Told::NotNow;
+            }
+            self.held_bytes -= held.line.len();
+            client.held.pop_front();
+        }
+        client.waits = false;
+        client.since_ms = None;
+        match client.course {
+            Course::Open => context.resume(id),
+            Course::Over | Course::OverAndWhole => self.forget(id),
+        }
+        Told::All
+    }
+
+    fn forget(&mut self, id: ConnectionId) {
+        if let Some(client) = self.clients.remove(&id) {
+            self.held_bytes -= client.held.iter().map(|held| held.line.len()).sum::<usize>();
+        }
+    }
+}
+
+/// How often instances that have been started again, and clients that wait for too long, are looked for.
+pub(super) const LOOK: Duration = Duration::from_millis(100);
+
+/// How often it is tried again to tell what could not be told.
+pub(super) const RETRY: Duration = Duration::from_millis(10);
+
+fn write_opened(line: &mut Vec<u8>, worker: u16, durable: &Durable, again: bool) {
+    plugin::opened(
+        line,
+        &Opened {
+            connection: durable.id.as_u64(),
+            worker,
+            peer: durable.peer,
+            head: durable.head.as_ref(),
+            subprotocol: durable.subprotocol.as_deref(),
+            time_ms: durable.opened_unix_ms,
+            again,
+        },
+    );
+}

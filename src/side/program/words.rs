@@ -1,0 +1,360 @@
+//! What a host and its program say to each other: events and questions to it, commands and answers from it.
+//!
+//! What is for a program that is nobody's application is dropped and counted when it does not read. Of an application
+//! nothing is dropped here: the host takes no more mail, so that the mailbox fills and those who post to it wait.
+
+use std::{
+    io::{self, Write},
+    os::fd::AsRawFd,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::value::RawValue;
+use wsmaster_ipc::{
+    Answer, AskTicket, Command,
+    link::ToMaster,
+    side_cell::{SideCell, SideCounter},
+};
+use wsmaster_protocol::plugin::{self, EventKind, Level};
+use wsmaster_workers::Message;
+
+use super::{Host, LINE_BYTES_MAX, Phase};
+use crate::side::{
+    orders,
+    pipe::Taken,
+    questions::Question,
+    station::{PACKETS_PER_TURN_MAX, Station},
+};
+
+/// Bytes of commands read in one turn.
+const READ_BYTES_PER_TURN_MAX: usize = 256 * 1024;
+/// Lines that are no commands, one after the other, that end a program.
+const INVALID_LINES_MAX: u32 = 100;
+/// Turns' worth of mail that is looked through for what was posted before a stop.
+const LAST_MAIL_TURNS_MAX: usize = 16;
+
+/// The kinds of questions.
+const QUESTIONS: [EventKind; 2] = [EventKind::Handshake, EventKind::Request];
+
+/// What came out of a packet.
+enum Arrived {
+    /// A line for the program, or for its predecessor.
+    Line { line: Vec<u8>, is_old: bool },
+    /// A worker has told of all connections.
+    Introduced(u16),
+    /// Somebody waits for what the program says to this.
+    Question { line: Vec<u8>, ticket: AskTicket },
+}
+
+impl Host<'_> {
+    // ----- words for the program -----
+
+    /// Takes mail, as much as a turn may and the program has room for.
+    pub(super) fn take_mail(&mut self) -> io::Result<()> {
+        for _ in 0..PACKETS_PER_TURN_MAX {
+            if !self.station.has_mail() || self.leaves_mail() {
+                break;
+            }
+            self.take_packet()?;
+        }
+        self.questions.forget_late(self.station.now_ms());
+        let leaves = self.leaves_mail();
+        self.station.let_mail_rest(leaves);
+        Ok(())
+    }
+
+    /// Takes what was posted before the word that it is time to stop.
+    pub(super) fn take_last_mail(&mut self) -> io::Result<()> {
+        for _ in 0..LAST_MAIL_TURNS_MAX {
+            if !self.station.has_mail() || self.leaves_mail() {
+                break;
+            }
+            self.take_mail()?;
+        }
+        Ok(())
+    }
+
+    /// Whether mail stays where it is. While a program ends it may still wait for replies, which come among it.
+    fn leaves_mail(&self) -> bool {
+        match self.phase {
+            Phase::Starting { .. } | Phase::Ready => self.is_application && self.queue.is_over(),
+            Phase::Stopping { .. } | Phase::Killed => false,
+        }
+    }
+
+    fn take_packet(&mut self) -> io::Result<()> {
+        let mut answers = Vec::new();
+        let mut arrived = Vec::new();
+        let wanted = &self.wanted;
+        let own_life = self.cell.life().number;
+        self.station.take_packets(
+            1,
+            |pending, reply| answers.extend(orders::answer(&pending, reply)),
+            |directory, command| match *command {
+                Command::Event { payload, ticket: Some(ticket), .. } => {
+                    arrived.push(Arrived::Question { line: payload.to_vec(), ticket });
+                }
+                Command::Event { payload, life, ticket: None } => {
+                    if let Some(worker) = plugin::introducer(payload) {
+                        arrived.extend((life == own_life).then_some(Arrived::Introduced(worker)));
+                    } else if is_wanted(payload, wanted) {
+                        let line = payload.to_vec();
+                        arrived.push(Arrived::Line { line, is_old: life < own_life });
+                    }
+                }
+                Command::Message { from, kind, payload } => {
+                    let mut line = Vec::new();
+                    let message = match Message::from_parts(kind, payload) {
+                        Message::Text(text) => Ok(text),
+                        Message::Binary(bytes) => Err(bytes),
+                    };
+                    plugin::from_process(&mut line, &directory.name_of(from), message);
+                    arrived.push(Arrived::Line { line, is_old: false });
+                }
+                // It owns no connections.
+                Command::Push { .. }
+                | Command::Broadcast { .. }
+                | Command::Publish { .. }
+                | Command::Disconnect { .. }
+                | Command::Info { .. }
+                | Command::List { .. }
+                | Command::Survey { .. }
+                | Command::Task { .. }
+                | Command::Answer { .. } => {}
+            },
+        )?;
+        for line in answers {
+            self.queue.push_answer(line);
+        }
+        let listens = match self.phase {
+            Phase::Starting { .. } | Phase::Ready => true,
+            Phase::Stopping { .. } | Phase::Killed => false,
+        };
+        for word in arrived {
+            match word {
+                Arrived::Line { line, is_old } if listens => self.tell(line, is_old),
+                Arrived::Line { .. } => self.cell.add(SideCounter::DroppedEvents, 1),
+                Arrived::Introduced(worker) => {
+                    let Self { introductions, queue, .. } = self;
+                    introductions.come_from(worker, |line| queue.push_kept(line));
+                }
+                Arrived::Question { line, ticket } if listens => self.put(&line, ticket),
+                Arrived::Question { ticket, .. } => {
+                    self.settle(ticket, &plugin::Answer::Ended);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, line: Vec<u8>, is_old: bool) {
+        let Self { queue, leftovers, introductions, .. } = self;
+        if !self.is_application {
+            queue.push_event(line, plugin::dropped);
+            return;
+        }
+        let pass = |line| introductions.pass(line, |line| queue.push_kept(line));
+        if is_old {
+            leftovers.take_old(line, pass);
+        } else {
+            leftovers.take_new(line, pass);
+        }
+    }
+
+    /// Puts a question to the program, or answers it in its place.
+    fn put(&mut self, line: &[u8], ticket: AskTicket) {
+        let Some((kind, line)) = plugin::numbered(line, self.questions.next_number()) else {
+            log::warn!("a question that is none was passed over");
+            return;
+        };
+        if !self.wanted.contains(&kind) {
+            self.settle(ticket, &plugin::Answer::Unwanted);
+        } else if self.queue.is_over() || !self.questions.has_room() {
+            self.settle(ticket, &plugin::Answer::Full);
+        } else {
+            self.questions.keep(Question { kind, ticket }, self.station.now_ms());
+            self.queue.push_kept(line);
+        }
+    }
+
+    /// Tells whoever asked. Whether that found a way.
+    fn settle(&self, ticket: AskTicket, answer: &plugin::Answer) -> bool {
+        let mut bytes = Vec::new();
+        answer.encode(&mut bytes);
+        let handle = self.station.asker.handle();
+        let from = handle.own_address();
+        let answer =
+            Command::Answer { from, request: ticket.request, answer: Answer::Info(&bytes) };
+        // A full mailbox is counted, and the asker's deadline tells it.
+        handle.post(ticket.reply_to, &answer).is_ok()
+    }
+
+    /// Tells all who wait that no answer comes from this program.
+    pub(super) fn settle_all(&mut self) {
+        for question in self.questions.take(&QUESTIONS) {
+            self.settle(question.ticket, &plugin::Answer::Ended);
+        }
+    }
+
+    pub(super) fn write_events(&mut self) {
+        let Some(file) = &mut self.events else { return };
+        let before = self.queue.len();
+        while !self.queue.is_empty() {
+            match file.write(self.queue.front()) {
+                Ok(0) => break,
+                Ok(count) => {
+                    self.queue.wrote(count);
+                    self.written += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    // It has closed its end; it may go on writing.
+                    self.station.unwatch(file.as_raw_fd());
+                    self.events = None;
+                    break;
+                }
+            }
+        }
+        self.cell.add(SideCounter::Events, (before - self.queue.len()) as u64);
+    }
+
+    /// Shows how it is, and whether those who can wait should.
+    pub(super) fn show(&mut self) {
+        self.cell.add(SideCounter::DroppedEvents, self.leftovers.take_dropped());
+        let dropped = self.queue.dropped_in_all();
+        self.cell.add(SideCounter::DroppedEvents, dropped - self.dropped_shown);
+        self.dropped_shown = dropped;
+        self.cell.set(SideCounter::QueuedBytes, self.queue.bytes() as u64);
+        self.cell.set(SideCounter::OpenQuestions, self.questions.len() as u64);
+        // What comes while it ends is for its successor.
+        let rests = match self.phase {
+            Phase::Starting { .. } | Phase::Ready => self.queue.wants_a_rest(self.cell.is_full()),
+            Phase::Stopping { .. } | Phase::Killed => true,
+        };
+        self.cell.set_full(rests);
+    }
+
+    // ----- words of the program -----
+
+    pub(super) fn read_commands(&mut self) {
+        let mut left = READ_BYTES_PER_TURN_MAX;
+        let mut buffer = vec![0; 64 * 1024];
+        while left > 0 {
+            let mut lines = Vec::new();
+            let taken = self.commands.read(&mut buffer, |line| lines.push(line.to_vec()));
+            for line in lines {
+                self.obey(&line);
+            }
+            match taken {
+                Taken::Bytes(count) => left = left.saturating_sub(count),
+                Taken::TooLong(_) => {
+                    log::error!(
+                        "it wrote a line of more than {LINE_BYTES_MAX} bytes, and is ended"
+                    );
+                    self.kill();
+                    return;
+                }
+                // What is closed has left the poll by that: nobody else has this end.
+                Taken::Nothing | Taken::End => return,
+            }
+        }
+    }
+
+    fn obey(&mut self, line: &[u8]) {
+        if line.is_empty() {
+            return;
+        }
+        let now_ms = self.station.now_ms();
+        let line = String::from_utf8_lossy(line);
+        let Station { asker, directory, .. } = &mut self.station;
+        let effect = orders::carry_out(&line, asker, directory, now_ms, unix_ms());
+        if let Some(answer) = effect.answer {
+            self.queue.push_answer(answer);
+        }
+        if let Some((request, answer, id)) = effect.settled {
+            self.take_answer(request, &answer, id.as_deref());
+        }
+        if let Some((level, text)) = effect.log {
+            log::log!(log_level(level), "{text}");
+        }
+        if let Some(events) = effect.ready {
+            self.is_ready(events);
+        }
+        if !effect.invalid {
+            self.cell.add(SideCounter::Commands, 1);
+            self.invalid_lines = 0;
+            return;
+        }
+        self.cell.add(SideCounter::InvalidCommands, 1);
+        self.invalid_lines += 1;
+        if self.invalid_lines == INVALID_LINES_MAX {
+            log::error!("it wrote {INVALID_LINES_MAX} lines that are no commands, and is ended");
+            self.kill();
+        }
+    }
+
+    fn is_ready(&mut self, events: Option<Vec<EventKind>>) {
+        if let Some(events) = events {
+            self.wanted.retain(|kind| events.contains(kind));
+            let unwanted: Vec<EventKind> =
+                QUESTIONS.into_iter().filter(|kind| !self.wanted.contains(kind)).collect();
+            for question in self.questions.take(&unwanted) {
+                self.settle(question.ticket, &plugin::Answer::Unwanted);
+            }
+        }
+        if let Phase::Starting { .. } = self.phase {
+            self.phase = Phase::Ready;
+            self.station.link.say(&ToMaster::Ready);
+        }
+    }
+
+    fn take_answer(&mut self, number: u64, answer: &plugin::Answer, id: Option<&RawValue>) {
+        let accepts = matches!(answer, plugin::Answer::Accept { .. });
+        let done = match self.questions.of(number) {
+            None => Err(("no_such_request", "nobody waits for an answer under this number")),
+            Some(Question { kind: EventKind::Request, .. }) if accepts => {
+                Err(("invalid", "a request is answered with respond: only a handshake is accepted"))
+            }
+            Some(question) => {
+                self.questions.close(number);
+                if self.settle(question.ticket, answer) {
+                    Ok(())
+                } else {
+                    Err(("mailbox_full", "the worker does not keep up, or the answer is too large"))
+                }
+            }
+        };
+        if let Some(line) = orders::settled(id, done) {
+            self.queue.push_answer(line);
+        }
+    }
+}
+
+/// The counters of a host, with what its predecessors have left there.
+pub(super) fn cell_of(station: &Station<orders::Pending>) -> SideCell {
+    let handle = station.asker.handle();
+    handle.board().side(handle.own_address())
+}
+
+/// Whether a line is of a kind that the program wants: each begins with its name, as this server writes them.
+fn is_wanted(line: &[u8], wanted: &[EventKind]) -> bool {
+    let Some(rest) = line.strip_prefix(b"{\"event\":\"") else { return false };
+    wanted.iter().any(|kind| {
+        rest.strip_prefix(kind.name().as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
+    })
+}
+
+fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
+
+fn log_level(level: Level) -> log::Level {
+    match level {
+        Level::Error => log::Level::Error,
+        Level::Warn => log::Level::Warn,
+        Level::Info => log::Level::Info,
+        Level::Debug => log::Level::Debug,
+        Level::Trace => log::Level::Trace,
+    }
+}
