@@ -33,6 +33,7 @@ use crowd::{Crowd, Latencies};
 use line::End;
 use memory::Watch;
 use mob::{Harm, Mob};
+use serde_json::json;
 use sizes::Sizes;
 use support::{
     App, Client, PATIENCE, Server, Setup, Swarm, cpu_ms, descriptors, eventually, rss_bytes,
@@ -169,6 +170,29 @@ fn one_frozen_reader_costs_what_its_outbox_may_hold_and_the_others_nothing() {
         "the workers have grown by {grown:?} bytes"
     );
     assert_eq!(server.worker_pids(), workers, "a worker has died");
+}
+
+#[test]
+fn a_client_that_wants_very_many_channels_gets_few() {
+    const WANTED: usize = 20_000;
+    const SUBSCRIPTIONS_MAX: usize = 128;
+    let _machine = machine();
+    let server = Server::start(Setup::default());
+    let worker = server.worker_pid(0);
+    let mut greedy = Swarm::connect(&server, 1);
+    let before = rss_bytes(worker);
+    for number in 0..WANTED {
+        // As long as a name may be, and each another one.
+        let channel = format!("{number:0>128}");
+        greedy.send(0, json!({"action": "subscribe", "data": {"channel": channel}}).to_string());
+    }
+    greedy.until("all answers", 6 * PATIENCE, |greedy| greedy.received() == WANTED);
+    let refused = |text: &&String| text.contains("too_many_subscriptions");
+    assert_eq!(greedy.texts(0).iter().filter(refused).count(), WANTED - SUBSCRIPTIONS_MAX);
+    assert_eq!(total(&server, "subscriptions"), SUBSCRIPTIONS_MAX as u64);
+    let grown = rss_bytes(worker).saturating_sub(before);
+    assert!(grown < 4 * MIB, "the worker has grown by {grown} bytes");
+    greedy.close();
 }
 
 #[test]
