@@ -1,5 +1,7 @@
 //! A message that is small on the wire and huge once it is inflated.
 
+use std::sync::LazyLock;
+
 use crate::wire::{FIN, TEXT, frame};
 
 /// Says that the payload is compressed (RFC 7692, 7.2.3.1).
@@ -12,7 +14,7 @@ const REPETITIONS: usize = 65_000;
 ///
 /// Written by hand as one block with fixed codes (RFC 1951, 3.2.6): the letter once, then "the last 258 bytes again, from
 /// one byte before", over and over.
-pub(crate) fn bomb() -> Vec<u8> {
+pub(crate) static BOMB: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let mut bits = Bits::default();
     // Not the last block; fixed codes.
     bits.push(0, 1);
@@ -27,7 +29,7 @@ pub(crate) fn bomb() -> Vec<u8> {
     bits.push_code(0, 7);
     bits.push(0, 3);
     frame(FIN | RSV1 | TEXT, &bits.bytes)
-}
+});
 
 /// Bits in the order of DEFLATE (RFC 1951, 3.1.1): the first one is the lowest of its byte.
 #[derive(Default)]

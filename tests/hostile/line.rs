@@ -50,13 +50,14 @@ impl Line {
         Ok(Self { stream, unsent, unread, said: None, state: State::Asking })
     }
 
-    /// The request for a WebSocket, with an offer to compress.
+    /// Asks for a WebSocket.
     pub(crate) fn upgrade(&mut self) {
-        self.send(
-            b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-              Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n",
-        );
+        self.upgrade_with("");
+    }
+
+    /// As [`Self::upgrade`], with an offer of compression.
+    pub(crate) fn upgrade_compressed(&mut self) {
+        self.upgrade_with("Sec-WebSocket-Extensions: permessage-deflate\r\n");
     }
 
     /// Sends bytes, now or as soon as the socket takes them.
@@ -122,6 +123,15 @@ impl Line {
             }
         }
         frames
+    }
+
+    fn upgrade_with(&mut self, header: &str) {
+        let request = format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             {header}\r\n"
+        );
+        self.send(request.as_bytes());
     }
 
     /// Takes the answer to the request off the front of what has come, once it is whole.

@@ -15,7 +15,7 @@ use mio::{Events, Poll, Token};
 use serde_json::json;
 
 use crate::{
-    bomb::bomb,
+    bomb::BOMB,
     line::{End, Line},
     wire::{CONTINUATION, FIN, PING, TEXT, frame},
 };
@@ -182,7 +182,8 @@ impl Bandit {
         let Some(line) = &mut self.line else { return };
         match self.harm {
             Harm::SlowHandshake | Harm::HeaderBomb => {}
-            Harm::PingFlood | Harm::FragmentFlood | Harm::InflateBomb => line.upgrade(),
+            Harm::PingFlood | Harm::FragmentFlood => line.upgrade(),
+            Harm::InflateBomb => line.upgrade_compressed(),
             // Only subscribers of a channel may speak there.
             Harm::NonReader | Harm::Shouter => {
                 line.upgrade();
@@ -196,6 +197,16 @@ impl Bandit {
     /// One step of its harm.
     fn act(&mut self, report: &mut Report) {
         let Some(line) = &mut self.line else { return };
+        let is_ready = line.has_sent_all()
+            && match self.harm {
+                Harm::SlowHandshake | Harm::HeaderBomb => true,
+                Harm::NonReader => false,
+                Harm::Shouter | Harm::PingFlood | Harm::FragmentFlood => line.is_open(),
+                Harm::InflateBomb => line.deflates() && self.steps == 0,
+            };
+        if !is_ready {
+            return;
+        }
         self.steps += 1;
         match self.harm {
             Harm::SlowHandshake => {
@@ -204,39 +215,27 @@ impl Bandit {
             }
             Harm::NonReader => {}
             Harm::Shouter => {
-                if line.is_open() && line.has_sent_all() {
-                    let data = json!({"channel": LOUD, "message": "x".repeat(SHOUT_BYTES)});
-                    let request = json!({"action": "message", "data": data}).to_string();
-                    line.send(&frame(FIN | TEXT, request.as_bytes()));
-                }
+                let data = json!({"channel": LOUD, "message": "x".repeat(SHOUT_BYTES)});
+                let request = json!({"action": "message", "data": data}).to_string();
+                line.send(&frame(FIN | TEXT, request.as_bytes()));
             }
-            Harm::PingFlood => {
-                if line.is_open() && line.has_sent_all() {
-                    line.send(&frame(FIN | PING, b"").repeat(2000));
-                }
-            }
+            Harm::PingFlood => line.send(&frame(FIN | PING, b"").repeat(2000)),
             Harm::FragmentFlood => {
-                if line.is_open() && line.has_sent_all() {
-                    if self.steps == 1 {
-                        line.send(&frame(TEXT, b"x"));
-                    }
-                    let payload: &[u8] = if self.number.is_multiple_of(2) { b"x" } else { b"" };
-                    line.send(&frame(CONTINUATION, payload).repeat(2000));
+                if self.steps == 1 {
+                    line.send(&frame(TEXT, b"x"));
                 }
+                let payload: &[u8] = if self.number.is_multiple_of(2) { b"x" } else { b"" };
+                line.send(&frame(CONTINUATION, payload).repeat(2000));
             }
             Harm::InflateBomb => {
-                if line.deflates() && self.steps == 1 {
-                    line.send(&bomb());
-                    report.bombs += 1;
-                }
+                line.send(&BOMB);
+                report.bombs += 1;
             }
             Harm::HeaderBomb => {
-                if line.has_sent_all() {
-                    if self.steps == 1 {
-                        line.send(b"GET / HTTP/1.1\r\nHost: a\r\n");
-                    }
-                    line.send(&b"x: y\r\n".repeat(2000));
+                if self.steps == 1 {
+                    line.send(b"GET / HTTP/1.1\r\nHost: a\r\n");
                 }
+                line.send(&b"x: y\r\n".repeat(2000));
             }
         }
     }
