@@ -2,10 +2,7 @@
 
 use std::sync::LazyLock;
 
-use crate::wire::{FIN, TEXT, frame};
-
-/// Says that the payload is compressed (RFC 7692, 7.2.3.1).
-const RSV1: u8 = 0x40;
+use crate::wire::{FIN, RSV1, TEXT, frame};
 
 /// Repetitions of 258 bytes: 16 MiB in all.
 const REPETITIONS: usize = 65_000;

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::{
     line::Line,
     support::Deadline,
-    wire::{FIN, TEXT, frame},
+    wire::{FIN, PING, PONG, TEXT, frame},
 };
 
 /// Members that connect at one time.
@@ -153,8 +153,15 @@ impl Crowd {
             member.line.flush();
             let frames = member.line.receive();
             let now = self.begun.elapsed();
-            for frame in frames {
-                let text = str::from_utf8(&frame.payload).expect("all it gets is text");
+            for found in frames {
+                if found.first == FIN | PING {
+                    member.line.send(&frame(FIN | PONG, &found.payload));
+                }
+                // What the end of the connection means is said below.
+                if found.first != FIN | TEXT {
+                    continue;
+                }
+                let text = str::from_utf8(&found.payload).expect("a text");
                 let Some(mark) = mark(text) else {
                     assert!(!text.contains("\"error\""), "member {number} was told {text}");
                     member.replies += usize::from(text.contains("\"subscribe\""));

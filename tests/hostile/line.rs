@@ -111,8 +111,9 @@ impl Line {
                 Ok(length) => {
                     self.unread.extend_from_slice(&buffer[..length]);
                     self.take_answer();
-                    if self.is_open() {
-                        frames.extend(take_frames(&mut self.unread).expect("a server's frames"));
+                    if let State::Upgraded { deflates } = self.state {
+                        let found = take_frames(&mut self.unread, deflates);
+                        frames.extend(found.expect("a server's frames"));
                     }
                 }
                 Err(error) if is_patience(error.kind()) => break,

@@ -60,8 +60,6 @@ pub(crate) struct Mob {
 pub(crate) struct Report {
     /// How often the server ended a connection, for each kind of harm and each way.
     pub(crate) ends: BTreeMap<(Harm, End), usize>,
-    /// Bombs that were sent: there are some only where the server agrees to compression.
-    pub(crate) bombs: usize,
 }
 
 /// One bad client.
@@ -130,7 +128,7 @@ fn rage(addr: SocketAddr, harms: &[Harm], shouts: Duration, stop: &AtomicBool) -
         for bandit in bandits.iter_mut().filter(|bandit| bandit.due <= now) {
             bandit.due = now + bandit.harm.interval(shouts);
             match &mut bandit.line {
-                Some(_) => bandit.act(&mut report),
+                Some(_) => bandit.act(),
                 None => {
                     // Out of ports or descriptors of our own: it tries again in its next turn.
                     let line = Line::connect(addr, poll.registry(), Token(bandit.number)).ok();
@@ -195,7 +193,7 @@ impl Bandit {
     }
 
     /// One step of its harm.
-    fn act(&mut self, report: &mut Report) {
+    fn act(&mut self) {
         let Some(line) = &mut self.line else { return };
         let is_ready = line.has_sent_all()
             && match self.harm {
@@ -229,7 +227,6 @@ impl Bandit {
             }
             Harm::InflateBomb => {
                 line.send(&BOMB);
-                report.bombs += 1;
             }
             Harm::HeaderBomb => {
                 if self.steps == 1 {
