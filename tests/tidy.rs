@@ -3,6 +3,8 @@
 //! Each rule says, when it is broken, where and what to do instead. A rule that needs an exception names it here with its
 //! reason. Nothing here runs the program.
 
+#[path = "tidy/claims.rs"]
+mod claims;
 #[path = "tidy/code.rs"]
 mod code;
 #[path = "tidy/files.rs"]
