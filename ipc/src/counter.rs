@@ -100,6 +100,14 @@ counters! {
     total HandlerPanics "handler_panics",
     /// Connections closed because no valid PROXY header came, or because nobody trusted sent it.
     total BadProxyHeaders "bad_proxy_headers",
+    /// Handshakes refused because of the page that asked for them. They are among the refused requests, too.
+    total RefusedOrigins "refused_origins",
+    /// Connections refused because their address had too many.
+    total RefusedPerAddress "refused_per_address",
+    /// Connections refused because too many others had not said yet what they want.
+    total RefusedHalfOpen "refused_half_open",
+    /// Times that accepting was held back because too many connections came in a second.
+    total AcceptsHeldBack "accepts_held_back",
     /// TLS handshakes that were finished.
     total TlsHandshakes "tls_handshakes",
     /// Those of them that took up an earlier session.

@@ -155,7 +155,7 @@ impl<'a> Upgrade<'a> {
     }
 
     /// The subprotocols the client offers, the one it likes best first. Each is a token (RFC 9110, section 5.6.2).
-    pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> + '_ {
+    pub fn subprotocols(&self) -> impl Iterator<Item = &'a str> + Clone + '_ {
         self.subprotocols.iter().copied()
     }
 
@@ -282,7 +282,7 @@ fn has_token(value: &[u8], token: &[u8]) -> bool {
     elements(value).any(|element| element.eq_ignore_ascii_case(token))
 }
 
-fn is_token(name: &str) -> bool {
+pub(crate) fn is_token(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(is_token_byte)
 }
 

@@ -6,6 +6,7 @@
 //! - [`http`]: one HTTP/1.1 request after the other, strictly read and bounded.
 //! - [`handshake`]: whether a request may become a WebSocket, and the answer to it.
 //! - [`origin`]: which web pages may ask for one.
+//! - [`subprotocols`]: which subprotocol it speaks.
 //! - [`session`]: an open WebSocket connection (RFC 6455), built on tungstenite's codec.
 //! - [`deflate`]: permessage-deflate (RFC 7692): the negotiation and both directions.
 //! - [`frame`], [`mask`], [`utf8`], [`close`]: its parts.
@@ -25,4 +26,5 @@ pub mod peer;
 pub mod plugin;
 pub mod proxy;
 pub mod session;
+pub mod subprotocols;
 pub mod utf8;

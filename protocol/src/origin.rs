@@ -3,7 +3,17 @@
 //! A browser sends cookies and client certificates with a handshake whatever page asks for it, and tells which page that is
 //! in the header `Origin`. Owns the judgement of that header. A client that is no browser sends none, and could send any.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+/// The word for every origin.
+const ANY: &str = "*";
+
+/// The most entries of a list: it is gone through for every handshake.
+pub const ENTRIES_MAX: usize = 256;
 
 /// The longest origin that is read, in bytes: a scheme, the longest host name and a port.
 const ORIGIN_BYTES_MAX: usize = 300;
@@ -42,6 +52,50 @@ impl AllowedOrigins {
                 .ok()
                 .and_then(normal_form)
                 .is_some_and(|origin| listed.contains(&origin)),
+        }
+    }
+}
+
+/// Why a list of origins is none.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum OriginsError {
+    /// An entry is no origin of a web page.
+    #[error("{0:?} is no origin such as https://example.com")]
+    Entry(String),
+    /// There are more entries than may be.
+    #[error("there are more than {ENTRIES_MAX} entries")]
+    TooMany,
+}
+
+/// `https://example.com, http://example.net:8080`, with or without blanks; `*` alone is any, and an empty text is the same
+/// host.
+impl FromStr for AllowedOrigins {
+    type Err = OriginsError;
+
+    fn from_str(text: &str) -> Result<Self, OriginsError> {
+        match text.trim() {
+            "" => return Ok(Self::SameHost),
+            ANY => return Ok(Self::Any),
+            _ => {}
+        }
+        let mut listed = Vec::new();
+        for entry in text.split(',').map(str::trim) {
+            if listed.len() == ENTRIES_MAX {
+                return Err(OriginsError::TooMany);
+            }
+            listed.push(normal_form(entry).ok_or_else(|| OriginsError::Entry(entry.to_owned()))?);
+        }
+        Ok(Self::Listed(listed))
+    }
+}
+
+/// As it is read.
+impl fmt::Display for AllowedOrigins {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SameHost => Ok(()),
+            Self::Any => f.write_str(ANY),
+            Self::Listed(listed) => f.write_str(&listed.join(", ")),
         }
     }
 }
@@ -211,5 +265,25 @@ mod tests {
         for (written, expected) in table {
             assert_eq!(normal_form(written).as_deref(), expected, "{written}");
         }
+    }
+
+    #[test]
+    fn a_list_is_read_as_it_is_written() {
+        let table = [
+            ("", Some("")),
+            (" ", Some("")),
+            (" * ", Some("*")),
+            ("HTTPS://a.example:443,http://b", Some("https://a.example, http://b")),
+            ("https://a, *", None),
+            ("https://a,", None),
+            (",", None),
+            ("https://a https://b", None),
+        ];
+        for (text, expected) in table {
+            let read = text.parse::<AllowedOrigins>().ok();
+            assert_eq!(read.map(|origins| origins.to_string()).as_deref(), expected, "{text:?}");
+        }
+        let many = vec!["https://a"; ENTRIES_MAX + 1].join(",");
+        assert_eq!(many.parse::<AllowedOrigins>(), Err(OriginsError::TooMany));
     }
 }

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use wsmaster_protocol::origin::AllowedOrigins;
 use wsmaster_protocol::plugin::EventKind;
 use wsmaster_protocol::proxy::trust::Trust;
+use wsmaster_protocol::subprotocols::Subprotocols;
 
 use super::Config;
 use super::address::ListenAddress;
@@ -209,6 +211,8 @@ text! {
     ListenAddress: Self::to_string, |text| text.parse().ok();
     Mode: |mode| format!("{:04o}", mode.0), |text| u32::from_str_radix(text, 8).ok().map(Self);
     Trust: Self::to_string, |text| text.parse().ok();
+    AllowedOrigins: Self::to_string, |text| text.parse().ok();
+    Subprotocols: Self::to_string, |text| text.parse().ok();
     Takeover: |who| word(*who, &Self::WORDS), |text| named(text, &Takeover::WORDS);
     ClientAuth: |wanted| word(*wanted, &Self::WORDS), |text| named(text, &ClientAuth::WORDS);
     TlsVersion: |version| word(*version, &Self::WORDS), |text| named(text, &TlsVersion::WORDS);

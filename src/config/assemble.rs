@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wsmaster_protocol::proxy::trust::Trust;
+use wsmaster_protocol::{origin::AllowedOrigins, proxy::trust::Trust, subprotocols::Subprotocols};
 
 use super::array::{self, GivenTable};
 use super::certificates::GivenCertificate;
@@ -141,6 +141,8 @@ fn blank(sources: Sources) -> Config {
             proxy_protocol: false,
             trusted_proxies: Trust::default(),
             forwarded_header: ForwardedHeader::XForwardedFor,
+            allowed_origins: AllowedOrigins::SameHost,
+            subprotocols: Subprotocols::default(),
         },
         tls: TlsConfig {
             cert_file: None,
@@ -152,6 +154,9 @@ fn blank(sources: Sources) -> Config {
         },
         limits: LimitsConfig {
             connections_max: 0,
+            connections_per_address_max: 0,
+            half_open_max: 0,
+            accepts_per_second_max: 0,
             head_bytes_max: 0,
             headers_max: 0,
             body_bytes_max: 0,
@@ -231,6 +236,7 @@ mod tests {
                 Kind::Text { .. } if key.name == "trusted_proxies" => {
                     Value::Text("unix".to_owned())
                 }
+                Kind::Text { .. } if key.name == "allowed_origins" => Value::Text("*".to_owned()),
                 Kind::Named { prefix, .. } => Value::Text(format!("{prefix}name")),
                 // One that all of them can hold.
                 Kind::Text { .. } | Kind::Secret { .. } => Value::Text("077".to_owned()),

@@ -5,7 +5,7 @@
 
 use std::net::Ipv6Addr;
 
-use wsmaster_protocol::proxy::trust::Trust;
+use wsmaster_protocol::{origin::AllowedOrigins, proxy::trust::Trust, subprotocols::Subprotocols};
 
 /// The longest path the kernel takes, with its closing zero (`PATH_MAX`).
 const PATH_BYTES_MAX: usize = 4_095;
@@ -73,6 +73,16 @@ pub(super) fn is_system_name(text: &str) -> bool {
 /// A list of peers that are believed, or nothing.
 pub(super) fn is_trust(text: &str) -> bool {
     text.parse::<Trust>().is_ok()
+}
+
+/// A list of origins whose pages are let in, the word for all of them, or nothing.
+pub(super) fn is_origins(text: &str) -> bool {
+    text.parse::<AllowedOrigins>().is_ok()
+}
+
+/// A list of subprotocols, or nothing.
+pub(super) fn is_subprotocols(text: &str) -> bool {
+    text.parse::<Subprotocols>().is_ok()
 }
 
 /// What a process or a listener can be called: 1 to 32 characters out of `a-z 0-9 _ -`.

@@ -6,7 +6,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use wsmaster_protocol::proxy::{forwarded, trust::Trust};
+use wsmaster_protocol::{
+    origin::AllowedOrigins,
+    proxy::{forwarded, trust::Trust},
+    subprotocols::Subprotocols,
+};
 
 use super::address::ListenAddress;
 use super::certificates::CertificateConfig;
@@ -88,6 +92,10 @@ pub struct ServerConfig {
     pub trusted_proxies: Trust,
     /// The header in which they tell of them.
     pub forwarded_header: ForwardedHeader,
+    /// Which web pages may open a WebSocket.
+    pub allowed_origins: AllowedOrigins,
+    /// The subprotocols it speaks, the best first.
+    pub subprotocols: Subprotocols,
 }
 
 /// Who a request comes from, as trusted proxies say it.
@@ -144,6 +152,12 @@ impl TlsConfig {
 pub struct LimitsConfig {
     /// Connections of the whole server at one time.
     pub connections_max: usize,
+    /// Connections of one address in one worker; 0 is any number.
+    pub connections_per_address_max: usize,
+    /// Connections of one worker whose first request has not come; 0 is any number.
+    pub half_open_max: usize,
+    /// Connections that one worker accepts in a second; 0 is any number.
+    pub accepts_per_second_max: u32,
     /// Bytes of a request line and its headers.
     pub head_bytes_max: usize,
     /// Number of headers of a request.

@@ -64,7 +64,6 @@ pub(super) static UNSUPPORTED: &[Unsupported] = &[
         Never,
         "only what is safe is spoken: TLS 1.2 and 1.3 with forward secrecy, no compression",
     ),
-    unsupported(&["websocket_subprotocol"], Later, "no subprotocol is negotiated"),
     unsupported(&["websocket_mask"], Never, "it is for clients; a server never masks"),
     unsupported(
         &["open_websocket_close_frame", "open_websocket_ping_frame", "open_websocket_pong_frame"],

@@ -4,6 +4,7 @@
 //! reference in the documentation all come from it. It holds no code but the few values the server
 //! works out by itself. Keys that belong together may stand in a file of their own below it.
 
+mod admission;
 mod compression;
 mod life;
 mod log_rotation;
@@ -217,6 +218,8 @@ pub(super) static KEYS: &[Key] = &[
     proxies::PROXY_PROTOCOL,
     proxies::TRUSTED_PROXIES,
     proxies::FORWARDED_HEADER,
+    admission::ALLOWED_ORIGINS,
+    admission::SUBPROTOCOLS,
     tls::CERT_FILE,
     tls::KEY_FILE,
     tls::CLIENT_CA_FILE,
@@ -232,6 +235,9 @@ pub(super) static KEYS: &[Key] = &[
         about: "Connections of the whole server at one time.",
         access: field!(limits.connections_max),
     },
+    admission::CONNECTIONS_PER_ADDRESS_MAX,
+    admission::HALF_OPEN_MAX,
+    admission::ACCEPTS_PER_SECOND_MAX,
     Key {
         section: Section::Limits,
         name: "head_bytes_max",

@@ -56,6 +56,7 @@ where
             generation,
             listeners,
             proxies: settings::proxies(&self.config),
+            handshakes: settings::handshakes(&self.config),
             mailbox,
             link: child_link,
             handle,

@@ -8,7 +8,9 @@ use wsmaster_protocol::{
     http::HttpLimits,
     session::SessionLimits,
 };
-use wsmaster_workers::{CompressionLimits, Limits, ListenerRules, Proxies, RatePolicy, SlowClient};
+use wsmaster_workers::{
+    CompressionLimits, HandshakeRules, Limits, ListenerRules, Proxies, RatePolicy, SlowClient,
+};
 
 use super::watchdog;
 use crate::{
@@ -26,6 +28,9 @@ pub(super) fn limits(config: &Config) -> Limits {
     let limits = &config.limits;
     Limits {
         connections_max: limits.connections_max as u64,
+        connections_per_address_max: limits.connections_per_address_max,
+        half_open_max: limits.half_open_max,
+        accepts_per_second_max: limits.accepts_per_second_max,
         http: HttpLimits {
             head_bytes_max: limits.head_bytes_max,
             headers_max: limits.headers_max,
@@ -90,6 +95,15 @@ pub(super) fn rules(number: u16, listener: &ListenerConfig) -> ListenerRules {
 pub(super) fn proxies(config: &Config) -> Proxies {
     let server = &config.server;
     Proxies { trust: server.trusted_proxies.clone(), header: server.forwarded_header }
+}
+
+/// What handshakes are judged by.
+pub(super) fn handshakes(config: &Config) -> HandshakeRules {
+    let server = &config.server;
+    HandshakeRules {
+        allowed_origins: server.allowed_origins.clone(),
+        subprotocols: server.subprotocols.clone(),
+    }
 }
 
 /// What compression may cost; `None` when it is off.

@@ -8,7 +8,9 @@ use wsmaster_protocol::{
     session::{Extension, Phase, Session},
 };
 
-use crate::{exchange::Exchange, outbox::Outbox, pace::Pace, stream::Stream, tls};
+use crate::{
+    admission::Counted, exchange::Exchange, outbox::Outbox, pace::Pace, stream::Stream, tls,
+};
 
 /// The key under which an application keeps whose a connection is, as a text or a number:
 /// `context.keep(USER_KEY, "ann".into())`. Lists of connections show it and find by it.
@@ -54,6 +56,7 @@ pub(crate) struct Connection {
     pub(crate) messages_in: u64,
     pub(crate) messages_out: u64,
     pub(crate) flags: Flags,
+    pub(crate) counted: Counted,
 }
 
 /// What the loop knows about a connection's socket and lists.

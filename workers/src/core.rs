@@ -3,6 +3,7 @@
 //! Calls of the application are never made from here. What it has to be told is queued ([`Core::endings`],
 //! [`Core::finished`]) and told by the loop when the present call is over, so it is never entered twice.
 
+pub(crate) mod admitting;
 mod answering;
 mod channels;
 mod commands;
@@ -32,12 +33,14 @@ use self::{
     relief::{SharedFrames, Waiting},
 };
 use crate::{
+    admission::Admission,
     asker::{Asked, Asker},
     asks::Reply,
     complaints::Complaints,
     context::Context,
     exchange::Manner,
     handler::{Closed, Undecided, Verdict},
+    handshakes::HandshakeRules,
     jobs::{JobEnd, JobError, Jobs, Work},
     limits::Limits,
     listening::{Listeners, Proxies},
@@ -68,6 +71,8 @@ pub(crate) struct Core {
     pub(crate) limits: Limits,
     pub(crate) listeners: Listeners,
     pub(crate) proxies: Proxies,
+    pub(crate) handshakes: HandshakeRules,
+    pub(crate) admission: Admission,
     pub(crate) registry: Registry,
     pub(crate) topics: Topics,
     /// How many channels with subscribers here share a bit of the board.
@@ -140,6 +145,8 @@ impl Core {
             limits,
             listeners: Listeners::default(),
             proxies: Proxies::default(),
+            handshakes: HandshakeRules::default(),
+            admission: Admission::default(),
             registry: Registry::default(),
             topics: Topics::default(),
             interest: FxHashMap::default(),

@@ -9,9 +9,10 @@
 //! - [`asker`]: questions to other processes. [`survey`]: questions of those who look at the server.
 //! - [`jobs`]: blocking work, on threads.
 //! - [`tls`]: connections that are encrypted.
-//! - pure parts: [`outbox`], [`pace`], [`complaints`], [`topics`], [`frequency`], [`wheel`], [`patience`], [`asks`], [`gate`],
-//!   [`tasks`], [`timers`], [`token`].
+//! - pure parts: [`admission`], [`outbox`], [`pace`], [`complaints`], [`topics`], [`frequency`], [`wheel`], [`patience`],
+//!   [`asks`], [`gate`], [`tasks`], [`timers`], [`token`].
 
+pub mod admission;
 pub mod asker;
 pub mod asks;
 pub mod complaints;
@@ -23,6 +24,7 @@ mod exchange;
 pub mod frequency;
 pub mod gate;
 pub mod handler;
+mod handshakes;
 pub mod jobs;
 pub mod limits;
 mod listening;
@@ -45,6 +47,7 @@ pub use asks::{AskError, Tally};
 pub use connection::{Durable, USER_KEY};
 pub use context::{Context, SubscribeError};
 pub use handler::{Closed, ClosedBy, Handler, HttpRequest, Message, Responder, Undecided, Verdict};
+pub use handshakes::HandshakeRules;
 pub use jobs::{JobError, JobOrder};
 pub use limits::{CompressionLimits, Limits, RatePolicy, SlowClient};
 pub use listening::{ListenerRules, Listening, Proxies};

@@ -9,6 +9,12 @@ use wsmaster_protocol::{deflate::Policy, http::HttpLimits, session::SessionLimit
 pub struct Limits {
     /// Open connections of the whole server; one more is answered 503.
     pub connections_max: u64,
+    /// Connections of one address in this worker; one more is answered 503. 0: any number.
+    pub connections_per_address_max: usize,
+    /// Connections of this worker whose first request is not there yet; one more is answered 503. 0: any number.
+    pub half_open_max: usize,
+    /// Connections that this worker accepts in a second, on average; others wait in the kernel. 0: any number.
+    pub accepts_per_second_max: u32,
     /// Of HTTP requests.
     pub http: HttpLimits,
     /// Of WebSocket messages.
@@ -66,6 +72,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 100_000,
+            connections_per_address_max: 0,
+            half_open_max: 10_000,
+            accepts_per_second_max: 0,
             http: HttpLimits::default(),
             session: SessionLimits {
                 frame_bytes_max: 256 * 1024,

@@ -40,12 +40,13 @@ impl Pace {
 
 /// The moment at which all that was spent is paid for, in µs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Bucket {
+pub(crate) struct Bucket {
     paid_us: u64,
 }
 
 impl Bucket {
-    fn spend(&mut self, units: u64, rate: u64, now_ms: u64) -> Option<u64> {
+    /// Takes note of `units` at `now_ms`. If that is more than `rate` a second: how many ms it is ahead.
+    pub(crate) fn spend(&mut self, units: u64, rate: u64, now_ms: u64) -> Option<u64> {
         let now_us = now_ms * 1000;
         self.paid_us = self.paid_us.max(now_us) + units * 1_000_000 / rate;
         let ahead_us = (self.paid_us - now_us).checked_sub(BURST_US)?;

@@ -41,6 +41,7 @@ use crate::{
     core::Core,
     doors::Doors,
     handler::Handler,
+    handshakes::HandshakeRules,
     limits::Limits,
     listening::{Listeners, Listening, Proxies},
     threads::Threads,
@@ -76,6 +77,8 @@ pub struct Seat {
     pub listeners: Vec<Listening>,
     /// Whom to believe about clients behind proxies.
     pub proxies: Proxies,
+    /// What is asked of handshakes.
+    pub handshakes: HandshakeRules,
     /// The receiving end of the slot's mailbox; the master keeps it too.
     pub mailbox: OwnedFd,
     /// The line to the master.
@@ -165,6 +168,7 @@ impl<H: Handler> Worker<H> {
             generation,
             listeners,
             proxies,
+            handshakes,
             mailbox,
             link,
             handle,
@@ -203,6 +207,7 @@ impl<H: Handler> Worker<H> {
         let mut core = Core::new(slot, cell, handle, limits, random::seed()?);
         core.listeners = known;
         core.proxies = proxies;
+        core.handshakes = handshakes;
         let share = core.share_of_messages();
         Ok(Self {
             threads,

@@ -68,6 +68,7 @@ impl Core {
             State::Lingering { .. } => return,
             State::Http(_) | State::WebSocket(_) => {}
         }
+        self.admission.has_asked(&mut connection.counted);
         connection.state = State::Lingering { shut: false };
         connection.unparsed = Vec::new();
         let id = connection.durable.id;
@@ -85,6 +86,7 @@ impl Core {
     pub(crate) fn lose(&mut self, index: u32, by: ClosedBy, reason: &'static str) {
         self.ended(index, by, None, Cow::Borrowed(reason));
         let Some(connection) = self.registry.at_mut(index) else { return };
+        self.admission.has_asked(&mut connection.counted);
         connection.state = State::Lingering { shut: true };
         connection.unparsed = Vec::new();
         let id = connection.durable.id;
@@ -97,6 +99,7 @@ impl Core {
         while let Some(index) = self.gone.pop() {
             self.wheel.cancel(index);
             if let Some(connection) = self.registry.remove(index) {
+                self.admission.leave(connection.counted);
                 self.waiting.replace(Waiting::of(&connection.outbox), Waiting::default());
                 self.release_context(connection.durable.extension);
             }

@@ -3,12 +3,15 @@
 use std::{io, time::Instant};
 
 use wsmaster_ipc::board::Counter;
-use wsmaster_protocol::{http::Response, session::Extension};
+use wsmaster_protocol::session::Extension;
 
 use super::{ACCEPTS_PER_TURN_MAX, Worker};
 use crate::{
     connection::{Connection, Durable, Flags, State, Times},
-    core::{Core, LAST},
+    core::{
+        Core, LAST,
+        admitting::{Entry, come_back},
+    },
     exchange::Exchange,
     gate,
     handler::Handler,
@@ -16,9 +19,6 @@ use crate::{
     stream::Stream,
     token::Source,
 };
-
-/// Connections beyond the limit that are told so; yet another one is reset.
-const REFUSALS_MAX: u64 = 64;
 
 impl<H: Handler> Worker<H> {
     pub(super) fn accept(&mut self) {
@@ -63,6 +63,10 @@ impl<H: Handler> Worker<H> {
                             context: None,
                         },
                     );
+                    if let Some(wait_ms) = self.core.admission.accepted(&self.core.limits, now_ms) {
+                        self.hold_back(now_ms + wait_ms);
+                        return;
+                    }
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
@@ -91,14 +95,10 @@ impl<H: Handler> Worker<H> {
 
     pub(super) fn welcome(&mut self, stream: Stream, durable: Durable) {
         self.core.cell.add(Counter::Accepted, 1);
-        let others = self.core.loop_handle().board().total(Counter::Connections);
-        let refused = others >= self.core.limits.connections_max;
-        if refused {
-            self.core.cell.add(Counter::RefusedFull, 1);
-            self.core.complain(Counter::RefusedFull, || {
-                "the server is full (limits.connections_max): new clients are refused".to_owned()
-            });
-            if others >= self.core.limits.connections_max + REFUSALS_MAX {
+        let entry = self.core.judge(durable.peer);
+        match entry {
+            Entry::Admitted(_) | Entry::Dismissed(_) => {}
+            Entry::Reset => {
                 let _ = stream.reset_on_close();
                 return;
             }
@@ -140,6 +140,10 @@ impl<H: Handler> Worker<H> {
             return;
         }
         let now_ms = self.core.now_ms;
+        let counted = match entry {
+            Entry::Admitted(site) => self.core.admission.enter(site),
+            Entry::Dismissed(_) | Entry::Reset => self.core.admission.dismiss(),
+        };
         self.core.registry.insert(Connection {
             stream,
             durable,
@@ -157,14 +161,26 @@ impl<H: Handler> Worker<H> {
             messages_in: 0,
             messages_out: 0,
             flags: Flags { preface, ..Flags::default() },
+            counted,
         });
         self.core.cell.set(Counter::Connections, self.core.registry.len() as u64);
-        if refused {
-            let response = Response::error(503, "the server is full").header("Retry-After", "5");
-            self.core.write_response(key.index, &response, LAST);
-            self.core.linger(key.index);
-        } else {
-            self.core.watch(key.index);
+        match entry {
+            Entry::Dismissed(sentence) => {
+                self.core.write_response(key.index, &come_back(sentence), LAST);
+                self.core.linger(key.index);
+            }
+            Entry::Admitted(_) | Entry::Reset => self.core.watch(key.index),
         }
+    }
+
+    /// More come than may: the others wait in the kernel for a while.
+    fn hold_back(&mut self, until_ms: u64) {
+        self.core.cell.add(Counter::AcceptsHeldBack, 1);
+        self.doors.pause(until_ms);
+        self.core.complain(Counter::AcceptsHeldBack, || {
+            "more connections come in a second than limits.accepts_per_second_max: they wait in the \
+             kernel"
+                .to_owned()
+        });
     }
 }

@@ -18,8 +18,14 @@ use crate::{
     listening::Proxies,
 };
 
+/// How much of an origin that is refused is shown in the log.
+const SHOWN_CHARACTERS_MAX: usize = 100;
+
 impl<H: Handler> Worker<H> {
     pub(super) fn on_request(&mut self, index: u32, head: RequestHead, body: Vec<u8>) {
+        if let Some(connection) = self.core.registry.at_mut(index) {
+            self.core.admission.has_asked(&mut connection.counted);
+        }
         if handshake::wants_upgrade(head.headers()) {
             self.on_upgrade(index, head);
             return;
@@ -77,6 +83,14 @@ impl<H: Handler> Worker<H> {
             return refuse(self, &Response::error(403, sentence));
         }
         (durable.peer, durable.secure) = client_of(durable, &self.core.proxies, &head);
+        if let Some(response) = self.core.judge_client(index) {
+            return refuse(self, &response);
+        }
+        if !self.comes_from_an_allowed_page(index, &head) {
+            let sentence = "pages of this origin may not open a WebSocket here; the setting \
+                            server.allowed_origins says which may";
+            return refuse(self, &Response::error(403, sentence));
+        }
         drop(upgrade);
         let Some(connection) = self.core.registry.at_mut(index) else { return };
         connection.messages_in += 1;
@@ -145,8 +159,12 @@ impl<H: Handler> Worker<H> {
                 return;
             };
             let extra = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            let chosen = subprotocol
-                .filter(|chosen| upgrade.subprotocols().any(|offered| offered == chosen));
+            let ours = &self.core.handshakes.subprotocols;
+            let chosen = match subprotocol {
+                Some(chosen) => Some(chosen)
+                    .filter(|chosen| upgrade.subprotocols().any(|offered| offered == chosen)),
+                None => ours.choose(upgrade.subprotocols()).map(str::to_owned),
+            };
             let extension = self.core.agree(index, &mut upgrade);
             (upgrade.response(chosen.as_deref(), extra), chosen, extension)
         };
@@ -167,6 +185,24 @@ impl<H: Handler> Worker<H> {
         self.core.cell.add(Counter::RefusedRequests, 1);
         self.core.write_response(index, response, LAST);
         self.core.linger(index);
+    }
+
+    /// Whether the page that asks for a WebSocket may have one. A client that names no page is no browser.
+    fn comes_from_an_allowed_page(&mut self, index: u32, head: &RequestHead) -> bool {
+        let is_origin = |(name, _): &(&str, &[u8])| name.eq_ignore_ascii_case("origin");
+        let mut origins = head.headers().filter(is_origin).map(|(_, value)| value);
+        let allowed = &self.core.handshakes.allowed_origins;
+        if allowed.allows(origins.clone(), head.host()) {
+            return true;
+        }
+        self.core.cell.add(Counter::RefusedOrigins, 1);
+        let origin = String::from_utf8_lossy(origins.next().unwrap_or_default());
+        let origin: String = origin.chars().take(SHOWN_CHARACTERS_MAX).collect();
+        let does = format!(
+            "is refused: pages of {origin:?} may not open a WebSocket (server.allowed_origins)"
+        );
+        self.core.complain_of(index, Counter::RefusedOrigins, &does);
+        false
     }
 }
 

@@ -336,6 +336,10 @@ impl<H: Handler> Worker<H> {
                 if let Some(client) = client {
                     connection.durable.peer = client.peer;
                     connection.durable.secure = client.secure;
+                    if let Some(response) = self.core.judge_client(index) {
+                        self.core.write_response(index, &response, LAST);
+                        self.core.linger(index);
+                    }
                 }
                 Some(consumed)
             }

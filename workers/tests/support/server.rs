@@ -10,7 +10,7 @@ use std::{
 };
 
 use wsmaster_workers::{
-    Limits, ListenerRules, Listening, Proxies, Seat, Worker,
+    HandshakeRules, Limits, ListenerRules, Listening, Proxies, Seat, Worker,
     ipc::{
         Handle, Slot,
         board::{Board, Cell, Counter, SerialClock},
@@ -111,6 +111,7 @@ impl Server {
                     rules: ListenerRules { tls: tls.is_some(), ..ListenerRules::new(0, "main") },
                 }],
                 proxies: Proxies::default(),
+                handshakes: HandshakeRules::default(),
                 mailbox,
                 link: child,
                 handle,

@@ -1,0 +1,279 @@
+//! Who may come in: how many connections one address has, how many connections have not said yet what they want, and how
+//! many come in a second. Pure: it counts and judges; what those hear who may not come in is the loop's to say.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use crate::{limits::Limits, pace::Bucket};
+
+/// What is taken for one client: an IPv4 address, or the first 64 bits of an IPv6 address, since whoever has one of those can
+/// have any number of the others (RFC 4291, 2.5.4; RFC 8981).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Site {
+    /// An IPv4 address, or one that is mapped into IPv6.
+    V4([u8; 4]),
+    /// A network of IPv6 with a prefix of 64 bits.
+    V6([u8; 8]),
+}
+
+impl From<IpAddr> for Site {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address.octets()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                Self::V6([a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+}
+
+/// Why there is no room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Crowded {
+    /// The address has as many connections as it may have.
+    Address,
+    /// As many connections as may be have not sent their first request.
+    HalfOpen,
+}
+
+/// What a connection is counted as. It is given back when the connection is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counted {
+    site: Option<Site>,
+    half_open: bool,
+    dismissed: bool,
+}
+
+/// The counts of a worker. An address is known for as long as it has a connection, so there are never more of them than
+/// connections. The hash is one that nobody can foresee: whoever has many addresses chooses them.
+#[derive(Debug, Default)]
+pub struct Admission {
+    sites: HashMap<Site, usize>,
+    half_open: usize,
+    dismissed: usize,
+    accepts: Bucket,
+}
+
+impl Admission {
+    /// Whether there is room for a newcomer; `None` for the site of one that is not counted by its address.
+    pub fn judge(&self, site: Option<Site>, limits: &Limits) -> Result<(), Crowded> {
+        let most = limits.half_open_max;
+        if !self.has_room_for(site, limits) {
+            Err(Crowded::Address)
+        } else if most > 0 && self.half_open >= most {
+            Err(Crowded::HalfOpen)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A newcomer is let in.
+    pub fn enter(&mut self, site: Option<Site>) -> Counted {
+        self.add(site);
+        self.half_open += 1;
+        Counted { site, half_open: true, dismissed: false }
+    }
+
+    /// A newcomer is not let in, and stays for as long as it takes to tell it so.
+    pub fn dismiss(&mut self) -> Counted {
+        self.dismissed += 1;
+        Counted { dismissed: true, ..Counted::default() }
+    }
+
+    /// How many are being told that they are not let in.
+    pub fn dismissed(&self) -> usize {
+        self.dismissed
+    }
+
+    /// Its first request is there, or none is waited for any more.
+    pub fn has_asked(&mut self, counted: &mut Counted) {
+        if std::mem::take(&mut counted.half_open) {
+            self.half_open -= 1;
+        }
+    }
+
+    /// A connection turns out to be of another client than its peer.
+    ///
+    /// # Errors
+    /// That client has as many as it may have: the connection is counted as nobody's.
+    pub fn recount(
+        &mut self,
+        counted: &mut Counted,
+        site: Option<Site>,
+        limits: &Limits,
+    ) -> Result<(), Crowded> {
+        if counted.site == site {
+            return Ok(());
+        }
+        self.take(counted.site.take());
+        if !self.has_room_for(site, limits) {
+            return Err(Crowded::Address);
+        }
+        self.add(site);
+        counted.site = site;
+        Ok(())
+    }
+
+    /// A connection is gone.
+    pub fn leave(&mut self, mut counted: Counted) {
+        self.has_asked(&mut counted);
+        self.take(counted.site);
+        self.dismissed -= usize::from(counted.dismissed);
+    }
+
+    /// A connection was accepted at `now_ms`. If more come in a second than may: how many ms to wait for the next one.
+    pub fn accepted(&mut self, limits: &Limits, now_ms: u64) -> Option<u64> {
+        let rate = limits.accepts_per_second_max;
+        if rate == 0 { None } else { self.accepts.spend(1, rate.into(), now_ms) }
+    }
+
+    fn has_room_for(&self, site: Option<Site>, limits: &Limits) -> bool {
+        let most = limits.connections_per_address_max;
+        let count = site.and_then(|site| self.sites.get(&site)).copied().unwrap_or(0);
+        most == 0 || count < most
+    }
+
+    fn add(&mut self, site: Option<Site>) {
+        if let Some(site) = site {
+            *self.sites.entry(site).or_insert(0) += 1;
+        }
+    }
+
+    fn take(&mut self, site: Option<Site>) {
+        let Some(site) = site else { return };
+        if let Some(count) = self.sites.get_mut(&site) {
+            *count -= 1;
+            if *count == 0 {
+                self.sites.remove(&site);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn site(text: &str) -> Site {
+        Site::from(text.parse::<IpAddr>().unwrap())
+    }
+
+    #[test]
+    fn what_is_taken_for_one_client() {
+        let table = [
+            ("192.0.2.1", "192.0.2.1", true),
+            ("192.0.2.1", "192.0.2.2", false),
+            ("192.0.2.1", "::ffff:192.0.2.1", true),
+            ("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", true),
+            ("2001:db8:0:1::1", "2001:db8:0:2::1", false),
+            ("::1", "127.0.0.1", false),
+        ];
+        for (one, other, same) in table {
+            assert_eq!(site(one) == site(other), same, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_so_many_and_others_have_their_own() {
+        let limits =
+            Limits { connections_per_address_max: 2, half_open_max: 0, ..Limits::default() };
+        let mut admission = Admission::default();
+        let (one, other) = (Some(site("192.0.2.1")), Some(site("192.0.2.2")));
+        let first = admission.enter(one);
+        admission.enter(one);
+        assert_eq!(admission.judge(one, &limits), Err(Crowded::Address));
+        assert_eq!(admission.judge(other, &limits), Ok(()));
+        assert_eq!(admission.judge(None, &limits), Ok(()), "not counted");
+        admission.leave(first);
+        assert_eq!(admission.judge(one, &limits), Ok(()));
+        let none = Limits { connections_per_address_max: 0, ..limits };
+        for _ in 0..100 {
+            assert_eq!(admission.judge(one, &none), Ok(()));
+            admission.enter(one);
+        }
+    }
+
+    #[test]
+    fn who_is_behind_a_proxy_is_counted_when_it_is_known() {
+        let limits = Limits { connections_per_address_max: 1, ..Limits::default() };
+        let mut admission = Admission::default();
+        let client = Some(site("192.0.2.1"));
+        let mut first = admission.enter(None);
+        assert_eq!(admission.recount(&mut first, client, &limits), Ok(()));
+        assert_eq!(admission.recount(&mut first, client, &limits), Ok(()), "it is the same");
+        let mut second = admission.enter(None);
+        assert_eq!(admission.recount(&mut second, client, &limits), Err(Crowded::Address));
+        admission.leave(second);
+        assert_eq!(admission.judge(client, &limits), Err(Crowded::Address));
+        admission.leave(first);
+        assert!(admission.sites.is_empty() && admission.half_open == 0);
+    }
+
+    #[test]
+    fn who_has_asked_makes_room_for_others() {
+        let limits = Limits { half_open_max: 2, ..Limits::default() };
+        let mut admission = Admission::default();
+        let mut first = admission.enter(None);
+        let second = admission.enter(None);
+        assert_eq!(admission.judge(None, &limits), Err(Crowded::HalfOpen));
+        admission.has_asked(&mut first);
+        admission.has_asked(&mut first);
+        assert_eq!(admission.judge(None, &limits), Ok(()));
+        admission.enter(None);
+        assert_eq!(admission.judge(None, &limits), Err(Crowded::HalfOpen));
+        admission.leave(first);
+        assert_eq!(admission.judge(None, &limits), Err(Crowded::HalfOpen), "it was counted out");
+        admission.leave(second);
+        assert_eq!(admission.judge(None, &limits), Ok(()));
+    }
+
+    #[test]
+    fn accepting_has_a_rate() {
+        let limits = Limits { accepts_per_second_max: 10, ..Limits::default() };
+        let mut admission = Admission::default();
+        for _ in 0..10 {
+            assert_eq!(admission.accepted(&limits, 5000), None);
+        }
+        assert_eq!(admission.accepted(&limits, 5000), Some(100));
+        assert_eq!(admission.accepted(&limits, 7000), None);
+    }
+
+    proptest! {
+        /// Whatever comes and goes, the counts are those of who is there.
+        #[test]
+        fn nothing_is_counted_twice_or_left_behind(steps in prop::collection::vec((0..5u8, 0..4u8, 0..8usize), 0..200)) {
+            let limits = Limits { connections_per_address_max: 3, half_open_max: 5, ..Limits::default() };
+            let mut admission = Admission::default();
+            let mut there: Vec<Counted> = Vec::new();
+            for (what, number, place) in steps {
+                let site = (number > 0).then_some(Site::V4([192, 0, 2, number]));
+                let place = place % there.len().max(1);
+                match (what, there.get_mut(place)) {
+                    (0, _) if admission.judge(site, &limits).is_ok() => there.push(admission.enter(site)),
+                    (1, _) => there.push(admission.dismiss()),
+                    (2, Some(counted)) => admission.has_asked(counted),
+                    (3, Some(counted)) if !counted.dismissed => {
+                        let _ = admission.recount(counted, site, &limits);
+                    }
+                    (4, Some(_)) => admission.leave(there.swap_remove(place)),
+                    (_, _) => {}
+                }
+                let count = |is: &dyn Fn(&Counted) -> bool| there.iter().filter(|it| is(it)).count();
+                prop_assert_eq!(admission.half_open, count(&|it| it.half_open));
+                prop_assert_eq!(admission.dismissed, count(&|it| it.dismissed));
+                prop_assert!(admission.half_open <= limits.half_open_max);
+                for (site, most) in &admission.sites {
+                    prop_assert_eq!(*most, count(&|it| it.site == Some(*site)));
+                    prop_assert!((1..=limits.connections_per_address_max).contains(most));
+                }
+            }
+            for counted in there {
+                admission.leave(counted);
+            }
+            prop_assert!(admission.sites.is_empty());
+            prop_assert_eq!((admission.half_open, admission.dismissed), (0, 0));
+        }
+    }
+}
