@@ -115,7 +115,8 @@ impl<'a> Message<'a> {
 pub enum Verdict {
     /// Become a WebSocket.
     Accept {
-        /// The subprotocol chosen of those that the client offers; another one is left out.
+        /// The subprotocol chosen of those that the client offers; another one is left out. `None` leaves the
+        /// choice to the rules of the server, [`HandshakeRules`](crate::HandshakeRules).
         subprotocol: Option<String>,
         /// Headers to add to the answer.
         headers: Vec<(String, String)>,
