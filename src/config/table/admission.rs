@@ -34,7 +34,7 @@ pub(super) const SUBPROTOCOLS: Key = Key {
     automatic: None,
     aliases: &["websocket_subprotocol"],
     about: "The subprotocols it speaks, the best first. A client gets the first of them that it \
-            offers (RFC 6455 section 1.9), unless an application in Rust chooses for itself; one \
+            offers (RFC 6455 section 1.9), unless the application chooses for itself; one \
             that offers none of them is let in without one.",
     access: field!(server.subprotocols),
 };
