@@ -1,4 +1,4 @@
-//! The keys of who may come in: which web pages, with which subprotocol, how many of one address, how many in a second.
+//! The keys of who may come in: which web pages, with which subprotocol, how many, and how many in a second.
 
 use super::super::access::field;
 use super::super::keys::{Key, Section};
@@ -37,6 +37,17 @@ pub(super) const SUBPROTOCOLS: Key = Key {
             offers (RFC 6455 section 1.9), unless the application chooses for itself; one \
             that offers none of them is let in without one.",
     access: field!(server.subprotocols),
+};
+
+pub(super) const CONNECTIONS_MAX: Key = Key {
+    section: Section::Limits,
+    name: "connections_max",
+    kind: Kind::Integer { min: 1, max: 10_000_000 },
+    default: "100000",
+    automatic: None,
+    aliases: &["max_conn", "max_connection", "maxConnections"],
+    about: "Connections of the whole server at one time.",
+    access: field!(limits.connections_max),
 };
 
 pub(super) const CONNECTIONS_PER_ADDRESS_MAX: Key = Key {
