@@ -178,16 +178,17 @@ impl ClientHeader {
     /// and gives it as soon as the byte that shows it is there.
     pub(crate) fn parse(
         input: &[u8],
-        extension: Extension,
+        extension: &Extension,
         expected: Expected,
     ) -> Result<Option<Self>, SessionError> {
         let Some(&first) = input.first() else { return Ok(None) };
         let is_final = first & FINAL != 0;
         let kind = FrameKind::of(first & OPCODE_BITS)?;
-        if first & RESERVED_BITS & !extension.reserved_bits(kind) != 0 {
+        let reserved_bits = first & RESERVED_BITS;
+        if reserved_bits != 0 && reserved_bits & !extension.reserved_bits(kind) != 0 {
             return Err(SessionError::ReservedBit);
         }
-        let is_compressed = first & RSV1 != 0;
+        let is_compressed = reserved_bits & RSV1 != 0;
         match (kind, expected) {
             (FrameKind::Control(_), _) if !is_final => return Err(SessionError::FragmentedControl),
             (FrameKind::Message(_), Expected::Continuation) => {
@@ -208,8 +209,7 @@ impl ClientHeader {
             if matches!(kind, FrameKind::Control(_)) {
                 return Err(SessionError::LongControl);
             }
-            let header = Self::parse_long(input, kind, is_final)?;
-            return Ok(header.map(|header| Self { is_compressed, ..header }));
+            return Self::parse_long(input, kind, is_final, is_compressed);
         }
         let Some(&[_, _, key @ ..]) = input.first_chunk::<SHORT_HEADER_BYTES>() else {
             return Ok(None);
@@ -230,6 +230,7 @@ impl ClientHeader {
         input: &[u8],
         kind: FrameKind,
         is_final: bool,
+        is_compressed: bool,
     ) -> Result<Option<Self>, SessionError> {
         let mut cursor = Cursor::new(input);
         let (header, payload_len) = match FrameHeader::parse(&mut cursor) {
@@ -244,7 +245,6 @@ impl ClientHeader {
             return Err(SessionError::LengthEncoding);
         }
         let key = header.mask.ok_or(SessionError::Unmasked)?;
-        let is_compressed = false;
         Ok(Some(Self { kind, is_final, is_compressed, key, payload_len, header_len }))
     }
 }

@@ -371,7 +371,7 @@ impl Session {
             bytes.fill_from(input);
             bytes.as_slice()
         };
-        let Some(header) = ClientHeader::parse(joined, self.extension, expected)? else {
+        let Some(header) = ClientHeader::parse(joined, &self.extension, expected)? else {
             if held == 0 {
                 bytes.fill_from(input);
             }

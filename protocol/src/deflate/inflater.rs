@@ -40,10 +40,14 @@ impl<'a> Inflated<'a> {
     }
 }
 
-/// Decompresses one message after the other. Holds nothing on the heap before the first.
+/// Decompresses one message after the other. Holds nothing on the heap before the first, and is small enough to be moved
+/// about.
 #[derive(Debug, Default)]
-pub struct Inflater {
-    engine: Option<Decompress>,
+pub struct Inflater(Option<Box<Machine>>);
+
+#[derive(Debug)]
+struct Machine {
+    engine: Decompress,
     plain: Vec<u8>,
     /// How much of `plain` is the present message.
     made: usize,
@@ -52,8 +56,8 @@ pub struct Inflater {
 
 impl Inflater {
     /// An inflater; all its memory comes with the first message.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self(None)
     }
 
     /// Decompresses a message that has come whole. `window` are the last plain bytes before it, if it may refer to them.
@@ -73,14 +77,8 @@ impl Inflater {
         window: &[u8],
         bytes_max: usize,
     ) -> Result<Inflated<'_>, SessionError> {
-        if self.plain.len() > KEPT_BYTES_MAX {
-            self.plain = Vec::new();
-        }
-        self.made = 0;
-        let result = self.run(kind, compressed, window, bytes_max);
-        self.work_bytes = self.work_bytes.saturating_add(self.made);
-        result?;
-        let plain = &self.plain[..self.made];
+        let machine = self.0.get_or_insert_with(|| Box::new(Machine::new()));
+        let plain = machine.inflate(kind, compressed, window, bytes_max)?;
         match kind {
             MessageKind::Binary => Ok(Inflated::Binary(plain)),
             MessageKind::Text => Ok(Inflated::Text(str::from_utf8(plain)?)),
@@ -88,8 +86,32 @@ impl Inflater {
     }
 
     /// The plain bytes made since this was asked last, those of broken messages too: what decompression has cost.
+    #[inline]
     pub fn take_work_bytes(&mut self) -> usize {
-        std::mem::take(&mut self.work_bytes)
+        self.0.as_mut().map_or(0, |machine| std::mem::take(&mut machine.work_bytes))
+    }
+}
+
+impl Machine {
+    fn new() -> Self {
+        // The size of the window is fixed to the largest: references of any agreement are within it.
+        Self { engine: Decompress::new(false), plain: Vec::new(), made: 0, work_bytes: 0 }
+    }
+
+    fn inflate(
+        &mut self,
+        kind: MessageKind,
+        compressed: &[u8],
+        window: &[u8],
+        bytes_max: usize,
+    ) -> Result<&[u8], SessionError> {
+        if self.plain.len() > KEPT_BYTES_MAX {
+            self.plain = Vec::new();
+        }
+        self.made = 0;
+        let result = self.run(kind, compressed, window, bytes_max);
+        self.work_bytes = self.work_bytes.saturating_add(self.made);
+        result.map(|()| &self.plain[..self.made])
     }
 
     fn run(
@@ -102,35 +124,22 @@ impl Inflater {
         if compressed.is_empty() {
             return Ok(());
         }
-        // The size of the window is fixed to the largest: references of any agreement are within it.
-        let mut engine = self.engine.take().unwrap_or_else(|| Decompress::new(false));
-        let result = self.run_engine(&mut engine, kind, compressed, window, bytes_max);
-        self.engine = Some(engine);
-        result
-    }
-
-    fn run_engine(
-        &mut self,
-        engine: &mut Decompress,
-        kind: MessageKind,
-        compressed: &[u8],
-        window: &[u8],
-        bytes_max: usize,
-    ) -> Result<(), SessionError> {
         let mut text = TextSoFar::default();
         let mut parts = [compressed, &TAIL, &END].into_iter();
         let mut input = parts.next().unwrap_or_default();
         let mut final_blocks = 0;
-        self.restart(engine, window)?;
+        self.restart(window)?;
         loop {
-            let room = self.room(bytes_max);
+            let end = self.room_end(bytes_max);
+            let room = &mut self.plain[self.made..end];
             let room_bytes = room.len();
-            let (taken_before, made_before) = (engine.total_in(), engine.total_out());
-            let status = engine
+            let (taken_before, made_before) = (self.engine.total_in(), self.engine.total_out());
+            let status = self
+                .engine
                 .decompress(input, room, FlushDecompress::None)
                 .map_err(|_| SessionError::Compression)?;
-            let taken = (engine.total_in() - taken_before) as usize;
-            let made = (engine.total_out() - made_before) as usize;
+            let taken = (self.engine.total_in() - taken_before) as usize;
+            let made = (self.engine.total_out() - made_before) as usize;
             input = &input[taken..];
             self.made += made;
             if self.made > bytes_max {
@@ -146,7 +155,7 @@ impl Inflater {
                     if final_blocks > FINAL_BLOCKS_MAX {
                         return Err(SessionError::Compression);
                     }
-                    self.restart(engine, window)?;
+                    self.restart(window)?;
                 }
                 Status::Ok | Status::BufError if made == room_bytes => {
                     if kind == MessageKind::Text {
@@ -165,24 +174,25 @@ impl Inflater {
     }
 
     /// Begins a stream of blocks that may refer to the window and to what has been made of this message.
-    fn restart(&self, engine: &mut Decompress, window: &[u8]) -> Result<(), SessionError> {
-        engine.reset(false);
+    fn restart(&mut self, window: &[u8]) -> Result<(), SessionError> {
+        self.engine.reset(false);
         for known in [window, &self.plain[..self.made]] {
             if !known.is_empty() {
-                engine.set_dictionary(known).map_err(|_| SessionError::Compression)?;
+                self.engine.set_dictionary(known).map_err(|_| SessionError::Compression)?;
             }
         }
         Ok(())
     }
 
-    /// Where to put what comes next: never empty, and never beyond the first byte too many.
-    fn room(&mut self, bytes_max: usize) -> &mut [u8] {
+    /// Makes room for what comes next, and says where it ends: beyond what is made, and never beyond the first byte too
+    /// many.
+    fn room_end(&mut self, bytes_max: usize) -> usize {
         let end = min(self.made.saturating_add(STEP_BYTES), bytes_max.saturating_add(1));
         if end > self.plain.len() {
             let doubled = end.max(min(2 * self.plain.len(), bytes_max.saturating_add(1)));
             self.plain.resize(doubled, 0);
         }
-        &mut self.plain[self.made..end]
+        end
     }
 }
 

@@ -19,8 +19,7 @@ pub enum Extension {
 impl Extension {
     /// The reserved bits (0x40, 0x20, 0x10) that a frame of this kind may have set: 0x40 (RSV1) on the first frame of a
     /// message, with permessage-deflate (RFC 7692, section 6).
-    #[inline]
-    pub(crate) fn reserved_bits(self, kind: FrameKind) -> u8 {
+    pub(crate) fn reserved_bits(&self, kind: FrameKind) -> u8 {
         match (self, kind) {
             (Self::Deflate(_), FrameKind::Message(_)) => RSV1,
             (Self::Deflate(_), FrameKind::Continuation | FrameKind::Control(_))

@@ -24,32 +24,38 @@ pub struct SessionLimits {
 
 impl SessionLimits {
     /// Judges a data frame by its header; `message` is what it continues.
+    #[inline]
     pub(super) fn check(
         &self,
         header: &ClientHeader,
         message: Option<&PartialMessage>,
     ) -> Result<(), SessionError> {
-        let (held_bytes, fragments) = match header.kind {
-            FrameKind::Control(_) => return Ok(()),
-            FrameKind::Message(_) => (0, 0),
-            FrameKind::Continuation => {
-                message.map_or((0, 0), |message| (message.len(), message.fragments))
+        let (held_bytes, fragments, is_compressed) = match (header.kind, message) {
+            (FrameKind::Control(_), _) => return Ok(()),
+            (FrameKind::Message(_), _) | (FrameKind::Continuation, None) => {
+                (0, 0, header.is_compressed)
+            }
+            (FrameKind::Continuation, Some(message)) => {
+                (message.len(), message.fragments, message.is_compressed())
             }
         };
         if fragments > 0 && fragments >= self.fragments_max {
             return Err(SessionError::TooManyFragments);
         }
-        let is_compressed =
-            header.is_compressed || message.is_some_and(PartialMessage::is_compressed);
         if is_compressed {
-            let on_the_wire = Self {
-                frame_bytes_max: grown_bytes_max(self.frame_bytes_max),
-                message_bytes_max: grown_bytes_max(self.message_bytes_max),
-                ..*self
-            };
-            return on_the_wire.check_message(header.payload_len, held_bytes);
+            return self.on_the_wire().check_message(header.payload_len, held_bytes);
         }
         self.check_message(header.payload_len, held_bytes)
+    }
+
+    /// What holds for the frames of a compressed message.
+    #[cold]
+    fn on_the_wire(&self) -> Self {
+        Self {
+            frame_bytes_max: grown_bytes_max(self.frame_bytes_max),
+            message_bytes_max: grown_bytes_max(self.message_bytes_max),
+            ..*self
+        }
     }
 
     /// Judges the next `payload_len` bytes of a message of which `held_bytes` have come.

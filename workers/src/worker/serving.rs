@@ -249,6 +249,8 @@ impl<H: Handler> Worker<H> {
         budget: &mut Budget,
     ) -> usize {
         let mut at = 0;
+        // Whether a message, or a control frame, has begun and not ended.
+        let mut half_done = false;
         while at < input.len() && !budget.has_stopped() {
             let core = &mut self.core;
             let Some(connection) = core.registry.at_mut(index) else { return input.len() };
@@ -260,8 +262,9 @@ impl<H: Handler> Worker<H> {
                     let limits = core.listeners.session(listener, &core.limits.session);
                     let step = session.receive(&mut input[at..], limits, inflater, &mut core.cork);
                     at += step.consumed;
+                    half_done = session.is_receiving();
                     let Some(event) = step.event else { break };
-                    if !session.is_receiving() {
+                    if !half_done {
                         connection.times.message_ms = None;
                     }
                     budget.messages -= 1;
@@ -315,10 +318,7 @@ impl<H: Handler> Worker<H> {
                 return at;
             }
         }
-        if let Some(connection) = self.core.registry.at(index)
-            && let State::WebSocket(session) = &connection.state
-            && session.is_receiving()
-            && connection.times.message_ms.is_none()
+        if half_done && self.core.registry.at(index).is_some_and(|it| it.times.message_ms.is_none())
         {
             self.core.begin_message(index);
         }
