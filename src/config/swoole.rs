@@ -267,7 +267,11 @@ pub(super) static UNSUPPORTED: &[Unsupported] = &[
         Never,
         "its HTTP answers are too small to gain by it",
     ),
-    unsupported(&["maxMessagesPerMinute"], Later, "there is no rate limit for one client"),
+    unsupported(
+        &["maxMessagesPerMinute"],
+        Never,
+        "limits.messages_per_second_max is the rate of one client",
+    ),
     unsupported(
         &["redis"],
         Later,
@@ -295,7 +299,7 @@ mod tests {
 
     #[test]
     fn the_answer_says_whether_waiting_helps() {
-        let later = answer("websocket_compression").expect("it is known");
+        let later = answer("redis").expect("it is known");
         assert!(later.starts_with("is a Swoole setting that wsmaster does not have yet: "));
         let never = answer("dispatch_mode").expect("it is known");
         assert!(never.starts_with("is a Swoole setting that wsmaster does not have: "));
