@@ -78,7 +78,7 @@ fn wrong_words_are_refused_with_what_was_expected() {
         ("start --listen a/b:80", &["expected an IP address or a host name before the port"]),
         (
             "start --app ecko",
-            &["\"channels\", \"echo\" or \"broadcast\"", "did you mean \"echo\"?"],
+            &["\"channels\", \"echo\", \"broadcast\" or \"plugin:NAME\"", "did you mean \"echo\"?"],
         ),
         ("start --log-level loud", &["\"error\", \"warn\"", "found \"loud\""]),
         ("start --log-file /var/log/", &["the path of a file"]),
