@@ -10,7 +10,7 @@
 //!
 //! For each mailbox it counts the bytes of attached bodies that wait in it, and shows what a task process is at
 //! ([`crate::desk`]). Of the side process that a mailbox belongs to it shows whether it lives, whether it takes more, and what it
-//! counts ([`SideCell`](crate::side_cell::SideCell)). For all processes together it counts the lines of the log that could not be
+//! counts ([`SideCell`]). For all processes together it counts the lines of the log that could not be
 //! written.
 //!
 //! It never holds a lock: a process may be killed between any two instructions.

@@ -9,8 +9,8 @@ use super::looking::interval;
 /// What to connect to, and how to behave there.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ClientOptions {
-    /// Where to connect to: ws://HOST[:PORT][/PATH]
-    #[arg(value_name = "URL")]
+    /// Where to connect to.
+    #[arg(help = "Where to connect to: ws://HOST[:PORT][/PATH]", value_name = "URL")]
     pub url: String,
     /// Add a header to the request; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
