@@ -172,3 +172,30 @@ fn a_message_that_waits_for_many_is_held_once() {
     assert_eq!(total(&server, "evicted"), 0);
     readers.expect_silence(Duration::from_millis(10));
 }
+
+#[test]
+fn what_is_unsent_waits_in_the_outbox_and_not_in_the_kernel() {
+    const MESSAGE_BYTES: usize = 256 * 1024;
+    const SENT: usize = 16;
+    let waiting = |unsent_bytes_max: &str| {
+        let limits =
+            format!("outbox_bytes_max = \"64MiB\"\nunsent_bytes_max = {unsent_bytes_max}\n");
+        let config = format!("[limits]\n{limits}");
+        let server = Server::start(Setup::default().app(App::Broadcast).config_toml(&config));
+        let mut frozen = Swarm::open(server.addr(), 1);
+        let mut readers = Swarm::open(server.addr(), 1);
+        for sent in 1..=SENT {
+            readers.send(0, "x".repeat(MESSAGE_BYTES - 1));
+            readers.until("its own", PATIENCE, |readers| readers.received() >= sent);
+        }
+        let waiting = total(&server, "outbox_bytes") as usize;
+        // Whoever reads late loses nothing by where it waited.
+        frozen.until("all that waited", PATIENCE, |frozen| frozen.received() == SENT);
+        waiting
+    };
+    // What is on its way to a client that does not read is what its own kernel takes, at first 64 KiB.
+    let in_the_kernel = SENT * MESSAGE_BYTES - waiting("\"64KiB\"");
+    assert!(in_the_kernel < 1 << 20, "{in_the_kernel} bytes are in the kernel");
+    let in_the_kernel = SENT * MESSAGE_BYTES - waiting("0");
+    assert!(in_the_kernel > 2 << 20, "without a bound only {in_the_kernel} bytes are");
+}

@@ -156,6 +156,8 @@ pub struct LimitsConfig {
     pub connections_per_address_max: usize,
     /// Connections of one worker whose first request has not come; 0 is any number.
     pub half_open_max: usize,
+    /// Connections of one address in one worker whose first request has not come; 0 is any number.
+    pub half_open_per_address_max: usize,
     /// Connections that one worker accepts in a second; 0 is any number.
     pub accepts_per_second_max: u32,
     /// Bytes of a request line and its headers.
@@ -176,6 +178,8 @@ pub struct LimitsConfig {
     pub slow_client: SlowClient,
     /// Bytes of memory that the outboxes of one worker may hold together; at least `outbox_bytes_max`.
     pub outboxes_bytes_max: usize,
+    /// Bytes for one client that wait in the kernel behind those on their way; 0 is what the kernel likes.
+    pub unsent_bytes_max: u32,
     /// Messages a client may send in a second; 0 is any number.
     pub messages_per_second_max: u32,
     /// Bytes a client may send in a second; 0 is any number.

@@ -198,7 +198,7 @@ pub(super) static UNSUPPORTED: &[Unsupported] = &[
     unsupported(
         &["tcp_nopush", "open_tcp_nopush", "tcp_defer_accept", "tcp_fastopen"],
         Never,
-        "the socket is tuned by server.tcp_nodelay alone",
+        "the socket is tuned by server.tcp_nodelay and limits.unsent_bytes_max",
     ),
     unsupported(&["enable_delay_receive"], Never, "a connection is read as soon as it is accepted"),
     unsupported(

@@ -8,6 +8,7 @@ mod admission;
 mod compression;
 mod life;
 mod log_rotation;
+mod outboxes;
 mod proxies;
 mod surroundings;
 mod tls;
@@ -17,7 +18,7 @@ use super::access::{Setting, field, words};
 use super::address::is_host_or_socket;
 use super::keys::{Automatic, Key, Section};
 use super::rules::{is_bearer_key, is_file_path, is_optional_path, is_system_name, is_table_name};
-use super::settings::{App, LogLevel, RatePolicy, SlowClient};
+use super::settings::{App, LogLevel, RatePolicy};
 use super::spans::{
     CONTROL_BYTES_MAX, DAY, GIB, HOUR, KIB, MIB, MILLISECOND_100, MINUTE, SECOND, time, time_or_off,
 };
@@ -228,6 +229,7 @@ pub(super) static KEYS: &[Key] = &[
     admission::CONNECTIONS_MAX,
     admission::CONNECTIONS_PER_ADDRESS_MAX,
     admission::HALF_OPEN_MAX,
+    admission::HALF_OPEN_PER_ADDRESS_MAX,
     admission::ACCEPTS_PER_SECOND_MAX,
     Key {
         section: Section::Limits,
@@ -294,42 +296,10 @@ pub(super) static KEYS: &[Key] = &[
         about: "Frames a message may come in (RFC 6455 section 5.4).",
         access: field!(limits.fragments_max),
     },
-    Key {
-        section: Section::Limits,
-        name: "outbox_bytes_max",
-        kind: Kind::Size { min: KIB, max: GIB },
-        default: "1MiB",
-        automatic: None,
-        aliases: &["socket_buffer_size"],
-        about: "Bytes that may wait for one client that reads too slowly. At least \
-                message_bytes_max and 14 bytes for the head of a frame.",
-        access: field!(limits.outbox_bytes_max),
-    },
-    Key {
-        section: Section::Limits,
-        name: "slow_client",
-        kind: Kind::Choice { words: &words(&SlowClient::WORDS), numbered: &[] },
-        default: "close",
-        automatic: None,
-        aliases: &[],
-        about: "What a message for a full outbox does. \"close\" closes the client with code 1013. \
-                The others keep it and count what is lost: \"drop_newest\" drops the message, \
-                \"drop_oldest\" drops the oldest that wait, as many as are needed, and \
-                \"keep_latest\" drops all that wait, which suits those who send states, not steps.",
-        access: field!(limits.slow_client),
-    },
-    Key {
-        section: Section::Limits,
-        name: "outboxes_bytes_max",
-        kind: Kind::Size { min: MIB, max: 64 * GIB },
-        default: "256MiB",
-        automatic: None,
-        aliases: &[],
-        about: "Memory that all outboxes of one worker may hold together; a message that waits for \
-                many counts once. Beyond it the clients for whom the most waits are closed with \
-                code 1013.",
-        access: field!(limits.outboxes_bytes_max),
-    },
+    outboxes::OUTBOX_BYTES_MAX,
+    outboxes::SLOW_CLIENT,
+    outboxes::OUTBOXES_BYTES_MAX,
+    outboxes::UNSENT_BYTES_MAX,
     Key {
         section: Section::Limits,
         name: "messages_per_second_max",

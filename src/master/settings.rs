@@ -30,6 +30,7 @@ pub(super) fn limits(config: &Config) -> Limits {
         connections_max: limits.connections_max as u64,
         connections_per_address_max: limits.connections_per_address_max,
         half_open_max: limits.half_open_max,
+        half_open_per_address_max: limits.half_open_per_address_max,
         accepts_per_second_max: limits.accepts_per_second_max,
         http: HttpLimits {
             head_bytes_max: limits.head_bytes_max,
@@ -68,6 +69,7 @@ pub(super) fn limits(config: &Config) -> Limits {
         requests_spread: config.server.max_request_spread,
         compression: compression(config),
         tcp_nodelay: config.server.tcp_nodelay,
+        unsent_bytes_max: limits.unsent_bytes_max,
         job_threads: config.server.job_threads,
         job_queue_max: config.server.job_queue_max,
         turn_interval_max: config.server.watchdog.unwrap_or_default() / watchdog::LOOKS,

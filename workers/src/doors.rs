@@ -8,7 +8,10 @@ use mio::{
     Interest, Registry,
     net::{TcpListener, UnixListener},
 };
-use wsmaster_ipc::{Slot, sys::listener::Listener};
+use wsmaster_ipc::{
+    Slot,
+    sys::listener::{Listener, Sending},
+};
 use wsmaster_protocol::peer::Peer;
 
 use crate::{gate::Gate, stream::Stream, token::Source};
@@ -50,18 +53,24 @@ impl Door {
 
 /// All doors of a worker, by their number in events. A number is used again: an event of a door that is gone costs its
 /// successor one vain accept.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Doors {
+    sending: Sending,
     doors: Vec<Option<Door>>,
     /// Where the next turn begins, so that no door is always the last.
     first: usize,
 }
 
 impl Doors {
+    /// None yet. Connections will send as `sending` says.
+    pub(crate) fn new(sending: Sending) -> Self {
+        Self { sending, doors: Vec::new(), first: 0 }
+    }
+
     /// Begins to accept from the socket of a slot for the listener with this number; what waits in it already will be found.
     ///
     /// # Errors
-    /// Out of watches or memory (epoll_ctl(2)).
+    /// Out of watches or memory (epoll_ctl(2)), or no socket that can be set (setsockopt(2)).
     pub(crate) fn open(
         &mut self,
         registry: &Registry,
@@ -73,6 +82,7 @@ impl Doors {
         self.close_where(registry, |door| door.of == of && door.listener == listener);
         let number = self.doors.iter().position(Option::is_none).unwrap_or(self.doors.len());
         let token = Source::Listener(number as u32).token();
+        socket.set_sending(self.sending)?;
         let ear = match socket {
             Listener::Tcp(socket) => {
                 let mut socket = TcpListener::from_std(socket);
@@ -184,6 +194,10 @@ mod tests {
 
     use super::*;
 
+    fn doors() -> Doors {
+        Doors::new(Sending { at_once: true, unsent_bytes_max: None })
+    }
+
     fn socket() -> Listener {
         let address = "127.0.0.1:0".parse().unwrap();
         Listener::Tcp(wsmaster_ipc::sys::socket::listeners(address, 16, 1).unwrap().remove(0))
@@ -192,7 +206,7 @@ mod tests {
     #[test]
     fn every_door_has_its_turn_and_its_share() {
         let poll = Poll::new().unwrap();
-        let mut doors = Doors::default();
+        let mut doors = doors();
         assert_eq!(doors.wake_at_ms(), None);
         assert_eq!(doors.turn(0, 64).0.count(), 0);
         for slot in 0..3 {
@@ -215,7 +229,7 @@ mod tests {
     #[test]
     fn a_door_that_is_closed_makes_room_and_its_late_events_hurt_nobody() {
         let poll = Poll::new().unwrap();
-        let mut doors = Doors::default();
+        let mut doors = doors();
         let slot = |number| Slot::new(number).unwrap();
         doors.open(poll.registry(), slot(0), 0, socket()).unwrap();
         doors.open(poll.registry(), slot(7), 0, socket()).unwrap();

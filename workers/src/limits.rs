@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use wsmaster_ipc::sys::listener::Sending;
 use wsmaster_protocol::{deflate::Policy, http::HttpLimits, session::SessionLimits};
 
 /// What clients may make a worker hold or wait for.
@@ -13,6 +14,9 @@ pub struct Limits {
     pub connections_per_address_max: usize,
     /// Connections of this worker whose first request is not there yet; one more is answered 503. 0: any number.
     pub half_open_max: usize,
+    /// Connections of one address in this worker whose first request is not there yet; one more is answered 503. 0: any
+    /// number.
+    pub half_open_per_address_max: usize,
     /// Connections that this worker accepts in a second, on average; others wait in the kernel. 0: any number.
     pub accepts_per_second_max: u32,
     /// Of HTTP requests.
@@ -62,6 +66,9 @@ pub struct Limits {
     pub compression: Option<CompressionLimits>,
     /// Whether small frames leave at once (`TCP_NODELAY`).
     pub tcp_nodelay: bool,
+    /// Bytes for one client that wait in the kernel behind those that are on their way (`TCP_NOTSENT_LOWAT`); the others wait
+    /// in its outbox. 0: as many as the kernel likes.
+    pub unsent_bytes_max: u32,
     /// Threads for the application's jobs, which are started when they are needed. Zero: jobs are refused.
     pub job_threads: usize,
     /// Jobs that may wait for a thread or run on one; one more is refused.
@@ -74,6 +81,7 @@ impl Default for Limits {
             connections_max: 100_000,
             connections_per_address_max: 0,
             half_open_max: 10_000,
+            half_open_per_address_max: 0,
             accepts_per_second_max: 0,
             http: HttpLimits::default(),
             session: SessionLimits {
@@ -102,6 +110,7 @@ impl Default for Limits {
             turn_interval_max: Duration::ZERO,
             compression: None,
             tcp_nodelay: true,
+            unsent_bytes_max: 128 * 1024,
             job_threads: 4,
             job_queue_max: 1024,
         }
@@ -109,6 +118,14 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// How the kernel is to send.
+    pub(crate) fn sending(&self) -> Sending {
+        Sending {
+            at_once: self.tcp_nodelay,
+            unsent_bytes_max: (self.unsent_bytes_max > 0).then_some(self.unsent_bytes_max),
+        }
+    }
+
     /// The bytes that may wait for a reader before its own messages are left unread: half an outbox. A client that asks
     /// faster than it reads is held back by that, and only what others send it can fill the rest.
     pub fn read_pause_bytes(&self) -> usize {

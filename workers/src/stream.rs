@@ -58,18 +58,6 @@ impl Stream {
         }
     }
 
-    /// Has small writes leave at once (`TCP_NODELAY`), where the kernel could hold them back.
-    ///
-    /// # Errors
-    /// The connection is broken already.
-    pub(crate) fn send_at_once(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(stream) => stream.set_nodelay(true),
-            Self::Unix(_) => Ok(()),
-            Self::Tls(stream) => stream.socket().set_nodelay(true),
-        }
-    }
-
     /// Has the end of this socket reach the peer as a reset. A unix socket has none: it just ends.
     ///
     /// # Errors

@@ -181,7 +181,7 @@ impl<H: Handler> Worker<H> {
         let mailbox = Mailbox::new(mailbox);
         let term = TermSignal::new()?;
         let registry = poll.registry();
-        let mut doors = Doors::default();
+        let mut doors = Doors::new(limits.sending());
         let mut known = Listeners::default();
         for Listening { socket, rules } in listeners {
             doors.open(registry, slot, rules.number, socket)?;

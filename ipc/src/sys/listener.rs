@@ -16,10 +16,11 @@ use std::{
 
 use nix::{
     errno::Errno,
+    getsockopt_impl, libc, setsockopt_impl, sockopt_impl,
     sys::{
         socket::{
             AddressFamily, Backlog, SockFlag, SockType, SockaddrLike, SockaddrStorage, UnixAddr,
-            bind, connect, getsockname, listen, socket,
+            bind, connect, getsockname, listen, setsockopt, socket, sockopt,
         },
         stat::{Mode, umask},
     },
@@ -36,7 +37,39 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
+/// How the kernel is to send what is written to the connections of a listener. They have it from their listener when they
+/// come, so it costs nothing for each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sending {
+    /// Small writes leave at once (`TCP_NODELAY`, tcp(7)).
+    pub at_once: bool,
+    /// Bytes that wait in the kernel behind those that are on their way (`TCP_NOTSENT_LOWAT`); a socket with more of them
+    /// takes no more. `None`: as many as the kernel likes, which is up to `net.ipv4.tcp_wmem` for each connection.
+    pub unsent_bytes_max: Option<u32>,
+}
+
+sockopt_impl!(
+    /// Bytes that have not been sent at all, at which a socket is not writable any more.
+    NotSentLowat,
+    Both,
+    libc::IPPROTO_TCP,
+    libc::TCP_NOTSENT_LOWAT,
+    u32
+);
+
 impl Listener {
+    /// Sets how its connections send, from the next one on. A unix socket has neither.
+    ///
+    /// # Errors
+    /// What setsockopt(2) says.
+    pub fn set_sending(&self, sending: Sending) -> io::Result<()> {
+        let Self::Tcp(listener) = self else { return Ok(()) };
+        setsockopt(listener, sockopt::TcpNoDelay, &sending.at_once).map_err(io_error)?;
+        // The kernel takes 0 for the value of net.ipv4.tcp_notsent_lowat.
+        let most = sending.unsent_bytes_max.unwrap_or(0);
+        setsockopt(listener, NotSentLowat, &most).map_err(io_error)
+    }
+
     /// A duplicate of the descriptor; the socket and what waits in it are the same.
     ///
     /// # Errors
@@ -162,6 +195,8 @@ fn clear(path: &Path) -> io::Result<()> {
 mod tests {
     use std::os::unix::net::UnixStream;
 
+    use nix::sys::socket::getsockopt;
+
     use super::*;
 
     fn place(name: &str) -> PathBuf {
@@ -185,6 +220,21 @@ mod tests {
         assert!(path.exists(), "it is the successor's");
         successor.remove();
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn connections_send_as_their_listener_says() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let listener = Listener::Tcp(listener);
+        for (at_once, unsent_bytes_max) in [(true, Some(65_536)), (false, Some(4_096))] {
+            listener.set_sending(Sending { at_once, unsent_bytes_max }).unwrap();
+            let _client = std::net::TcpStream::connect(address).unwrap();
+            let Listener::Tcp(socket) = &listener else { unreachable!() };
+            let (server, _) = socket.accept().unwrap();
+            assert_eq!(getsockopt(&server, sockopt::TcpNoDelay).unwrap(), at_once);
+            assert_eq!(getsockopt(&server, NotSentLowat).ok(), unsent_bytes_max);
+        }
     }
 
     #[test]

@@ -77,6 +77,18 @@ pub(super) const HALF_OPEN_MAX: Key = Key {
     access: field!(limits.half_open_max),
 };
 
+pub(super) const HALF_OPEN_PER_ADDRESS_MAX: Key = Key {
+    section: Section::Limits,
+    name: "half_open_per_address_max",
+    kind: Kind::Integer { min: 0, max: 10_000_000 },
+    default: "0",
+    automatic: None,
+    aliases: &[],
+    about: "The same for connections of one client address, counted as connections_per_address_max \
+            counts them. 0: any number, because all clients behind one address may come back at once.",
+    access: field!(limits.half_open_per_address_max),
+};
+
 pub(super) const ACCEPTS_PER_SECOND_MAX: Key = Key {
     section: Section::Limits,
     name: "accepts_per_second_max",

@@ -103,9 +103,6 @@ impl<H: Handler> Worker<H> {
                 return;
             }
         }
-        if self.core.limits.tcp_nodelay && stream.send_at_once().is_err() {
-            return;
-        }
         let rules = self.core.listeners.rules(durable.listener);
         let preface = rules.is_some_and(|rules| rules.proxy_protocol);
         let encrypted = rules.is_some_and(|rules| rules.tls);
