@@ -278,6 +278,51 @@ fn who_has_not_asked_yet_takes_a_place_that_is_given_back() {
 }
 
 #[test]
+fn one_address_cannot_take_all_places_of_those_who_have_not_asked() {
+    let direct = server("[limits]\nhalf_open_per_address_max = 2\n");
+    let addr = direct.addr();
+    let mut first = KeepAlive::open(addr);
+    let second = KeepAlive::open(addr);
+    direct.wait_until("two", PATIENCE, |status| status["workers"][0]["connections"] == 2);
+    assert_told_to_come_back(&greeting(addr), "clients of your address have not sent");
+    direct.wait_log("(limits.half_open_per_address_max)");
+    assert_eq!(count(&direct, "refused_half_open"), 1);
+    // Who asks makes room, however long it stays.
+    first.request("GET", "/health", &[], b"").expect_status(200);
+    let third = KeepAlive::open(addr);
+    direct.wait_until("three", PATIENCE, |status| status["workers"][0]["connections"] == 3);
+    assert_told_to_come_back(&greeting(addr), "clients of your address have not sent");
+    drop((second, third));
+    eventually("room", PATIENCE, || {
+        let mut connection = KeepAlive::open(addr);
+        connection.send("GET", "/health", &[], b"");
+        (connection.receive("GET").status == 200).then_some(())
+    });
+
+    // Behind a proxy each client has places of its own.
+    let behind = server(
+        "[server]\ntrusted_proxies = \"127.0.0.1\"\n[limits]\nhalf_open_per_address_max = 1\n\
+         [[listener]]\nname = \"proxied\"\naddress = \"127.0.0.1:0\"\nproxy_protocol = true\n",
+    );
+    let proxied = behind.status()["listeners"][1]["address"].as_str().and_then(|a| a.parse().ok());
+    let proxied: SocketAddr = proxied.expect("an address");
+    let introduced = |client: &str| {
+        let mut connection = KeepAlive::open(proxied);
+        connection.send_raw(format!("PROXY TCP4 {client} 127.0.0.1 4711 80\r\n").as_bytes());
+        connection
+    };
+    let _silent = introduced("192.0.2.1");
+    let reply = eventually("a refusal", PATIENCE, || {
+        let mut other = introduced("192.0.2.1");
+        other.send("GET", "/health", &[], b"");
+        let reply = other.receive("GET");
+        (reply.status == 503).then_some(reply)
+    });
+    assert_told_to_come_back(&reply, "clients of your address have not sent");
+    introduced("192.0.2.2").request("GET", "/health", &[], b"").expect_status(200);
+}
+
+#[test]
 fn who_comes_too_fast_waits_in_the_kernel_and_nobody_is_refused() {
     const RATE: u32 = 10;
     const CLIENTS: u32 = 40;

@@ -1,5 +1,5 @@
-//! Who may come in: how many connections one address has, how many connections have not said yet what they want, and how
-//! many come in a second. Pure: it counts and judges; what those hear who may not come in is the loop's to say.
+//! Who may come in: how many connections one address has, how many connections (of all, and of one address) have not said
+//! yet what they want, and how many come in a second. Pure: it counts and judges; what those hear who may not come in is the loop's to say.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -32,7 +32,9 @@ impl From<IpAddr> for Site {
 pub enum Crowded {
     /// The address has as many connections as it may have.
     Address,
-    /// As many connections as may be have not sent their first request.
+    /// As many connections of the address as may be have not sent their first request.
+    AddressHalfOpen,
+    /// As many connections of all as may be have not.
     HalfOpen,
 }
 
@@ -44,11 +46,19 @@ pub struct Counted {
     dismissed: bool,
 }
 
+/// What one client has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Held {
+    connections: usize,
+    /// Those of them that have not sent their first request.
+    half_open: usize,
+}
+
 /// The counts of a worker. An address is known for as long as it has a connection, so there are never more of them than
 /// connections. The hash is one that nobody can foresee: whoever has many addresses chooses them.
 #[derive(Debug, Default)]
 pub struct Admission {
-    sites: HashMap<Site, usize>,
+    sites: HashMap<Site, Held>,
     half_open: usize,
     dismissed: usize,
     accepts: Bucket,
@@ -57,10 +67,12 @@ pub struct Admission {
 impl Admission {
     /// Whether there is room for a newcomer; `None` for the site of one that is not counted by its address.
     pub fn judge(&self, site: Option<Site>, limits: &Limits) -> Result<(), Crowded> {
-        let most = limits.half_open_max;
-        if !self.has_room_for(site, limits) {
+        let held = self.held(site);
+        if is_reached(held.connections, limits.connections_per_address_max) {
             Err(Crowded::Address)
-        } else if most > 0 && self.half_open >= most {
+        } else if is_reached(held.half_open, limits.half_open_per_address_max) {
+            Err(Crowded::AddressHalfOpen)
+        } else if is_reached(self.half_open, limits.half_open_max) {
             Err(Crowded::HalfOpen)
         } else {
             Ok(())
@@ -69,9 +81,10 @@ impl Admission {
 
     /// A newcomer is let in.
     pub fn enter(&mut self, site: Option<Site>) -> Counted {
-        self.add(site);
         self.half_open += 1;
-        Counted { site, half_open: true, dismissed: false }
+        let counted = Counted { site, half_open: true, dismissed: false };
+        self.add(&counted);
+        counted
     }
 
     /// A newcomer is not let in, and stays for as long as it takes to tell it so.
@@ -87,8 +100,11 @@ impl Admission {
 
     /// Its first request is there, or none is waited for any more.
     pub fn has_asked(&mut self, counted: &mut Counted) {
-        if std::mem::take(&mut counted.half_open) {
+        if counted.half_open {
+            self.take(counted);
             self.half_open -= 1;
+            counted.half_open = false;
+            self.add(counted);
         }
     }
 
@@ -105,19 +121,24 @@ impl Admission {
         if counted.site == site {
             return Ok(());
         }
-        self.take(counted.site.take());
-        if !self.has_room_for(site, limits) {
+        self.take(counted);
+        counted.site = None;
+        let held = self.held(site);
+        if is_reached(held.connections, limits.connections_per_address_max) {
             return Err(Crowded::Address);
         }
-        self.add(site);
+        if counted.half_open && is_reached(held.half_open, limits.half_open_per_address_max) {
+            return Err(Crowded::AddressHalfOpen);
+        }
         counted.site = site;
+        self.add(counted);
         Ok(())
     }
 
     /// A connection is gone.
     pub fn leave(&mut self, mut counted: Counted) {
         self.has_asked(&mut counted);
-        self.take(counted.site);
+        self.take(&counted);
         self.dismissed -= usize::from(counted.dismissed);
     }
 
@@ -127,27 +148,32 @@ impl Admission {
         if rate == 0 { None } else { self.accepts.spend(1, rate.into(), now_ms) }
     }
 
-    fn has_room_for(&self, site: Option<Site>, limits: &Limits) -> bool {
-        let most = limits.connections_per_address_max;
-        let count = site.and_then(|site| self.sites.get(&site)).copied().unwrap_or(0);
-        most == 0 || count < most
+    fn held(&self, site: Option<Site>) -> Held {
+        site.and_then(|site| self.sites.get(&site)).copied().unwrap_or_default()
     }
 
-    fn add(&mut self, site: Option<Site>) {
-        if let Some(site) = site {
-            *self.sites.entry(site).or_insert(0) += 1;
-        }
+    fn add(&mut self, counted: &Counted) {
+        let Some(site) = counted.site else { return };
+        let held = self.sites.entry(site).or_default();
+        held.connections += 1;
+        held.half_open += usize::from(counted.half_open);
     }
 
-    fn take(&mut self, site: Option<Site>) {
-        let Some(site) = site else { return };
-        if let Some(count) = self.sites.get_mut(&site) {
-            *count -= 1;
-            if *count == 0 {
+    fn take(&mut self, counted: &Counted) {
+        let Some(site) = counted.site else { return };
+        if let Some(held) = self.sites.get_mut(&site) {
+            held.connections -= 1;
+            held.half_open -= usize::from(counted.half_open);
+            if held.connections == 0 {
                 self.sites.remove(&site);
             }
         }
     }
+}
+
+/// Whether there are as many as may be; 0 is any number.
+fn is_reached(count: usize, most: usize) -> bool {
+    most > 0 && count >= most
 }
 
 #[cfg(test)]
@@ -230,6 +256,30 @@ mod tests {
     }
 
     #[test]
+    fn an_address_has_so_many_that_have_not_asked() {
+        let limits = Limits { half_open_per_address_max: 2, ..Limits::default() };
+        let mut admission = Admission::default();
+        let (one, other) = (Some(site("192.0.2.1")), Some(site("192.0.2.2")));
+        let mut first = admission.enter(one);
+        let second = admission.enter(one);
+        assert_eq!(admission.judge(one, &limits), Err(Crowded::AddressHalfOpen));
+        assert_eq!(
+            (admission.judge(other, &limits), admission.judge(None, &limits)),
+            (Ok(()), Ok(()))
+        );
+        let mut third = admission.enter(None);
+        assert_eq!(admission.recount(&mut third, one, &limits), Err(Crowded::AddressHalfOpen));
+        admission.has_asked(&mut first);
+        assert_eq!(admission.judge(one, &limits), Ok(()));
+        assert_eq!(admission.recount(&mut third, one, &limits), Ok(()));
+        assert_eq!(admission.judge(one, &limits), Err(Crowded::AddressHalfOpen));
+        for counted in [first, second, third] {
+            admission.leave(counted);
+        }
+        assert!(admission.sites.is_empty() && admission.half_open == 0);
+    }
+
+    #[test]
     fn accepting_has_a_rate() {
         let limits = Limits { accepts_per_second_max: 10, ..Limits::default() };
         let mut admission = Admission::default();
@@ -244,7 +294,12 @@ mod tests {
         /// Whatever comes and goes, the counts are those of who is there.
         #[test]
         fn nothing_is_counted_twice_or_left_behind(steps in prop::collection::vec((0..5u8, 0..4u8, 0..8usize), 0..200)) {
-            let limits = Limits { connections_per_address_max: 3, half_open_max: 5, ..Limits::default() };
+            let limits = Limits {
+                connections_per_address_max: 3,
+                half_open_per_address_max: 2,
+                half_open_max: 5,
+                ..Limits::default()
+            };
             let mut admission = Admission::default();
             let mut there: Vec<Counted> = Vec::new();
             for (what, number, place) in steps {
@@ -264,9 +319,11 @@ mod tests {
                 prop_assert_eq!(admission.half_open, count(&|it| it.half_open));
                 prop_assert_eq!(admission.dismissed, count(&|it| it.dismissed));
                 prop_assert!(admission.half_open <= limits.half_open_max);
-                for (site, most) in &admission.sites {
-                    prop_assert_eq!(*most, count(&|it| it.site == Some(*site)));
-                    prop_assert!((1..=limits.connections_per_address_max).contains(most));
+                for (site, held) in &admission.sites {
+                    prop_assert_eq!(held.connections, count(&|it| it.site == Some(*site)));
+                    prop_assert_eq!(held.half_open, count(&|it| it.site == Some(*site) && it.half_open));
+                    prop_assert!((1..=limits.connections_per_address_max).contains(&held.connections));
+                    prop_assert!(held.half_open <= limits.half_open_per_address_max);
                 }
             }
             for counted in there {

@@ -55,7 +55,9 @@ impl Core {
 
     /// As what a connection of this peer is counted. A trusted proxy is nobody: it tells of the client later.
     fn site_of(&self, peer: Peer) -> Option<Site> {
-        let is_counted = self.limits.connections_per_address_max > 0;
+        let limits = &self.limits;
+        let is_counted =
+            limits.connections_per_address_max > 0 || limits.half_open_per_address_max > 0;
         let address = peer.address().filter(|_| is_counted)?;
         (!self.proxies.trust.includes(peer)).then_some(Site::from(address))
     }
@@ -71,6 +73,16 @@ impl Core {
                     )
                 });
                 "your address has too many connections"
+            }
+            Crowded::AddressHalfOpen => {
+                self.cell.add(Counter::RefusedHalfOpen, 1);
+                self.complain(Counter::RefusedHalfOpen, || {
+                    format!(
+                        "the client at {peer} is refused: too many others of its address have not \
+                         sent their request yet (limits.half_open_per_address_max)"
+                    )
+                });
+                "too many clients of your address have not sent their request yet"
             }
             Crowded::HalfOpen => {
                 self.cell.add(Counter::RefusedHalfOpen, 1);
