@@ -74,7 +74,7 @@ impl Mailbox {
     /// # Errors
     /// As [`Self::receive`].
     pub fn peek(&self, front: &mut [u8]) -> io::Result<Option<usize>> {
-        socket::peek_packet(self.reader.as_fd(), front)
+        socket::peek(self.reader.as_fd(), front)
     }
 
     /// Takes the next packet, without waiting.

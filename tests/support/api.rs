@@ -23,6 +23,11 @@ impl Api {
         Self { addr: server.addr(), key: server.api_key() }
     }
 
+    /// The same at another listener.
+    pub(crate) fn at(&self, addr: SocketAddr) -> Self {
+        Self { addr, key: self.key.clone() }
+    }
+
     /// The same with another key.
     pub(crate) fn with_key(&self, key: &str) -> Self {
         Self { addr: self.addr, key: key.to_owned() }

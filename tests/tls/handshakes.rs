@@ -12,9 +12,9 @@ use rustls::{
 };
 
 use crate::{
-    client::{Way, echo},
+    client::{Secure, Way, echo},
     place::Place,
-    support::{Client, PATIENCE, Server, eventually},
+    support::{Api, App, Client, PATIENCE, Server, Welcome, eventually},
 };
 
 #[track_caller]
@@ -90,6 +90,50 @@ fn each_listener_says_whether_it_is_encrypted() {
     let mut inside = Client::open(addr(1), "/");
     inside.send_text("in the clear");
     inside.expect_text("in the clear");
+}
+
+#[test]
+fn a_proxys_header_stands_before_tls() {
+    let place = Place::new();
+    let more = "[server]\ntrusted_proxies = \"127.0.0.1\"\n\
+                [[listener]]\nname = \"proxied\"\naddress = \"127.0.0.1:0\"\ntls = true\n\
+                proxy_protocol = true\n\
+                [[listener]]\nname = \"inside\"\naddress = \"127.0.0.1:0\"\n";
+    let server = Server::start(place.setup(more).app(App::Channels).workers(1));
+    let status = server.status();
+    let addr = |number: usize| -> std::net::SocketAddr {
+        let address = status["listeners"][number]["address"].as_str().expect("an address");
+        address.parse().expect("one of TCP")
+    };
+    let proxied = addr(1);
+    let api = Api::of(&server).at(addr(2));
+    let known = |socket: &mut Secure| {
+        let welcome = socket.read().expect("the welcome");
+        let welcome = serde_json::from_str(welcome.to_text().expect("text")).expect("JSON");
+        api.connection(Welcome::of(&welcome).expect("a welcome").id).json()
+    };
+    let header = b"PROXY TCP4 192.0.2.1 127.0.0.1 4711 80\r\n";
+    // At once with the first words of TLS, and byte by byte.
+    for piece_bytes in [header.len(), 1] {
+        let mut tls = place.way().begin(proxied);
+        for piece in header.chunks(piece_bytes) {
+            tls.sock.write_all(piece).expect("it is open");
+        }
+        let (mut socket, _) = tungstenite::client("wss://localhost/", tls).expect("a WebSocket");
+        let known = known(&mut socket);
+        assert_eq!(
+            (&known["address"], &known["port"]),
+            (&"192.0.2.1".into(), &4711.into()),
+            "{known}"
+        );
+        assert_eq!(known["secure"], true, "{known}");
+    }
+    // TLS without the header is hung up on before it has begun.
+    assert!(place.way().connect(proxied).is_err());
+    assert_eq!((total(&server, "bad_proxy_headers"), total(&server, "tls_failures")), (1, 0));
+    // Who comes directly is secure as well.
+    let direct = known(&mut place.way().open(server.addr()));
+    assert_eq!(direct["secure"], true, "{direct}");
 }
 
 #[test]

@@ -168,7 +168,7 @@ pub struct HttpRequest {
     pub body: Vec<u8>,
     /// The client's address: what a trusted proxy says it is, or else the peer's.
     pub peer: Peer,
-    /// Whether a trusted proxy says that the client came to it over TLS.
+    /// Whether the client came over TLS, to this server or to a trusted proxy that says so.
     pub secure: bool,
     /// What the rules of the listener say to the application: [`ListenerRules::tag`](crate::ListenerRules::tag).
     pub listener_tag: u32,

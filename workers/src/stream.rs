@@ -4,6 +4,7 @@
 use std::{
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
+    os::fd::AsFd,
 };
 
 use mio::{
@@ -67,6 +68,31 @@ impl Stream {
             Self::Tcp(stream) => socket::reset_on_close(stream),
             Self::Unix(_) => Ok(()),
             Self::Tls(stream) => socket::reset_on_close(stream.socket()),
+        }
+    }
+
+    /// Copies the front of what the peer has sent, below TLS, and leaves it where it is. How many bytes; `None` when nothing
+    /// has come.
+    ///
+    /// # Errors
+    /// The connection is broken, or its end is all that has come.
+    pub(crate) fn peek(&self, buffer: &mut [u8]) -> io::Result<Option<usize>> {
+        match self {
+            Self::Tcp(stream) => socket::peek(stream.as_fd(), buffer),
+            Self::Unix(stream) => socket::peek(stream.as_fd(), buffer),
+            Self::Tls(stream) => socket::peek(stream.socket().as_fd(), buffer),
+        }
+    }
+
+    /// Takes as many bytes as `buffer` has, below TLS, which [`Self::peek`] has seen. TLS must not have begun.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(crate) fn skip(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.read_exact(buffer),
+            Self::Unix(stream) => stream.read_exact(buffer),
+            Self::Tls(stream) => stream.socket_mut().read_exact(buffer),
         }
     }
 

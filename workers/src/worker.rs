@@ -13,6 +13,7 @@
 //!    commands for other processes. Jobs that the turn has brought up are given to their threads.
 
 mod accepting;
+mod introducing;
 mod jobs;
 mod leaving;
 mod mail;

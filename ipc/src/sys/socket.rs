@@ -137,12 +137,12 @@ pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
     }
 }
 
-/// Copies the front of the packet that would be taken next, without taking it or what came beside it. How many bytes it is
-/// that were copied; `None` when nothing waits.
+/// Copies the front of what would be taken next, the bytes of a stream or one packet, without taking it or what came beside it.
+/// How many bytes it is that were copied; `None` when nothing waits.
 ///
 /// # Errors
-/// What recv(2) says of the socket itself, and `UnexpectedEof` when nobody holds the other end any more.
-pub fn peek_packet(socket: BorrowedFd<'_>, front: &mut [u8]) -> io::Result<Option<usize>> {
+/// What recv(2) says of the socket itself, and `UnexpectedEof` when nothing waits and nothing more will come.
+pub fn peek(socket: BorrowedFd<'_>, front: &mut [u8]) -> io::Result<Option<usize>> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
     loop {
         return match recv(socket.as_raw_fd(), front, flags) {
@@ -264,10 +264,10 @@ mod tests {
     fn a_peek_takes_nothing() {
         let (left, right) = packet_pair(64 * 1024).unwrap();
         let mut front = [0; 3];
-        assert_eq!(peek_packet(right.as_fd(), &mut front).unwrap(), None);
+        assert_eq!(peek(right.as_fd(), &mut front).unwrap(), None);
         send_packet(left.as_fd(), b"hello", Some(left.as_fd())).unwrap();
         for _ in 0..2 {
-            assert_eq!(peek_packet(right.as_fd(), &mut front).unwrap(), Some(3));
+            assert_eq!(peek(right.as_fd(), &mut front).unwrap(), Some(3));
             assert_eq!(&front, b"hel");
         }
         let mut buffer = [0; 10];
@@ -276,7 +276,7 @@ mod tests {
             Received::Packet { length: 5, attachment: Some(_), cut: false }
         ));
         drop(left);
-        assert!(peek_packet(right.as_fd(), &mut front).is_err());
+        assert!(peek(right.as_fd(), &mut front).is_err());
     }
 
     #[test]

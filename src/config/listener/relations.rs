@@ -38,18 +38,9 @@ pub(in crate::config) fn check(config: &Config) -> Vec<ConfigError> {
         refuse("tls", wrong_tls(config, listener));
         refuse("message_bytes_max", wrong_size(config, listener.message_bytes_max));
     }
-    let main = config.main_listener();
-    if main.tls
-        && main.proxy_protocol
-        && let Some(place) = config.origin("server.proxy_protocol").and_then(Origin::place)
-    {
-        let problem = "expected false where [tls] has a certificate, found true";
-        errors.push(ConfigError::new(place, "server.proxy_protocol", problem));
-    }
     errors
 }
 
-/// A header of the PROXY protocol stands before TLS, and is looked for behind it.
 fn wrong_tls(config: &Config, listener: &ListenerConfig) -> Option<String> {
     let wanted = if !listener.tls {
         return None;
@@ -57,8 +48,6 @@ fn wrong_tls(config: &Config, listener: &ListenerConfig) -> Option<String> {
         "a certificate in [tls] as well, found none"
     } else if !matches!(listener.address, ListenAddress::Tcp { .. }) {
         "false for an address that begins with unix:, found true"
-    } else if listener.proxy_protocol {
-        "false beside proxy_protocol, found true"
     } else {
         return None;
     };

@@ -113,8 +113,8 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
         name: "tls",
         shape: one(Kind::Flag, "false"),
         synonyms: &["ssl", "secure", "encrypt"],
-        about: "Every connection is encrypted, with the certificates of [tls]. Only on TCP, and not \
-                together with proxy_protocol.",
+        about: "Every connection is encrypted, with the certificates of [tls]. Only on TCP. With \
+                proxy_protocol the header of the proxy stands before TLS, in the clear.",
         access: field!(tls),
     },
     TableKey {

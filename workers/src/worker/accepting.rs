@@ -93,7 +93,7 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    pub(super) fn welcome(&mut self, stream: Stream, durable: Durable) {
+    pub(super) fn welcome(&mut self, stream: Stream, mut durable: Durable) {
         self.core.cell.add(Counter::Accepted, 1);
         let entry = self.core.judge(durable.peer);
         match entry {
@@ -106,6 +106,7 @@ impl<H: Handler> Worker<H> {
         let rules = self.core.listeners.rules(durable.listener);
         let preface = rules.is_some_and(|rules| rules.proxy_protocol);
         let encrypted = rules.is_some_and(|rules| rules.tls);
+        durable.secure |= encrypted;
         if preface && !self.core.proxies.trust.includes(durable.peer) {
             // Whatever it would say of itself could not be believed, and it may be a client that is to come by the proxy.
             self.core.cell.add(Counter::BadProxyHeaders, 1);

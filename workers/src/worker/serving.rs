@@ -3,9 +3,7 @@
 use std::{borrow::Cow, io};
 
 use wsmaster_ipc::{LeaveReason, board::Counter};
-use wsmaster_protocol::{
-    close::CloseCode, deflate::Inflater, http::CONTINUE, proxy::preface, session::Event,
-};
+use wsmaster_protocol::{close::CloseCode, deflate::Inflater, http::CONTINUE, session::Event};
 
 use super::{
     HELLOS_PER_TURN_MAX, INFLATED_BYTES_PER_TURN_MAX, MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX,
@@ -44,12 +42,12 @@ impl<H: Handler> Worker<H> {
     }
 
     fn serve(&mut self, index: u32) {
-        let awaits_hello = self.tls.is_some()
-            && self
-                .core
-                .registry
-                .at(index)
-                .is_some_and(|connection| connection.stream.awaits_hello());
+        let Some(connection) = self.core.registry.at(index) else { return };
+        if connection.flags.preface && !self.take_preface(index) {
+            return;
+        }
+        let Some(connection) = self.core.registry.at(index) else { return };
+        let awaits_hello = connection.stream.awaits_hello();
         if awaits_hello && self.hellos == 0 {
             self.core.make_ready(index);
             return;
@@ -282,12 +280,6 @@ impl<H: Handler> Worker<H> {
                     self.on_event(index, event);
                     self.settle_inflation(inflater, budget);
                 }
-                State::Http(_) if connection.flags.preface => {
-                    match self.take_preface(index, &input[at..]) {
-                        Some(consumed) => at += consumed,
-                        None => return at,
-                    }
-                }
                 State::Http(exchange) => match exchange.take(&input[at..], &core.limits.http) {
                     Taken::Partial { consumed, invite } => {
                         if invite {
@@ -323,35 +315,6 @@ impl<H: Handler> Worker<H> {
             self.core.begin_message(index);
         }
         at
-    }
-
-    /// Takes the PROXY header from the front of what a connection has sent: how long it is, or `None` if more has to come.
-    /// Without a header a connection is worth nothing, and ends at once.
-    fn take_preface(&mut self, index: u32, input: &[u8]) -> Option<usize> {
-        let connection = self.core.registry.at_mut(index)?;
-        match preface::read(input) {
-            preface::Step::Partial => None,
-            preface::Step::Complete { consumed, client } => {
-                connection.flags.preface = false;
-                if let Some(client) = client {
-                    connection.durable.peer = client.peer;
-                    connection.durable.secure = client.secure;
-                    if let Some(response) = self.core.judge_client(index) {
-                        self.core.write_response(index, &response, LAST);
-                        self.core.linger(index);
-                    }
-                }
-                Some(consumed)
-            }
-            preface::Step::Malformed(fault) => {
-                self.core.cell.add(Counter::BadProxyHeaders, 1);
-                let does = format!("is hung up on: {fault}");
-                self.core.complain_of(index, Counter::BadProxyHeaders, &does);
-                self.core.lose(index, ClosedBy::Server, "no PROXY header");
-                self.settle();
-                Some(input.len())
-            }
-        }
     }
 
     /// Takes what decompression has cost out of the connection's share of the turn.
