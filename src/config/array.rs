@@ -10,7 +10,7 @@ mod render;
 
 pub(super) use document::read;
 pub(super) use given::{GivenTable, assemble, origins};
-pub(super) use keys::{Names, Presence, Shape, TableKey};
+pub(super) use keys::{Names, Shape, TableKey};
 pub(super) use render::{example_toml, reference_markdown, show};
 
 /// An array of tables, each of which becomes a `T`.
@@ -59,6 +59,7 @@ impl<T> Array<T> {
 mod tests {
     use super::super::value::{Kind, Raw, Value};
     use super::super::{listener, process, route};
+    use super::keys::Presence;
     use super::*;
 
     fn other_value<T>(key: &TableKey<T>) -> Value {

@@ -6,23 +6,15 @@
 use super::{Door, ListenerConfig, ListenerProtocol};
 use crate::config::access::{field, words};
 use crate::config::address::is_address;
-use crate::config::array::{Presence, Shape, TableKey};
+use crate::config::array::{Shape, TableKey};
 use crate::config::rules::{is_system_name, is_table_name};
 use crate::config::value::Kind;
-
-const fn one(kind: Kind, default: &'static str) -> Shape {
-    Shape::One { kind, presence: Presence::Default(default) }
-}
-
-const fn required(kind: Kind, example: &'static str) -> Shape {
-    Shape::One { kind, presence: Presence::Required { example } }
-}
 
 /// Every setting of a listener, in the order of the file.
 pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     TableKey {
         name: "name",
-        shape: required(
+        shape: Shape::required(
             Kind::Text {
                 expected: "1 to 32 characters out of a-z 0-9 _ -",
                 accepts: is_table_name,
@@ -36,7 +28,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "address",
-        shape: required(
+        shape: Shape::required(
             Kind::Text {
                 expected: "HOST:PORT, :PORT, [IPV6]:PORT or unix:/PATH",
                 accepts: is_address,
@@ -50,7 +42,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "mode",
-        shape: one(
+        shape: Shape::one(
             Kind::Text { expected: "permissions such as \"0660\"", accepts: is_mode },
             "0660",
         ),
@@ -60,7 +52,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "user",
-        shape: one(
+        shape: Shape::one(
             Kind::Text { expected: "the name of a user, or \"\"", accepts: is_system_name },
             "",
         ),
@@ -70,7 +62,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "group",
-        shape: one(
+        shape: Shape::one(
             Kind::Text { expected: "the name of a group, or \"\"", accepts: is_system_name },
             "",
         ),
@@ -81,7 +73,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "protocol",
-        shape: one(
+        shape: Shape::one(
             Kind::Choice { words: &words(&ListenerProtocol::WORDS), numbered: &[] },
             "websocket",
         ),
@@ -103,7 +95,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "proxy_protocol",
-        shape: one(Kind::Flag, "false"),
+        shape: Shape::one(Kind::Flag, "false"),
         synonyms: &["accept_proxy", "proxy", "send_proxy"],
         about: "Every connection begins with a header of the PROXY protocol, version 1 or 2, which \
                 tells of the client. Who is not one of trusted_proxies in [server] is hung up on.",
@@ -111,7 +103,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "tls",
-        shape: one(Kind::Flag, "false"),
+        shape: Shape::one(Kind::Flag, "false"),
         synonyms: &["ssl", "secure", "encrypt"],
         about: "Every connection is encrypted, with the certificates of [tls]. Only on TCP, and not \
                 together with proxy_protocol.",
@@ -119,7 +111,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "message_bytes_max",
-        shape: one(Kind::Size { min: 0, max: 1 << 30 }, "0"),
+        shape: Shape::one(Kind::Size { min: 0, max: 1 << 30 }, "0"),
         synonyms: &["max_message", "package_max_length"],
         about: "Bytes of a message from a client of this listener. 0: as in [limits].",
         access: field!(message_bytes_max),
