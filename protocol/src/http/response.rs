@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::request::is_token_byte;
+use crate::calendar::Date;
 
 /// The interim answer to `Expect: 100-continue` (RFC 9110 15.2.1); the final answer follows.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -223,27 +224,15 @@ fn imf_fixdate(unix_seconds: u64) -> String {
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     // The format has four digits for the year: the last second of 9999.
     let seconds = unix_seconds.min(253_402_300_799);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // A calendar whose year starts in March has its leap day at the end: 1970-01-01 is its day 719,468, and each 400 years
-    // have 146,097 days.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = (march_month + 2) % 12;
-    let year = era * 400 + year_of_era + u64::from(march_month >= 10);
-    let name = |names: &[&'static str], at: u64| {
-        usize::try_from(at).ok().and_then(|at| names.get(at)).copied().unwrap_or_default()
-    };
+    let date = Date::from_unix_s(seconds.cast_signed());
+    let weekday = DAYS[(date.days_since_1970() % 7) as usize];
+    let month = MONTHS[usize::from(date.month - 1)];
     format!(
-        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
-        name(&DAYS, days % 7),
-        name(&MONTHS, month),
-        second / 3_600,
-        second / 60 % 60,
-        second % 60,
+        "{weekday}, {:02} {month} {:04} {:02}:{:02}:{:02} GMT",
+        date.day,
+        date.year,
+        seconds / 3_600 % 24,
+        seconds / 60 % 60,
+        seconds % 60,
     )
 }
