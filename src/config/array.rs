@@ -64,21 +64,11 @@ mod tests {
 
     fn other_value<T>(key: &TableKey<T>) -> Value {
         match &key.shape {
-            Shape::One { kind, .. } => match kind {
-                Kind::Flag => Value::Flag(true),
-                Kind::Integer { max, .. }
-                | Kind::Size { max, .. }
-                | Kind::SizeOrOff { max, .. } => Value::Number(*max),
-                Kind::Signed { max, .. } => Value::Signed(*max),
-                Kind::Duration { max, .. } => Value::Duration(*max),
-                Kind::Choice { words, .. } => {
-                    Value::Text((*words.get(1).expect("a choice has two words")).to_owned())
-                }
-                Kind::Named { prefix, .. } => Value::Text(format!("{prefix}name")),
-                Kind::Text { .. } if key.name == "address" => Value::Text("[::1]:1".to_owned()),
-                Kind::Text { .. } if key.name == "mode" => Value::Text("0123".to_owned()),
-                Kind::Text { .. } | Kind::Secret { .. } => Value::Text("text".to_owned()),
-            },
+            Shape::One { kind, .. } => kind.other_value(match key.name {
+                "address" => "[::1]:1",
+                "mode" => "0123",
+                _ => "text",
+            }),
             Shape::List { each: Kind::Choice { words, .. }, .. } => {
                 Value::List(words.iter().map(|word| (*word).to_owned()).collect())
             }
