@@ -2,11 +2,11 @@
 
 use wsmaster_ipc::board::Counter;
 use wsmaster_protocol::{
-    handshake,
+    handshake::{self, Refusal, Upgrade},
     http::{RequestHead, Response},
     peer::Peer,
     proxy::forwarded,
-    session::Session,
+    session::{Extension, Session},
 };
 
 use super::Worker;
@@ -20,6 +20,14 @@ use crate::{
 
 /// How much of an origin that is refused is shown in the log.
 const SHOWN_CHARACTERS_MAX: usize = 100;
+
+/// What a handshake has come to.
+struct Agreed {
+    /// The head of the answer 101.
+    answer: Vec<u8>,
+    subprotocol: Option<String>,
+    extension: Extension,
+}
 
 impl<H: Handler> Worker<H> {
     pub(super) fn on_request(&mut self, index: u32, head: RequestHead, body: Vec<u8>) {
@@ -60,7 +68,7 @@ impl<H: Handler> Worker<H> {
             worker.core.write_response(index, response, manner);
             worker.core.linger(index);
         };
-        let upgrade = match handshake::check(head.method(), head.http_minor(), head.headers()) {
+        let upgrade = match check(&head) {
             Ok(upgrade) => upgrade,
             Err(refusal) => {
                 let mut response = Response::error(refusal.status(), &refusal.to_string());
@@ -91,7 +99,6 @@ impl<H: Handler> Worker<H> {
                             server.allowed_origins says which may";
             return refuse(self, &Response::error(403, sentence));
         }
-        drop(upgrade);
         let Some(connection) = self.core.registry.at_mut(index) else { return };
         connection.messages_in += 1;
         let number = connection.messages_in as u32;
@@ -100,7 +107,8 @@ impl<H: Handler> Worker<H> {
             self.guarded(Some(index), |handler, context| handler.on_handshake(context, &head));
         match verdict {
             Some(Verdict::Accept { subprotocol, headers }) => {
-                self.accept_upgrade(index, head, subprotocol, &headers);
+                let agreed = self.agree(index, upgrade, subprotocol, &headers);
+                self.open(index, head, agreed);
             }
             Some(Verdict::Reject(response)) => self.refuse_upgrade(index, &response),
             Some(Verdict::Later) => {
@@ -131,7 +139,11 @@ impl<H: Handler> Worker<H> {
         match verdict {
             Verdict::Accept { .. } if self.core.leaving => self.refuse_upgrade(index, &restarts()),
             Verdict::Accept { subprotocol, headers } => {
-                self.accept_upgrade(index, *head, subprotocol, &headers);
+                // It has been found good before; only what was read from it then could not wait with it.
+                if let Ok(upgrade) = check(&head) {
+                    let agreed = self.agree(index, upgrade, subprotocol, &headers);
+                    self.open(index, *head, agreed);
+                }
             }
             Verdict::Reject(response) => self.refuse_upgrade(index, &response),
             Verdict::Later => {
@@ -144,37 +156,35 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Makes a WebSocket of a connection whose request has been found good.
-    fn accept_upgrade(
+    /// Settles what a connection will speak as a WebSocket, and the answer that tells the client.
+    fn agree(
         &mut self,
         index: u32,
-        head: RequestHead,
+        mut upgrade: Upgrade<'_>,
         subprotocol: Option<String>,
         headers: &[(String, String)],
-    ) {
-        let (answer, chosen, extension) = {
-            let Ok(mut upgrade) =
-                handshake::check(head.method(), head.http_minor(), head.headers())
-            else {
-                return;
-            };
-            let extra = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            let ours = &self.core.handshakes.subprotocols;
-            let chosen = match subprotocol {
-                Some(chosen) => Some(chosen)
-                    .filter(|chosen| upgrade.subprotocols().any(|offered| offered == chosen)),
-                None => ours.choose(upgrade.subprotocols()).map(str::to_owned),
-            };
-            let extension = self.core.agree(index, &mut upgrade);
-            (upgrade.response(chosen.as_deref(), extra), chosen, extension)
+    ) -> Agreed {
+        let ours = &self.core.handshakes.subprotocols;
+        let subprotocol = match subprotocol {
+            Some(chosen) => Some(chosen)
+                .filter(|chosen| upgrade.subprotocols().any(|offered| offered == chosen)),
+            None => ours.choose(upgrade.subprotocols()).map(str::to_owned),
         };
-        self.core.write_upgrade(index, &answer);
+        let extension = self.core.agree(index, &mut upgrade);
+        let extra = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let answer = upgrade.response(subprotocol.as_deref(), extra);
+        Agreed { answer, subprotocol, extension }
+    }
+
+    /// Makes a WebSocket of a connection whose request has been found good.
+    fn open(&mut self, index: u32, head: RequestHead, agreed: Agreed) {
+        self.core.write_upgrade(index, &agreed.answer);
         let Some(connection) = self.core.registry.at_mut(index) else { return };
-        connection.state = State::WebSocket(Session::with(extension));
+        connection.state = State::WebSocket(Session::with(agreed.extension));
         connection.messages_in = 0;
         connection.flags.open = true;
         connection.durable.head = Some(head);
-        connection.durable.subprotocol = chosen.map(String::into_boxed_str);
+        connection.durable.subprotocol = agreed.subprotocol.map(String::into_boxed_str);
         let id = connection.durable.id;
         self.core.registry.publish_id(id, index);
         self.core.restart_patience(index);
@@ -204,6 +214,10 @@ impl<H: Handler> Worker<H> {
         self.core.complain_of(index, Counter::RefusedOrigins, &does);
         false
     }
+}
+
+fn check(head: &RequestHead) -> Result<Upgrade<'_>, Refusal> {
+    handshake::check(head.method(), head.http_minor(), head.headers())
 }
 
 /// Whom a request comes from, and whether over TLS. A proxy may pass the requests of many clients on over one connection, so
