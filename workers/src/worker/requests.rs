@@ -1,5 +1,7 @@
 //! Whole HTTP requests: those that want to become WebSockets, and the others.
 
+use std::fmt;
+
 use wsmaster_ipc::board::Counter;
 use wsmaster_protocol::{
     handshake::{self, Refusal, Upgrade},
@@ -206,13 +208,23 @@ impl<H: Handler> Worker<H> {
             return true;
         }
         self.core.cell.add(Counter::RefusedOrigins, 1);
-        let origin = String::from_utf8_lossy(origins.next().unwrap_or_default());
-        let origin: String = origin.chars().take(SHOWN_CHARACTERS_MAX).collect();
-        let does = format!(
-            "is refused: pages of {origin:?} may not open a WebSocket (server.allowed_origins)"
+        let does = format_args!(
+            "is refused: pages of {} may not open a WebSocket (server.allowed_origins)",
+            Shown(origins.next().unwrap_or_default())
         );
-        self.core.complain_of(index, Counter::RefusedOrigins, &does);
+        self.core.complain_of(index, Counter::RefusedOrigins, does);
         false
+    }
+}
+
+/// An origin as it is shown in the log: quoted, and cut where it is too long.
+struct Shown<'a>(&'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy(self.0);
+        let text: String = text.chars().take(SHOWN_CHARACTERS_MAX).collect();
+        write!(f, "{text:?}")
     }
 }
 
