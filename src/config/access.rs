@@ -130,18 +130,12 @@ impl Setting for Option<i32> {
     }
 
     fn take(&mut self, value: &Value) -> Result<(), Unfit> {
-        *self = match value {
-            Value::Automatic => None,
-            Value::Signed(number) => Some(i32::try_from(*number).map_err(|_| Unfit)?),
-            Value::Number(_)
-            | Value::Flag(_)
-            | Value::Duration(_)
-            | Value::Text(_)
-            | Value::List(_)
-            | Value::Table(_) => {
-                return Err(Unfit);
-            }
-        };
+        if *value == Value::Automatic {
+            *self = None;
+            return Ok(());
+        }
+        let Value::Signed(number) = value else { return Err(Unfit) };
+        *self = Some(i32::try_from(*number).map_err(|_| Unfit)?);
         Ok(())
     }
 }
@@ -155,18 +149,12 @@ impl Setting for DescriptorLimit {
     }
 
     fn take(&mut self, value: &Value) -> Result<(), Unfit> {
-        *self = match value {
-            Value::Automatic => Self::Hard,
-            Value::Number(number) => Self::Number(*number),
-            Value::Signed(_)
-            | Value::Flag(_)
-            | Value::Duration(_)
-            | Value::Text(_)
-            | Value::List(_)
-            | Value::Table(_) => {
-                return Err(Unfit);
-            }
-        };
+        if *value == Value::Automatic {
+            *self = Self::Hard;
+            return Ok(());
+        }
+        let Value::Number(number) = value else { return Err(Unfit) };
+        *self = Self::Number(*number);
         Ok(())
     }
 }
@@ -231,30 +219,26 @@ impl Setting for Vec<String> {
     }
 }
 
-impl Setting for Vec<EventKind> {
-    fn value(&self) -> Value {
-        Value::List(self.iter().map(|kind| word(*kind, &EventKind::ALL)).collect())
-    }
+/// Arrays of words out of a table.
+macro_rules! chosen {
+    ($($type:ty: $table:expr;)*) => {$(
+        impl Setting for Vec<$type> {
+            fn value(&self) -> Value {
+                Value::List(self.iter().map(|one| word(*one, &$table)).collect())
+            }
 
-    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
-        let Value::List(texts) = value else { return Err(Unfit) };
-        let kinds: Option<Self> = texts.iter().map(|text| named(text, &EventKind::ALL)).collect();
-        *self = kinds.ok_or(Unfit)?;
-        Ok(())
-    }
+            fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+                let Value::List(texts) = value else { return Err(Unfit) };
+                let chosen: Option<Self> = texts.iter().map(|text| named(text, &$table)).collect();
+                *self = chosen.ok_or(Unfit)?;
+                Ok(())
+            }
+        }
+    )*};
 }
-
-impl Setting for Vec<Door> {
-    fn value(&self) -> Value {
-        Value::List(self.iter().map(|door| word(*door, &Door::WORDS)).collect())
-    }
-
-    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
-        let Value::List(texts) = value else { return Err(Unfit) };
-        let doors: Option<Self> = texts.iter().map(|text| named(text, &Door::WORDS)).collect();
-        *self = doors.ok_or(Unfit)?;
-        Ok(())
-    }
+chosen! {
+    EventKind: EventKind::ALL;
+    Door: Door::WORDS;
 }
 
 impl Setting for BTreeMap<String, String> {
