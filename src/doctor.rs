@@ -3,6 +3,7 @@
 //! [`reading`] collects facts from the kernel and the file system, [`examine`] judges them. The judgement is pure: it can be
 //! asked about machines that nobody has.
 
+mod certificates;
 mod facts;
 mod limits;
 mod network;
@@ -72,6 +73,7 @@ impl Finding {
 pub(crate) fn examine(facts: &Facts, config: &Config) -> Vec<Finding> {
     [
         setup::examine(facts, config),
+        certificates::examine(facts),
         limits::examine(facts, config),
         network::examine(facts, config),
         system::examine(facts),

@@ -58,6 +58,7 @@ const PURE: &[&str] = &[
     "src/config",
     "src/config.rs",
     "src/doctor.rs",
+    "src/doctor/certificates.rs",
     "src/doctor/facts.rs",
     "src/doctor/limits.rs",
     "src/doctor/network.rs",
