@@ -4,11 +4,12 @@
 //! documentation all come from it.
 
 use super::{Door, ListenerConfig, ListenerProtocol};
-use crate::config::access::{field, words};
+use crate::config::access::field;
 use crate::config::address::is_address;
 use crate::config::array::{Shape, TableKey};
 use crate::config::rules::{is_system_name, is_table_name};
 use crate::config::value::Kind;
+use crate::config::words::words;
 
 /// Every setting of a listener, in the order of the file.
 pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[

@@ -8,10 +8,11 @@ use std::time::Duration;
 use wsmaster_protocol::plugin::EventKind;
 
 use super::{ProcessConfig, Restart};
-use crate::config::access::{field, words};
+use crate::config::access::field;
 use crate::config::array::{Names, Shape, TableKey};
 use crate::config::rules::{is_file_path, is_path, is_system_name, is_table_name};
 use crate::config::value::Kind;
+use crate::config::words::words;
 
 /// The longest argument and the longest value of a variable: well below what the kernel takes for
 /// one (`MAX_ARG_STRLEN`, 128 KiB), so that a start cannot fail for it.
