@@ -172,7 +172,7 @@ impl<H: Handler> Worker<H> {
                 .filter(|chosen| upgrade.subprotocols().any(|offered| offered == chosen)),
             None => ours.choose(upgrade.subprotocols()).map(str::to_owned),
         };
-        let extension = self.core.agree(index, &mut upgrade);
+        let extension = self.core.agree_on_extension(index, &mut upgrade);
         let extra = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         let answer = upgrade.response(subprotocol.as_deref(), extra);
         Agreed { answer, subprotocol, extension }
