@@ -1,7 +1,6 @@
 //! What the words of the command line do. Each command ends in one [`Exit`]; what went wrong is told in a line on the
 //! standard error.
 
-mod amounts;
 mod asking;
 mod banner;
 mod cert;
