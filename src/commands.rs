@@ -1,7 +1,6 @@
 //! What the words of the command line do. Each command ends in one [`Exit`]; what went wrong is told in a line on the
 //! standard error.
 
-mod amounts;
 mod asking;
 mod banner;
 mod cert;
@@ -120,11 +119,11 @@ fn load(flags: &Overrides) -> Result<Config, Exit> {
 
 /// The configuration, whose certificates are there and good, and what might be better about them; or what is wrong, on the
 /// standard error.
-fn load_all(flags: &Overrides) -> Result<(Config, Vec<String>), Exit> {
+fn load_all(flags: &Overrides) -> Result<(Config, Vec<tls::Warning>), Exit> {
     let config = load(flags)?;
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     match tls::check(&config, since_1970.as_secs() as i64) {
-        Ok(warnings) => Ok((config, warnings)),
+        Ok(told) => Ok((config, told.map_or_else(Vec::new, |told| told.warnings))),
         Err(errors) => {
             eprintln!("{errors}");
             Err(Exit::Usage)

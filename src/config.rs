@@ -40,6 +40,7 @@ mod syntax;
 mod table;
 mod units;
 mod value;
+mod words;
 
 use std::path::PathBuf;
 

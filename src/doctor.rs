@@ -3,6 +3,7 @@
 //! [`reading`] collects facts from the kernel and the file system, [`examine`] judges them. The judgement is pure: it can be
 //! asked about machines that nobody has.
 
+mod certificates;
 mod facts;
 mod limits;
 mod network;
@@ -72,20 +73,12 @@ impl Finding {
 pub(crate) fn examine(facts: &Facts, config: &Config) -> Vec<Finding> {
     [
         setup::examine(facts, config),
+        certificates::examine(facts),
         limits::examine(facts, config),
         network::examine(facts, config),
         system::examine(facts),
     ]
     .concat()
-}
-
-/// Bytes for a person.
-fn bytes(amount: u64) -> String {
-    const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    match UNITS.iter().find(|(_, size)| amount >= *size) {
-        Some((unit, size)) => format!("{:.1} {unit}", amount as f64 / *size as f64),
-        None => format!("{amount} bytes"),
-    }
 }
 
 #[cfg(test)]
@@ -106,20 +99,6 @@ mod tests {
         assert_eq!(checks.len(), findings.len(), "each has a name of its own: {checks:?}");
         for finding in examine(&Facts::default(), &config) {
             assert_ne!(finding.level, Level::Problem, "nothing is known: {finding:?}");
-        }
-    }
-
-    #[test]
-    fn amounts_are_readable() {
-        for (amount, text) in [
-            (0, "0 bytes"),
-            (1023, "1023 bytes"),
-            (1024, "1.0 KiB"),
-            (212_992, "208.0 KiB"),
-            (512 << 20, "512.0 MiB"),
-            (3 << 29, "1.5 GiB"),
-        ] {
-            assert_eq!(bytes(amount), text);
         }
     }
 }

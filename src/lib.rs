@@ -33,6 +33,7 @@
 //! - [`side`]: processes that run beside the workers.
 //! - [`logging`]: where words for the operator go.
 
+mod amounts;
 pub mod apps;
 pub mod cli;
 pub mod commands;

@@ -9,6 +9,7 @@ mod calls;
 mod coming_up;
 mod control;
 mod forking;
+mod handing;
 mod listeners;
 mod log_keeper;
 mod logs;
@@ -32,7 +33,7 @@ mod watchdog;
 use std::{
     collections::HashMap,
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, AsRawFd},
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -208,15 +209,15 @@ where
                 }
             }
             self.answer_surveys();
-            self.weigh_workers();
+            self.tell_the_loads();
             self.tell(Event::Tick);
             self.hang_up_on_the_slow();
             self.systemd.beat(Instant::now());
             self.turn_ticket_keys();
-            self.look_at_the_workers();
+            self.end_hanging_workers();
             self.look_at_the_task_processes();
             self.keep_the_log();
-            self.weigh_the_workers();
+            self.watch_the_memory();
         }
         match self.failure {
             Some(reason) => Err(StartError::Workers(reason)),
@@ -287,8 +288,8 @@ where
         self.supervisor.handle(event, Instant::now());
     }
 
-    /// How many connections each worker has, for the choice of one that is to have more.
-    fn weigh_workers(&mut self) {
+    /// Tells the supervisor how many connections each worker has, for the choice of one that is to have more.
+    fn tell_the_loads(&mut self) {
         let children = &self.children;
         self.supervisor.weigh(|pid| match children.get(&pid).map(|child| &child.role) {
             Some(Role::Worker(cell)) => cell.read(Counter::Connections),
@@ -353,33 +354,6 @@ where
         }
     }
 
-    /// Hands duplicates of a slot's listeners to the process of another one.
-    fn cover(&mut self, child: ChildId, by: Pid) {
-        let covering = self.children.get(&by);
-        let is_given = covering.is_some_and(|by| self.listeners.cover(child.0, &by.link));
-        if !is_given {
-            self.tell(Event::CoverFailed { child, by });
-        }
-    }
-
-    /// Every worker is of the new configuration: what is not in it is emptied and closed.
-    fn close_retired_listeners(&mut self) {
-        for listener in self.listeners.retire() {
-            for child in self.children.values() {
-                child.link.say(&ToChild::Retire { listener });
-            }
-        }
-    }
-
-    /// Hands listeners that are new to the workers that serve already, so that nobody waits at them for the reload.
-    fn introduce_listeners(&self, new: &[u16]) {
-        for (pid, child) in &self.children {
-            if let (Role::Worker(_), Some(slot)) = (&child.role, self.supervisor.child_of(*pid)) {
-                self.listeners.introduce(new, slot.0, &child.link);
-            }
-        }
-    }
-
     fn take_note(&mut self, report: &Report) {
         let name = |child: ChildId| {
             self.supervisor.spec(child).map_or_else(String::new, |spec| spec.name.clone())
@@ -399,26 +373,6 @@ where
             self.systemd.ready(&self.summary());
         }
         self.judge_the_start(report);
-    }
-
-    // ----- TLS -----
-
-    fn turn_ticket_keys(&mut self) {
-        let Some(tls) = &mut self.tls else { return };
-        match tls.turn(Instant::now()) {
-            Ok(None) => {}
-            Ok(Some(keys)) => self.hand_out(&ToChild::TicketKeys, keys.as_fd()),
-            Err(error) => log::error!("no new keys for TLS tickets: {error}; the old ones stay"),
-        }
-    }
-
-    /// Gives a memory file to every worker, those that leave among them.
-    fn hand_out(&self, message: &ToChild, file: BorrowedFd<'_>) {
-        for (pid, child) in &self.children {
-            if matches!(child.role, Role::Worker(_)) && !child.link.say_with(message, file) {
-                log::warn!("{} does not hear: it keeps what it has", self.name_of(*pid));
-            }
-        }
     }
 
     // ----- children -----
@@ -486,7 +440,7 @@ where
     }
 
     /// Ends workers that hang. What follows is what follows any death.
-    fn look_at_the_workers(&mut self) {
+    fn end_hanging_workers(&mut self) {
         let limit = self.config.server.watchdog;
         let workers = self.children.iter().filter_map(|(pid, child)| match &child.role {
             Role::Worker(cell) => Some((*pid, cell.read(Counter::Turns))),

@@ -6,13 +6,16 @@
 
 mod apart;
 mod files;
+mod warning;
 
 use std::os::fd::OwnedFd;
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use apart::load_apart;
-
+pub(crate) use self::{
+    apart::load_apart,
+    warning::{Flaw, Warning},
+};
 use crate::config::{Config, ConfigErrors};
 
 /// What `[tls]` comes to.
@@ -24,12 +27,12 @@ pub(crate) struct Loaded {
 }
 
 /// What can be told of it to anybody.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Told {
     /// In the order of the configuration.
     pub(crate) certificates: Vec<Certificate>,
-    /// What is not wrong but will be, or should not be: a line each.
-    pub(crate) warnings: Vec<String>,
+    /// What is not wrong but will be, or should not be.
+    pub(crate) warnings: Vec<Warning>,
     /// Two of these are the same when certificates, keys and rules are.
     pub(crate) fingerprint: [u8; 32],
 }
@@ -55,15 +58,16 @@ impl Certificate {
     }
 }
 
-/// Reads and checks the files in this process, and says what to tell the operator. Nothing is kept.
+/// Reads and checks the files in this process, and says what can be told of them. Their contents are not kept. `None` when
+/// TLS is off.
 ///
 /// # Errors
 /// All that is wrong with them.
-pub(crate) fn check(config: &Config, now_unix_s: i64) -> Result<Vec<String>, ConfigErrors> {
+pub(crate) fn check(config: &Config, now_unix_s: i64) -> Result<Option<Told>, ConfigErrors> {
     if !config.tls.is_on() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let (_, told) =
         files::read(config, now_unix_s).map_err(|faults| files::errors(config, &faults))?;
-    Ok(told.warnings)
+    Ok(Some(told))
 }

@@ -7,12 +7,14 @@ mod support;
 mod fragile;
 #[path = "support/kernel.rs"]
 mod kernel;
+#[path = "support/place.rs"]
+mod place;
 #[path = "support/storm.rs"]
 mod storm;
 
 use std::time::{Duration, Instant};
 
-use fragile::Fragile;
+use fragile::{break_worker, fragile, mend_worker};
 use kernel::{links, listening_sockets, socket_number};
 use storm::{Landing, Storm};
 use support::{Client, Deadline, PATIENCE, Server, Setup, Signal, eventually};
@@ -22,10 +24,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3);
 
 #[test]
 fn nobody_waits_at_the_listener_of_a_worker_that_keeps_dying() {
-    let server = Fragile::start(2);
+    let server = fragile(2, "");
     let addr = server.addr();
-    let mut witness = server.connect_to_worker(0);
-    server.break_worker(1);
+    let mut witness = server.echoed_by_worker(0);
+    break_worker(&server, 1);
     let mut longest = Duration::ZERO;
     // About half of them come to the listener of the broken worker; a few of these wait for the move, all others find it done.
     for connect in 0..100 {
@@ -37,24 +39,24 @@ fn nobody_waits_at_the_listener_of_a_worker_that_keeps_dying() {
         assert!(longest <= LONGEST_WAIT, "connect {connect} took {longest:?}");
     }
     let status = server.status();
-    assert_eq!(server.worker(&status, 1)["covered_by"], 0, "{status}");
-    assert_eq!(server.worker(&status, 0)["covered_by"], serde_json::Value::Null);
-    let accepted = server.worker(&status, 0)["accepted"].as_u64().expect("a number");
+    assert_eq!(status["workers"][1]["covered_by"], 0, "{status}");
+    assert_eq!(status["workers"][0]["covered_by"], serde_json::Value::Null);
+    let accepted = status["workers"][0]["accepted"].as_u64().expect("a number");
     assert!(accepted >= 100, "all are its clients: {accepted}");
-    let covering = pid_of(&server, 0);
+    let covering = server.worker_pid(0);
     assert_eq!(listeners_of(covering), 2);
 
-    server.mend_worker(1);
+    mend_worker(&server, 1);
     eventually("the worker to be back", 8 * PATIENCE, || {
         let status = server.status();
-        let worker = server.worker(&status, 1);
+        let worker = &status["workers"][1];
         (worker["state"] == "ready" && worker["covered_by"].is_null()).then_some(())
     });
     eventually("the listener to be let go", PATIENCE, || {
         (listeners_of(covering) == 1).then_some(())
     });
     for _ in 0..3 {
-        server.connect_to_worker(1);
+        server.echoed_by_worker(1);
     }
     witness.send_text("still there?");
     witness.expect_text("still there?");
@@ -62,18 +64,18 @@ fn nobody_waits_at_the_listener_of_a_worker_that_keeps_dying() {
 
 #[test]
 fn another_worker_takes_over_from_one_that_dies_while_it_covers() {
-    let server = Fragile::start(3);
+    let server = fragile(3, "");
     let addr = server.addr();
-    server.break_worker(1);
+    break_worker(&server, 1);
     let covering = |but: Option<u64>| {
         eventually("somebody to cover", PATIENCE, || {
             let status = server.status();
-            let by = server.worker(&status, 1)["covered_by"].as_u64()?;
+            let by = status["workers"][1]["covered_by"].as_u64()?;
             (Some(by) != but).then_some(by)
         })
     };
     let first = covering(None);
-    let pid = pid_of(&server, first as usize);
+    let pid = server.worker_pid(first as usize);
     assert!(support::signal(pid, Signal::Kill));
     covering(Some(first));
     for _ in 0..30 {
@@ -118,11 +120,6 @@ fn nothing_is_reset_while_listeners_move_to_and_fro() {
     let served = landings.count(|landing| *landing == Landing::Served);
     assert!(served > landings.broken(), "{landings:?}");
     assert_eq!(served + landings.broken(), landings.count(|_| true), "{landings:?}");
-}
-
-fn pid_of(server: &Fragile, slot: usize) -> u32 {
-    let status = server.status();
-    server.worker(&status, slot)["pid"].as_u64().expect("it is ready") as u32
 }
 
 /// How many listening sockets a process has.

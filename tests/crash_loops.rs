@@ -2,19 +2,20 @@
 
 mod support;
 
+#[path = "support/fragile.rs"]
+mod fragile;
 #[path = "support/kernel.rs"]
 mod kernel;
-#[path = "side_processes/place.rs"]
+#[path = "support/place.rs"]
 mod place;
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt, process::Command, time::Duration};
 
+use fragile::{break_worker, fragile, mend_worker, set_trap};
 use kernel::Errand;
 use place::{Place, example};
 use serde_json::Value;
-use support::{
-    Client, Deadline, PATIENCE, Server, Setup, Signal, cpu_ms, eventually, signal, working_below,
-};
+use support::{Client, Deadline, PATIENCE, Server, Setup, cpu_ms, eventually, working_below};
 
 /// A limit that is passed within a second.
 const SOON_TOO_OFTEN: &str = "[server]\nrestarts_max = 3\nrestarts_window = \"60s\"\n";
@@ -26,8 +27,7 @@ fn a_worker_that_dies_at_once_backs_off_and_disturbs_nobody() {
     let mut witness = server.echoed_by_worker(0);
     let before = server.status();
     let cpu_before_ms = cpu_ms(master_of(&before));
-    set_trap(server.directory(), 1);
-    assert!(signal(pid_of(&before["workers"][1]), Signal::Kill));
+    break_worker(&server, 1);
     let deadline = Deadline::after(WATCHED);
     while !deadline.has_passed() {
         witness.send_text("still there?");
@@ -47,7 +47,7 @@ fn a_worker_that_dies_at_once_backs_off_and_disturbs_nobody() {
         assert_eq!(now[unchanged], then[unchanged], "{unchanged}");
     }
 
-    fs::remove_file(server.directory().join("1")).expect("just made");
+    mend_worker(&server, 1);
     eventually("the worker to come back", 2 * PATIENCE, || {
         (server.status()["workers"][1]["state"] == "ready").then_some(())
     });
@@ -60,8 +60,7 @@ fn a_worker_that_dies_at_once_backs_off_and_disturbs_nobody() {
 fn a_crash_loop_is_seen_and_told_and_a_reload_tries_again_at_once() {
     let server = fragile(2, SOON_TOO_OFTEN);
     let mut witness = server.echoed_by_worker(0);
-    set_trap(server.directory(), 1);
-    assert!(signal(pid_of(&server.status()["workers"][1]), Signal::Kill));
+    break_worker(&server, 1);
     let looping = eventually("the crash loop", PATIENCE, || {
         let worker = server.status()["workers"][1].clone();
         (worker["crash_loop"] == true).then_some(worker)
@@ -79,7 +78,7 @@ fn a_crash_loop_is_seen_and_told_and_a_reload_tries_again_at_once() {
     witness.send_text("still there?");
     witness.expect_text("still there?");
 
-    fs::remove_file(server.directory().join("1")).expect("just made");
+    mend_worker(&server, 1);
     assert!(kernel::send(master_of(&server.status()), "HUP"));
     eventually("the worker to come back", PATIENCE, || {
         let worker = &server.status()["workers"][1];
@@ -143,20 +142,6 @@ fn an_application_that_cannot_live_is_a_start_that_fails() {
         assert!(!server.directory().join("w.pid").exists());
         assert_eq!(working_below(server.directory()), [0; 0]);
     }
-}
-
-/// The server of examples/crash_loop.rs: an echo whose worker N aborts at its start while the file N is in the
-/// directory.
-#[track_caller]
-fn fragile(workers: usize, config: &str) -> Place {
-    Place::start("crash_loop", workers, |command, directory| {
-        fs::write(directory.join("config.toml"), config).expect("the directory is ours");
-        command.arg(directory).arg(directory.join("config.toml"));
-    })
-}
-
-fn set_trap(directory: &Path, slot: usize) {
-    fs::write(directory.join(slot.to_string()), "").expect("the directory is ours");
 }
 
 fn master_of(status: &Value) -> u32 {

@@ -2,6 +2,11 @@
 
 mod support;
 
+#[path = "support/authority.rs"]
+mod authority;
+#[path = "doctor/certificates.rs"]
+mod certificates;
+
 use std::{collections::BTreeSet, fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path};
 
 use serde_json::Value;

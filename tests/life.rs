@@ -4,7 +4,7 @@ mod support;
 
 #[path = "support/kernel.rs"]
 mod kernel;
-#[path = "side_processes/place.rs"]
+#[path = "support/place.rs"]
 mod place;
 
 use place::Place;

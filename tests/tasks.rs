@@ -5,7 +5,7 @@ mod support;
 
 #[path = "support/kernel.rs"]
 mod kernel;
-#[path = "side_processes/place.rs"]
+#[path = "support/place.rs"]
 mod place;
 
 use std::{

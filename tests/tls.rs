@@ -3,7 +3,7 @@
 
 mod support;
 
-#[path = "tls/authority.rs"]
+#[path = "support/authority.rs"]
 mod authority;
 #[path = "tls/bytes.rs"]
 mod bytes;

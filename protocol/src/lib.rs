@@ -11,9 +11,11 @@
 //! - [`deflate`]: permessage-deflate (RFC 7692): the negotiation and both directions.
 //! - [`frame`], [`mask`], [`utf8`], [`close`]: its parts.
 //! - [`peer`], [`proxy`]: who is at the other end, and what proxies tell of who is behind them.
+//! - [`calendar`]: dates, as answers, certificates and people have them.
 //! - [`channels`]: the JSON messages of the built-in channel application.
 //! - [`plugin`]: the JSON lines of side processes written in any language.
 
+pub mod calendar;
 pub mod channels;
 pub mod close;
 pub mod deflate;

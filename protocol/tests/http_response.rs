@@ -177,9 +177,22 @@ fn dates_are_right() {
         (u64::MAX, "Fri, 31 Dec 9999 23:59:59 GMT"),
     ];
     for (seconds, date) in table {
-        let text = encode(&Response::new(200).date(seconds), true, false);
+        let mut out = Vec::new();
+        Response::new(200).encode_dated(seconds, true, false, &mut out);
+        let text = String::from_utf8(out).expect("these answers are text");
         assert!(text.contains(&format!("\r\nDate: {date}\r\n")), "{seconds}: {text}");
     }
+}
+
+#[test]
+fn there_is_one_date_whoever_gives_it() {
+    let given = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let mut out = Vec::new();
+    Response::new(200).header("date", given).encode_dated(0, true, false, &mut out);
+    let text = String::from_utf8(out).expect("these answers are text");
+    assert_eq!(text.to_lowercase().matches("\r\ndate:").count(), 1, "{text}");
+    assert!(text.contains(given), "{text}");
+    assert!(!encode(&Response::new(200), true, false).contains("Date"), "no clock, no date");
 }
 
 #[test]

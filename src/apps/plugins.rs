@@ -135,11 +135,7 @@ impl Plugins {
 
 /// Writes the line of a message.
 pub(super) fn write_message(line: &mut Vec<u8>, id: ConnectionId, message: Message<'_>) {
-    let text = match message {
-        Message::Text(text) => Ok(text),
-        Message::Binary(bytes) => Err(bytes),
-    };
-    plugin::message(line, id.as_u64(), text);
+    plugin::message(line, id.as_u64(), message.text());
 }
 
 /// Writes the line of an end.

@@ -11,11 +11,11 @@ use std::{
 use wsmaster_workers::survey::{ConnectionRow, Question, ROWS_PER_PART_MAX, What};
 
 use super::{
-    amounts::{bytes, count, duration},
     asking::Running,
     table::{Side, Table},
 };
 use crate::{
+    amounts::{bytes, count, duration},
     cli::{Exit, Listing, SortBy, Target},
     logging::escape,
 };

@@ -5,13 +5,13 @@ use std::{fmt::Write, io, time::Duration};
 use serde_json::Value;
 
 use super::{
-    amounts,
     asking::Running,
     print,
     screen::Screen,
     table::{Side, Table},
 };
 use crate::{
+    amounts,
     cli::{Exit, Target},
     logging::escape,
 };

@@ -22,6 +22,7 @@ use super::settings::{
 };
 use super::surroundings::{CpuAffinity, DescriptorLimit, FileMask};
 use super::value::Value;
+use super::words::{named, word};
 
 /// The two ways to the field of a key in `T`.
 #[derive(Debug)]
@@ -130,18 +131,12 @@ impl Setting for Option<i32> {
     }
 
     fn take(&mut self, value: &Value) -> Result<(), Unfit> {
-        *self = match value {
-            Value::Automatic => None,
-            Value::Signed(number) => Some(i32::try_from(*number).map_err(|_| Unfit)?),
-            Value::Number(_)
-            | Value::Flag(_)
-            | Value::Duration(_)
-            | Value::Text(_)
-            | Value::List(_)
-            | Value::Table(_) => {
-                return Err(Unfit);
-            }
-        };
+        if *value == Value::Automatic {
+            *self = None;
+            return Ok(());
+        }
+        let Value::Signed(number) = value else { return Err(Unfit) };
+        *self = Some(i32::try_from(*number).map_err(|_| Unfit)?);
         Ok(())
     }
 }
@@ -155,18 +150,12 @@ impl Setting for DescriptorLimit {
     }
 
     fn take(&mut self, value: &Value) -> Result<(), Unfit> {
-        *self = match value {
-            Value::Automatic => Self::Hard,
-            Value::Number(number) => Self::Number(*number),
-            Value::Signed(_)
-            | Value::Flag(_)
-            | Value::Duration(_)
-            | Value::Text(_)
-            | Value::List(_)
-            | Value::Table(_) => {
-                return Err(Unfit);
-            }
-        };
+        if *value == Value::Automatic {
+            *self = Self::Hard;
+            return Ok(());
+        }
+        let Value::Number(number) = value else { return Err(Unfit) };
+        *self = Self::Number(*number);
         Ok(())
     }
 }
@@ -231,30 +220,26 @@ impl Setting for Vec<String> {
     }
 }
 
-impl Setting for Vec<EventKind> {
-    fn value(&self) -> Value {
-        Value::List(self.iter().map(|kind| word(*kind, &EventKind::ALL)).collect())
-    }
+/// Arrays of words out of a table.
+macro_rules! chosen {
+    ($($type:ty: $table:expr;)*) => {$(
+        impl Setting for Vec<$type> {
+            fn value(&self) -> Value {
+                Value::List(self.iter().map(|one| word(*one, &$table)).collect())
+            }
 
-    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
-        let Value::List(texts) = value else { return Err(Unfit) };
-        let kinds: Option<Self> = texts.iter().map(|text| named(text, &EventKind::ALL)).collect();
-        *self = kinds.ok_or(Unfit)?;
-        Ok(())
-    }
+            fn take(&mut self, value: &Value) -> Result<(), Unfit> {
+                let Value::List(texts) = value else { return Err(Unfit) };
+                let chosen: Option<Self> = texts.iter().map(|text| named(text, &$table)).collect();
+                *self = chosen.ok_or(Unfit)?;
+                Ok(())
+            }
+        }
+    )*};
 }
-
-impl Setting for Vec<Door> {
-    fn value(&self) -> Value {
-        Value::List(self.iter().map(|door| word(*door, &Door::WORDS)).collect())
-    }
-
-    fn take(&mut self, value: &Value) -> Result<(), Unfit> {
-        let Value::List(texts) = value else { return Err(Unfit) };
-        let doors: Option<Self> = texts.iter().map(|text| named(text, &Door::WORDS)).collect();
-        *self = doors.ok_or(Unfit)?;
-        Ok(())
-    }
+chosen! {
+    EventKind: EventKind::ALL;
+    Door: Door::WORDS;
 }
 
 impl Setting for BTreeMap<String, String> {
@@ -267,121 +252,6 @@ impl Setting for BTreeMap<String, String> {
         self.clone_from(texts);
         Ok(())
     }
-}
-
-impl App {
-    /// The names of those that come with the server.
-    pub(super) const WORDS: [&'static str; 3] = ["channels", "echo", "broadcast"];
-
-    /// What stands before the name of a process.
-    pub(super) const PLUGIN: &'static str = "plugin:";
-
-    /// Its name in the file and on the command line.
-    pub fn name(&self) -> String {
-        match self {
-            Self::Channels => "channels".to_owned(),
-            Self::Echo => "echo".to_owned(),
-            Self::Broadcast => "broadcast".to_owned(),
-            Self::Plugin(name) => format!("{}{name}", Self::PLUGIN),
-        }
-    }
-
-    fn from_name(text: &str) -> Option<Self> {
-        match text {
-            "channels" => Some(Self::Channels),
-            "echo" => Some(Self::Echo),
-            "broadcast" => Some(Self::Broadcast),
-            other => other.strip_prefix(Self::PLUGIN).map(|name| Self::Plugin(name.to_owned())),
-        }
-    }
-
-    /// The name of the process that is the application, if one is.
-    pub fn plugin(&self) -> Option<&str> {
-        match self {
-            Self::Plugin(name) => Some(name),
-            Self::Channels | Self::Echo | Self::Broadcast => None,
-        }
-    }
-}
-
-impl LogLevel {
-    pub(super) const WORDS: [(&'static str, Self); 6] = [
-        ("error", Self::Error),
-        ("warn", Self::Warn),
-        ("info", Self::Info),
-        ("debug", Self::Debug),
-        ("trace", Self::Trace),
-        ("off", Self::Off),
-    ];
-}
-
-impl Takeover {
-    pub(super) const WORDS: [(&'static str, Self); 4] = [
-        ("none", Self::None),
-        ("client", Self::Client),
-        ("server", Self::Server),
-        ("both", Self::Both),
-    ];
-}
-
-impl SlowClient {
-    pub(super) const WORDS: [(&'static str, Self); 4] = [
-        ("close", Self::Close),
-        ("drop_newest", Self::DropNewest),
-        ("drop_oldest", Self::DropOldest),
-        ("keep_latest", Self::KeepLatest),
-    ];
-}
-
-impl RatePolicy {
-    pub(super) const WORDS: [(&'static str, Self); 2] =
-        [("pause", Self::Pause), ("close", Self::Close)];
-}
-
-impl ListenerProtocol {
-    pub(super) const WORDS: [(&'static str, Self); 2] =
-        [("websocket", Self::WebSocket), ("http", Self::Http)];
-}
-
-impl Door {
-    pub(super) const WORDS: [(&'static str, Self); 3] =
-        [("playground", Self::Playground), ("health", Self::Health), ("api", Self::Api)];
-}
-
-impl ClientAuth {
-    pub(super) const WORDS: [(&'static str, Self); 2] =
-        [("required", Self::Required), ("optional", Self::Optional)];
-}
-
-impl TlsVersion {
-    pub(super) const WORDS: [(&'static str, Self); 2] =
-        [("1.2", Self::Tls12), ("1.3", Self::Tls13)];
-}
-
-impl Restart {
-    pub(super) const WORDS: [(&'static str, Self); 3] =
-        [("always", Self::Always), ("on-failure", Self::OnFailure), ("never", Self::Never)];
-}
-
-/// The words of a table, in its order.
-pub(super) const fn words<T: Copy, const N: usize>(
-    table: &[(&'static str, T); N],
-) -> [&'static str; N] {
-    let mut words = [""; N];
-    let mut index = 0;
-    while index < N {
-        words[index] = table[index].0;
-        index += 1;
-    }
-    words
-}
-
-fn word<T: PartialEq>(value: T, table: &[(&'static str, T)]) -> String {
-    table.iter().find(|(_, each)| *each == value).map_or("", |(word, _)| word).to_owned()
-}
-
-fn named<T: Copy>(text: &str, table: &[(&'static str, T)]) -> Option<T> {
-    table.iter().find(|(word, _)| *word == text).map(|(_, value)| *value)
 }
 
 fn path_text(path: &Path) -> String {

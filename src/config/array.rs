@@ -10,7 +10,7 @@ mod render;
 
 pub(super) use document::read;
 pub(super) use given::{GivenTable, assemble, origins};
-pub(super) use keys::{Names, Presence, Shape, TableKey};
+pub(super) use keys::{Names, Shape, TableKey};
 pub(super) use render::{example_toml, reference_markdown, show};
 
 /// An array of tables, each of which becomes a `T`.
@@ -59,25 +59,16 @@ impl<T> Array<T> {
 mod tests {
     use super::super::value::{Kind, Raw, Value};
     use super::super::{listener, process, route};
+    use super::keys::Presence;
     use super::*;
 
     fn other_value<T>(key: &TableKey<T>) -> Value {
         match &key.shape {
-            Shape::One { kind, .. } => match kind {
-                Kind::Flag => Value::Flag(true),
-                Kind::Integer { max, .. }
-                | Kind::Size { max, .. }
-                | Kind::SizeOrOff { max, .. } => Value::Number(*max),
-                Kind::Signed { max, .. } => Value::Signed(*max),
-                Kind::Duration { max, .. } => Value::Duration(*max),
-                Kind::Choice { words, .. } => {
-                    Value::Text((*words.get(1).expect("a choice has two words")).to_owned())
-                }
-                Kind::Named { prefix, .. } => Value::Text(format!("{prefix}name")),
-                Kind::Text { .. } if key.name == "address" => Value::Text("[::1]:1".to_owned()),
-                Kind::Text { .. } if key.name == "mode" => Value::Text("0123".to_owned()),
-                Kind::Text { .. } | Kind::Secret { .. } => Value::Text("text".to_owned()),
-            },
+            Shape::One { kind, .. } => kind.other_value(match key.name {
+                "address" => "[::1]:1",
+                "mode" => "0123",
+                _ => "text",
+            }),
             Shape::List { each: Kind::Choice { words, .. }, .. } => {
                 Value::List(words.iter().map(|word| (*word).to_owned()).collect())
             }

@@ -201,7 +201,6 @@ fn blank(sources: Sources) -> Config {
 
 #[cfg(test)]
 mod tests {
-    use super::super::value::Kind;
     use super::*;
 
     fn empty() -> Config {
@@ -225,24 +224,12 @@ mod tests {
     fn no_two_keys_share_a_field_or_a_name() {
         for (index, key) in KEYS.iter().enumerate() {
             let (before, mut after) = (empty(), empty());
-            let value = match &key.kind {
-                Kind::Flag => Value::Flag(true),
-                Kind::Integer { max, .. }
-                | Kind::Size { max, .. }
-                | Kind::SizeOrOff { max, .. } => Value::Number(*max),
-                Kind::Signed { max, .. } => Value::Signed(*max),
-                Kind::Duration { max, .. } => Value::Duration(*max),
-                Kind::Choice { words, .. } => {
-                    Value::Text((*words.get(1).expect("a choice has two words")).to_owned())
-                }
-                Kind::Text { .. } if key.name == "trusted_proxies" => {
-                    Value::Text("unix".to_owned())
-                }
-                Kind::Text { .. } if key.name == "allowed_origins" => Value::Text("*".to_owned()),
-                Kind::Named { prefix, .. } => Value::Text(format!("{prefix}name")),
-                // One that all of them can hold.
-                Kind::Text { .. } | Kind::Secret { .. } => Value::Text("077".to_owned()),
-            };
+            let value = key.kind.other_value(match key.name {
+                "trusted_proxies" => "unix",
+                "allowed_origins" => "*",
+                // One that all others can hold.
+                _ => "077",
+            });
             assert_eq!((key.access.write)(&mut after, &value), Ok(()), "{}", key.path());
             for (other_index, other) in KEYS.iter().enumerate() {
                 let changed = (other.access.read)(&before) != (other.access.read)(&after);

@@ -6,7 +6,7 @@
 mod relations;
 
 use super::access::field;
-use super::array::{Array, Presence, Shape, TableKey};
+use super::array::{Array, Shape, TableKey};
 use super::rules::is_route_path;
 use super::settings::App;
 use super::table::APP;
@@ -59,7 +59,7 @@ pub struct RouteConfig {
 static KEYS: &[TableKey<RouteConfig>] = &[
     TableKey {
         name: "path",
-        shape: required(
+        shape: Shape::required(
             Kind::Text {
                 expected: "a path such as \"/chat\" or \"/chat/*\"",
                 accepts: is_route_path,
@@ -74,16 +74,12 @@ static KEYS: &[TableKey<RouteConfig>] = &[
     },
     TableKey {
         name: "app",
-        shape: required(APP, "plugin:queue"),
+        shape: Shape::required(APP, "plugin:queue"),
         synonyms: &["application", "controller", "handler", "plugin", "process", "to"],
         about: "What the clients of this path are connected to, as in [server].",
         access: field!(app),
     },
 ];
-
-const fn required(kind: Kind, example: &'static str) -> Shape {
-    Shape::One { kind, presence: Presence::Required { example } }
-}
 
 /// A route whose fields are about to be written.
 fn blank() -> RouteConfig {

@@ -14,7 +14,7 @@ mod surroundings;
 mod tls;
 mod work;
 
-use super::access::{Setting, field, words};
+use super::access::{Setting, field};
 use super::address::is_host_or_socket;
 use super::keys::{Automatic, Key, Section};
 use super::rules::{is_bearer_key, is_file_path, is_optional_path, is_system_name, is_table_name};
@@ -23,6 +23,7 @@ use super::spans::{
     CONTROL_BYTES_MAX, DAY, GIB, HOUR, KIB, MIB, MILLISECOND_100, MINUTE, SECOND, time, time_or_off,
 };
 use super::value::{Kind, Value};
+use super::words::words;
 
 /// What Swoole's levels 0 to 6 (debug, trace, info, notice, warning, error, none) are called here.
 /// "Notice" lies between info and warn; the quieter of the two keeps its promise to hide info.

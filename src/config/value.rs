@@ -146,6 +146,25 @@ impl Kind {
             Value::Automatic => quoted(automatic.unwrap_or_default()),
         }
     }
+
+    /// A value of this kind that is no default of any key, for tests of whether a field is written. `text` is it where
+    /// any text may do.
+    #[cfg(test)]
+    pub(super) fn other_value(self, text: &str) -> Value {
+        match self {
+            Self::Flag => Value::Flag(true),
+            Self::Integer { max, .. } | Self::Size { max, .. } | Self::SizeOrOff { max, .. } => {
+                Value::Number(max)
+            }
+            Self::Signed { max, .. } => Value::Signed(max),
+            Self::Duration { max, .. } => Value::Duration(max),
+            Self::Choice { words, .. } => {
+                Value::Text((*words.get(1).expect("a choice has two words")).to_owned())
+            }
+            Self::Named { prefix, .. } => Value::Text(format!("{prefix}name")),
+            Self::Text { .. } | Self::Secret { .. } => Value::Text(text.to_owned()),
+        }
+    }
 }
 
 /// A text as TOML, on one line and without characters that a terminal would obey or hide.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::tls::Told;
+
 /// See the module.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Facts {
@@ -11,6 +13,8 @@ pub(crate) struct Facts {
     pub(crate) config_errors: Vec<String>,
     /// Why user or group of the configuration cannot be.
     pub(crate) account_error: Option<String>,
+    /// What the files of `[tls]` come to, or what is wrong with them, a line each; `None` when TLS is off.
+    pub(crate) tls: Option<Result<Told, Vec<String>>>,
     /// Directories that the server writes in.
     pub(crate) directories: Vec<Directory>,
     /// The addresses of the listeners of TCP, in the order of the configuration.
@@ -126,6 +130,7 @@ pub(super) fn sound() -> Facts {
         uid: 1000,
         config_errors: Vec::new(),
         account_error: None,
+        tls: None,
         directories: vec![Directory {
             of: DirectoryOf::PidFile,
             path: PathBuf::from("/run/user/1000/wsmaster"),

@@ -1,7 +1,10 @@
 //! Judgement: descriptors, processes, memory, CPUs. Pure.
 
-use super::{Facts, Finding, bytes};
-use crate::config::{Config, DescriptorLimit};
+use super::{Facts, Finding};
+use crate::{
+    amounts::bytes,
+    config::{Config, DescriptorLimit},
+};
 
 /// Descriptors of a worker that are no connections and no mailboxes of others.
 const OWN_DESCRIPTORS: u64 = 32;

@@ -3,11 +3,14 @@
 use wsmaster_ipc::mailbox::QUEUE_BYTES;
 
 use super::{
-    Facts, Finding, bytes,
+    Facts, Finding,
     facts::{Address, Holder},
     parsing,
 };
-use crate::config::{Config, ListenAddress};
+use crate::{
+    amounts::bytes,
+    config::{Config, ListenAddress},
+};
 
 /// Queued data that a connection should find room for in the kernel, on average.
 const QUEUED_BYTES: u64 = 1024;

@@ -6,22 +6,6 @@ pub(super) fn kernel_version(release: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
-/// The day of a moment, as `2026-01-31` (UTC).
-pub(super) fn date(unix_secs: u64) -> String {
-    // Counted in years that begin in March, the day that only some of them have comes last: 400 of them are always 146,097
-    // days, and 1970-01-01 is day 719,468 of year 0.
-    let days = unix_secs / 86_400 + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = (month_from_march + 2) % 12 + 1;
-    let year = era * 400 + year_of_era + u64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}")
-}
-
 /// The numbers of a line, however they are separated.
 pub(super) fn numbers(text: &str) -> Vec<u64> {
     text.split_whitespace().map_while(|word| word.parse().ok()).collect()
@@ -117,21 +101,6 @@ mod tests {
             ("six", None),
         ] {
             assert_eq!(kernel_version(text), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn days() {
-        for (unix_secs, text) in [
-            (0, "1970-01-01"),
-            (951_782_399, "2000-02-28"),
-            (951_782_400, "2000-02-29"),
-            (951_868_800, "2000-03-01"),
-            (1_767_225_600, "2026-01-01"),
-            (1_767_225_599, "2025-12-31"),
-            (4_107_542_400, "2100-03-01"),
-        ] {
-            assert_eq!(date(unix_secs), text);
         }
     }
 

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     config::{Config, ListenAddress},
     master::{Found, Question, ask, control_path, find},
+    tls::{self, Told},
 };
 
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -42,11 +43,13 @@ pub(crate) fn read(config: &Config, config_errors: Vec<String>) -> Facts {
     let port = |number: u64| u16::try_from(number).ok();
     let opened = kernel("fs/file-nr").map(|text| parsing::numbers(&text));
     let tcp_pages = kernel("net/ipv4/tcp_mem").map(|text| parsing::numbers(&text));
+    let unix_secs = SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs());
     let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     Facts {
         uid,
         config_errors,
         account_error,
+        tls: unix_secs.and_then(|now| certificates(config, now)),
         directories: directories(config),
         addresses: addresses(config),
         kernel: kernel("kernel/osrelease").map(|text| text.trim().to_owned()),
@@ -65,9 +68,16 @@ pub(crate) fn read(config: &Config, config_errors: Vec<String>) -> Facts {
             Path::new(CGROUPS),
             &fs::read_to_string("/proc/self/cgroup").unwrap_or_default(),
         ),
-        unix_secs: SystemTime::now().duration_since(UNIX_EPOCH).ok().map(|time| time.as_secs()),
+        unix_secs,
         clock_is_synchronised: clock::is_synchronised(),
     }
+}
+
+/// As a start does, but for what it keeps.
+fn certificates(config: &Config, unix_secs: u64) -> Option<Result<Told, Vec<String>>> {
+    let told = tls::check(config, unix_secs.cast_signed());
+    let told = told.map_err(|errors| errors.iter().map(ToString::to_string).collect());
+    told.transpose()
 }
 
 fn directories(config: &Config) -> Vec<Directory> {

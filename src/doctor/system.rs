@@ -1,5 +1,7 @@
 //! Judgement: the kernel and its clock. Pure.
 
+use wsmaster_protocol::calendar::Date;
+
 use super::{Facts, Finding, parsing};
 
 /// close_range(2), the newest call that the server cannot do without.
@@ -35,7 +37,7 @@ fn kernel(facts: &Facts) -> Option<Finding> {
 fn clock(facts: &Facts) -> Option<Finding> {
     const CHECK: &str = "clock";
     let now = facts.unix_secs?;
-    let found = parsing::date(now);
+    let found = Date::from_unix_s(now.cast_signed()).to_string();
     let why = "ids of connections are taken from the clock, and must never come again";
     Some(if now < UNIX_SECS_MIN {
         Finding::problem(

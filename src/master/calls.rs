@@ -135,10 +135,8 @@ where
 
     /// Takes over what the files hold now. Connections keep their sessions; new ones are shown the new certificates.
     fn renew_tls(&mut self, loaded: Option<Loaded>) -> io::Result<Renewal> {
-        for warning in
-            loaded.iter().flat_map(|loaded| loaded.told.warnings.clone()).collect::<Vec<_>>()
-        {
-            self.note_reload(Level::Warn, warning);
+        for warning in loaded.iter().flat_map(|loaded| &loaded.told.warnings) {
+            self.note_reload(Level::Warn, warning.to_string());
         }
         match (&mut self.tls, loaded) {
             (None, None) => Ok(Renewal::Other),

@@ -49,7 +49,7 @@ where
     F: Fn(&WorkerInfo) -> H,
 {
     /// Looks at the workers' memory, if it is time.
-    pub(super) fn weigh_the_workers(&mut self) {
+    pub(super) fn watch_the_memory(&mut self) {
         let bytes_max = self.config.server.worker_memory_max;
         if !self.memory.is_due(bytes_max, Instant::now()) {
             return;

@@ -8,14 +8,24 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use wsmaster_ipc::sys::{
-    memory::{read_sealed_file, sealed_file},
-    random,
+use wsmaster_ipc::{
+    link::ToChild,
+    sys::{
+        memory::{read_sealed_file, sealed_file},
+        random,
+    },
 };
-use wsmaster_workers::tls::{Sealed, TICKET_LIFETIME, TicketKeys};
+use wsmaster_workers::{
+    Handler,
+    tls::{Sealed, TICKET_LIFETIME, TicketKeys},
+};
 use zeroize::Zeroizing;
 
-use crate::tls::{Certificate, Loaded};
+use super::Master;
+use crate::{
+    server::WorkerInfo,
+    tls::{Certificate, Loaded},
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -71,6 +81,22 @@ impl Tls {
             })
         });
         json!({ "certificates": certificates.collect::<Vec<_>>() })
+    }
+}
+
+impl<F, H> Master<F>
+where
+    H: Handler,
+    F: Fn(&WorkerInfo) -> H,
+{
+    /// Turns the keys of tickets, if it is time, and hands the new ones to the workers.
+    pub(super) fn turn_ticket_keys(&mut self) {
+        let Some(tls) = &mut self.tls else { return };
+        match tls.turn(Instant::now()) {
+            Ok(None) => {}
+            Ok(Some(keys)) => self.hand_out(&ToChild::TicketKeys, keys.as_fd()),
+            Err(error) => log::error!("no new keys for TLS tickets: {error}; the old ones stay"),
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use wsmaster_workers::tls::{
 };
 use zeroize::Zeroizing;
 
-use super::{Certificate, NAMES_SHOWN_MAX, Told};
+use super::{Certificate, Flaw, NAMES_SHOWN_MAX, Told, Warning};
 use crate::config::{self, Config, ConfigErrors};
 
 /// The largest file of certificates or keys.
@@ -83,10 +83,7 @@ pub(super) fn read(config: &Config, now_unix_s: i64) -> Result<(Material, Told),
                 );
                 faults.push(Fault { key: source.key("cert_file"), problem });
             } else {
-                warnings.push(format!(
-                    "{}: {file} is for no name (subjectAltName): most clients refuse it",
-                    source.key("cert_file")
-                ));
+                warnings.push(source.of_certificate(Flaw::Nameless));
             }
         }
         warnings.extend(out_of_date(source, &shown, now_unix_s));
@@ -129,6 +126,10 @@ impl Source<'_> {
     fn key(&self, name: &str) -> String {
         format!("{}.{name}", self.section)
     }
+
+    fn of_certificate(&self, flaw: Flaw) -> Warning {
+        Warning { key: self.key("cert_file"), file: self.cert_file.display().to_string(), flaw }
+    }
 }
 
 /// The text of a file, if it can be read.
@@ -157,30 +158,28 @@ fn contents(path: &Path) -> io::Result<Zeroizing<String>> {
     Ok(Zeroizing::new(str::from_utf8(&bytes).unwrap_or_default().to_owned()))
 }
 
-fn exposed(source: &Source<'_>) -> Option<String> {
+fn exposed(source: &Source<'_>) -> Option<Warning> {
     let mode = source.key_file.metadata().ok()?.mode();
-    (mode & READABLE_BY_ALL != 0).then(|| {
-        format!(
-            "{}: {} can be read by everybody on this machine: chmod 600 it",
-            source.key("key_file"),
-            source.key_file.display()
-        )
+    (mode & READABLE_BY_ALL != 0).then(|| Warning {
+        key: source.key("key_file"),
+        file: source.key_file.display().to_string(),
+        flaw: Flaw::Exposed,
     })
 }
 
-fn out_of_date(source: &Source<'_>, shown: &Shown, now_unix_s: i64) -> Option<String> {
+fn out_of_date(source: &Source<'_>, shown: &Shown, now_unix_s: i64) -> Option<Warning> {
     let validity = &shown.validity;
     let days = validity.days_left(now_unix_s);
-    let state = if now_unix_s > validity.until_unix_s {
-        format!("expired on {}: clients refuse it", validity.until_date())
+    let flaw = if now_unix_s > validity.until_unix_s {
+        Flaw::Expired { on: validity.until_date() }
     } else if now_unix_s < validity.from_unix_s {
-        format!("is not valid before {}: clients refuse it", validity.from_date())
+        Flaw::Early { from: validity.from_date() }
     } else if days < DAYS_WARNED {
-        format!("expires on {}, in {days} days", validity.until_date())
+        Flaw::Ending { on: validity.until_date(), days }
     } else {
         return None;
     };
-    Some(format!("{}: {} {state}", source.key("cert_file"), source.cert_file.display()))
+    Some(source.of_certificate(flaw))
 }
 
 /// Whose fault it is.

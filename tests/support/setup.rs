@@ -39,7 +39,7 @@ impl App {
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     workers: usize,
-    app: App,
+    app: Option<App>,
     config: Option<String>,
     args: Vec<String>,
     env: Vec<(String, String)>,
@@ -51,7 +51,7 @@ impl Default for Setup {
     fn default() -> Self {
         Self {
             workers: 1,
-            app: App::Channels,
+            app: None,
             config: None,
             args: Vec::new(),
             env: Vec::new(),
@@ -68,9 +68,9 @@ impl Setup {
         self
     }
 
-    /// The application.
+    /// The application; without a call of this, what the configuration says of it.
     pub(crate) fn app(mut self, app: App) -> Self {
-        self.app = app;
+        self.app = Some(app);
         self
     }
 
@@ -129,7 +129,10 @@ impl Setup {
     /// The command that starts it with this directory of its own.
     pub(super) fn command(&self, directory: &Path) -> Command {
         let mut command = program_through(directory, &self.launcher);
-        command.args(["start", "-w", &self.workers.to_string(), "--app", &self.app.name()]);
+        command.args(["start", "-w", &self.workers.to_string()]);
+        if let Some(app) = self.app {
+            command.args(["--app", &app.name()]);
+        }
         command.args(["--listen", &self.listen, "--pid-file"]).arg(directory.join(PID_FILE));
         if let Some(config) = &self.config {
             let file = directory.join(CONFIG_FILE);

@@ -19,6 +19,7 @@ mod watching;
 
 use std::{
     collections::VecDeque,
+    fmt::Display,
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -193,9 +194,10 @@ impl Core {
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
     }
 
-    /// Tells the operator what a client does that `counter` counts: once a second at most.
+    /// Tells the operator what a client does that `counter` counts: once a second at most. What is not said is not written
+    /// out either.
     #[cold]
-    pub(crate) fn complain_of(&mut self, index: u32, counter: Counter, does: &str) {
+    pub(crate) fn complain_of(&mut self, index: u32, counter: Counter, does: impl Display) {
         let peer = self.registry.at(index).map(|connection| connection.durable.peer);
         self.complain(counter, || match peer {
             Some(peer) => format!("the client at {peer} {does}"),

@@ -101,6 +101,14 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// Its text; of a binary message its bytes, as the error.
+    pub fn text(self) -> Result<&'a str, &'a [u8]> {
+        match self {
+            Self::Text(text) => Ok(text),
+            Self::Binary(bytes) => Err(bytes),
+        }
+    }
+
     /// A message that came from another process: text that is not UTF-8 becomes binary.
     pub fn from_parts(kind: PayloadKind, payload: &'a [u8]) -> Self {
         match (kind, std::str::from_utf8(payload)) {

@@ -4,11 +4,13 @@
 //! content sniffing. It has no clock (a date is an argument) and writes to a buffer, never to a socket.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt;
+use std::io::Write as _;
 
 use serde::Serialize;
 
 use super::request::is_token_byte;
+use crate::calendar::Date;
 
 /// The interim answer to `Expect: 100-continue` (RFC 9110 15.2.1); the final answer follows.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -84,12 +86,6 @@ impl Response {
             && !value.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t')
     }
 
-    /// Adds the Date header, which a server with a clock has to send (RFC 9110 6.6.1). The time is in seconds since 1970.
-    #[must_use]
-    pub fn date(self, unix_seconds: u64) -> Self {
-        self.header("Date", &imf_fixdate(unix_seconds))
-    }
-
     /// Sets the body and its type.
     #[must_use]
     pub fn body(mut self, content_type: &str, body: impl Into<Cow<'static, [u8]>>) -> Self {
@@ -117,10 +113,14 @@ impl Response {
         self.body("text/plain; charset=utf-8", text.into().into_bytes())
     }
 
-    /// Sets the body to an HTML page.
+    /// Sets the body to an HTML page. One that is part of the program is not copied.
     #[must_use]
-    pub fn html(self, page: impl Into<String>) -> Self {
-        self.body("text/html; charset=utf-8", page.into().into_bytes())
+    pub fn html(self, page: impl Into<Cow<'static, str>>) -> Self {
+        let page = match page.into() {
+            Cow::Borrowed(page) => Cow::Borrowed(page.as_bytes()),
+            Cow::Owned(page) => Cow::Owned(page.into_bytes()),
+        };
+        self.body("text/html; charset=utf-8", page)
     }
 
     /// The status code.
@@ -135,27 +135,48 @@ impl Response {
     /// close. `head_only` answers HEAD: everything but the body, its length included (RFC 9110 9.3.2). 204 and 304 have
     /// neither body nor length (RFC 9110 8.6, 15.3.5, 15.4.5).
     pub fn encode(&self, keep_alive: bool, head_only: bool, out: &mut Vec<u8>) {
-        let mut head = String::with_capacity(256);
-        // Writing to a String cannot fail.
-        let _ = write!(head, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        self.write(None, keep_alive, head_only, out);
+    }
+
+    /// As [`encode`](Self::encode), with the Date header that a server with a clock has to send (RFC 9110 6.6.1). The time
+    /// is in seconds since 1970. A Date that the answer was given stays the only one.
+    pub fn encode_dated(
+        &self,
+        unix_seconds: u64,
+        keep_alive: bool,
+        head_only: bool,
+        out: &mut Vec<u8>,
+    ) {
+        self.write(Some(unix_seconds), keep_alive, head_only, out);
+    }
+
+    fn write(&self, date: Option<u64>, keep_alive: bool, head_only: bool, out: &mut Vec<u8>) {
+        // Writing to memory cannot fail.
+        let _ = write!(out, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
         for (name, value) in &self.headers {
-            let _ = write!(head, "{name}: {value}\r\n");
+            let _ = write!(out, "{name}: {value}\r\n");
+        }
+        if let Some(unix_seconds) = date.filter(|_| !self.has("date")) {
+            let _ = write!(out, "Date: {}\r\n", ImfFixdate(unix_seconds));
         }
         let bodyless = matches!(self.status, 204 | 304);
         if !bodyless {
-            let _ = write!(head, "Content-Length: {}\r\n", self.body.len());
+            let _ = write!(out, "Content-Length: {}\r\n", self.body.len());
         }
         // Said in both cases, since an HTTP/1.0 client takes silence for `close`.
         let connection = if keep_alive { "keep-alive" } else { "close" };
         // RFC 9110 7.8: whoever sends Upgrade says so in Connection.
-        let upgrades = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("upgrade"));
-        let upgrade = if upgrades { ", Upgrade" } else { "" };
-        let _ = write!(head, "Connection: {connection}{upgrade}\r\n");
-        head.push_str("X-Content-Type-Options: nosniff\r\n\r\n");
-        out.extend_from_slice(head.as_bytes());
+        let upgrade = if self.has("upgrade") { ", Upgrade" } else { "" };
+        let _ = write!(out, "Connection: {connection}{upgrade}\r\n");
+        out.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n\r\n");
         if !bodyless && !head_only {
             out.extend_from_slice(&self.body);
         }
+    }
+
+    /// Whether it was given a header of this name.
+    fn has(&self, name: &str) -> bool {
+        self.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name))
     }
 }
 
@@ -216,34 +237,27 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// RFC 9110 5.6.7, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
-fn imf_fixdate(unix_seconds: u64) -> String {
-    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    // The format has four digits for the year: the last second of 9999.
-    let seconds = unix_seconds.min(253_402_300_799);
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    // A calendar whose year starts in March has its leap day at the end: 1970-01-01 is its day 719,468, and each 400 years
-    // have 146,097 days.
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let march_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = (march_month + 2) % 12;
-    let year = era * 400 + year_of_era + u64::from(march_month >= 10);
-    let name = |names: &[&'static str], at: u64| {
-        usize::try_from(at).ok().and_then(|at| names.get(at)).copied().unwrap_or_default()
-    };
-    format!(
-        "{}, {day:02} {} {year:04} {:02}:{:02}:{:02} GMT",
-        name(&DAYS, days % 7),
-        name(&MONTHS, month),
-        second / 3_600,
-        second / 60 % 60,
-        second % 60,
-    )
+/// A moment in seconds since 1970 as RFC 9110 5.6.7 has it, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+struct ImfFixdate(u64);
+
+impl fmt::Display for ImfFixdate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        // The format has four digits for the year: the last second of 9999.
+        let seconds = self.0.min(253_402_300_799);
+        let date = Date::from_unix_s(seconds.cast_signed());
+        let weekday = DAYS[(seconds / 86_400 % 7) as usize];
+        let month = MONTHS[usize::from(date.month - 1)];
+        write!(
+            f,
+            "{weekday}, {:02} {month} {:04} {:02}:{:02}:{:02} GMT",
+            date.day,
+            date.year,
+            seconds / 3_600 % 24,
+            seconds / 60 % 60,
+            seconds % 60,
+        )
+    }
 }

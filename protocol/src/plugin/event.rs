@@ -258,11 +258,7 @@ pub fn published(out: &mut Vec<u8>, connection: u64, channel: &str, message: &Ra
 
 /// The server as a whole has started or stops.
 pub fn server(out: &mut Vec<u8>, event: EventKind) {
-    #[derive(Serialize)]
-    struct Line {
-        event: EventKind,
-    }
-    line(out, &Line { event });
+    bare(out, event);
 }
 
 /// A client has sent a message: text, or bytes that are sent as base64.
@@ -367,11 +363,7 @@ pub fn worker(out: &mut Vec<u8>, worker: u16, pid: u32, fate: Fate<'_>) {
 
 /// A reload begins.
 pub fn reload_start(out: &mut Vec<u8>) {
-    #[derive(Serialize)]
-    struct Line {
-        event: EventKind,
-    }
-    line(out, &Line { event: EventKind::ReloadStart });
+    bare(out, EventKind::ReloadStart);
 }
 
 /// A reload is over: `complete` if all workers have been replaced.
@@ -464,6 +456,15 @@ pub fn reply(out: &mut Vec<u8>, id: Option<&RawValue>, reply: &Reply<'_>) {
         reply: &'a Reply<'a>,
     }
     line(out, &Line { event: "reply", id, reply });
+}
+
+/// Writes an event that has nothing to tell but that it happened.
+fn bare(out: &mut Vec<u8>, event: EventKind) {
+    #[derive(Serialize)]
+    struct Line {
+        event: EventKind,
+    }
+    line(out, &Line { event });
 }
 
 pub(super) fn line(out: &mut Vec<u8>, line: &impl Serialize) {

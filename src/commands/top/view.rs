@@ -9,11 +9,11 @@ use ratatui::{
 };
 use serde_json::Value;
 
-use super::{
-    super::amounts::{bytes, count, duration},
-    model::{Line, Model, Status},
+use super::model::{Line, Model, Status};
+use crate::{
+    amounts::{bytes, count, duration},
+    logging::escape,
 };
-use crate::logging::escape;
 
 const HELP: [&str; 14] = [
     "q, Esc    quit",

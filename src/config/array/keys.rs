@@ -67,6 +67,16 @@ impl<T> TableKey<T> {
 }
 
 impl Shape {
+    /// One value that may be left out; `default` is as in [`Presence::Default`].
+    pub(in crate::config) const fn one(kind: Kind, default: &'static str) -> Self {
+        Self::One { kind, presence: Presence::Default(default) }
+    }
+
+    /// One value that may not be left out.
+    pub(in crate::config) const fn required(kind: Kind, example: &'static str) -> Self {
+        Self::One { kind, presence: Presence::Required { example } }
+    }
+
     /// What the key accepts, to be read after "expected".
     pub(in crate::config) fn expected(&self) -> String {
         let element = self.element().expected(None);

@@ -4,25 +4,18 @@
 //! documentation all come from it.
 
 use super::{Door, ListenerConfig, ListenerProtocol};
-use crate::config::access::{field, words};
+use crate::config::access::field;
 use crate::config::address::is_address;
-use crate::config::array::{Presence, Shape, TableKey};
+use crate::config::array::{Shape, TableKey};
 use crate::config::rules::{is_system_name, is_table_name};
 use crate::config::value::Kind;
-
-const fn one(kind: Kind, default: &'static str) -> Shape {
-    Shape::One { kind, presence: Presence::Default(default) }
-}
-
-const fn required(kind: Kind, example: &'static str) -> Shape {
-    Shape::One { kind, presence: Presence::Required { example } }
-}
+use crate::config::words::words;
 
 /// Every setting of a listener, in the order of the file.
 pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     TableKey {
         name: "name",
-        shape: required(
+        shape: Shape::required(
             Kind::Text {
                 expected: "1 to 32 characters out of a-z 0-9 _ -",
                 accepts: is_table_name,
@@ -36,7 +29,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "address",
-        shape: required(
+        shape: Shape::required(
             Kind::Text {
                 expected: "HOST:PORT, :PORT, [IPV6]:PORT or unix:/PATH",
                 accepts: is_address,
@@ -50,7 +43,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "mode",
-        shape: one(
+        shape: Shape::one(
             Kind::Text { expected: "permissions such as \"0660\"", accepts: is_mode },
             "0660",
         ),
@@ -60,7 +53,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "user",
-        shape: one(
+        shape: Shape::one(
             Kind::Text { expected: "the name of a user, or \"\"", accepts: is_system_name },
             "",
         ),
@@ -70,7 +63,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "group",
-        shape: one(
+        shape: Shape::one(
             Kind::Text { expected: "the name of a group, or \"\"", accepts: is_system_name },
             "",
         ),
@@ -81,7 +74,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "protocol",
-        shape: one(
+        shape: Shape::one(
             Kind::Choice { words: &words(&ListenerProtocol::WORDS), numbered: &[] },
             "websocket",
         ),
@@ -103,7 +96,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "proxy_protocol",
-        shape: one(Kind::Flag, "false"),
+        shape: Shape::one(Kind::Flag, "false"),
         synonyms: &["accept_proxy", "proxy", "send_proxy"],
         about: "Every connection begins with a header of the PROXY protocol, version 1 or 2, which \
                 tells of the client. Who is not one of trusted_proxies in [server] is hung up on.",
@@ -111,7 +104,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "tls",
-        shape: one(Kind::Flag, "false"),
+        shape: Shape::one(Kind::Flag, "false"),
         synonyms: &["ssl", "secure", "encrypt"],
         about: "Every connection is encrypted, with the certificates of [tls]. Only on TCP. With \
                 proxy_protocol the header of the proxy stands before TLS, in the clear.",
@@ -119,7 +112,7 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
     },
     TableKey {
         name: "message_bytes_max",
-        shape: one(Kind::Size { min: 0, max: 1 << 30 }, "0"),
+        shape: Shape::one(Kind::Size { min: 0, max: 1 << 30 }, "0"),
         synonyms: &["max_message", "package_max_length"],
         about: "Bytes of a message from a client of this listener. 0: as in [limits].",
         access: field!(message_bytes_max),

@@ -8,10 +8,11 @@ use std::time::Duration;
 use wsmaster_protocol::plugin::EventKind;
 
 use super::{ProcessConfig, Restart};
-use crate::config::access::{field, words};
-use crate::config::array::{Names, Presence, Shape, TableKey};
+use crate::config::access::field;
+use crate::config::array::{Names, Shape, TableKey};
 use crate::config::rules::{is_file_path, is_path, is_system_name, is_table_name};
 use crate::config::value::Kind;
+use crate::config::words::words;
 
 /// The longest argument and the longest value of a variable: well below what the kernel takes for
 /// one (`MAX_ARG_STRLEN`, 128 KiB), so that a start cannot fail for it.
@@ -24,19 +25,11 @@ const fn time(min: Duration, max: Duration, zero_is_off: bool) -> Kind {
     Kind::Duration { min, max, zero_is_off }
 }
 
-const fn one(kind: Kind, default: &'static str) -> Shape {
-    Shape::One { kind, presence: Presence::Default(default) }
-}
-
-const fn required(kind: Kind, example: &'static str) -> Shape {
-    Shape::One { kind, presence: Presence::Required { example } }
-}
-
 /// Every setting of a process, in the order of the file.
 pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
     TableKey {
         name: "name",
-        shape: required(
+        shape: Shape::required(
             Kind::Text {
                 expected: "1 to 32 characters out of a-z 0-9 _ -",
                 accepts: is_table_name,
@@ -50,7 +43,7 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
     },
     TableKey {
         name: "command",
-        shape: required(
+        shape: Shape::required(
             Kind::Text { expected: "the path or the name of a program", accepts: is_file_path },
             "/usr/local/bin/queue",
         ),
@@ -92,7 +85,7 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
     },
     TableKey {
         name: "cwd",
-        shape: one(
+        shape: Shape::one(
             Kind::Text { expected: "the path of a directory, or \"\"", accepts: is_path },
             "",
         ),
@@ -102,7 +95,7 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
     },
     TableKey {
         name: "user",
-        shape: one(
+        shape: Shape::one(
             Kind::Text { expected: "the name of a user, or \"\"", accepts: is_system_name },
             "",
         ),
@@ -112,7 +105,7 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
     },
     TableKey {
         name: "restart",
-        shape: one(Kind::Choice { words: &words(&Restart::WORDS), numbered: &[] }, "always"),
+        shape: Shape::one(Kind::Choice { words: &words(&Restart::WORDS), numbered: &[] }, "always"),
         synonyms: &["autorestart", "on_exit", "policy"],
         about: "What happens when it ends by itself: \"always\" starts it again, \"on-failure\" \
                 does unless its exit code was 0, \"never\" does not.",
@@ -120,7 +113,7 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
     },
     TableKey {
         name: "stop_timeout",
-        shape: one(time(Duration::from_millis(100), Duration::from_secs(600), false), "5s"),
+        shape: Shape::one(time(Duration::from_millis(100), Duration::from_secs(600), false), "5s"),
         synonyms: &["kill_timeout", "max_wait_time", "stopwaitsecs", "timeout"],
         about: "How long it may take to stop before it is killed.",
         access: field!(stop_timeout),
@@ -140,21 +133,24 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
     },
     TableKey {
         name: "instances",
-        shape: one(Kind::Integer { min: 1, max: 64 }, "1"),
+        shape: Shape::one(Kind::Integer { min: 1, max: 64 }, "1"),
         synonyms: &["count", "num", "numprocs", "processes", "replicas", "worker_num", "workers"],
         about: "How many of it run at a time. All processes together may have 256.",
         access: field!(instances),
     },
     TableKey {
         name: "tick",
-        shape: one(time(Duration::from_millis(10), Duration::from_secs(24 * 3_600), true), "0s"),
+        shape: Shape::one(
+            time(Duration::from_millis(10), Duration::from_secs(24 * 3_600), true),
+            "0s",
+        ),
         synonyms: &["interval", "tick_ms", "timer"],
         about: "How often it is sent a tick. 0: never.",
         access: field!(tick),
     },
     TableKey {
         name: "stdio",
-        shape: one(Kind::Flag, "false"),
+        shape: Shape::one(Kind::Flag, "false"),
         synonyms: &["redirect_stdin_and_stdout", "stdin", "stdout"],
         about: "Events come on its standard input and commands go to its standard output, instead \
                 of descriptors 3 and 4. What it prints must be commands then.",
@@ -162,7 +158,7 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
     },
     TableKey {
         name: "queue_bytes_max",
-        shape: one(Kind::Size { min: 64 << 10, max: 1 << 30 }, "4MiB"),
+        shape: Shape::one(Kind::Size { min: 64 << 10, max: 1 << 30 }, "4MiB"),
         synonyms: &["buffer", "queue", "queue_size"],
         about: "Bytes of events that wait for an instance that does not read. What comes then is \
                 dropped, and it is told how much; but its own clients, if it is an application, are \
@@ -171,7 +167,7 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
     },
     TableKey {
         name: "answer_timeout",
-        shape: one(time(Duration::from_millis(100), Duration::from_secs(600), false), "10s"),
+        shape: Shape::one(time(Duration::from_millis(100), Duration::from_secs(600), false), "10s"),
         synonyms: &["patience", "request_timeout", "response_timeout"],
         about: "How long clients wait for it, if it is an application: for the answer to a request \
                 (then 504) or a handshake, and with a message that it does not take (then they are \
@@ -180,7 +176,7 @@ pub(super) static KEYS: &[TableKey<ProcessConfig>] = &[
     },
     TableKey {
         name: "watchdog",
-        shape: one(time(Duration::from_secs(1), Duration::from_secs(3_600), true), "0s"),
+        shape: Shape::one(time(Duration::from_secs(1), Duration::from_secs(3_600), true), "0s"),
         synonyms: &["hang_timeout", "heartbeat"],
         about: "It hangs when it takes no event for this time although some wait: then it is killed \
                 and started again, as restart says. Longer than its longest handler. 0: never.",

@@ -1,9 +1,10 @@
 //! The keys of compression (permessage-deflate).
 
-use super::super::access::{field, words};
+use super::super::access::field;
 use super::super::keys::{Key, Section};
 use super::super::settings::Takeover;
 use super::super::value::Kind;
+use super::super::words::words;
 
 pub(super) const ENABLED: Key = Key {
     section: Section::Compression,

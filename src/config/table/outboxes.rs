@@ -1,10 +1,11 @@
 //! The keys of what waits for clients that read slowly: in the kernel, in an outbox, in all of them.
 
-use super::super::access::{field, words};
+use super::super::access::field;
 use super::super::keys::{Key, Section};
 use super::super::settings::SlowClient;
 use super::super::spans::{GIB, KIB, MIB};
 use super::super::value::Kind;
+use super::super::words::words;
 
 pub(super) const OUTBOX_BYTES_MAX: Key = Key {
     section: Section::Limits,

@@ -1,10 +1,11 @@
 //! The keys of clients behind proxies: who is believed about them, and how it is told.
 
-use super::super::access::{field, words};
+use super::super::access::field;
 use super::super::keys::{Key, Section};
 use super::super::rules::is_trust;
 use super::super::settings::ForwardedHeader;
 use super::super::value::Kind;
+use super::super::words::words;
 
 pub(super) const PROXY_PROTOCOL: Key = Key {
     section: Section::Server,

@@ -1,10 +1,11 @@
 //! The keys of `[tls]`, but for the tables of further certificates.
 
-use super::super::access::{field, words};
+use super::super::access::field;
 use super::super::keys::{Key, Section};
 use super::super::rules::is_optional_path;
 use super::super::settings::{ClientAuth, TlsVersion};
 use super::super::value::Kind;
+use super::super::words::words;
 
 pub(super) const CERT_FILE: Key = Key {
     section: Section::Tls,

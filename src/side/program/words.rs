@@ -104,10 +104,7 @@ impl Host<'_> {
                 }
                 Command::Message { from, kind, payload } => {
                     let mut line = Vec::new();
-                    let message = match Message::from_parts(kind, payload) {
-                        Message::Text(text) => Ok(text),
-                        Message::Binary(bytes) => Err(bytes),
-                    };
+                    let message = Message::from_parts(kind, payload).text();
                     plugin::from_process(&mut line, &directory.name_of(from), message);
                     arrived.push(Arrived::Line { line, is_old: false });
                 }

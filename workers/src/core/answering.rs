@@ -49,13 +49,13 @@ impl Core {
 
     /// Puts an HTTP answer into the outbox.
     pub(crate) fn write_response(&mut self, index: u32, response: &Response, manner: Manner) {
-        let date = Self::unix_ms() / 1000;
-        let response = response.clone().date(date);
+        let Manner { keep_alive, head_only } = manner;
+        let unix_seconds = Self::unix_ms() / 1000;
         if self.corked == Some(index) {
-            response.encode(manner.keep_alive, manner.head_only, &mut self.cork);
+            response.encode_dated(unix_seconds, keep_alive, head_only, &mut self.cork);
         } else {
             let mut out = Vec::new();
-            response.encode(manner.keep_alive, manner.head_only, &mut out);
+            response.encode_dated(unix_seconds, keep_alive, head_only, &mut out);
             self.enqueue(index, |outbox| outbox.push_plain(&out));
         }
     }

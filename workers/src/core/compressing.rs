@@ -89,7 +89,11 @@ impl<'a> Fanout<'a> {
 
 impl Core {
     /// Agrees with a client on compression, as far as it offers any and there is room for contexts.
-    pub(crate) fn agree(&mut self, index: u32, upgrade: &mut Upgrade<'_>) -> Extension {
+    pub(crate) fn agree_on_extension(
+        &mut self,
+        index: u32,
+        upgrade: &mut Upgrade<'_>,
+    ) -> Extension {
         let Some(compressor) = &mut self.compressor else { return Extension::None };
         let policy = compressor.limits.policy;
         let room_bytes =

@@ -7,6 +7,7 @@ use rustls_pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject},
 };
+use wsmaster_protocol::calendar::{DAY_S, Date};
 use zeroize::Zeroize;
 
 use super::der;
@@ -26,17 +27,17 @@ pub struct Validity {
 impl Validity {
     /// Whole days from `now_unix_s` to the end; negative when it is over.
     pub fn days_left(&self, now_unix_s: i64) -> i64 {
-        (self.until_unix_s - now_unix_s).div_euclid(86_400)
+        (self.until_unix_s - now_unix_s).div_euclid(DAY_S)
     }
 
     /// The day of the first moment, in UTC: `2026-11-20`.
     pub fn from_date(&self) -> String {
-        der::date(self.from_unix_s)
+        Date::from_unix_s(self.from_unix_s).to_string()
     }
 
     /// The day of the last moment, in UTC.
     pub fn until_date(&self) -> String {
-        der::date(self.until_unix_s)
+        Date::from_unix_s(self.until_unix_s).to_string()
     }
 }
 

@@ -3,6 +3,8 @@
 //! What decides about trust is webpki's. This reads nothing that it has not bounded, and answers `None` to whatever is
 //! not as it should be.
 
+use wsmaster_protocol::calendar::{DAY_S, Date};
+
 use super::Validity;
 
 const EXPLICIT_VERSION: u8 = 0xa0;
@@ -178,39 +180,16 @@ fn time((tag, text): (u8, &[u8])) -> Option<i64> {
     let mut field = |range: std::ops::RangeInclusive<i64>| {
         fields.next().flatten().filter(|number| range.contains(number))
     };
-    let (month, day) = (field(1..=12)?, field(1..=31)?);
+    let (month, day) = (field(1..=12)? as u8, field(1..=31)? as u8);
     let (hour, minute, second) = (field(0..=23)?, field(0..=59)?, field(0..=60)?);
-    Some(days_since_1970(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second)
+    let days = Date { year, month, day }.days_since_1970();
+    Some(days * DAY_S + hour * 3600 + minute * 60 + second)
 }
 
 fn number(digits: &[u8]) -> Option<i64> {
     digits.iter().try_fold(0, |number, digit| {
         digit.is_ascii_digit().then(|| number * 10 + i64::from(digit - b'0'))
     })
-}
-
-/// Of the Gregorian calendar. Years begin in March here, so that the day that is sometimes there is the last one.
-fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
-    let (year, month) = if month < 3 { (year - 1, month + 9) } else { (year, month - 3) };
-    let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);
-    // From the 1st of March of year 0 to the 1st of January 1970.
-    const DAYS_BEFORE: i64 = 719_468;
-    year * 365 + leap_days + (month * 153 + 2) / 5 + day - 1 - DAYS_BEFORE
-}
-
-/// A moment as `2026-11-20`, the other way round.
-pub(super) fn date(unix_s: i64) -> String {
-    let days = unix_s.div_euclid(86_400) + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month + 2) / 5 + 1;
-    let (year, month) = (era * 400 + year_of_era, month);
-    let (year, month) = if month < 10 { (year, month + 3) } else { (year + 1, month - 9) };
-    format!("{year:04}-{month:02}-{day:02}")
 }
 
 #[cfg(test)]
@@ -257,15 +236,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn dates_come_back(days in -100_000_i64..3_000_000) {
-            let date = date(days * 86_400 + 5);
-            let mut parts = date.split('-').map(|part| part.parse::<i64>().unwrap());
-            let (year, month, day) =
-                (parts.next().unwrap(), parts.next().unwrap(), parts.next().unwrap());
-            prop_assert_eq!(days_since_1970(year, month, day), days);
-        }
-
         #[test]
         fn whatever_it_is_nothing_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = (validity(&bytes), subject(&bytes));

@@ -54,8 +54,8 @@ impl<H: Handler> Worker<H> {
             }
             Step::Malformed(fault) => {
                 self.core.cell.add(Counter::BadProxyHeaders, 1);
-                let does = format!("is hung up on: {fault}");
-                self.core.complain_of(index, Counter::BadProxyHeaders, &does);
+                let does = format_args!("is hung up on: {fault}");
+                self.core.complain_of(index, Counter::BadProxyHeaders, does);
                 self.give_up(index, ClosedBy::Server, "no PROXY header");
                 false
             }

@@ -1,12 +1,14 @@
 //! Whole HTTP requests: those that want to become WebSockets, and the others.
 
+use std::fmt;
+
 use wsmaster_ipc::board::Counter;
 use wsmaster_protocol::{
-    handshake,
+    handshake::{self, Refusal, Upgrade},
     http::{RequestHead, Response},
     peer::Peer,
     proxy::forwarded,
-    session::Session,
+    session::{Extension, Session},
 };
 
 use super::Worker;
@@ -20,6 +22,14 @@ use crate::{
 
 /// How much of an origin that is refused is shown in the log.
 const SHOWN_CHARACTERS_MAX: usize = 100;
+
+/// What a handshake has come to.
+struct Agreed {
+    /// The head of the answer 101.
+    answer: Vec<u8>,
+    subprotocol: Option<String>,
+    extension: Extension,
+}
 
 impl<H: Handler> Worker<H> {
     pub(super) fn on_request(&mut self, index: u32, head: RequestHead, body: Vec<u8>) {
@@ -60,7 +70,7 @@ impl<H: Handler> Worker<H> {
             worker.core.write_response(index, response, manner);
             worker.core.linger(index);
         };
-        let upgrade = match handshake::check(head.method(), head.http_minor(), head.headers()) {
+        let upgrade = match check(&head) {
             Ok(upgrade) => upgrade,
             Err(refusal) => {
                 let mut response = Response::error(refusal.status(), &refusal.to_string());
@@ -91,7 +101,6 @@ impl<H: Handler> Worker<H> {
                             server.allowed_origins says which may";
             return refuse(self, &Response::error(403, sentence));
         }
-        drop(upgrade);
         let Some(connection) = self.core.registry.at_mut(index) else { return };
         connection.messages_in += 1;
         let number = connection.messages_in as u32;
@@ -100,7 +109,8 @@ impl<H: Handler> Worker<H> {
             self.guarded(Some(index), |handler, context| handler.on_handshake(context, &head));
         match verdict {
             Some(Verdict::Accept { subprotocol, headers }) => {
-                self.accept_upgrade(index, head, subprotocol, &headers);
+                let agreed = self.agree(index, upgrade, subprotocol, &headers);
+                self.open(index, head, agreed);
             }
             Some(Verdict::Reject(response)) => self.refuse_upgrade(index, &response),
             Some(Verdict::Later) => {
@@ -131,7 +141,11 @@ impl<H: Handler> Worker<H> {
         match verdict {
             Verdict::Accept { .. } if self.core.leaving => self.refuse_upgrade(index, &restarts()),
             Verdict::Accept { subprotocol, headers } => {
-                self.accept_upgrade(index, *head, subprotocol, &headers);
+                // It has been found good before; only what was read from it then could not wait with it.
+                if let Ok(upgrade) = check(&head) {
+                    let agreed = self.agree(index, upgrade, subprotocol, &headers);
+                    self.open(index, *head, agreed);
+                }
             }
             Verdict::Reject(response) => self.refuse_upgrade(index, &response),
             Verdict::Later => {
@@ -144,37 +158,35 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Makes a WebSocket of a connection whose request has been found good.
-    fn accept_upgrade(
+    /// Settles what a connection will speak as a WebSocket, and the answer that tells the client.
+    fn agree(
         &mut self,
         index: u32,
-        head: RequestHead,
+        mut upgrade: Upgrade<'_>,
         subprotocol: Option<String>,
         headers: &[(String, String)],
-    ) {
-        let (answer, chosen, extension) = {
-            let Ok(mut upgrade) =
-                handshake::check(head.method(), head.http_minor(), head.headers())
-            else {
-                return;
-            };
-            let extra = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            let ours = &self.core.handshakes.subprotocols;
-            let chosen = match subprotocol {
-                Some(chosen) => Some(chosen)
-                    .filter(|chosen| upgrade.subprotocols().any(|offered| offered == chosen)),
-                None => ours.choose(upgrade.subprotocols()).map(str::to_owned),
-            };
-            let extension = self.core.agree(index, &mut upgrade);
-            (upgrade.response(chosen.as_deref(), extra), chosen, extension)
+    ) -> Agreed {
+        let ours = &self.core.handshakes.subprotocols;
+        let subprotocol = match subprotocol {
+            Some(chosen) => Some(chosen)
+                .filter(|chosen| upgrade.subprotocols().any(|offered| offered == chosen)),
+            None => ours.choose(upgrade.subprotocols()).map(str::to_owned),
         };
-        self.core.write_upgrade(index, &answer);
+        let extension = self.core.agree_on_extension(index, &mut upgrade);
+        let extra = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        let answer = upgrade.response(subprotocol.as_deref(), extra);
+        Agreed { answer, subprotocol, extension }
+    }
+
+    /// Makes a WebSocket of a connection whose request has been found good.
+    fn open(&mut self, index: u32, head: RequestHead, agreed: Agreed) {
+        self.core.write_upgrade(index, &agreed.answer);
         let Some(connection) = self.core.registry.at_mut(index) else { return };
-        connection.state = State::WebSocket(Session::with(extension));
+        connection.state = State::WebSocket(Session::with(agreed.extension));
         connection.messages_in = 0;
         connection.flags.open = true;
         connection.durable.head = Some(head);
-        connection.durable.subprotocol = chosen.map(String::into_boxed_str);
+        connection.durable.subprotocol = agreed.subprotocol.map(String::into_boxed_str);
         let id = connection.durable.id;
         self.core.registry.publish_id(id, index);
         self.core.restart_patience(index);
@@ -196,14 +208,28 @@ impl<H: Handler> Worker<H> {
             return true;
         }
         self.core.cell.add(Counter::RefusedOrigins, 1);
-        let origin = String::from_utf8_lossy(origins.next().unwrap_or_default());
-        let origin: String = origin.chars().take(SHOWN_CHARACTERS_MAX).collect();
-        let does = format!(
-            "is refused: pages of {origin:?} may not open a WebSocket (server.allowed_origins)"
+        let does = format_args!(
+            "is refused: pages of {} may not open a WebSocket (server.allowed_origins)",
+            Shown(origins.next().unwrap_or_default())
         );
-        self.core.complain_of(index, Counter::RefusedOrigins, &does);
+        self.core.complain_of(index, Counter::RefusedOrigins, does);
         false
     }
+}
+
+/// An origin as it is shown in the log: quoted, and cut where it is too long.
+struct Shown<'a>(&'a [u8]);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = String::from_utf8_lossy(self.0);
+        let text: String = text.chars().take(SHOWN_CHARACTERS_MAX).collect();
+        write!(f, "{text:?}")
+    }
+}
+
+fn check(head: &RequestHead) -> Result<Upgrade<'_>, Refusal> {
+    handshake::check(head.method(), head.http_minor(), head.headers())
 }
 
 /// Whom a request comes from, and whether over TLS. A proxy may pass the requests of many clients on over one connection, so

@@ -295,8 +295,8 @@ impl<H: Handler> Worker<H> {
                     }
                     Taken::Refused(error) => {
                         core.cell.add(Counter::RefusedRequests, 1);
-                        let does = format!("sent a request that is refused: {error}");
-                        core.complain_of(index, Counter::RefusedRequests, &does);
+                        let does = format_args!("sent a request that is refused: {error}");
+                        core.complain_of(index, Counter::RefusedRequests, does);
                         core.write_response(index, &error.response(), LAST);
                         core.linger(index);
                     }
@@ -332,17 +332,15 @@ impl<H: Handler> Worker<H> {
         match event {
             Event::Text(text) => self.on_message(index, Message::Text(&text)),
             Event::Binary(bytes) => self.on_message(index, Message::Binary(&bytes)),
-            Event::Ping(_) | Event::Pong(_) => {
-                self.spend(index, Spent::Control);
-            }
+            Event::Ping(_) | Event::Pong(_) => self.on_control(index),
             Event::Close { code, reason } => {
                 // Had we begun to close, the application has been told then.
                 self.finish(index, ClosedBy::Peer, code, Cow::Owned(reason));
             }
             Event::Failed(error) => {
                 self.core.cell.add(Counter::ProtocolErrors, 1);
-                let does = format!("broke the protocol: {error}");
-                self.core.complain_of(index, Counter::ProtocolErrors, &does);
+                let does = format_args!("broke the protocol: {error}");
+                self.core.complain_of(index, Counter::ProtocolErrors, does);
                 let reason = Cow::Owned(error.to_string());
                 self.finish(index, ClosedBy::Server, Some(error.close_code()), reason);
             }
@@ -362,28 +360,27 @@ impl<H: Handler> Worker<H> {
         self.settle();
     }
 
-    /// Counts what a client has sent. Whether it is heard.
-    #[inline]
-    fn spend(&mut self, index: u32, spent: Spent) -> bool {
+    /// A client has sent a ping or a pong.
+    fn on_control(&mut self, index: u32) {
         let now_ms = self.core.now_ms;
-        let Some(connection) = self.core.registry.at_mut(index) else { return false };
-        match connection.pace.spend(spent, &self.core.limits, now_ms) {
-            None => true,
-            Some(ahead_ms) => {
-                self.core.hold_back(index, ahead_ms);
-                self.core.registry.at(index).is_some_and(Connection::can_send)
-            }
+        let Some(connection) = self.core.registry.at_mut(index) else { return };
+        if let Some(ahead_ms) = connection.pace.spend(Spent::Control, &self.core.limits, now_ms) {
+            self.core.hold_back(index, ahead_ms);
         }
     }
 
     #[inline]
     fn on_message(&mut self, index: u32, message: Message<'_>) {
-        if let Some(connection) = self.core.registry.at_mut(index) {
-            connection.messages_in += 1;
-        }
         self.core.cell.add(Counter::MessagesIn, 1);
-        if !self.spend(index, Spent::Message) {
-            return;
+        let now_ms = self.core.now_ms;
+        let Some(connection) = self.core.registry.at_mut(index) else { return };
+        connection.messages_in += 1;
+        if let Some(ahead_ms) = connection.pace.spend(Spent::Message, &self.core.limits, now_ms) {
+            self.core.hold_back(index, ahead_ms);
+            // It is heard all the same, unless being ahead has ended it.
+            if !self.core.registry.at(index).is_some_and(Connection::can_send) {
+                return;
+            }
         }
         self.messages += 1;
         if self.messages == self.share {

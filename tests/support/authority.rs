@@ -1,5 +1,10 @@
 //! Certificates for tests: an authority, and what it signs.
 
+#![allow(
+    dead_code,
+    reason = "each test program compiles this module for itself and uses its part of it"
+)]
+
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -44,9 +49,14 @@ impl Authority {
 
     /// A certificate of a server that was good for one day of the year 2020.
     pub(crate) fn expired(&self, names: &[&str]) -> Signed {
+        self.ending(names, (2020, 2, 29))
+    }
+
+    /// A certificate of a server that is good from the 28th of February 2020 to the begin of this day: year, month, day.
+    pub(crate) fn ending(&self, names: &[&str], (year, month, day): (i32, u8, u8)) -> Signed {
         let mut params = Self::params(names, ExtendedKeyUsagePurpose::ServerAuth);
         params.not_before = date_time_ymd(2020, 2, 28);
-        params.not_after = date_time_ymd(2020, 2, 29);
+        params.not_after = date_time_ymd(year, month, day);
         self.sign(params)
     }
 

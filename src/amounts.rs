@@ -1,7 +1,7 @@
 //! Amounts as people read them: durations, bytes, counts. Pure.
 
 /// A duration in its two largest units: `4.2s`, `3m07s`, `2h05m`, `4d03h`.
-pub(super) fn duration(ms: u64) -> String {
+pub(crate) fn duration(ms: u64) -> String {
     let seconds = ms / 1000;
     match seconds {
         0..60 => format!("{:.1}s", (ms / 100) as f64 / 10.0),
@@ -12,7 +12,7 @@ pub(super) fn duration(ms: u64) -> String {
 }
 
 /// Bytes, in no more than eight characters below a thousand GiB: `512 B`, `1.5 KiB`, `204 MiB`, `3.1 GiB`.
-pub(super) fn bytes(bytes: u64) -> String {
+pub(crate) fn bytes(bytes: u64) -> String {
     let (amount, unit) = match bytes {
         0..1024 => return format!("{bytes} B"),
         1024..1_048_576 => (bytes as f64 / 1024.0, "KiB"),
@@ -23,7 +23,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 }
 
 /// A count: exact below a million, then `1.23M`, `45.6M`, `7.89G`.
-pub(super) fn count(count: u64) -> String {
+pub(crate) fn count(count: u64) -> String {
     let amount = count as f64;
     match count {
         0..1_000_000 => count.to_string(),
