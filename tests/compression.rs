@@ -337,6 +337,16 @@ fn contexts_follow_the_order_of_what_is_sent() {
 }
 
 #[test]
+fn a_listener_can_do_without() {
+    let near = "[[listener]]\nname = \"near\"\naddress = \"127.0.0.1:0\"\ncompression = false\n";
+    let server = echo(&format!("{ON}{near}"));
+    let address =
+        server.status()["listeners"][1]["address"].as_str().and_then(|it| it.parse().ok());
+    assert_eq!(Wire::offer(address.expect("an address"), OFFER).agreed(), None);
+    assert!(Wire::offer(server.addr(), OFFER).agreed().is_some());
+}
+
+#[test]
 fn a_reload_turns_it_on() {
     let server = echo("");
     assert_eq!(Wire::offer(server.addr(), OFFER).agreed(), None);

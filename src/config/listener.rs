@@ -63,6 +63,8 @@ pub struct ListenerConfig {
     pub proxy_protocol: bool,
     /// Whether connections are encrypted with the certificates of `[tls]`.
     pub tls: bool,
+    /// Whether messages may be compressed where `[compression]` has it on.
+    pub compression: bool,
     /// Bytes of a message from a client; 0 is what `[limits]` says.
     pub message_bytes_max: usize,
 }
@@ -152,6 +154,7 @@ fn blank() -> ListenerConfig {
         serves: Vec::new(),
         proxy_protocol: false,
         tls: false,
+        compression: true,
         message_bytes_max: 0,
     }
 }

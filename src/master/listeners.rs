@@ -255,6 +255,7 @@ impl Listeners {
                 "websocket": kept.rules().websocket,
                 "proxy_protocol": kept.config.proxy_protocol,
                 "tls": kept.config.tls,
+                "compression": kept.config.compression,
                 "state": state,
             })
         };

@@ -88,6 +88,7 @@ pub(super) fn rules(number: u16, listener: &ListenerConfig) -> ListenerRules {
         },
         proxy_protocol: listener.proxy_protocol,
         tls: listener.tls,
+        compression: listener.compression,
         message_bytes_max: Some(listener.message_bytes_max).filter(|most| *most > 0),
         tag: listener.tag(),
     }

@@ -19,6 +19,7 @@ group = "www-data"
 protocol = "http"
 serves = ["api", "health"]
 proxy_protocol = true
+compression = false
 message_bytes_max = "64KiB"
 
 [server]
@@ -45,6 +46,7 @@ fn every_key_is_read() {
         serves: vec![Door::Api, Door::Health],
         proxy_protocol: true,
         tls: false,
+        compression: false,
         message_bytes_max: 64 << 10,
     };
     let ws = ListenerConfig {
@@ -57,6 +59,7 @@ fn every_key_is_read() {
         serves: Vec::new(),
         proxy_protocol: false,
         tls: false,
+        compression: true,
         message_bytes_max: 0,
     };
     assert!(!admin.serves(Door::Playground) && ws.serves(Door::Playground));

@@ -29,6 +29,8 @@ pub struct ListenerRules {
     pub proxy_protocol: bool,
     /// Whether its connections are encrypted.
     pub tls: bool,
+    /// Whether its clients may agree on compression, where the limits have one.
+    pub compression: bool,
     /// Bytes of a message, if not those of the limits.
     pub message_bytes_max: Option<usize>,
     /// What the application wants to know of it: bits of its own.
@@ -44,6 +46,7 @@ impl ListenerRules {
             websocket: true,
             proxy_protocol: false,
             tls: false,
+            compression: true,
             message_bytes_max: None,
             tag: 0,
         }

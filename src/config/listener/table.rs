@@ -111,6 +111,14 @@ pub(super) static KEYS: &[TableKey<ListenerConfig>] = &[
         access: field!(tls),
     },
     TableKey {
+        name: "compression",
+        shape: Shape::one(Kind::Flag, "true"),
+        synonyms: &["compress", "deflate", "permessage_deflate", "websocket_compression"],
+        about: "Whether clients of this listener may agree on compression, where [compression] has it \
+                on. Near clients, as those behind a proxy on the same machine, save nothing by it.",
+        access: field!(compression),
+    },
+    TableKey {
         name: "message_bytes_max",
         shape: Shape::one(Kind::Size { min: 0, max: 1 << 30 }, "0"),
         synonyms: &["max_message", "package_max_length"],

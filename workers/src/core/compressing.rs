@@ -95,6 +95,11 @@ impl Core {
         upgrade: &mut Upgrade<'_>,
     ) -> Extension {
         let Some(compressor) = &mut self.compressor else { return Extension::None };
+        let Some(connection) = self.registry.at_mut(index) else { return Extension::None };
+        let rules = self.listeners.rules(connection.durable.listener);
+        if rules.is_some_and(|rules| !rules.compression) {
+            return Extension::None;
+        }
         let policy = compressor.limits.policy;
         let room_bytes =
             compressor.limits.context_bytes_max.saturating_sub(compressor.promised_bytes);
@@ -105,9 +110,7 @@ impl Core {
             }
             agreed_or_not => agreed_or_not,
         };
-        let (Some(agreement), Some(connection)) = (agreement, self.registry.at_mut(index)) else {
-            return Extension::None;
-        };
+        let Some(agreement) = agreement else { return Extension::None };
         compressor.promised_bytes += agreement.context_bytes();
         connection.durable.extension = Extension::Deflate(agreement);
         connection.durable.extension
