@@ -20,6 +20,7 @@ pub mod plugin;
 pub mod preface;
 pub mod session;
 pub mod subprotocols;
+pub mod suspended;
 pub mod wire;
 
 /// A target: it returns for good bytes and bad, and panics when the parser breaks a promise.
@@ -42,5 +43,6 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("preface", preface::run),
     ("session", session::run),
     ("subprotocols", subprotocols::run),
+    ("suspended", suspended::run),
     ("wire", wire::run),
 ];
