@@ -2,6 +2,7 @@
 //!
 //! Each module is one target: a function that takes any bytes, uses a parser as the server does and panics when a promise
 //! of it is broken. `scripts/fuzz` lets a fuzzer look for such bytes; the ordinary tests replay the corpus that it found.
+//! Which parser has which target stands in the README beside this crate.
 //! Nothing here opens a socket or reads a clock.
 
 pub mod answer;
