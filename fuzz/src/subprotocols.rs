@@ -27,7 +27,10 @@ pub fn run(data: &[u8]) {
         assert_eq!(ours.choose([*name].into_iter()), Some(*name));
     }
 
-    // As it comes in a handshake, which refuses what is no list.
+    // As it comes in a handshake, which refuses what is no list. No head with control characters comes so far.
+    if offer.iter().any(|byte| byte.is_ascii_control() && *byte != b'\t') {
+        return;
+    }
     let headers = [
         ("Upgrade", &b"websocket"[..]),
         ("Connection", b"Upgrade"),
