@@ -42,7 +42,7 @@ fn check_response(out: &[u8], status: u16, body: &[u8], is_head: bool) {
     for line in lines {
         let (name, value) = line.split_once(": ").expect("a header");
         assert!(!name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()), "{name:?}");
-        assert!(!value.contains(|c: char| matches!(c, '\r' | '\n' | '\0')), "{value:?}");
+        assert!(!value.contains(['\r', '\n', '\0']), "{value:?}");
         *seen.entry(name.to_ascii_lowercase()).or_default() += 1;
         if name.eq_ignore_ascii_case("content-length") {
             lengths.push(value.parse::<usize>().expect("a length"));

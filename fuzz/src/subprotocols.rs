@@ -38,7 +38,7 @@ pub fn run(data: &[u8]) {
         ("Sec-WebSocket-Key", b"dGhlIHNhbXBsZSBub25jZQ=="),
         ("Sec-WebSocket-Protocol", offer),
     ];
-    let Ok(upgrade) = handshake::check("GET", 1, headers.into_iter()) else { return };
+    let Ok(upgrade) = handshake::check("GET", 1, headers) else { return };
     let offered: Vec<&str> = upgrade.subprotocols().collect();
     let written = str::from_utf8(offer).expect("accepted, so ASCII");
     let simple: Vec<&str> = written
