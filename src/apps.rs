@@ -127,6 +127,10 @@ impl BuiltIn {
     }
 }
 
+fn malformed_path() -> Response {
+    Response::error(400, "the path is malformed")
+}
+
 impl Application {
     fn instances(&self) -> Option<Instances> {
         match self {
@@ -144,6 +148,10 @@ impl Handler for BuiltIn {
     }
 
     fn on_handshake(&mut self, context: &mut Context<'_>, head: &RequestHead) -> Verdict {
+        // As of any other request: a program that is told of a path must not be led out of where it looks.
+        if decode_path(head.path()).is_none() {
+            return Verdict::Reject(malformed_path());
+        }
         let place = self.place_of(head);
         match &mut self.apps[place] {
             Application::Channels(_) | Application::Echo | Application::Broadcast => {
@@ -215,7 +223,7 @@ impl Handler for BuiltIn {
         responder: Responder,
     ) {
         let Some(path) = decode_path(request.head.path()) else {
-            context.respond(responder, &Response::error(400, "the path is malformed"));
+            context.respond(responder, &malformed_path());
             return;
         };
         if let Some(place) = Place::of(&path) {

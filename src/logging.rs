@@ -162,13 +162,18 @@ pub fn with_descriptor<R>(with: impl FnOnce(Option<BorrowedFd<'_>>) -> R) -> R {
     }
 }
 
-/// The text with everything escaped that could end a line, hide a part of it, or command a terminal: control characters and
-/// the marks that turn the direction of writing.
+/// The text with everything escaped that could end a line, hide a part of it, or command a terminal: control characters, the
+/// marks that turn the direction of writing (`Bidi_Control` of Unicode, UAX 9), and the two separators of lines that are no
+/// control characters.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
-        let turns = matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if character.is_control() || turns {
+        let turns = matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        let separates = matches!(character, '\u{2028}' | '\u{2029}');
+        if character.is_control() || turns || separates {
             let _ = write!(escaped, "{}", character.escape_unicode());
         } else {
             escaped.push(character);
@@ -278,6 +283,8 @@ mod tests {
         assert_eq!(escape("GET /\r\nINFO fake"), "GET /\\u{d}\\u{a}INFO fake");
         assert_eq!(escape("\u{1b}[31mred"), "\\u{1b}[31mred");
         assert_eq!(escape("\u{202e}txt.exe"), "\\u{202e}txt.exe");
+        let marks = "\u{61c}\u{200e}\u{200f}\u{202a}\u{2069}\u{2028}\u{2029}\u{85}\u{9b}\0";
+        assert!(escape(marks).is_ascii(), "{}", escape(marks));
         assert_eq!(escape("Grüße, 世界"), "Grüße, 世界");
     }
 

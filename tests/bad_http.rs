@@ -20,8 +20,8 @@ use std::{
 use cases::{After, Case};
 use random::Random;
 use support::{
-    App, Client, KeepAlive, PATIENCE, RawAnswer, Reply, Server, Setup, is_alive, raw, request,
-    rss_bytes,
+    App, Client, KeepAlive, PATIENCE, RawAnswer, Reply, Server, Setup, cpu_ms, is_alive, raw,
+    request, rss_bytes,
 };
 use unharmed::assert_unharmed;
 
@@ -41,7 +41,7 @@ fn every_request_is_answered_as_the_table_says() {
     let server = Server::start(Setup::default());
     let worker = server.worker_pid(0);
     let cases = cases::all();
-    assert!(cases.len() >= 60, "only {} cases", cases.len());
+    assert!(cases.len() >= 250, "only {} cases", cases.len());
     for (number, case) in cases.iter().enumerate() {
         let title = format!("case {number}, {}", case.rule);
         match case.after {
@@ -270,6 +270,32 @@ fn long_heads_cost_no_more_than_their_length() {
     }
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(20), "16 heads of {BYTES} bytes took {took:?}");
+    assert_unharmed(&server, worker);
+}
+
+#[test]
+fn a_refused_handshake_costs_less_than_a_millisecond() {
+    const ROUNDS: u64 = 100;
+    let server = Server::start(Setup::default());
+    let worker = server.worker_pid(0);
+    let bombs = [
+        format!("{UPGRADE}{}\r\n", "X: y\r\n".repeat(2000)),
+        format!("{UPGRADE}Sec-WebSocket-Protocol: {}\r\n\r\n", "\"".repeat(15_000)),
+        format!("{UPGRADE}Sec-WebSocket-Extensions: a; b=\"{}\r\n\r\n", "\\".repeat(15_000)),
+        UPGRADE.replace("Key: d", "Key: ") + "\r\n",
+    ];
+    let before_ms = cpu_ms(worker);
+    for _ in 0..ROUNDS {
+        for bomb in &bombs {
+            let answer = exchange(&server, &[bomb.as_bytes()]);
+            assert!(answer.bytes.starts_with(b"HTTP/1.1 4"), "{}", shown(&answer));
+        }
+    }
+    // With the connection that each of them comes on. A build that is not optimised takes several times as long.
+    let each_ms_max = if cfg!(debug_assertions) { 4 } else { 1 };
+    let (used_ms, refused) = (cpu_ms(worker) - before_ms, ROUNDS * bombs.len() as u64);
+    println!("refused handshakes: {used_ms} ms of CPU for {refused}");
+    assert!(used_ms < refused * each_ms_max, "{used_ms} ms of CPU for {refused} of them");
     assert_unharmed(&server, worker);
 }
 

@@ -176,7 +176,7 @@ fn one_frozen_reader_costs_what_its_outbox_may_hold_and_the_others_nothing() {
 
 #[test]
 fn a_client_that_wants_very_many_channels_gets_few() {
-    const WANTED: usize = 20_000;
+    const WANTED: usize = 100_000;
     const SUBSCRIPTIONS_MAX: usize = 128;
     let _machine = machine();
     let server = Server::start(Setup::default());

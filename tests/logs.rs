@@ -17,7 +17,7 @@ use std::{
 };
 
 use kernel::{links, send};
-use support::{Api, Client, PATIENCE, Server, Setup, Signal, eventually};
+use support::{Api, Client, PATIENCE, Server, Setup, Signal, eventually, raw};
 
 /// The parts of a line: level, role and text.
 #[track_caller]
@@ -127,9 +127,17 @@ fn what_comes_from_outside_cannot_end_a_line_or_command_a_terminal() {
     );
     // And whatever a client may say, in whatever place.
     let mut client =
-        Client::open_with(server.addr(), "/%0aERROR?a=%1b[2J", &[("User-Agent", "\u{9}x")]);
+        Client::open_with(server.addr(), "/%20ERROR?a=%1b[2J", &[("User-Agent", "\u{9}x")]);
     client.send_text("{\"action\":\"message\",\"data\":{\"channel\":\"a\\nERROR forged\"}}");
     client.send_text("\u{1b}[2J\nERROR forged");
+    raw(server.addr(), b"GET /%0aERROR HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", PATIENCE);
+    // What is logged of a stranger's header.
+    let upgrade = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                   Origin: https://\u{202e}\u{200f}\u{85}\u{2028}evil\r\n\r\n";
+    let refused = raw(server.addr(), upgrade.as_bytes(), PATIENCE);
+    assert!(refused.bytes.starts_with(b"HTTP/1.1 403 "), "{refused:?}");
+    server.wait_log("may not open a WebSocket");
     Api::of(&server).disconnect(1, 3000, "a\nERROR forged\u{1b}").expect_status(404);
     server.reload().expect_code(0);
     server.stop().expect_code(0);
@@ -141,7 +149,10 @@ fn what_comes_from_outside_cannot_end_a_line_or_command_a_terminal() {
     );
     for line in log.lines() {
         parts(line);
-        assert!(!line.contains(['\u{1b}', '\u{202e}', '\r']), "{line:?}");
+        assert!(
+            !line.contains(['\u{1b}', '\u{202e}', '\u{200f}', '\u{85}', '\u{2028}', '\r']),
+            "{line:?}"
+        );
         assert!(!line.starts_with("2026-01-01T00"), "{line:?}");
     }
 }

@@ -31,3 +31,14 @@ fn every_folder_of_the_corpus_has_its_target() {
         assert!(known, "{name:?} is nobody's corpus");
     }
 }
+
+#[test]
+fn the_table_names_every_target() {
+    let table = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md"));
+    let table = table.expect("a README");
+    for (name, _) in TARGETS {
+        let named =
+            table.lines().any(|line| line.starts_with('|') && line.contains(&format!("`{name}`")));
+        assert!(named, "{name} has no line in fuzz/README.md");
+    }
+}

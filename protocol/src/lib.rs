@@ -14,7 +14,9 @@
 //! - [`calendar`]: dates, as answers, certificates and people have them.
 //! - [`channels`]: the JSON messages of the built-in channel application.
 //! - [`plugin`]: the JSON lines of side processes written in any language.
+//! - [`api`]: the JSON bodies of the HTTP API.
 
+pub mod api;
 pub mod calendar;
 pub mod channels;
 pub mod close;

@@ -224,7 +224,7 @@ impl Session {
                     ) => self.begin_frame(&header),
                 }
             }
-            match self.take_payload(&mut input[at..]) {
+            match self.take_payload(&mut input[at..], limits) {
                 Ok((taken, Taken::Unfinished)) => {
                     debug_assert_eq!(at + taken, input_len, "stopped in mid-frame before the end");
                     return Step::nothing_more(input_len);
@@ -422,7 +422,11 @@ impl Session {
     }
 
     /// Takes what has arrived of the open frame's payload.
-    fn take_payload(&mut self, input: &mut [u8]) -> Result<(usize, Taken), SessionError> {
+    fn take_payload(
+        &mut self,
+        input: &mut [u8],
+        limits: &SessionLimits,
+    ) -> Result<(usize, Taken), SessionError> {
         let Some(assembly) = &mut self.assembly else { return Ok((0, Taken::Nothing)) };
         let Assembly { reading: Reading::Payload(frame), message } = assembly.as_mut() else {
             return Ok((0, Taken::Nothing));
@@ -443,6 +447,7 @@ impl Session {
             Target::Message { is_final } => {
                 unmask(chunk, frame.key, 0);
                 if let Some(message) = message {
+                    limits.check_arrived(message, chunk.len())?;
                     message.append(chunk, is_final.then_some(frame.missing_bytes))?;
                 }
             }

@@ -112,6 +112,27 @@ fn only_the_header_that_the_proxies_set_is_believed() {
     }
 }
 
+/// A client may leave a quotation open, for the proxy to write into it.
+#[test]
+fn an_open_quotation_hides_nothing_that_a_proxy_has_added() {
+    for added in ["for=192.0.2.1", "for=\"192.0.2.1:80\"", "by=_p;for=192.0.2.1;proto=https"] {
+        for written in [
+            "for=8.8.8.8;by=\"",
+            "for=8.8.8.8;by=\"\\",
+            "for=8.8.8.8;by=\"\\\"",
+            "for=8.8.8.8;x=\"a\";by=\"",
+            "\"",
+        ] {
+            let value = format!("{written}, {added}");
+            let found = ask("10.0.0.1:99", &[("Forwarded", &value)], Header::Forwarded);
+            assert_eq!(found, ("10.0.0.1:99".to_owned(), None), "{value}");
+            let apart = [("Forwarded", written), ("Forwarded", added)];
+            let found = ask("10.0.0.1:99", &apart, Header::Forwarded).0;
+            assert!(found.starts_with("192.0.2.1"), "{value}: {found}");
+        }
+    }
+}
+
 #[test]
 fn forwarded_as_rfc_7239_has_it() {
     for (value, client, secure) in [

@@ -1,6 +1,9 @@
 //! Which requests become a WebSocket, and what is answered.
 
-use wsmaster_protocol::handshake::{Refusal, SUBPROTOCOLS_MAX, Upgrade, check, wants_upgrade};
+use wsmaster_protocol::{
+    deflate::{Policy, WindowBits},
+    handshake::{Refusal, SUBPROTOCOLS_MAX, Upgrade, check, wants_upgrade},
+};
 
 type Header = (&'static str, &'static str);
 
@@ -168,4 +171,49 @@ fn nothing_from_outside_can_forge_a_line_of_the_response() {
     let response = upgrade.response(None, [("Server", "wsmaster"), ("X-Name", "José\tMaria")]);
     let text = String::from_utf8(response).expect("UTF-8");
     assert!(text.ends_with("\r\nServer: wsmaster\r\nX-Name: José\tMaria\r\n\r\n"), "{text}");
+}
+
+/// RFC 6455, section 4.4; RFC 9110, sections 15.5.6 and 15.5.22.
+#[test]
+fn a_refusal_says_what_else_its_status_asks_for() {
+    let without = |name| sample_with(name, &[]);
+    let version = sample_with("Sec-WebSocket-Version", &[("Sec-WebSocket-Version", "12")]);
+    let known = ("Sec-WebSocket-Version", "13");
+    let table: [(&str, Vec<Header>, u16, &[Header]); 5] = [
+        ("POST", SAMPLE.to_vec(), 405, &[("Allow", "GET")]),
+        ("GET", version, 426, &[known, ("Upgrade", "websocket")]),
+        ("GET", without("Sec-WebSocket-Version"), 400, &[known]),
+        ("GET", without("Sec-WebSocket-Key"), 400, &[]),
+        ("GET", without("Connection"), 400, &[]),
+    ];
+    for (method, headers, status, expected) in table {
+        let refusal = check(method, 1, bytes(&headers)).expect_err("a bad handshake");
+        assert_eq!((refusal.status(), refusal.headers()), (status, expected), "{refusal}");
+    }
+}
+
+/// RFC 7692, section 5.1: the answer says what was agreed on, or nothing.
+#[test]
+fn compression_is_in_the_answer_when_it_was_agreed_on() {
+    let policy = Policy { server_takeover: false, client_takeover: true, window: WindowBits::MAX };
+    for (offer, expected) in [
+        (None, None),
+        (Some("permessage-deflate"), Some("permessage-deflate; server_no_context_takeover")),
+        (Some("permessage-deflate; server_max_window_bits=16"), None),
+        (Some("x-unknown"), None),
+    ] {
+        let mut headers = SAMPLE.to_vec();
+        headers.extend(offer.map(|offer| ("Sec-WebSocket-Extensions", offer)));
+        let mut upgrade = accepted(&headers);
+        let line = |upgrade: &Upgrade<'_>| {
+            let answer = String::from_utf8(upgrade.response(None, [])).expect("ASCII");
+            let mut lines = answer.lines();
+            lines.find_map(|line| Some(line.strip_prefix("Sec-WebSocket-Extensions: ")?.to_owned()))
+        };
+        assert_eq!(line(&upgrade), None, "{offer:?} was only offered");
+        let agreement = upgrade.agree_on_deflate(&policy);
+        assert_eq!(line(&upgrade).as_deref(), expected, "{offer:?}");
+        assert_eq!(agreement.is_some(), expected.is_some());
+        assert!(agreement.is_none_or(|agreed| !agreed.server_takeover && agreed.client_takeover));
+    }
 }

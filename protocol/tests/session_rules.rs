@@ -375,3 +375,34 @@ fn assert_over(session: &mut Session, out: &mut Vec<u8>, name: &str) {
 fn header_of(first: u8, length: &[u8]) -> Vec<u8> {
     [&[first], length, &KEY].concat()
 }
+
+/// A resumed session has only its predecessor's word for what a header has promised.
+#[test]
+fn what_a_suspended_session_says_of_itself_is_held_to_the_limits() {
+    const LIMITS: SessionLimits =
+        SessionLimits { frame_bytes_max: 100, message_bytes_max: 100, fragments_max: 4 };
+    let promise = ("\"missing_bytes\":5", "\"missing_bytes\":4096");
+    let count = ("\"fragments\":1", "\"fragments\":99");
+    let half = |first| [&header(first, 10, KEY)[..], &[0; 5]].concat();
+    let table = [
+        (half(FIN | BINARY), promise, vec![0; 200], SessionError::MessageTooBig),
+        (half(FIN | PING), promise, vec![0; 200], SessionError::LongControl),
+        (
+            frame(BINARY, b"a", KEY),
+            count,
+            frame(CONTINUATION, b"b", KEY),
+            SessionError::TooManyFragments,
+        ),
+    ];
+    for (before, (was, forged), after, expected) in table {
+        let mut session = Session::new();
+        feed(&mut session, &before, &LIMITS, &mut Vec::new());
+        let state = serde_json::to_string(&session).expect("a session can be written");
+        let state = state.replace(was, forged);
+        assert!(state.contains(forged), "{state}");
+        let mut session: Session = serde_json::from_str(&state).expect("and read again");
+        let mut out = Vec::new();
+        assert_eq!(feed(&mut session, &after, &LIMITS, &mut out), [Event::Failed(expected)]);
+        assert_over(&mut session, &mut out, "a forged state");
+    }
+}

@@ -1,12 +1,9 @@
 //! The push API: any program that can speak HTTP reaches any connection, and learns what really happened.
 
-use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use serde::{Deserialize, Deserializer};
-use serde_json::{json, value::RawValue};
+use serde_json::json;
 use wsmaster_protocol::{
-    channels::{check_name, reply},
-    close,
-    frame::CLOSE_REASON_BYTES_MAX,
+    api::{Broadcast, CallError, Disconnect, Payload, Publish, Published, Push},
+    channels::reply,
     http::Response,
 };
 use wsmaster_workers::{
@@ -15,9 +12,6 @@ use wsmaster_workers::{
 };
 
 use crate::config::{ApiConfig, Secret};
-
-/// The longest channel name that the API publishes to, in bytes. A channel of the built-in application has a shorter bound.
-const CHANNEL_BYTES_MAX: usize = 255;
 
 /// See the module.
 #[derive(Debug)]
@@ -34,77 +28,6 @@ enum Call<'a> {
     Disconnect,
     Connection(&'a str),
 }
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PushBody<'a> {
-    connection: u64,
-    text: Option<String>,
-    #[serde(borrow, default, deserialize_with = "given")]
-    json: Option<&'a RawValue>,
-    binary_base64: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BroadcastBody<'a> {
-    text: Option<String>,
-    #[serde(borrow, default, deserialize_with = "given")]
-    json: Option<&'a RawValue>,
-    binary_base64: Option<String>,
-    exclude: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PublishBody<'a> {
-    channel: String,
-    /// A message of the channel application: receivers get it as one of theirs, without a sender.
-    #[serde(borrow, default, deserialize_with = "given")]
-    message: Option<&'a RawValue>,
-    text: Option<String>,
-    #[serde(borrow, default, deserialize_with = "given")]
-    json: Option<&'a RawValue>,
-    binary_base64: Option<String>,
-    exclude: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DisconnectBody {
-    connection: u64,
-    #[serde(default = "normal_closure")]
-    code: u16,
-    #[serde(default)]
-    reason: String,
-}
-
-/// A field that is there is given, also when it is `null`: that is a JSON value like any other, and not the lack of one.
-fn given<'de: 'a, 'a, D: Deserializer<'de>>(field: D) -> Result<Option<&'a RawValue>, D::Error> {
-    <&RawValue>::deserialize(field).map(Some)
-}
-
-fn normal_closure() -> u16 {
-    1000
-}
-
-/// The bytes of a message, however the caller has written them.
-enum Payload {
-    Text(String),
-    Binary(Vec<u8>),
-}
-
-impl Payload {
-    fn message(&self) -> Message<'_> {
-        match self {
-            Self::Text(text) => Message::Text(text),
-            Self::Binary(bytes) => Message::Binary(bytes),
-        }
-    }
-}
-
-/// A refusal: status and sentence.
-struct Refused(u16, String);
 
 impl Api {
     pub(super) fn new(config: &ApiConfig) -> Self {
@@ -155,8 +78,8 @@ impl Api {
             Call::Disconnect => disconnect(context, &request.body, &mut responder),
             Call::Connection(id) => connection(context, id, &mut responder),
         };
-        if let (Err(Refused(status, sentence)), Some(responder)) = (begun, responder) {
-            context.respond(responder, &Response::error(status, &sentence));
+        if let (Err(error), Some(responder)) = (begun, responder) {
+            context.respond(responder, &Response::error(400, &error.sentence));
         }
     }
 
@@ -178,65 +101,50 @@ impl Api {
     }
 }
 
-type Begun = Result<(), Refused>;
+type Begun = Result<(), CallError>;
 
 fn push(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Responder>) -> Begun {
-    let body: PushBody<'_> = read(body)?;
-    let payload = payload(body.text, body.json, body.binary_base64)?;
-    let Ok(id) = ConnectionId::try_from(body.connection) else {
-        let Some(responder) = responder.take() else { return Ok(()) };
-        context.respond(responder, &outcome(body.connection, Ok(Outcome::NoSuchConnection)));
+    let Push { connection, payload } = Push::read(body)?;
+    let Some(responder) = responder.take() else { return Ok(()) };
+    let Ok(id) = ConnectionId::try_from(connection) else {
+        context.respond(responder, &outcome(connection, Ok(Outcome::NoSuchConnection)));
         return Ok(());
     };
-    let Some(responder) = responder.take() else { return Ok(()) };
-    context.push_ack(id, payload.message(), move |context, result| {
+    context.push_ack(id, message(&payload), move |context, result| {
         context.respond(responder, &outcome(id.as_u64(), result));
     });
     Ok(())
 }
 
 fn broadcast(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Responder>) -> Begun {
-    let body: BroadcastBody<'_> = read(body)?;
-    let payload = payload(body.text, body.json, body.binary_base64)?;
-    let exclude = body.exclude.and_then(|id| ConnectionId::try_from(id).ok());
+    let Broadcast { payload, exclude } = Broadcast::read(body)?;
+    let exclude = exclude.and_then(|id| ConnectionId::try_from(id).ok());
     let Some(responder) = responder.take() else { return Ok(()) };
-    context.broadcast_ack(payload.message(), exclude, move |context, result| {
+    context.broadcast_ack(message(&payload), exclude, move |context, result| {
         context.respond(responder, &tally(result));
     });
     Ok(())
 }
 
 fn publish(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Responder>) -> Begun {
-    let body: PublishBody<'_> = read(body)?;
-    if let Err(code) = check_name(&body.channel, CHANNEL_BYTES_MAX) {
-        return Err(Refused(400, format!("channel: {}", code.sentence())));
-    }
-    let payload = match body.message {
-        Some(message) => {
-            let none = body.text.is_none() && body.json.is_none() && body.binary_base64.is_none();
-            if !none {
-                return Err(Refused(400, ONE_OF_PUBLISH.to_owned()));
-            }
+    let Publish { channel, what, exclude } = Publish::read(body)?;
+    let payload = match what {
+        // Receivers get it as a message of theirs, without a sender.
+        Published::Message(inner) => {
             let mut text = Vec::new();
-            reply::delivery(&mut text, &body.channel, None, message, context.unix_ms());
+            reply::delivery(&mut text, &channel, None, inner, context.unix_ms());
             match String::from_utf8(text) {
                 Ok(text) => Payload::Text(text),
                 Err(error) => Payload::Binary(error.into_bytes()),
             }
         }
-        None => payload(body.text, body.json, body.binary_base64).map_err(
-            |Refused(status, sentence)| {
-                let sentence =
-                    if sentence == ONE_OF { ONE_OF_PUBLISH.to_owned() } else { sentence };
-                Refused(status, sentence)
-            },
-        )?,
+        Published::Payload(payload) => payload,
     };
-    let exclude = body.exclude.and_then(|id| ConnectionId::try_from(id).ok());
+    let exclude = exclude.and_then(|id| ConnectionId::try_from(id).ok());
     let Some(responder) = responder.take() else { return Ok(()) };
-    let message = payload.message();
+    let message = message(&payload);
     let publication = Publication {
-        channel: &body.channel,
+        channel: &channel,
         kind: match message {
             Message::Text(_) => PayloadKind::Text,
             Message::Binary(_) => PayloadKind::Binary,
@@ -252,30 +160,21 @@ fn publish(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Respon
 }
 
 fn disconnect(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Responder>) -> Begun {
-    let body: DisconnectBody = read(body)?;
-    if !close::is_sendable(body.code.into()) {
-        let sentence = format!("code: {} may not be sent (RFC 6455, 7.4)", body.code);
-        return Err(Refused(400, sentence));
-    }
-    if body.reason.len() > CLOSE_REASON_BYTES_MAX {
-        let sentence = format!("reason: at most {CLOSE_REASON_BYTES_MAX} bytes");
-        return Err(Refused(400, sentence));
-    }
+    let Disconnect { connection, code, reason } = Disconnect::read(body)?;
     let Some(responder) = responder.take() else { return Ok(()) };
-    let Ok(id) = ConnectionId::try_from(body.connection) else {
-        context.respond(responder, &outcome(body.connection, Ok(Outcome::NoSuchConnection)));
+    let Ok(id) = ConnectionId::try_from(connection) else {
+        context.respond(responder, &outcome(connection, Ok(Outcome::NoSuchConnection)));
         return Ok(());
     };
-    context.disconnect_ack(id, body.code, &body.reason, move |context, result| {
+    context.disconnect_ack(id, code, &reason, move |context, result| {
         context.respond(responder, &outcome(id.as_u64(), result));
     });
     Ok(())
 }
 
 fn connection(context: &mut Context<'_>, id: &str, responder: &mut Option<Responder>) -> Begun {
-    let number: u64 = id
-        .parse()
-        .map_err(|_| Refused(400, "the id of a connection is a whole number".to_owned()))?;
+    let none = || CallError { sentence: "the id of a connection is a whole number".to_owned() };
+    let number: u64 = id.parse().map_err(|_| none())?;
     let Some(responder) = responder.take() else { return Ok(()) };
     let Ok(id) = ConnectionId::try_from(number) else {
         context.respond(responder, &outcome(number, Ok(Outcome::NoSuchConnection)));
@@ -292,33 +191,10 @@ fn connection(context: &mut Context<'_>, id: &str, responder: &mut Option<Respon
     Ok(())
 }
 
-fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refused> {
-    if body.is_empty() {
-        return Err(Refused(400, "the body is empty: expected a JSON object".to_owned()));
-    }
-    // serde would also take an array with the fields' values in their order.
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(Refused(400, "the body: expected a JSON object".to_owned()));
-    }
-    serde_json::from_slice(body).map_err(|error| Refused(400, format!("the body: {error}")))
-}
-
-const ONE_OF: &str = "expected exactly one of text, json and binary_base64";
-const ONE_OF_PUBLISH: &str = "expected exactly one of message, text, json and binary_base64";
-
-fn payload(
-    text: Option<String>,
-    json: Option<&RawValue>,
-    binary_base64: Option<String>,
-) -> Result<Payload, Refused> {
-    match (text, json, binary_base64) {
-        (Some(text), None, None) => Ok(Payload::Text(text)),
-        (None, Some(json), None) => Ok(Payload::Text(json.get().to_owned())),
-        (None, None, Some(encoded)) => BASE64
-            .decode(encoded)
-            .map(Payload::Binary)
-            .map_err(|error| Refused(400, format!("binary_base64: {error}"))),
-        _ => Err(Refused(400, ONE_OF.to_owned())),
+fn message(payload: &Payload) -> Message<'_> {
+    match payload {
+        Payload::Text(text) => Message::Text(text),
+        Payload::Binary(bytes) => Message::Binary(bytes),
     }
 }
 

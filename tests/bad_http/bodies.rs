@@ -96,6 +96,10 @@ pub(super) const LENGTHS: &[Row] = &[
 pub(super) const CHUNKS: &[Row] = &[
     ("chunks", chunked!("5\r\nhello\r\n1;a=\"b\"\r\n!\r\n0\r\nX: y\r\n\r\n"), 405, Kept),
     ("a request in a chunk", chunked!("12\r\nGET / HTTP/1.1\r\n\r\n\r\n0\r\n\r\n"), 405, Kept),
+    ("zeros before the size", chunked!("0005\r\nhello\r\n000\r\n\r\n"), 405, Kept),
+    ("a size in capitals", chunked!("A\r\n0123456789\r\n0\r\n\r\n"), 405, Kept),
+    ("blanks around an extension", chunked!("5\t; a = b\r\nhello\r\n0\r\n\r\n"), 405, Kept),
+    ("a quotation does not outlive its line", chunked!("5;a=\"\r\nhello\r\n0\r\n\r\n"), 405, Kept),
     ("no size", chunked!("\r\nhello\r\n0\r\n\r\n"), 400, Closed),
     ("a size that is no number", chunked!("five\r\nhello\r\n0\r\n\r\n"), 400, Closed),
     ("a size with a prefix", chunked!("0x5\r\nhello\r\n0\r\n\r\n"), 400, Closed),
@@ -117,5 +121,10 @@ pub(super) const CHUNKS: &[Row] = &[
     ("a folded trailer", chunked!("0\r\nX: y\r\n z\r\n\r\n"), 400, Closed),
     ("LF alone in the trailers", chunked!("0\r\nX: y\n\r\n"), 400, Closed),
     ("LF alone at the end", chunked!("0\r\n\n"), 400, Closed),
+    ("a blank before the colon of a trailer", chunked!("0\r\nX : y\r\n\r\n"), 400, Closed),
+    ("a NUL in a trailer", chunked!("0\r\nX: \0\r\n\r\n"), 400, Closed),
+    ("CR alone in a trailer", chunked!("0\r\nX: a\rb\r\n\r\n"), 400, Closed),
+    ("a coding in the trailers", chunked!("0\r\nTransfer-Encoding: chunked\r\n\r\n"), 405, Kept),
+    ("a Host in the trailers", chunked!("0\r\nHost: b\r\n\r\n"), 405, Kept),
     ("a length in the trailers", chunked!("0\r\nContent-Length: 99\r\n\r\n"), 405, Kept),
 ];

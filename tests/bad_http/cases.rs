@@ -123,8 +123,9 @@ fn oversized() -> Vec<Case> {
 fn several() -> Vec<Case> {
     const GOOD: &str = "GET /health HTTP/1.1\r\nHost: a\r\n\r\n";
     const BAD: &str = "GET /health HTTP/1.1\r\n\r\n";
-    let rows: [(&str, String, &[u16], After); 5] = [
+    let rows: [(&str, String, &[u16], After); 6] = [
         ("three", GOOD.repeat(3), &[200, 200, 200], Kept),
+        ("an empty line between two", format!("{GOOD}\r\n{GOOD}"), &[200, 200], Kept),
         ("a bad one behind a good one", format!("{GOOD}{BAD}"), &[200, 400], Closed),
         ("a good one behind a bad one", format!("{BAD}{GOOD}"), &[400], Closed),
         ("300, which is more than one turn's share", GOOD.repeat(300), &[200; 300], Kept),

@@ -7,11 +7,12 @@
 //!
 //! - [`Material`] and [`Showing`]: certificates, keys and rules, and what can be told of them.
 //! - [`TicketKeys`]: what session tickets are sealed with.
+//! - [`der`]: the two facts of a certificate that are for people.
 //! - [`Facts`]: what a handshake has brought out about the peer.
 
 mod acceptor;
 mod certificate;
-mod der;
+pub mod der;
 mod material;
 mod names;
 mod refusal;

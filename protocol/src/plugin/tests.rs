@@ -315,6 +315,42 @@ fn what_is_no_command_is_refused_with_its_mark() {
     }
 }
 
+#[test]
+fn what_a_program_may_send_has_bounds() {
+    let headers = |count: usize, bytes: usize| {
+        let header = |number: usize| format!("\"X-{number:03}\":\"{}\"", "v".repeat(bytes - 5));
+        let headers: Vec<String> = (0..count).map(header).collect();
+        format!(r#"{{"do":"accept","request":1,"headers":{{{}}}}}"#, headers.join(","))
+    };
+    let many = |count: usize| {
+        let values = vec!["\"a=b\""; count].join(",");
+        format!(r#"{{"do":"respond","request":1,"headers":{{"Set-Cookie":[{values}]}}}}"#)
+    };
+    let reason = |bytes: usize| {
+        format!(r#"{{"do":"disconnect","connection":1,"reason":"{}"}}"#, "r".repeat(bytes))
+    };
+    let status = |status: u32| format!(r#"{{"do":"respond","request":1,"status":{status}}}"#);
+    for (line, expected) in [
+        (headers(HEADERS_MAX, 10), true),
+        (headers(HEADERS_MAX + 1, 10), false),
+        (many(HEADERS_MAX), true),
+        (many(HEADERS_MAX + 1), false),
+        (headers(4, HEADERS_BYTES_MAX / 4), true),
+        (headers(4, HEADERS_BYTES_MAX / 4 + 1), false),
+        (reason(123), true),
+        (reason(124), false),
+        (status(200), true),
+        (status(599), true),
+        (status(101), false),
+        (status(600), false),
+    ] {
+        let shown: String = line.chars().take(80).collect();
+        assert_eq!(parse(&line).is_ok(), expected, "{shown}");
+    }
+    let error = parse(r#"{"do":"push","connection":1,"binary":"AP8"}"#).unwrap_err();
+    assert_eq!(error.sentence, "the field \"binary\" is not base64");
+}
+
 proptest! {
     #[test]
     fn no_line_makes_the_reader_panic(line in ".{0,200}") {

@@ -105,7 +105,7 @@ fn hops<'a>(
             }
             Header::Forwarded => {
                 for element in split_quoted(value, b',') {
-                    remember(&mut hops, forwarded_element(element));
+                    remember(&mut hops, element.map(forwarded_element).unwrap_or_default());
                 }
             }
         }
@@ -144,7 +144,7 @@ fn values<'a>(
 /// `for=192.0.2.60;proto=http;by=203.0.113.43` (RFC 7239, 4). Names are in any case, values bare or quoted.
 fn forwarded_element(element: &str) -> Hop<'_> {
     let mut hop = Hop::default();
-    for pair in split_quoted(element, b';') {
+    for pair in split_quoted(element, b';').flatten() {
         let Some((name, value)) = pair.split_once('=') else { continue };
         let value = value.trim();
         let value = value
@@ -161,8 +161,10 @@ fn forwarded_element(element: &str) -> Hop<'_> {
     hop
 }
 
-/// The parts of a text between separators that do not stand in a quoted string (RFC 9110, 5.6.4).
-fn split_quoted(text: &str, separator: u8) -> impl Iterator<Item = &str> {
+/// The parts of a text between separators that do not stand in a quoted string (RFC 9110, 5.6.4). `None` is a part whose
+/// quotes do not end: a client that leaves them open would hide in them what the proxy adds behind it, and what it has
+/// written itself would be taken for the proxy's.
+fn split_quoted(text: &str, separator: u8) -> impl Iterator<Item = Option<&str>> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;
@@ -178,7 +180,8 @@ fn split_quoted(text: &str, separator: u8) -> impl Iterator<Item = &str> {
             is_end
         });
         rest = end.and_then(|end| text.get(end + 1..));
-        Some(text.get(..end.unwrap_or(text.len())).unwrap_or_default().trim())
+        let part = text.get(..end.unwrap_or(text.len())).unwrap_or_default().trim();
+        Some((!quoted).then_some(part))
     })
 }
 

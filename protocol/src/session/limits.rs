@@ -73,4 +73,22 @@ impl SessionLimits {
         }
         Ok(())
     }
+
+    /// Judges bytes that have arrived for a message, as they are added to it. The headers that promised them were judged
+    /// before, but of a resumed session that is only its predecessor's word.
+    pub(super) fn check_arrived(
+        &self,
+        message: &PartialMessage,
+        arrived_bytes: usize,
+    ) -> Result<(), SessionError> {
+        let bytes_max = if message.is_compressed() {
+            grown_bytes_max(self.message_bytes_max)
+        } else {
+            self.message_bytes_max
+        };
+        if message.len() + arrived_bytes > bytes_max {
+            return Err(SessionError::MessageTooBig);
+        }
+        Ok(())
+    }
 }

@@ -77,7 +77,7 @@ fn from_issuer(certificate: &[u8]) -> Option<Reader<'_>> {
 }
 
 /// From when until when a certificate is valid.
-pub(super) fn validity(certificate: &[u8]) -> Option<Validity> {
+pub fn validity(certificate: &[u8]) -> Option<Validity> {
     let mut body = from_issuer(certificate)?;
     body.take(SEQUENCE)?;
     let mut dates = body.enter(SEQUENCE)?;
@@ -86,7 +86,7 @@ pub(super) fn validity(certificate: &[u8]) -> Option<Validity> {
 }
 
 /// Whose certificate it is, as RFC 4514 writes names: `CN=sensor 7,O=Example`.
-pub(super) fn subject(certificate: &[u8]) -> Option<String> {
+pub fn subject(certificate: &[u8]) -> Option<String> {
     let mut body = from_issuer(certificate)?;
     body.take(SEQUENCE)?;
     body.take(SEQUENCE)?;
