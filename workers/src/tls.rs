@@ -7,6 +7,7 @@
 //!
 //! - [`Material`] and [`Showing`]: certificates, keys and rules, and what can be told of them.
 //! - [`TicketKeys`]: what session tickets are sealed with.
+//! - [`certificates`] and [`certified_key`]: what stands in PEM files, for whoever makes TLS connections.
 //! - [`Facts`]: what a handshake has brought out about the peer.
 
 mod acceptor;
@@ -18,9 +19,9 @@ mod refusal;
 mod stream;
 mod tickets;
 
-pub use certificate::{CertificateFault, Validity};
+pub use certificate::{CertificateFault, Validity, certificates, certified_key};
 pub use material::{
-    ClientAuth, ClientAuthority, MATERIAL_BYTES_MAX, Material, MaterialFault, Pair, Sealed,
+    ALPN, ClientAuth, ClientAuthority, MATERIAL_BYTES_MAX, Material, MaterialFault, Pair, Sealed,
     Showing, Shown, Version,
 };
 pub use stream::Facts;
