@@ -11,6 +11,7 @@
 //! - [`Facts`]: what a handshake has brought out about the peer.
 
 mod acceptor;
+mod backlog;
 mod certificate;
 mod der;
 mod material;
@@ -28,4 +29,5 @@ pub use stream::Facts;
 pub use tickets::{TICKET_LIFETIME, TicketKeys};
 
 pub(crate) use acceptor::Acceptor;
+pub(crate) use backlog::Backlogs;
 pub(crate) use stream::TlsStream;

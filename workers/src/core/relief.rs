@@ -9,7 +9,11 @@ use bytes::Bytes;
 use wsmaster_ipc::board::Counter;
 
 use super::Core;
-use crate::{connection::State, handler::ClosedBy, outbox::Outbox};
+use crate::{
+    connection::{Connection, State},
+    handler::ClosedBy,
+    outbox::Outbox,
+};
 
 /// What is closed brings the sum this far below its bound, so that it is not the next message that reaches it again.
 const RELIEF_PARTS: usize = 8;
@@ -68,10 +72,11 @@ impl SharedFrames {
 }
 
 impl Core {
-    /// Bytes of memory that all outboxes hold.
+    /// Bytes of memory that all outboxes hold, and what has left them but not this process.
     #[inline]
     pub(super) fn held_bytes(&self) -> usize {
-        self.waiting.own_bytes + self.shared.alive_bytes.load(Ordering::Relaxed)
+        let own_bytes = self.waiting.own_bytes + self.backlogs.held_bytes();
+        own_bytes + self.shared.alive_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether the outboxes hold more than they may.
@@ -86,7 +91,7 @@ impl Core {
         let most = self.limits.outboxes_bytes_max;
         let enough = most - most / RELIEF_PARTS;
         let waiting =
-            |core: &Self, index: u32| core.registry.at(index).map_or(0, |it| it.outbox.len());
+            |core: &Self, index: u32| core.registry.at(index).map_or(0, Connection::waiting_bytes);
         let mut fullest = self.registry.indexes();
         fullest.retain(|index| waiting(self, *index) > 0);
         for index in &fullest {
@@ -98,8 +103,10 @@ impl Core {
                 return;
             }
             let Some(connection) = self.registry.at(index) else { continue };
+            // What is encrypted stays until it is read: where that is the most of it, the connection goes at once.
+            let frees = connection.outbox.len() >= connection.stream.unsent_bytes();
             match connection.state {
-                State::WebSocket(_) if connection.can_send() => {
+                State::WebSocket(_) if connection.can_send() && frees => {
                     self.cut_off(index, Counter::Evicted, "too much waits for this client");
                 }
                 State::WebSocket(_) | State::Http(_) | State::Lingering { .. } => {
