@@ -222,3 +222,33 @@ fn what_is_encrypted_and_has_not_left_is_counted() {
     assert_eq!(total(&status, "outbox_bytes"), 0, "{status}");
     assert_eq!(total(&status, "outbox_held_bytes"), 0, "{status}");
 }
+
+#[test]
+fn what_is_encrypted_for_all_who_do_not_read_is_bounded_too() {
+    const HELD_BYTES_MAX: u64 = 1 << 20;
+    const FROZEN: u64 = 30;
+    let place = Place::new();
+    let setup = place.setup(
+        "[limits]\nmessage_bytes_max = \"64KiB\"\noutbox_bytes_max = \"1MiB\"\n\
+         outboxes_bytes_max = \"1MiB\"\n",
+    );
+    let server = Server::start(setup.app(crate::support::App::Broadcast));
+    // What is encrypted for all of them, up to 64 KiB each, would be nearly twice the bound.
+    let frozen: Vec<Secure> = (0..FROZEN).map(|_| place.way().open(server.addr())).collect();
+    let mut speaker = place.way().open(server.addr());
+    let text = "x".repeat(60_000);
+    let mut sent = 0;
+    loop {
+        echo(&mut speaker, text.as_str());
+        sent += 1;
+        let status = server.status();
+        let total = |name: &str| status["totals"][name].as_u64().expect("a counter");
+        assert!(total("outbox_held_bytes") <= HELD_BYTES_MAX, "{status}");
+        if total("evicted") >= FROZEN / 2 {
+            break;
+        }
+        assert!(sent < 2_000, "nobody is closed: {status}");
+    }
+    drop(frozen);
+    echo(&mut speaker, "unharmed");
+}

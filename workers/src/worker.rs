@@ -378,6 +378,10 @@ impl<H: Handler> Worker<H> {
                 if let Some(connection) = self.core.registry.at_mut(index) {
                     connection.flags.dirty = false;
                     self.core.flush(index);
+                    // What is shared in outboxes is each client's own when it is encrypted.
+                    if self.core.is_over_budget() {
+                        self.core.relieve();
+                    }
                 }
             }
             if self.core.dirty.is_empty() {

@@ -81,13 +81,13 @@ impl Core {
 
     /// Whether the outboxes hold more than they may.
     #[inline]
-    pub(super) fn is_over_budget(&self) -> bool {
+    pub(crate) fn is_over_budget(&self) -> bool {
         self.held_bytes() > self.limits.outboxes_bytes_max
     }
 
     /// Writes what can be written, and closes those for whom the most is left until the rest is within the bound.
     #[cold]
-    pub(super) fn relieve(&mut self) {
+    pub(crate) fn relieve(&mut self) {
         let most = self.limits.outboxes_bytes_max;
         let enough = most - most / RELIEF_PARTS;
         let waiting =
@@ -117,8 +117,17 @@ impl Core {
                         "is given up for all that waits for it",
                     );
                     self.lose(index, ClosedBy::Server, "too much waits for this client");
+                    self.discard_output(index);
                 }
             }
         }
+    }
+
+    /// Frees now what a lost connection would free when it is buried, so that no other one has to go for it.
+    fn discard_output(&mut self, index: u32) {
+        let Some(connection) = self.registry.at_mut(index) else { return };
+        self.waiting.replace(Waiting::of(&connection.outbox), Waiting::default());
+        connection.outbox = Outbox::default();
+        connection.stream.give_up();
     }
 }

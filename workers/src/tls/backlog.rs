@@ -84,7 +84,8 @@ impl Backlog {
         Ok(true)
     }
 
-    fn clear(&mut self) {
+    /// Throws away what there is.
+    pub(super) fn clear(&mut self) {
         let Sums { waiting_bytes, held_bytes } = &*self.all.0;
         waiting_bytes.set(waiting_bytes.get() - self.len());
         held_bytes.set(held_bytes.get() - self.bytes.len());

@@ -339,6 +339,12 @@ impl TlsStream {
         self.unsent.push(&mut self.socket)
     }
 
+    /// Throws away what waits: nobody will read it.
+    pub(crate) fn give_up(&mut self) {
+        self.unsent.clear();
+        self.phase = Phase::Deaf;
+    }
+
     /// Takes plaintext, encrypts it and writes. What the socket does not take at once is kept, and nothing more is taken
     /// before it has left.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
