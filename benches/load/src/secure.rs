@@ -1,19 +1,24 @@
 //! TLS as the load speaks it: which server is believed (every one, since nothing but its speed is of interest here), and
 //! whether a connection may take up the session of one before.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{
+    ClientSessionStore, Resumption, Tls12ClientSessionValue, Tls13ClientSessionValue,
+};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, NamedGroup, SignatureScheme,
+};
 
 use crate::error::{LoadError, Result};
 
-/// Sessions that are kept to be taken up.
-const SESSIONS_MAX: usize = 1024;
+/// Tickets that are kept to be used.
+const TICKETS_MAX: usize = 1024;
 
 /// How TLS connections begin.
 #[derive(Debug)]
@@ -36,7 +41,7 @@ impl Security {
             .with_custom_certificate_verifier(Arc::new(Anybody(provider)))
             .with_no_client_auth();
         config.resumption = if resumes {
-            Resumption::in_memory_sessions(SESSIONS_MAX)
+            Resumption::store(Arc::new(Tickets::default()))
         } else {
             Resumption::disabled()
         };
@@ -49,6 +54,38 @@ impl Security {
     /// What rustls says.
     pub(crate) fn session(&self) -> Result<ClientConnection> {
         ClientConnection::new(self.config.clone(), self.name.clone()).map_err(failed)
+    }
+}
+
+/// Tickets of TLS 1.3, each used once. rustls's own store keeps eight of one server, which visits that begin together use up.
+#[derive(Debug, Default)]
+struct Tickets(Mutex<VecDeque<Tls13ClientSessionValue>>);
+
+impl ClientSessionStore for Tickets {
+    fn set_kx_hint(&self, _server: ServerName<'static>, _group: NamedGroup) {}
+
+    fn kx_hint(&self, _server: &ServerName<'_>) -> Option<NamedGroup> {
+        None
+    }
+
+    fn set_tls12_session(&self, _server: ServerName<'static>, _value: Tls12ClientSessionValue) {}
+
+    fn tls12_session(&self, _server: &ServerName<'_>) -> Option<Tls12ClientSessionValue> {
+        None
+    }
+
+    fn remove_tls12_session(&self, _server: &ServerName<'static>) {}
+
+    fn insert_tls13_ticket(&self, _server: ServerName<'static>, ticket: Tls13ClientSessionValue) {
+        let mut tickets = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if tickets.len() == TICKETS_MAX {
+            tickets.pop_front();
+        }
+        tickets.push_back(ticket);
+    }
+
+    fn take_tls13_ticket(&self, _server: &ServerName<'static>) -> Option<Tls13ClientSessionValue> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_back()
     }
 }
 
