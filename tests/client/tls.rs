@@ -389,10 +389,16 @@ fn a_handshake_has_a_deadline() {
 fn files_that_cannot_be_used_and_options_without_tls_are_wrong_arguments() {
     let place = Place::new();
     put(&place.directory.path().join("empty.pem"), "");
-    let (ca, empty) = (place.at("ca.pem"), place.at("empty.pem"));
+    let nothing = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    put(&place.directory.path().join("nothing.pem"), nothing);
+    let (ca, empty, nothing) = (place.at("ca.pem"), place.at("empty.pem"), place.at("nothing.pem"));
     for (args, part) in [
         (&["wss://localhost/", "--ca", "no-such-file"][..], "no-such-file cannot be read: "),
         (&["wss://localhost/", "--ca", &empty], "empty.pem: expected a certificate in PEM form"),
+        (
+            &["wss://localhost/", "--ca", &nothing],
+            "nothing.pem: the certificate cannot be understood",
+        ),
         (
             &["wss://localhost/", "--cert", &ca, "--key", &empty],
             "empty.pem: expected a private key",

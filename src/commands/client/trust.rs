@@ -19,7 +19,7 @@ use rustls::{
     sign::SingleCertAndKey,
 };
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-use wsmaster_workers::tls::{ALPN, certificates, certified_key};
+use wsmaster_workers::tls::{ALPN, CertificateFault, certificates, certified_key};
 use zeroize::Zeroizing;
 
 use crate::cli::ClientOptions;
@@ -93,19 +93,18 @@ struct Believer {
 
 impl Believer {
     fn new(options: &ClientOptions, provider: Arc<CryptoProvider>) -> Result<Self, String> {
-        let mut named = Vec::new();
+        let (mut named, mut roots) = (Vec::new(), RootCertStore::empty());
         for path in &options.ca_files {
             let found = certificates(&read(path)?, AUTHORITIES_MAX);
-            named.extend(found.map_err(|fault| format!("{}: {fault}", path.display()))?);
+            for certificate in found.map_err(|fault| format!("{}: {fault}", path.display()))? {
+                let unusable = |_| format!("{}: {}", path.display(), CertificateFault::Certificate);
+                roots.add(certificate.clone()).map_err(unusable)?;
+                named.push(certificate);
+            }
         }
         let system = rustls_native_certs::load_native_certs();
-        let mut roots = RootCertStore::empty();
         // A certificate of the system that rustls cannot read is nobody's who could be believed.
         roots.add_parsable_certificates(system.certs);
-        for certificate in &named {
-            let unusable = |_| "a certificate of --ca cannot be understood: expected X.509";
-            roots.add(certificate.clone()).map_err(unusable)?;
-        }
         if roots.is_empty() {
             let why = system.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
             return Err(format!(
