@@ -1,6 +1,10 @@
 //! `wsmaster client` against the real server, and against servers that are none.
 
+#[path = "support/authority.rs"]
+mod authority;
 mod support;
+#[path = "client/tls.rs"]
+mod tls;
 
 use std::{
     io::{Read, Write},

@@ -144,7 +144,8 @@ closes the connection; what the server still sends before it closes too is print
 Examples:
   wsmaster client ws://localhost:9501/
   echo '{\"action\":\"ping\"}' | wsmaster client --json ws://localhost:9501/
-  wsmaster client --once --timing -H 'Authorization: Bearer KEY' ws://example.org/feed
+  wsmaster client --once --timing -H 'Authorization: Bearer KEY' wss://example.org/feed
+  wsmaster client --ca certs/cert.pem wss://localhost:9501/
 
 Exit codes:
   0  closed normally: by this side, or by the server with code 1000 or none

@@ -1,6 +1,6 @@
 //! The arguments of `wsmaster client`.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
@@ -10,7 +10,10 @@ use super::looking::interval;
 #[derive(Args, Clone, Debug, PartialEq, Eq)]
 pub struct ClientOptions {
     /// Where to connect to.
-    #[arg(help = "Where to connect to: ws://HOST[:PORT][/PATH]", value_name = "URL")]
+    #[arg(
+        help = "Where to connect to: ws://HOST[:PORT][/PATH], or wss:// for TLS",
+        value_name = "URL"
+    )]
     pub url: String,
     /// Add a header to the request; may be given several times
     #[arg(short = 'H', long = "header", value_name = "NAME: VALUE", value_parser = header)]
@@ -21,13 +24,25 @@ pub struct ClientOptions {
     /// Send this Origin, as a browser would
     #[arg(long, value_name = "ORIGIN", value_parser = header_value)]
     pub origin: Option<String>,
+    /// Trust the authorities in this PEM file too, besides those of the system; may be given several times
+    #[arg(long = "ca", value_name = "FILE")]
+    pub ca_files: Vec<PathBuf>,
+    /// Trust any certificate: whoever stands between can read along and answer
+    #[arg(long, conflicts_with = "ca_files")]
+    pub insecure: bool,
+    /// Show the server this certificate, a PEM file with those it is signed with behind it
+    #[arg(long = "cert", value_name = "FILE", requires = "key_file")]
+    pub cert_file: Option<PathBuf>,
+    /// The private key of --cert, a PEM file without a passphrase
+    #[arg(long = "key", value_name = "FILE", requires = "cert_file")]
+    pub key_file: Option<PathBuf>,
     /// Send lines as binary messages
     #[arg(long)]
     pub binary: bool,
     /// Send a ping so often, and fail when the one before was not answered
     #[arg(long, value_name = "SECONDS", value_parser = interval)]
     pub ping: Option<Duration>,
-    /// Tell how long connecting, the handshake and a ping took
+    /// Tell how long connecting, the handshakes and a ping took
     #[arg(long)]
     pub timing: bool,
     /// Print JSON, one object for each thing that happens
@@ -42,12 +57,24 @@ pub struct ClientOptions {
     /// Go on printing messages after the end of the input
     #[arg(long)]
     pub no_close_on_eof: bool,
-    /// How long connecting and the handshake may take together [default: 10]
+    /// How long connecting and the handshakes may take together [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = interval, default_value = "10", hide_default_value = true)]
     pub connect_timeout: Duration,
 }
 
 impl ClientOptions {
+    /// The first of the options that say something about TLS, if there is one.
+    #[must_use]
+    pub fn first_about_tls(&self) -> Option<&'static str> {
+        [
+            (!self.ca_files.is_empty(), "--ca"),
+            (self.insecure, "--insecure"),
+            (self.cert_file.is_some(), "--cert"),
+        ]
+        .into_iter()
+        .find_map(|(is_given, name)| is_given.then_some(name))
+    }
+
     /// After how many messages it closes.
     #[must_use]
     pub fn messages_max(&self) -> Option<u64> {

@@ -2,21 +2,26 @@
 //! [`conversation`]'s.
 
 mod address;
+mod complaint;
 mod conversation;
 mod handshake;
 mod input;
 mod output;
+mod tls;
 mod transport;
+mod trust;
 
 use std::{
     io::{Read, Write},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use rustls::ClientConfig;
 use tungstenite::handshake::client::generate_key;
 
 use self::{
-    address::Address,
+    address::{Address, Scheme},
     conversation::Conversation,
     handshake::{Answer, BODY_BYTES_MAX},
     output::Output,
@@ -35,8 +40,18 @@ pub(super) fn client(options: &ClientOptions) -> Exit {
             return Exit::Usage;
         }
     };
+    let tls = match security(&address, options) {
+        Ok(tls) => tls,
+        Err(problem) => {
+            eprintln!("{problem}");
+            return Exit::Usage;
+        }
+    };
     let output = Output::new(options.json, options.timing);
-    let talked = connect(&address, options, &output)
+    if options.insecure {
+        output.unchecked(&address.authority);
+    }
+    let talked = connect(&address, tls, options, &output)
         .and_then(|(transport, rest)| Conversation::begin(transport, rest, options, &output))
         .and_then(Conversation::run);
     match talked {
@@ -48,14 +63,29 @@ pub(super) fn client(options: &ClientOptions) -> Exit {
     }
 }
 
+/// What TLS is to begin with, if the address asks for it.
+fn security(
+    address: &Address,
+    options: &ClientOptions,
+) -> Result<Option<Arc<ClientConfig>>, String> {
+    match (address.scheme, options.first_about_tls()) {
+        (Scheme::Wss, _) => trust::configure(options).map(Some),
+        (Scheme::Ws, None) => Ok(None),
+        (Scheme::Ws, Some(option)) => {
+            Err(format!("{option} is about TLS, which ws:// is without; write wss://"))
+        }
+    }
+}
+
 /// Connects and shakes hands. The connection, and what has come behind the handshake.
 fn connect(
     address: &Address,
+    tls: Option<Arc<ClientConfig>>,
     options: &ClientOptions,
     output: &Output,
 ) -> Result<(Transport, Vec<u8>), String> {
     let deadline = Instant::now() + options.connect_timeout;
-    let (mut transport, took) = Transport::connect(address, deadline)?;
+    let (mut transport, took) = Transport::connect(address, tls, deadline)?;
     let begun = Instant::now();
     let key = generate_key();
     let request = handshake::request(address, options, &key);

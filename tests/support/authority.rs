@@ -42,6 +42,14 @@ impl Authority {
         self.0.as_ref().der().clone()
     }
 
+    /// An authority that is itself a server for these names, and has signed itself only.
+    pub(crate) fn for_itself(names: &[&str]) -> Signed {
+        let mut params = Self::params(names, ExtendedKeyUsagePurpose::ServerAuth);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().expect("randomness");
+        Signed { certificate: params.self_signed(&key).expect("it signs"), key }
+    }
+
     /// A certificate of a server, for these names.
     pub(crate) fn server(&self, names: &[&str]) -> Signed {
         self.sign(Self::params(names, ExtendedKeyUsagePurpose::ServerAuth))

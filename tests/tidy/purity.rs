@@ -52,6 +52,7 @@ const PURE: &[&str] = &[
     "src/cli",
     "src/commands/banner.rs",
     "src/commands/client/address.rs",
+    "src/commands/client/complaint.rs",
     "src/commands/client/handshake.rs",
     "src/commands/table.rs",
     "src/commands/top/model.rs",

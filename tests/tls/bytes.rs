@@ -179,3 +179,76 @@ fn who_does_not_read_is_bounded_and_closed() {
     echo(&mut speaker, "unharmed");
     frozen.clear();
 }
+
+#[test]
+fn what_is_encrypted_and_has_not_left_is_counted() {
+    const MESSAGE_BYTES: u64 = 60_000;
+    /// The head of a frame of that length (RFC 6455, 5.2).
+    const HEAD_BYTES: u64 = 4;
+    let place = Place::new();
+    let setup =
+        place.setup("[limits]\nmessage_bytes_max = \"64KiB\"\noutbox_bytes_max = \"64MiB\"\n");
+    let server = Server::start(setup.app(crate::support::App::Broadcast));
+    let frozen = place.way().open(server.addr());
+    let mut speaker = place.way().open(server.addr());
+    let total = |status: &serde_json::Value, name: &str| {
+        status["totals"][name].as_u64().expect("a counter")
+    };
+    let before = total(&server.status(), "bytes_out");
+    let text = "x".repeat(MESSAGE_BYTES as usize);
+    let mut sent = 0;
+    let waiting = loop {
+        echo(&mut speaker, text.as_str());
+        sent += 2 * (MESSAGE_BYTES + HEAD_BYTES);
+        let status = server.wait_until("it to leave or wait", PATIENCE, |status| {
+            total(status, "bytes_out") - before == sent || total(status, "outbox_bytes") > 0
+        });
+        let waiting = total(&status, "outbox_bytes");
+        if waiting > 0 {
+            // All of it has left the outboxes: it is what TLS has taken and the socket has not.
+            assert_eq!(total(&status, "bytes_out") - before, sent, "{status}");
+            break waiting;
+        }
+        assert!(sent < 1 << 30, "the kernel takes everything");
+    };
+    let status = server.status();
+    assert_eq!(total(&status, "outbox_bytes"), waiting);
+    assert!(total(&status, "outbox_held_bytes") >= waiting, "{status}");
+    let listed = server.cli(&["connections", "--sort", "queued", "--limit", "1", "--json"]);
+    assert_eq!(listed.json()["queued_bytes"], waiting, "{listed}");
+    drop(frozen);
+    let status =
+        server.wait_until("it to be gone", PATIENCE, |status| status["totals"]["websockets"] == 1);
+    assert_eq!(total(&status, "outbox_bytes"), 0, "{status}");
+    assert_eq!(total(&status, "outbox_held_bytes"), 0, "{status}");
+}
+
+#[test]
+fn what_is_encrypted_for_all_who_do_not_read_is_bounded_too() {
+    const HELD_BYTES_MAX: u64 = 1 << 20;
+    const FROZEN: u64 = 30;
+    let place = Place::new();
+    let setup = place.setup(
+        "[limits]\nmessage_bytes_max = \"64KiB\"\noutbox_bytes_max = \"1MiB\"\n\
+         outboxes_bytes_max = \"1MiB\"\n",
+    );
+    let server = Server::start(setup.app(crate::support::App::Broadcast));
+    // What is encrypted for all of them, up to 64 KiB each, would be nearly twice the bound.
+    let frozen: Vec<Secure> = (0..FROZEN).map(|_| place.way().open(server.addr())).collect();
+    let mut speaker = place.way().open(server.addr());
+    let text = "x".repeat(60_000);
+    let mut sent = 0;
+    loop {
+        echo(&mut speaker, text.as_str());
+        sent += 1;
+        let status = server.status();
+        let total = |name: &str| status["totals"][name].as_u64().expect("a counter");
+        assert!(total("outbox_held_bytes") <= HELD_BYTES_MAX, "{status}");
+        if total("evicted") >= FROZEN / 2 {
+            break;
+        }
+        assert!(sent < 2_000, "nobody is closed: {status}");
+    }
+    drop(frozen);
+    echo(&mut speaker, "unharmed");
+}

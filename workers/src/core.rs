@@ -47,6 +47,7 @@ use crate::{
     listening::{Listeners, Proxies},
     registry::Registry,
     timers::Timers,
+    tls::Backlogs,
     topics::Topics,
     wheel::Wheel,
 };
@@ -109,6 +110,8 @@ pub(crate) struct Core {
     pub(crate) leaving: bool,
     /// What waits in all outboxes.
     waiting: Waiting,
+    /// What has left them, is encrypted, and waits for its sockets.
+    pub(crate) backlogs: Backlogs,
     /// The frames that many connections wait for.
     shared: SharedFrames,
     complaints: Complaints,
@@ -169,6 +172,7 @@ impl Core {
             random,
             leaving: false,
             waiting: Waiting::default(),
+            backlogs: Backlogs::default(),
             shared: SharedFrames::default(),
             complaints: Complaints::default(),
             surveys: Vec::new(),
@@ -230,7 +234,8 @@ impl Core {
         self.cell.set(Counter::Connections, self.registry.len() as u64);
         self.cell.set(Counter::WebSockets, self.registry.websockets() as u64);
         self.cell.set(Counter::Subscriptions, self.topics.len() as u64);
-        self.cell.set(Counter::OutboxBytes, self.waiting.bytes as u64);
+        let waiting_bytes = self.waiting.bytes + self.backlogs.waiting_bytes();
+        self.cell.set(Counter::OutboxBytes, waiting_bytes as u64);
         self.cell.set(Counter::OutboxHeldBytes, self.held_bytes() as u64);
         self.cell.set(Counter::Jobs, self.jobs.len() as u64);
         self.cell.set(Counter::Tasks, self.asker.tasks_len() as u64);

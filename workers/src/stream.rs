@@ -156,6 +156,14 @@ impl Stream {
         }
     }
 
+    /// Throws away what was taken and has not left: nothing can leave any more.
+    pub(crate) fn give_up(&mut self) {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => {}
+            Self::Tls(stream) => stream.give_up(),
+        }
+    }
+
     /// Ends our side: the peer reads an end behind the last of our bytes. Whether it is done; if not, it is called again
     /// when what has to leave before has left.
     ///

@@ -8,9 +8,11 @@
 //! - [`Material`] and [`Showing`]: certificates, keys and rules, and what can be told of them.
 //! - [`TicketKeys`]: what session tickets are sealed with.
 //! - [`der`]: the two facts of a certificate that are for people.
+//! - [`certificates`] and [`certified_key`]: what stands in PEM files, for whoever makes TLS connections.
 //! - [`Facts`]: what a handshake has brought out about the peer.
 
 mod acceptor;
+mod backlog;
 mod certificate;
 pub mod der;
 mod material;
@@ -19,13 +21,14 @@ mod refusal;
 mod stream;
 mod tickets;
 
-pub use certificate::{CertificateFault, Validity};
+pub use certificate::{CertificateFault, Validity, certificates, certified_key};
 pub use material::{
-    ClientAuth, ClientAuthority, MATERIAL_BYTES_MAX, Material, MaterialFault, Pair, Sealed,
+    ALPN, ClientAuth, ClientAuthority, MATERIAL_BYTES_MAX, Material, MaterialFault, Pair, Sealed,
     Showing, Shown, Version,
 };
 pub use stream::Facts;
 pub use tickets::{TICKET_LIFETIME, TicketKeys};
 
 pub(crate) use acceptor::Acceptor;
+pub(crate) use backlog::Backlogs;
 pub(crate) use stream::TlsStream;

@@ -177,7 +177,6 @@ impl<H: Handler> Worker<H> {
             tls,
             take_log,
         } = seat;
-        let tls = tls.map(tls::Acceptor::new).transpose()?;
         let poll = Poll::new()?;
         let mailbox = Mailbox::new(mailbox);
         let term = TermSignal::new()?;
@@ -206,6 +205,8 @@ impl<H: Handler> Worker<H> {
         handle.board().clear_interest(slot);
         let threads = Threads::new(limits.job_threads);
         let mut core = Core::new(slot, cell, handle, limits, random::seed()?);
+        let accept = |sealed| tls::Acceptor::new(sealed, core.backlogs.clone());
+        let tls = tls.map(accept).transpose()?;
         core.listeners = known;
         core.proxies = proxies;
         core.handshakes = handshakes;
@@ -377,6 +378,10 @@ impl<H: Handler> Worker<H> {
                 if let Some(connection) = self.core.registry.at_mut(index) {
                     connection.flags.dirty = false;
                     self.core.flush(index);
+                    // What is shared in outboxes is each client's own when it is encrypted.
+                    if self.core.is_over_budget() {
+                        self.core.relieve();
+                    }
                 }
             }
             if self.core.dirty.is_empty() {

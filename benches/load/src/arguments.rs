@@ -35,6 +35,12 @@ pub(crate) struct Server {
     /// Processes of the server, whose CPU time and memory are counted
     #[arg(long = "server-pid", global = true, value_name = "PID,..", value_delimiter = ',')]
     pub(crate) pids: Vec<u32>,
+    /// Speak TLS; whatever certificate the server shows is taken
+    #[arg(long, global = true)]
+    pub(crate) tls: bool,
+    /// With --tls: take up the session of an earlier connection, where there is one
+    #[arg(long, global = true, requires = "tls")]
+    pub(crate) resume: bool,
 }
 
 /// What is done to the server.

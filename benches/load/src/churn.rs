@@ -18,13 +18,16 @@ const VISITS_MAX: usize = 1_000;
 
 /// Runs the scenario.
 pub(crate) fn run(server: &Server, arguments: &Churn) -> Result<Report> {
-    let mut fleet = Fleet::new(server.addr)?;
+    let mut fleet = Fleet::new(server)?;
     let mut visits = Visits::new(arguments.rate, arguments.bytes as usize);
     let measured = measure(&mut fleet, &mut visits, &arguments.window, &server.pids)?;
     let what = ("connections", measured.done);
     let microseconds = |share| visits.latencies.percentile(share).as_secs_f64() * 1e6;
-    Ok(Report::new("churn")
-        .count("rate", arguments.rate.into())
+    let mut report = Report::new("churn").count("rate", arguments.rate.into());
+    if let Some(share) = fleet.resumed_share() {
+        report = report.number("tls_resumed_share", share);
+    }
+    Ok(report
         .cost(what, "connections_per_cpu_second", measured.elapsed, measured.cpu)
         .number("visit_p50_us", microseconds(0.5))
         .number("visit_p99_us", microseconds(0.99)))

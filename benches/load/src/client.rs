@@ -3,11 +3,11 @@
 use std::io::{self, ErrorKind, Read as _, Write as _};
 
 use mio::event::Event;
-use mio::net::TcpStream;
 
 use crate::error::{LoadError, Result};
 use crate::frame::{self, Opcode};
 use crate::reader::{Incoming, Part, Reader};
+use crate::socket::Socket;
 use crate::upgrade;
 
 /// Most bytes that wait for a server that does not read.
@@ -49,7 +49,7 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Client {
     id: usize,
-    stream: TcpStream,
+    socket: Socket,
     state: State,
     reader: Reader,
     /// What the socket did not take yet.
@@ -73,10 +73,10 @@ enum State {
 }
 
 impl Client {
-    pub(crate) fn new(id: usize, stream: TcpStream, request: Vec<u8>) -> Self {
+    pub(crate) fn new(id: usize, socket: Socket, request: Vec<u8>) -> Self {
         Self {
             id,
-            stream,
+            socket,
             state: State::Connecting { request },
             reader: Reader::new(),
             unsent: Vec::new(),
@@ -94,7 +94,7 @@ impl Client {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<()> {
         let mut bytes = bytes;
         if self.unsent.is_empty() {
-            let written = write_some(&mut self.stream, bytes).map_err(|e| self.broken(e))?;
+            let written = write_some(&mut self.socket, bytes).map_err(|e| self.broken(e))?;
             bytes = bytes.get(written..).unwrap_or_default();
         }
         if self.unsent.len() + bytes.len() > UNSENT_BYTES_MAX {
@@ -126,7 +126,7 @@ impl Client {
         }
         let was_open = self.is_open();
         loop {
-            match self.stream.read(buffer) {
+            match self.socket.read(buffer) {
                 Ok(0) => return self.ended(None, watcher),
                 Ok(length) => {
                     self.take(buffer.get(..length).unwrap_or_default(), watcher)?;
@@ -145,6 +145,11 @@ impl Client {
         Ok(if !was_open && self.is_open() { Fate::Opened } else { Fate::Stays })
     }
 
+    /// Whether TLS has taken up the session of an earlier connection.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.socket.is_resumed()
+    }
+
     fn is_open(&self) -> bool {
         match self.state {
             State::Connecting { .. } | State::Upgrading { .. } => false,
@@ -155,14 +160,15 @@ impl Client {
     fn writable(&mut self) -> Result<()> {
         if let State::Connecting { request } = &mut self.state {
             let request = std::mem::take(request);
-            if let Some(error) = self.stream.take_error().ok().flatten() {
+            if let Some(error) = self.socket.take_error() {
                 return Err(self.broken(error));
             }
             self.state = State::Upgrading { head: Vec::new() };
             return self.send(&request);
         }
+        self.socket.flush().map_err(|e| self.broken(e))?;
         if !self.unsent.is_empty() {
-            let written = write_some(&mut self.stream, &self.unsent).map_err(|e| self.broken(e))?;
+            let written = write_some(&mut self.socket, &self.unsent).map_err(|e| self.broken(e))?;
             self.unsent.drain(..written);
         }
         Ok(())
@@ -229,10 +235,10 @@ impl Client {
 }
 
 /// Writes until the socket takes no more; the number of bytes it took.
-fn write_some(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+fn write_some(socket: &mut Socket, bytes: &[u8]) -> io::Result<usize> {
     let mut written = 0;
     while let Some(rest) = bytes.get(written..).filter(|rest| !rest.is_empty()) {
-        match stream.write(rest) {
+        match socket.write(rest) {
             Ok(0) => return Err(ErrorKind::WriteZero.into()),
             Ok(length) => written += length,
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,

@@ -25,7 +25,7 @@ pub(crate) fn run(server: &Server, arguments: &Echo) -> Result<Report> {
             "connections x burst x bytes is {prepared}, at most {PREPARED_BYTES_MAX} fit"
         )));
     }
-    let mut fleet = Fleet::new(server.addr)?;
+    let mut fleet = Fleet::new(server)?;
     let mut echoes = Echoes::new(connections as usize, burst as usize, bytes as usize);
     fleet.open(connections as usize, &mut echoes)?;
     fleet.stay_awake();

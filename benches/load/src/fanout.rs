@@ -34,7 +34,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 pub(crate) fn run(server: &Server, arguments: &Fanout) -> Result<Report> {
     let Fanout { receivers, bytes, burst, channels, .. } = *arguments;
     let receivers = receivers as usize;
-    let mut fleet = Fleet::new(server.addr)?;
+    let mut fleet = Fleet::new(server)?;
     let dialect = if channels { Dialect::channels() } else { Dialect::plain() };
     let mut room = Room::new(receivers, dialect);
 

@@ -10,8 +10,11 @@ use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use slab::Slab;
 
+use crate::arguments::Server;
 use crate::client::{Client, Fate, Watcher};
 use crate::error::{LoadError, Result};
+use crate::secure::Security;
+use crate::socket::Socket;
 use crate::upgrade;
 
 /// Handshakes on their way at the same time: fewer than the shortest usual accept queue (128), so none is dropped and
@@ -31,6 +34,8 @@ pub(crate) const TURN: Duration = Duration::from_millis(20);
 #[derive(Debug)]
 pub(crate) struct Fleet {
     address: SocketAddr,
+    /// What TLS connections begin with; `None` is in the clear.
+    security: Option<Security>,
     request: Vec<u8>,
     poll: Poll,
     events: Events,
@@ -41,15 +46,21 @@ pub(crate) struct Fleet {
     /// When something last happened on any connection.
     moved: Instant,
     awake: bool,
+    /// Connections that were opened so far, and those of them whose TLS session was taken up.
+    opened: u64,
+    resumed: u64,
 }
 
 impl Fleet {
-    /// A fleet without connections, for a server at `address`.
-    pub(crate) fn new(address: SocketAddr) -> Result<Self> {
+    /// A fleet without connections, for this server.
+    pub(crate) fn new(server: &Server) -> Result<Self> {
+        let address = server.addr;
+        let security = if server.tls { Some(Security::new(address, server.resume)?) } else { None };
         let poll = Poll::new()
             .map_err(|source| LoadError::System { doing: "making an event loop", source })?;
         Ok(Self {
             address,
+            security,
             request: upgrade::request(address),
             poll,
             events: Events::with_capacity(1024),
@@ -58,6 +69,8 @@ impl Fleet {
             opening: 0,
             moved: Instant::now(),
             awake: false,
+            opened: 0,
+            resumed: 0,
         })
     }
 
@@ -91,7 +104,11 @@ impl Fleet {
             .registry()
             .register(&mut stream, Token(id), Interest::READABLE | Interest::WRITABLE)
             .map_err(failed)?;
-        entry.insert(Client::new(id, stream, self.request.clone()));
+        let socket = match &self.security {
+            None => Socket::Plain(stream),
+            Some(security) => Socket::secure(stream, security.session()?),
+        };
+        entry.insert(Client::new(id, socket, self.request.clone()));
         self.opening += 1;
         Ok(id)
     }
@@ -99,6 +116,11 @@ impl Fleet {
     /// How many connections there are, those that are being opened or closed included.
     pub(crate) fn len(&self) -> usize {
         self.clients.len()
+    }
+
+    /// Which share of all connections so far has taken up an earlier TLS session; `None` in the clear.
+    pub(crate) fn resumed_share(&self) -> Option<f64> {
+        self.security.as_ref().map(|_| self.resumed as f64 / self.opened.max(1) as f64)
     }
 
     /// Sends whole frames on one connection.
@@ -130,7 +152,11 @@ impl Fleet {
             let Some(client) = self.clients.get_mut(id) else { continue };
             match client.ready(event, &mut self.buffer, watcher)? {
                 Fate::Stays => {}
-                Fate::Opened => self.opening -= 1,
+                Fate::Opened => {
+                    self.opening -= 1;
+                    self.opened += 1;
+                    self.resumed += u64::from(client.is_resumed());
+                }
                 Fate::Gone => drop(self.clients.remove(id)),
             }
         }

@@ -26,7 +26,7 @@ const ASKED_MAX: usize = 16;
 /// Runs the scenario.
 pub(crate) fn run(server: &Server, arguments: &Idle) -> Result<Report> {
     let connections = arguments.connections as usize;
-    let mut fleet = Fleet::new(server.addr)?;
+    let mut fleet = Fleet::new(server)?;
     let mut sleepers = Sleepers::default();
     // One connection more, first and apart, so that what a server sets up once is not charged to the others.
     fleet.open(1, &mut sleepers)?;

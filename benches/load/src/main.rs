@@ -18,6 +18,8 @@ mod process;
 mod push;
 mod reader;
 mod report;
+mod secure;
+mod socket;
 mod tape;
 mod text;
 mod upgrade;

@@ -26,7 +26,7 @@ pub(crate) const TEXT_BYTES_MIN: u64 = (NUMBER_DIGITS + TIME_DIGITS + 2) as u64;
 /// Runs the scenario.
 pub(crate) fn run(server: &Server, arguments: &Push) -> Result<Report> {
     let Push { connections, bytes, burst, every, .. } = *arguments;
-    let mut fleet = Fleet::new(server.addr)?;
+    let mut fleet = Fleet::new(server)?;
     let mut hall = Hall::new(connections as usize, bytes as usize, burst.into(), every);
     // The one that asks is the last to come, so that the listeners' ids count from 0.
     fleet.open(connections as usize + 1, &mut hall)?;

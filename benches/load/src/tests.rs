@@ -8,6 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use rustls::crypto::ring;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use tungstenite::protocol::Role;
 use tungstenite::{Message, WebSocket};
 
@@ -28,7 +31,7 @@ fn serve(serve_one: impl Fn(WebSocket<TcpStream>) + Clone + Send + 'static) -> S
             thread::spawn(move || tungstenite::accept(stream).map(serve_one).is_ok());
         }
     });
-    Server { addr, pids: vec![std::process::id()] }
+    Server { addr, pids: vec![std::process::id()], tls: false, resume: false }
 }
 
 /// Answers each message with what `reply` makes of it.
@@ -42,6 +45,38 @@ fn answer(reply: fn(Message) -> Message) -> Server {
     })
 }
 
+/// As [`answer`] with what came, in TLS.
+fn secure_echo(resume: bool) -> Server {
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
+    let key = PrivatePkcs8KeyDer::from(signing_key.serialize_der());
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key.into())
+        .expect("a certificate and its key");
+    let config = Arc::new(config);
+    let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
+    let addr = listener.local_addr().expect("the address bound");
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let session = ServerConnection::new(config.clone()).expect("a configuration");
+            thread::spawn(move || {
+                let Ok(mut socket) = tungstenite::accept(StreamOwned::new(session, stream)) else {
+                    return;
+                };
+                while let Ok(message) = socket.read() {
+                    if message.is_text() && socket.send(message).is_err() {
+                        break;
+                    }
+                }
+            });
+        }
+    });
+    Server { addr, pids: vec![std::process::id()], tls: true, resume }
+}
+
 fn echo_of(bytes: u64, burst: u32) -> Echo {
     Echo { connections: 4, bytes, burst, window: WINDOW }
 }
@@ -53,6 +88,28 @@ fn echo_counts_whole_bursts_of_any_size() {
         let report = echo::run(&server, &echo_of(bytes, burst)).expect("an echo server");
         assert!(report.figure("messages") > 0.0, "{bytes} bytes");
         assert!(report.figure("burst_p99_us") >= report.figure("burst_p50_us"), "{bytes} bytes");
+    }
+}
+
+#[test]
+fn echo_counts_the_same_in_tls() {
+    let server = secure_echo(false);
+    for (bytes, burst) in [(1, 1), (20, 16), (70_000, 3)] {
+        let report = echo::run(&server, &echo_of(bytes, burst)).expect("an echo server");
+        assert!(report.figure("messages") > 0.0, "{bytes} bytes");
+    }
+    let result = echo::run(&Server { tls: false, ..server }, &echo_of(20, 1));
+    assert!(result.is_err(), "in the clear: {result:?}");
+}
+
+#[test]
+fn churn_tells_full_handshakes_from_resumed_ones() {
+    let churn_of = Churn { rate: 100, bytes: 20, window: WINDOW };
+    for (resume, share) in [(false, 0.0..=0.0), (true, 0.5..=1.0)] {
+        let report = churn::run(&secure_echo(resume), &churn_of).expect("an echo server");
+        assert!(report.figure("connections") > 0.0);
+        let resumed = report.figure("tls_resumed_share");
+        assert!(share.contains(&resumed), "{resumed} with resume {resume}");
     }
 }
 
@@ -76,7 +133,8 @@ fn echo_tells_when_nobody_listens() {
     let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a free port");
     let addr = listener.local_addr().expect("the address bound");
     drop(listener);
-    let result = echo::run(&Server { addr, pids: vec![] }, &echo_of(20, 1));
+    let result =
+        echo::run(&Server { addr, pids: vec![], tls: false, resume: false }, &echo_of(20, 1));
     assert!(matches!(result, Err(LoadError::Connection { .. })), "{result:?}");
 }
 

@@ -5,6 +5,7 @@ use tungstenite::http::Uri;
 /// A server and a resource on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Address {
+    pub(super) scheme: Scheme,
     /// A name or an IP address, an IPv6 one without its brackets.
     pub(super) host: String,
     pub(super) port: u16,
@@ -14,7 +15,16 @@ pub(super) struct Address {
     pub(super) target: String,
 }
 
-const EXPECTED: &str = "expected ws://HOST[:PORT][/PATH]";
+/// How the server is spoken to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scheme {
+    /// `ws`: in the clear.
+    Ws,
+    /// `wss`: in TLS.
+    Wss,
+}
+
+const EXPECTED: &str = "expected ws://HOST[:PORT][/PATH] or wss://HOST[:PORT][/PATH]";
 
 impl Address {
     /// Reads a URL.
@@ -23,12 +33,12 @@ impl Address {
     /// What is wrong with it, in one line.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
         let uri: Uri = url.parse().map_err(|_| format!("not a URL; {EXPECTED}"))?;
-        let default_port = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("ws") => 80,
-            Some("wss") => {
-                return Err("this client does not speak TLS (wss://)".to_owned());
-            }
-            Some("http" | "https") => return Err("write ws:// instead of http://".to_owned()),
+        let (scheme, default_port) = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref()
+        {
+            Some("ws") => (Scheme::Ws, 80),
+            Some("wss") => (Scheme::Wss, 443),
+            Some("http") => return Err("write ws:// instead of http://".to_owned()),
+            Some("https") => return Err("write wss:// instead of https://".to_owned()),
             Some(_) | None => return Err(EXPECTED.to_owned()),
         };
         if url.contains('#') {
@@ -51,6 +61,7 @@ impl Address {
             Some(target) => target.to_owned(),
         };
         Ok(Self {
+            scheme,
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port,
             authority: authority.to_owned(),
@@ -65,15 +76,21 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_url() {
-        for (url, host, port, authority, target) in [
-            ("ws://localhost", "localhost", 80, "localhost", "/"),
-            ("ws://localhost:9501", "localhost", 9501, "localhost:9501", "/"),
-            ("ws://127.0.0.1:9501/a/b?c=d", "127.0.0.1", 9501, "127.0.0.1:9501", "/a/b?c=d"),
-            ("ws://h?c=d", "h", 80, "h", "/?c=d"),
-            ("ws://[::1]:9501/", "::1", 9501, "[::1]:9501", "/"),
-            ("WS://h/", "h", 80, "h", "/"),
+        use Scheme::{Ws, Wss};
+        for (url, scheme, host, port, authority, target) in [
+            ("ws://localhost", Ws, "localhost", 80, "localhost", "/"),
+            ("ws://localhost:9501", Ws, "localhost", 9501, "localhost:9501", "/"),
+            ("ws://127.0.0.1:9501/a/b?c=d", Ws, "127.0.0.1", 9501, "127.0.0.1:9501", "/a/b?c=d"),
+            ("ws://h?c=d", Ws, "h", 80, "h", "/?c=d"),
+            ("ws://[::1]:9501/", Ws, "::1", 9501, "[::1]:9501", "/"),
+            ("WS://h/", Ws, "h", 80, "h", "/"),
+            ("wss://h", Wss, "h", 443, "h", "/"),
+            ("WSS://h:9501/a", Wss, "h", 9501, "h:9501", "/a"),
+            ("wss://[::1]:8443/", Wss, "::1", 8443, "[::1]:8443", "/"),
+            ("wss://[::1]", Wss, "::1", 443, "[::1]", "/"),
         ] {
             let address = Address {
+                scheme,
                 host: host.to_owned(),
                 port,
                 authority: authority.to_owned(),
@@ -92,7 +109,9 @@ mod tests {
             ("ws://", "expected ws://"),
             ("ftp://h", "expected ws://"),
             ("http://h", "write ws://"),
-            ("wss://h", "TLS"),
+            ("https://h", "write wss://"),
+            ("wss://", "expected ws://"),
+            ("wss://h:0x1/", "port"),
             ("ws://h/#x", "fragment"),
             ("ws://a:b@h/", "Authorization"),
             ("ws://h:99999/", "port"),

@@ -69,6 +69,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Answer>, String> {
         Ok(Status::Partial) => {
             Err(format!("the head of its answer has more than {HEAD_BYTES_MAX} bytes"))
         }
+        // An alert of TLS (RFC 8446, 5.1 and 6): the answer to a request in the clear.
+        Err(_) if bytes.starts_with(&[21, 3]) => {
+            Err("the server speaks TLS there; write wss:// instead of ws://".to_owned())
+        }
         Err(_) => {
             let begin = String::from_utf8_lossy(&bytes[..bytes.len().min(60)]);
             Err(format!("not a WebSocket server: its answer is no HTTP: \"{}\"", escape(&begin)))
@@ -176,7 +180,8 @@ mod tests {
     fn what_is_no_http_is_told_with_its_beginning() {
         for (bytes, part) in [
             (&b"SSH-2.0-OpenSSH_9.2\r\n"[..], "SSH-2.0"),
-            (b"\x15\x03\x01\x00\x02\x02\x16", "\\u{15}"),
+            (b"\x15\x03\x01\x00\x02\x02\x16", "write wss://"),
+            (b"\x15\x04", "\\u{15}"),
             (b"\x00\xff", "no HTTP"),
         ] {
             let found = read(bytes).expect_err("no HTTP");

@@ -46,6 +46,8 @@ impl Output {
                 "subprotocol": subprotocol,
                 "resolve_ms": ms(took.resolve),
                 "connect_ms": ms(took.connect),
+                "tls": took.tls.map(|tls| tls.version),
+                "tls_ms": took.tls.map(|tls| ms(tls.handshake)),
                 "handshake_ms": ms(handshake),
             }));
         }
@@ -54,14 +56,22 @@ impl Output {
             eprintln!("connected to {url}{chosen}; lines are sent, Ctrl-D closes");
         }
         if self.timing {
+            let tls =
+                took.tls.map(|tls| format!("TLS {} in {} ms, ", tls.version, ms(tls.handshake)));
             eprintln!(
-                "resolved in {} ms, connected in {} ms, handshake in {} ms",
+                "resolved in {} ms, connected in {} ms, {}handshake in {} ms",
                 ms(took.resolve),
                 ms(took.connect),
+                tls.unwrap_or_default(),
                 ms(handshake)
             );
         }
         Ok(())
+    }
+
+    /// Nobody looks whose the server's certificate is. To the standard error in every form: it is not about what happens.
+    pub(super) fn unchecked(&self, authority: &str) {
+        eprintln!("--insecure: the certificate of {authority} is not checked");
     }
 
     /// A message has come.

@@ -4,18 +4,22 @@ use std::{
     io::{self, Read, Write},
     net::{SocketAddr, TcpStream, ToSocketAddrs},
     os::fd::{AsRawFd, RawFd},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
-use super::address::Address;
+use rustls::ClientConfig;
+
+use super::{address::Address, tls::TlsStream};
 
 /// What carries the bytes.
 #[derive(Debug)]
 pub(super) enum Transport {
     /// TCP as it is.
     Plain(TcpStream),
+    /// TLS on TCP.
+    Tls(Box<TlsStream>),
 }
 
 /// How long the parts of connecting took.
@@ -23,36 +27,42 @@ pub(super) enum Transport {
 pub(super) struct Took {
     pub(super) resolve: Duration,
     pub(super) connect: Duration,
+    pub(super) tls: Option<Secured>,
+}
+
+/// What a TLS handshake has brought.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Secured {
+    /// The version of TLS.
+    pub(super) version: &'static str,
+    pub(super) handshake: Duration,
 }
 
 impl Transport {
-    /// Connects to the first address of the host that can be connected to.
+    /// Connects to the first address of the host that can be connected to, and begins TLS there if there is a configuration
+    /// for it.
     ///
     /// # Errors
     /// Why not, in one line.
-    pub(super) fn connect(address: &Address, deadline: Instant) -> Result<(Self, Took), String> {
+    pub(super) fn connect(
+        address: &Address,
+        tls: Option<Arc<ClientConfig>>,
+        deadline: Instant,
+    ) -> Result<(Self, Took), String> {
         let begun = Instant::now();
         let addresses = resolve(address, deadline)?;
         let resolve = begun.elapsed();
         let begun = Instant::now();
-        let mut problem = "the name has no address".to_owned();
-        for socket in addresses {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            match TcpStream::connect_timeout(&socket, left) {
-                Ok(stream) => {
-                    // Small messages are to leave at once; that it cannot be set changes nothing else.
-                    let _ = stream.set_nodelay(true);
-                    let took = Took { resolve, connect: begun.elapsed() };
-                    return Ok((Self::Plain(stream), took));
-                }
-                Err(error) if socket.to_string() == address.authority => problem = plain(&error),
-                Err(error) => problem = format!("{socket}: {}", plain(&error)),
-            }
-        }
-        Err(format!("cannot connect to {}: {problem}", address.authority))
+        let socket = connect_to_one_of(&addresses, address, deadline)?;
+        let connect = begun.elapsed();
+        let Some(config) = tls else {
+            return Ok((Self::Plain(socket), Took { resolve, connect, tls: None }));
+        };
+        let begun = Instant::now();
+        let stream = TlsStream::connect(socket, &address.host, config, deadline)
+            .map_err(|problem| format!("TLS with {}: {problem}", address.authority))?;
+        let secured = Secured { version: stream.version(), handshake: begun.elapsed() };
+        Ok((Self::Tls(Box::new(stream)), Took { resolve, connect, tls: Some(secured) }))
     }
 
     /// From now on a read waits so long at the most.
@@ -61,6 +71,7 @@ impl Transport {
         let patience = patience.max(Duration::from_millis(1));
         match self {
             Self::Plain(stream) => stream.set_read_timeout(Some(patience)),
+            Self::Tls(stream) => stream.wait_at_most(patience),
         }
     }
 
@@ -68,8 +79,33 @@ impl Transport {
     pub(super) fn never_wait(&self) -> io::Result<()> {
         match self {
             Self::Plain(stream) => stream.set_nonblocking(true),
+            Self::Tls(stream) => stream.never_wait(),
         }
     }
+}
+
+fn connect_to_one_of(
+    addresses: &[SocketAddr],
+    address: &Address,
+    deadline: Instant,
+) -> Result<TcpStream, String> {
+    let mut problem = "the name has no address".to_owned();
+    for socket in addresses {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        match TcpStream::connect_timeout(socket, left) {
+            Ok(stream) => {
+                // Small messages are to leave at once; that it cannot be set changes nothing else.
+                let _ = stream.set_nodelay(true);
+                return Ok(stream);
+            }
+            Err(error) if socket.to_string() == address.authority => problem = plain(&error),
+            Err(error) => problem = format!("{socket}: {}", plain(&error)),
+        }
+    }
+    Err(format!("cannot connect to {}: {problem}", address.authority))
 }
 
 /// The addresses of the host. The system's resolver knows no deadline, so it is asked in a thread that may be left behind.
@@ -98,6 +134,7 @@ impl Read for Transport {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.read(buffer),
+            Self::Tls(stream) => stream.read(buffer),
         }
     }
 }
@@ -106,12 +143,14 @@ impl Write for Transport {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(stream) => stream.write(bytes),
+            Self::Tls(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(stream) => stream.flush(),
+            Self::Tls(stream) => stream.flush(),
         }
     }
 }
@@ -120,6 +159,7 @@ impl AsRawFd for Transport {
     fn as_raw_fd(&self) -> RawFd {
         match self {
             Self::Plain(stream) => stream.as_raw_fd(),
+            Self::Tls(stream) => stream.as_raw_fd(),
         }
     }
 }

@@ -9,7 +9,11 @@ use bytes::Bytes;
 use wsmaster_ipc::board::Counter;
 
 use super::Core;
-use crate::{connection::State, handler::ClosedBy, outbox::Outbox};
+use crate::{
+    connection::{Connection, State},
+    handler::ClosedBy,
+    outbox::Outbox,
+};
 
 /// What is closed brings the sum this far below its bound, so that it is not the next message that reaches it again.
 const RELIEF_PARTS: usize = 8;
@@ -68,25 +72,26 @@ impl SharedFrames {
 }
 
 impl Core {
-    /// Bytes of memory that all outboxes hold.
+    /// Bytes of memory that all outboxes hold, and what has left them but not this process.
     #[inline]
     pub(super) fn held_bytes(&self) -> usize {
-        self.waiting.own_bytes + self.shared.alive_bytes.load(Ordering::Relaxed)
+        let own_bytes = self.waiting.own_bytes + self.backlogs.held_bytes();
+        own_bytes + self.shared.alive_bytes.load(Ordering::Relaxed)
     }
 
     /// Whether the outboxes hold more than they may.
     #[inline]
-    pub(super) fn is_over_budget(&self) -> bool {
+    pub(crate) fn is_over_budget(&self) -> bool {
         self.held_bytes() > self.limits.outboxes_bytes_max
     }
 
     /// Writes what can be written, and closes those for whom the most is left until the rest is within the bound.
     #[cold]
-    pub(super) fn relieve(&mut self) {
+    pub(crate) fn relieve(&mut self) {
         let most = self.limits.outboxes_bytes_max;
         let enough = most - most / RELIEF_PARTS;
         let waiting =
-            |core: &Self, index: u32| core.registry.at(index).map_or(0, |it| it.outbox.len());
+            |core: &Self, index: u32| core.registry.at(index).map_or(0, Connection::waiting_bytes);
         let mut fullest = self.registry.indexes();
         fullest.retain(|index| waiting(self, *index) > 0);
         for index in &fullest {
@@ -98,8 +103,10 @@ impl Core {
                 return;
             }
             let Some(connection) = self.registry.at(index) else { continue };
+            // What is encrypted stays until it is read: where that is the most of it, the connection goes at once.
+            let frees = connection.outbox.len() >= connection.stream.unsent_bytes();
             match connection.state {
-                State::WebSocket(_) if connection.can_send() => {
+                State::WebSocket(_) if connection.can_send() && frees => {
                     self.cut_off(index, Counter::Evicted, "too much waits for this client");
                 }
                 State::WebSocket(_) | State::Http(_) | State::Lingering { .. } => {
@@ -110,8 +117,17 @@ impl Core {
                         "is given up for all that waits for it",
                     );
                     self.lose(index, ClosedBy::Server, "too much waits for this client");
+                    self.discard_output(index);
                 }
             }
         }
+    }
+
+    /// Frees now what a lost connection would free when it is buried, so that no other one has to go for it.
+    fn discard_output(&mut self, index: u32) {
+        let Some(connection) = self.registry.at_mut(index) else { return };
+        self.waiting.replace(Waiting::of(&connection.outbox), Waiting::default());
+        connection.outbox = Outbox::default();
+        connection.stream.give_up();
     }
 }

@@ -68,7 +68,7 @@ impl Core {
     fn slowest(&self, from: u32, rows_max: usize) -> Part<ConnectionRow> {
         let (end, next) = part(from, self.registry.places());
         let mut waiting: Vec<(usize, u32)> = (from..end)
-            .filter_map(|index| Some((self.websocket(index)?.outbox.len(), index)))
+            .filter_map(|index| Some((self.websocket(index)?.waiting_bytes(), index)))
             .filter(|(bytes, _)| *bytes > 0)
             .collect();
         waiting.sort_unstable_by_key(|(bytes, _)| Reverse(*bytes));
@@ -121,7 +121,7 @@ impl Core {
             channels: self.topics.of_connection(index).len() as u32,
             messages_in: connection.messages_in,
             messages_out: connection.messages_out,
-            queued_bytes: connection.outbox.len() as u64,
+            queued_bytes: connection.waiting_bytes() as u64,
         }
     }
 }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{
     MATERIAL_BYTES_MAX, Material, Sealed, TicketKeys,
+    backlog::Backlogs,
     stream::{Scratch, TlsStream},
     tickets::Tickets,
 };
@@ -20,14 +21,15 @@ pub(crate) struct Acceptor {
     config: Arc<ServerConfig>,
     tickets: Tickets,
     scratch: Rc<RefCell<Scratch>>,
+    backlogs: Backlogs,
 }
 
 impl Acceptor {
-    /// Takes the material and the keys out of their files.
-    pub(crate) fn new(sealed: Sealed) -> io::Result<Self> {
+    /// Takes the material and the keys out of their files. What waits for its connections is counted in `backlogs`.
+    pub(crate) fn new(sealed: Sealed, backlogs: Backlogs) -> io::Result<Self> {
         let tickets = Tickets::new(&ticket_keys(sealed.ticket_keys)?);
         let config = config(sealed.material, &tickets)?;
-        Ok(Self { config, tickets, scratch: Rc::default() })
+        Ok(Self { config, tickets, scratch: Rc::default(), backlogs })
     }
 
     /// Shows other certificates from now on. Connections that are there keep their sessions.
@@ -46,7 +48,7 @@ impl Acceptor {
     pub(crate) fn begin(&self, socket: TcpStream) -> io::Result<TlsStream> {
         let session =
             UnbufferedServerConnection::new(self.config.clone()).map_err(io::Error::other)?;
-        Ok(TlsStream::new(socket, session, self.scratch.clone()))
+        Ok(TlsStream::new(socket, session, self.scratch.clone(), self.backlogs.join()))
     }
 }
 

@@ -51,8 +51,8 @@ pub enum CertificateFault {
     #[error("expected PEM, found something that is broken: {0}")]
     CertificatePem(String),
     /// More than any chain has.
-    #[error("expected a chain of at most {CHAIN_MAX} certificates, found more")]
-    ChainTooLong,
+    #[error("expected at most {0} certificates, found more")]
+    TooMany(usize),
     /// It cannot be read.
     #[error("the certificate cannot be understood: expected X.509 version 3")]
     Certificate,
@@ -83,7 +83,7 @@ impl CertificateFault {
         match self {
             Self::NoCertificate
             | Self::CertificatePem(_)
-            | Self::ChainTooLong
+            | Self::TooMany(_)
             | Self::Certificate => false,
             Self::NoKey | Self::KeyLocked | Self::KeyPem(_) | Self::KeyKind | Self::Mismatch => {
                 true
@@ -104,7 +104,7 @@ pub(super) struct Identity {
 impl Identity {
     /// Reads the chain, the server's own certificate first, and the key.
     pub(super) fn read(chain: &[u8], key: &[u8]) -> Result<Self, CertificateFault> {
-        let chain = certificates(chain)?;
+        let chain = certificates(chain, CHAIN_MAX)?;
         let own = chain.first().ok_or(CertificateFault::NoCertificate)?;
         let parsed =
             webpki::EndEntityCert::try_from(own).map_err(|_| CertificateFault::Certificate)?;
@@ -122,17 +122,32 @@ impl Identity {
     }
 }
 
-/// The certificates of a text.
-pub(super) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, CertificateFault> {
-    let mut chain = Vec::new();
+/// The certificates of a text in PEM form, of which there may be `count_max`.
+///
+/// # Errors
+/// There is none or there are too many, or something else stands where one has begun.
+pub fn certificates(
+    text: &[u8],
+    count_max: usize,
+) -> Result<Vec<CertificateDer<'static>>, CertificateFault> {
+    let mut found = Vec::new();
     for certificate in CertificateDer::pem_slice_iter(text) {
         let broken = |error| CertificateFault::CertificatePem(describe(&error));
-        chain.push(certificate.map_err(broken)?);
-        if chain.len() > CHAIN_MAX {
-            return Err(CertificateFault::ChainTooLong);
+        found.push(certificate.map_err(broken)?);
+        if found.len() > count_max {
+            return Err(CertificateFault::TooMany(count_max));
         }
     }
-    if chain.is_empty() { Err(CertificateFault::NoCertificate) } else { Ok(chain) }
+    if found.is_empty() { Err(CertificateFault::NoCertificate) } else { Ok(found) }
+}
+
+/// What one side of TLS shows of itself: a chain, its own certificate first, and the key that belongs to it, both in PEM
+/// form.
+///
+/// # Errors
+/// One of the two cannot be used, or they do not belong together.
+pub fn certified_key(chain: &[u8], key: &[u8]) -> Result<Arc<CertifiedKey>, CertificateFault> {
+    Identity::read(chain, key).map(|identity| identity.key)
 }
 
 fn private_key(text: &[u8]) -> Result<PrivateKeyDer<'static>, CertificateFault> {

@@ -22,7 +22,10 @@ use super::{
 pub const MATERIAL_BYTES_MAX: usize = 32 << 20;
 
 /// The one protocol that is spoken inside (RFC 7301, 6). A client that offers others only, such as `h2`, is told so.
-const ALPN: &[u8] = b"http/1.1";
+pub const ALPN: &[u8] = b"http/1.1";
+
+/// Authorities that may vouch for clients.
+const AUTHORITIES_MAX: usize = 16;
 
 /// The memory files that a worker takes its material and its keys from.
 #[derive(Debug)]
@@ -248,7 +251,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 fn authorities(
     text: &str,
 ) -> Result<Vec<rustls_pki_types::CertificateDer<'static>>, MaterialFault> {
-    certificates(text.as_bytes()).map_err(MaterialFault::Clients)
+    certificates(text.as_bytes(), AUTHORITIES_MAX).map_err(MaterialFault::Clients)
 }
 
 fn crypto() -> Arc<CryptoProvider> {

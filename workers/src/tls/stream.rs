@@ -21,7 +21,7 @@ use rustls::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{der, refusal};
+use super::{backlog::Backlog, der, refusal};
 use crate::stream::Received;
 
 /// The most plaintext of one record (RFC 8446, 5.1).
@@ -101,9 +101,8 @@ pub(crate) struct TlsStream {
     /// close_notify is among what waits, or has left.
     closing: bool,
     partial: Vec<u8>,
-    /// What the socket did not take, and how much of it has left since.
-    unsent: Vec<u8>,
-    sent: usize,
+    /// What the socket did not take.
+    unsent: Backlog,
     scratch: Rc<RefCell<Scratch>>,
 }
 
@@ -121,6 +120,7 @@ impl TlsStream {
         socket: TcpStream,
         session: UnbufferedServerConnection,
         scratch: Rc<RefCell<Scratch>>,
+        unsent: Backlog,
     ) -> Self {
         Self {
             socket,
@@ -131,8 +131,7 @@ impl TlsStream {
             drained: false,
             closing: false,
             partial: Vec::new(),
-            unsent: Vec::new(),
-            sent: 0,
+            unsent,
             scratch,
         }
     }
@@ -175,12 +174,12 @@ impl TlsStream {
 
     /// Encrypted bytes that wait for the socket.
     pub(crate) fn unsent_bytes(&self) -> usize {
-        self.unsent.len() - self.sent
+        self.unsent.len()
     }
 
     /// Bytes on the heap for this connection alone, but for those inside rustls's state, which are not told.
     pub(crate) fn memory_bytes(&self) -> usize {
-        size_of::<Self>() + self.partial.capacity() + self.unsent.capacity()
+        size_of::<Self>() + self.partial.capacity() + self.unsent.memory_bytes()
     }
 
     /// Whether nothing is left to be read before the kernel tells of more.
@@ -208,7 +207,7 @@ impl TlsStream {
         match self.phase {
             Phase::Deaf | Phase::Ended => return Ok(Received::Bytes(0)),
             Phase::Hello if held == 0 && refusal::is_http(room) => {
-                self.unsent = refusal::answer();
+                self.unsent.append(|unsent| unsent.extend_from_slice(&refusal::answer()));
                 self.phase = Phase::Deaf;
                 return Ok(Received::Refused);
             }
@@ -337,18 +336,13 @@ impl TlsStream {
 
     /// Writes what waits. Whether all of it has left.
     pub(crate) fn push(&mut self) -> io::Result<bool> {
-        while self.sent < self.unsent.len() {
-            match self.socket.write(&self.unsent[self.sent..]) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(count) => self.sent += count,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        self.unsent = Vec::new();
-        self.sent = 0;
-        Ok(true)
+        self.unsent.push(&mut self.socket)
+    }
+
+    /// Throws away what waits: nobody will read it.
+    pub(crate) fn give_up(&mut self) {
+        self.unsent.clear();
+        self.phase = Phase::Deaf;
     }
 
     /// Takes plaintext, encrypts it and writes. What the socket does not take at once is kept, and nothing more is taken
@@ -377,7 +371,7 @@ impl TlsStream {
             }
         }
         if left < sealed.len() {
-            self.unsent = sealed[left..].to_vec();
+            self.unsent.append(|unsent| unsent.extend_from_slice(&sealed[left..]));
         }
         Ok(bytes.len())
     }
@@ -483,9 +477,11 @@ fn fill(
     None
 }
 
-/// Lets `put` write behind what is there.
-fn append(bytes: &mut Vec<u8>, put: impl FnMut(&mut [u8]) -> Result<usize, Short>) {
-    let before = bytes.len();
-    let count = fill(bytes, before, put).unwrap_or_default();
-    bytes.truncate(before + count);
+/// Lets `put` write behind what waits.
+fn append(unsent: &mut Backlog, put: impl FnMut(&mut [u8]) -> Result<usize, Short>) {
+    unsent.append(|bytes| {
+        let before = bytes.len();
+        let count = fill(bytes, before, put).unwrap_or_default();
+        bytes.truncate(before + count);
+    });
 }
