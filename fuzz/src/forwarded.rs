@@ -163,7 +163,7 @@ fn elements(value: &str) -> Vec<(Option<String>, Option<String>)> {
                 Some(rest) => rest.strip_suffix('"'),
                 None => Some(value),
             };
-            let value = value.filter(|value| !value.contains('\\')).map(str::to_owned);
+            let value = value.filter(|value| !value.contains(['\\', '"'])).map(str::to_owned);
             match name.as_str() {
                 "for" => hop.0 = value,
                 "proto" => hop.1 = value,
@@ -190,8 +190,13 @@ fn node(text: &str) -> Option<Peer> {
     let is_number = !port.is_empty() && port.len() <= 5 && port.chars().all(|c| c.is_ascii_digit());
     match is_number.then(|| port.parse::<u16>()) {
         Some(port) => Some(Peer::inet(address, Some(port.ok()?))),
-        None if port.is_empty() || port.starts_with('_') => Some(Peer::inet(address, None)),
-        None => None,
+        None if port.is_empty() => Some(Peer::inet(address, None)),
+        // A port that a proxy hides (RFC 7239, 6.3).
+        None => {
+            let name = port.strip_prefix('_').filter(|name| !name.is_empty())?;
+            let is_known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+            name.chars().all(is_known).then(|| Peer::inet(address, None))
+        }
     }
 }
 

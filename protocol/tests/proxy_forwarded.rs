@@ -150,6 +150,10 @@ fn forwarded_as_rfc_7239_has_it() {
         // A quotation without an end swallows what follows, as it would for the proxy.
         ("for=192.0.2.1, for=\"192.0.2.43", "10.0.0.1:99", None),
         ("for=\"192.0\\.2.43\"", "10.0.0.1:99", None),
+        // No port has such a name, and no value such quotes.
+        ("for=\"192.0.2.43:_\"", "10.0.0.1:99", None),
+        ("for=\"192.0.2.43:_a b\"", "10.0.0.1:99", None),
+        ("for=\"192.0.2.43:_p\"V for=\"10.0.0.1:1\"", "10.0.0.1:99", None),
         ("by=203.0.113.43", "10.0.0.1:99", None),
         ("for = 192.0.2.43", "192.0.2.43", None),
         ("for=unknown;proto=https", "10.0.0.1:99", Some(true)),

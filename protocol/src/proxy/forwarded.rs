@@ -150,8 +150,8 @@ fn forwarded_element(element: &str) -> Hop<'_> {
         let value = value
             .strip_prefix('"')
             .map_or(Some(value), |value| value.strip_suffix('"'))
-            // An address has nothing to escape in it.
-            .filter(|value| !value.contains('\\'));
+            // An address has nothing to escape in it, and one pair of quotes around it at the most.
+            .filter(|value| !value.contains(['\\', '"']));
         match name.trim() {
             name if name.eq_ignore_ascii_case("for") => hop.from = value,
             name if name.eq_ignore_ascii_case("proto") => hop.proto = value,
@@ -209,10 +209,17 @@ fn node(text: &str) -> Option<Peer> {
         }
     };
     match port.as_bytes() {
-        [] | [b'_', ..] => Some(Peer::inet(address, None)),
+        [] => Some(Peer::inet(address, None)),
+        [b'_', hidden @ ..] if is_hidden(hidden) => Some(Peer::inet(address, None)),
         digits if digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit) => {
             Some(Peer::inet(address, Some(port.parse().ok()?)))
         }
         _ => None,
     }
+}
+
+/// Whether this, behind its underscore, is a name that a proxy has made up (RFC 7239, 6.3).
+fn is_hidden(name: &[u8]) -> bool {
+    let is_known = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    !name.is_empty() && name.iter().all(is_known)
 }
