@@ -46,6 +46,8 @@ pub struct Certificate {
     pub names: Vec<String>,
     /// The last moment of its life.
     pub expires_unix_s: i64,
+    /// Nobody else vouches for it: clients have to be given it.
+    pub self_issued: bool,
 }
 
 /// Names of one certificate that are shown.

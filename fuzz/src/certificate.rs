@@ -1,4 +1,4 @@
-//! Certificates, from PEM down to the two facts that are shown of them: whatever the bytes, an answer is short and harmless
+//! Certificates, from PEM down to the facts that are shown of them: whatever the bytes, an answer is short and harmless
 //! to a terminal, what webpki takes for a certificate is one for us too, and what is written by the standard is read as it
 //! was meant.
 
@@ -38,6 +38,7 @@ fn check_facts(data: &[u8]) {
     }
     if subject.is_some() || validity.is_some() {
         let followed = [data, b"\x30\x00"].concat();
+        assert_eq!(der::is_self_issued(&followed), der::is_self_issued(data));
         assert_eq!((der::subject(&followed), der::validity(&followed)), (subject, validity));
     }
 }
@@ -87,6 +88,7 @@ fn check_written(data: &[u8]) {
     let validity = der::validity(&bytes).expect("a certificate");
     assert_eq!((validity.from_unix_s, validity.until_unix_s), (from, until));
     assert!(der::validity(&bytes[..bytes.len() - 1]).is_none(), "cut off");
+    assert_eq!(der::is_self_issued(&bytes), Some(parts.is_empty()), "its issuer has no name");
     match der::subject(&bytes) {
         Some(subject) => {
             let mut expected: Vec<(String, String)> = parts

@@ -10,7 +10,7 @@ use crate::{
 /// The banner. `made_key` is shown only when it was made up for this run: nobody else knows it.
 pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
     let server = &serving.config.server;
-    let Main { address, option, safe } = main_of(&serving.listeners);
+    let Main { address, option, safe } = main_of(&serving.listeners, &serving.certificates);
     let workers = serving.workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
     let log = match &server.log_file {
         Some(path) => path.display().to_string(),
@@ -101,17 +101,21 @@ fn describe(app: &App) -> String {
 /// The first listener, as the examples name it.
 struct Main {
     address: String,
-    /// What curl needs to find it.
+    /// What curl needs to find it and to trust it.
     option: String,
     /// "s" where it is encrypted.
     safe: &'static str,
 }
 
-fn main_of(listeners: &[(ListenerConfig, Endpoint)]) -> Main {
+fn main_of(listeners: &[(ListenerConfig, Endpoint)], certificates: &[Certificate]) -> Main {
     match listeners.first() {
         Some((listener, Endpoint::Inet(address))) => Main {
             address: reachable(*address).to_string(),
-            option: String::new(),
+            // The first certificate is the one that is shown to clients that ask for no name, as curl does of an address.
+            option: certificates
+                .first()
+                .filter(|certificate| listener.tls && certificate.self_issued)
+                .map_or_else(String::new, |own| format!(" --cacert {}", own.file)),
             safe: if listener.tls { "s" } else { "" },
         },
         Some((_, Endpoint::Unix(path))) => Main {

@@ -96,7 +96,12 @@ mod tests {
         let names = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
         let expires_unix_s = sound().unix_secs.unwrap_or_default().cast_signed() + 90 * DAY_S;
         Told {
-            certificates: vec![Certificate { file: "c.pem".to_owned(), names, expires_unix_s }],
+            certificates: vec![Certificate {
+                file: "c.pem".to_owned(),
+                names,
+                expires_unix_s,
+                self_issued: false,
+            }],
             warnings: flaws.iter().map(warning).collect(),
             fingerprint: [0; 32],
         }

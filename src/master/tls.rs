@@ -72,10 +72,11 @@ impl Tls {
     pub(super) fn status(&self) -> Value {
         let now_unix_s = now_unix_s();
         let certificates = self.loaded.told.certificates.iter().map(|certificate| {
-            let Certificate { file, names, expires_unix_s } = certificate;
+            let Certificate { file, names, expires_unix_s, self_issued } = certificate;
             json!({
                 "file": file,
                 "names": names,
+                "self_issued": self_issued,
                 "expires_at": expires_unix_s,
                 "expires_in_days": certificate.days_left(now_unix_s),
             })

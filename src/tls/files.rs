@@ -91,6 +91,7 @@ pub(super) fn read(config: &Config, now_unix_s: i64) -> Result<(Material, Told),
             file: source.cert_file.display().to_string(),
             names: shown.names.into_iter().take(NAMES_SHOWN_MAX).collect(),
             expires_unix_s: shown.validity.until_unix_s,
+            self_issued: shown.self_issued,
         });
     }
     if faults.is_empty() {

@@ -129,6 +129,8 @@ fn a_self_signed_certificate_serves_and_is_never_overwritten() {
     let setup = crate::support::Setup::default().app(crate::support::App::Echo);
     let server = Server::start(setup.config_toml(&made.stdout));
     assert!(server.stdout().contains("wss://127.0.0.1:"), "{}", server.stdout());
+    let trusted = format!("curl --cacert {out}/cert.pem https://127.0.0.1:");
+    assert!(server.stdout().contains(&trusted), "{}", server.stdout());
     let log = server.log();
     assert!(!log.contains("WARN"), "{log}");
     let certificate = fs::read(directory.path().join("new/cert.pem")).expect("it is ours");

@@ -99,6 +99,7 @@ pub(super) struct Identity {
     /// The names it is for, in small letters; a wildcard is the first label of a name only (RFC 6125, 6.4.3).
     pub(super) names: Vec<String>,
     pub(super) validity: Validity,
+    pub(super) self_issued: bool,
 }
 
 impl Identity {
@@ -112,13 +113,14 @@ impl Identity {
             parsed.valid_dns_names().map(str::to_ascii_lowercase).collect();
         names.dedup();
         let validity = der::validity(own).ok_or(CertificateFault::Certificate)?;
+        let self_issued = der::is_self_issued(own).ok_or(CertificateFault::Certificate)?;
         let mut key = private_key(key)?;
         let signer = any_supported_type(&key);
         key.zeroize();
         let signer = signer.map_err(|_| CertificateFault::KeyKind)?;
         let key = CertifiedKey::new(chain, signer);
         key.keys_match().map_err(|_| CertificateFault::Mismatch)?;
-        Ok(Self { key: Arc::new(key), names, validity })
+        Ok(Self { key: Arc::new(key), names, validity, self_issued })
     }
 }
 

@@ -1,4 +1,5 @@
-//! The two facts of a certificate that are for people: until when it is valid, and whose it is (RFC 5280, 4.1). Pure.
+//! The facts of a certificate that are for people: until when it is valid, whose it is, and whether somebody else vouches for
+//! it (RFC 5280, 4.1). Pure.
 //!
 //! What decides about trust is webpki's. This reads nothing that it has not bounded, and answers `None` to whatever is
 //! not as it should be.
@@ -83,6 +84,14 @@ pub fn validity(certificate: &[u8]) -> Option<Validity> {
     let mut dates = body.enter(SEQUENCE)?;
     let (from, until) = (dates.next()?, dates.next()?);
     Some(Validity { from_unix_s: time(from)?, until_unix_s: time(until)? })
+}
+
+/// Whether it names itself as its issuer, as one does that nobody else vouches for.
+pub fn is_self_issued(certificate: &[u8]) -> Option<bool> {
+    let mut body = from_issuer(certificate)?;
+    let issuer = body.take(SEQUENCE)?;
+    body.take(SEQUENCE)?;
+    Some(body.take(SEQUENCE)? == issuer)
 }
 
 /// Whose certificate it is, as RFC 4514 writes names: `CN=sensor 7,O=Example`.

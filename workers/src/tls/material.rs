@@ -143,6 +143,8 @@ pub struct Shown {
     pub names: Vec<String>,
     /// When it is valid.
     pub validity: Validity,
+    /// Nobody else vouches for it.
+    pub self_issued: bool,
 }
 
 impl Material {
@@ -176,8 +178,11 @@ impl Material {
     /// The first thing that is wrong.
     pub fn check(&self) -> Result<Showing, MaterialFault> {
         self.verifier()?;
-        let shown =
-            |identity: Identity| Shown { names: identity.names, validity: identity.validity };
+        let shown = |Identity { names, validity, self_issued, .. }: Identity| Shown {
+            names,
+            validity,
+            self_issued,
+        };
         let certificates = self.identities()?.into_iter().map(shown).collect();
         Ok(Showing { certificates, fingerprint: sha256(&self.to_bytes()) })
     }
