@@ -64,6 +64,10 @@ mod tests {
 
     fn other_value<T>(key: &TableKey<T>) -> Value {
         match &key.shape {
+            // Some flags are on where nothing is said.
+            Shape::One { kind: Kind::Flag, .. } => {
+                Value::Flag(key.default() == Some(Value::Flag(false)))
+            }
             Shape::One { kind, .. } => kind.other_value(match key.name {
                 "address" => "[::1]:1",
                 "mode" => "0123",
