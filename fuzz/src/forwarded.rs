@@ -103,8 +103,8 @@ fn simple(peer: Peer, headers: &[(&str, &[u8])], name: &str, trust: &Trust) -> O
     for value in values(name) {
         match name {
             "forwarded" => hops.extend(elements(&value)),
-            "x-real-ip" => hops = vec![(Some(value), None)],
-            _ => hops.extend(value.split(',').map(|from| (Some(from.to_owned()), None))),
+            "x-real-ip" => hops = vec![(Some(value.trim().to_owned()), None)],
+            _ => hops.extend(value.split(',').map(|from| (Some(from.trim().to_owned()), None))),
         }
     }
     if name != "forwarded"
@@ -175,9 +175,8 @@ fn elements(value: &str) -> Vec<(Option<String>, Option<String>)> {
     all.into_iter().enumerate().map(element).collect()
 }
 
-/// An address with whatever may stand around it.
+/// An address. Spaces within quotes are a part of what is quoted.
 fn node(text: &str) -> Option<Peer> {
-    let text = text.trim();
     let (address, port) = if let Ok(address) = text.parse::<IpAddr>() {
         (address, "")
     } else if let Some((address, port)) =
