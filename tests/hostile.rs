@@ -40,9 +40,12 @@ use support::{
     rss_bytes,
 };
 use tungstenite::Message;
+use wsmaster_ipc::sys::schedule;
 
 const WORKERS: usize = 2;
 const ROOM_MEMBERS: usize = 5;
+/// Where clients are when times are measured; the server is on the first one.
+const CLIENTS_CPU: u16 = 1;
 const KIB: u64 = 1024;
 const MIB: u64 = 1024 * 1024;
 
@@ -63,10 +66,12 @@ fn a_siege_costs_the_good_clients_nothing_and_no_more_memory_than_was_agreed() {
     let _machine = machine();
     let sizes = Sizes::asked_for();
     let config = format!(
-        "[limits]\nhandshake_timeout = \"2s\"\nclose_timeout = \"1s\"\n\
-         outboxes_bytes_max = {OUTBOXES_BYTES}\n[compression]\nenabled = true\n"
+        "{}[limits]\nhandshake_timeout = \"2s\"\nclose_timeout = \"1s\"\n\
+         outboxes_bytes_max = {OUTBOXES_BYTES}\n[compression]\nenabled = true\n",
+        apart(sizes)
     );
     let server = Server::start(Setup::default().workers(WORKERS).config_toml(&config));
+    stand_apart(sizes);
     let every = Duration::from_millis(500);
     let mut crowd = Crowd::gather(server.addr(), sizes.good, ROOM_MEMBERS);
     let quiet = crowd.talk(sizes.good, every, sizes.quiet);
@@ -139,8 +144,9 @@ fn a_siege_costs_the_good_clients_nothing_and_no_more_memory_than_was_agreed() {
 fn one_frozen_reader_costs_what_its_outbox_may_hold_and_the_others_nothing() {
     let _machine = machine();
     let sizes = Sizes::asked_for();
-    let config = "[limits]\nslow_client = \"drop_newest\"\n";
-    let server = Server::start(Setup::default().workers(WORKERS).config_toml(config));
+    let config = format!("{}[limits]\nslow_client = \"drop_newest\"\n", apart(sizes));
+    let server = Server::start(Setup::default().workers(WORKERS).config_toml(&config));
+    stand_apart(sizes);
     let every = Duration::from_millis(250);
     let mut crowd = Crowd::gather(server.addr(), sizes.readers, sizes.readers);
     let quiet = crowd.talk(1, every, sizes.quiet);
@@ -270,6 +276,19 @@ impl Asker {
         use std::io::Read;
         self.answered |= matches!(self.stream.read(&mut [0; 1024]), Ok(1..));
         self.answered
+    }
+}
+
+/// Lines of the configuration that keep a server to one CPU, where times are measured.
+fn apart(sizes: Sizes) -> &'static str {
+    if sizes.measured { "[server]\ncpu_affinity = \"0\"\n" } else { "" }
+}
+
+/// Keeps the clients of this thread, and of those it starts, to another CPU than the server's. Clients have machines of their
+/// own, and what they take from the server here is no work of the server's.
+fn stand_apart(sizes: Sizes) {
+    if sizes.measured {
+        schedule::set_cpus(&[CLIENTS_CPU]).expect("times are measured on two CPUs");
     }
 }
 
