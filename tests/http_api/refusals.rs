@@ -59,6 +59,26 @@ fn only_the_key_opens() {
 }
 
 #[test]
+fn health_is_told_to_everybody_and_is_nothing_but_health() {
+    let server = Server::start(Setup::default().workers(1).api_key(KEY));
+    let whole = json!({"live": true, "ready": true, "worker": 0});
+    for (path, expected) in [
+        ("/health", &whole),
+        ("/health/ready", &whole),
+        ("/health/live", &json!({"live": true})),
+        ("/health?verbose=1&workers=0", &whole),
+    ] {
+        let reply = request(server.addr(), "GET", path, &[], b"").expect_status(200);
+        assert_eq!(reply.json(), *expected, "{path}");
+        assert_eq!(reply.header("server"), None, "{path}");
+        // Nothing can be changed by it.
+        for method in ["POST", "PUT", "PATCH", "DELETE"] {
+            request(server.addr(), method, path, &[], b"{\"ready\":false}").expect_status(405);
+        }
+    }
+}
+
+#[test]
 fn the_interface_can_be_off() {
     let off = [
         Setup::default().config_toml("[api]\nenabled = false\n"),
