@@ -24,7 +24,7 @@ pub struct Durable {
     pub id: ConnectionId,
     /// The client's address: what a trusted proxy says it is, or else the peer's.
     pub peer: Peer,
-    /// Whether a trusted proxy says that the client came to it over TLS.
+    /// Whether the client came over TLS, to this server or to a trusted proxy that says so.
     pub secure: bool,
     /// The number of the listener it came to.
     pub listener: u16,
