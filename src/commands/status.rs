@@ -30,6 +30,9 @@ pub(super) fn status(target: &Target, json: bool, watch: Option<Duration>) -> Ex
     }
 }
 
+/// A master that stops takes its socket away before it ends; who asks in between is to hear of the end.
+const LAST_BREATH: Duration = Duration::from_secs(1);
+
 fn page(status: &Value, json: bool) -> String {
     if json { format!("{status}\n") } else { table(status) }
 }
@@ -41,7 +44,7 @@ fn watch(server: &Running, json: bool, interval: Duration) -> Exit {
     loop {
         let status = match server.try_status() {
             Ok(status) => status,
-            Err(_) if server.process.wait(Duration::ZERO).unwrap_or(false) => return ended(server),
+            Err(_) if server.process.wait(LAST_BREATH).unwrap_or(false) => return ended(server),
             Err(error) => return server.silent(&error),
         };
         let between = if page_before && !json { "\n" } else { "" };
