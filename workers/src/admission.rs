@@ -67,16 +67,11 @@ pub struct Admission {
 impl Admission {
     /// Whether there is room for a newcomer; `None` for the site of one that is not counted by its address.
     pub fn judge(&self, site: Option<Site>, limits: &Limits) -> Result<(), Crowded> {
-        let held = self.held(site);
-        if is_reached(held.connections, limits.connections_per_address_max) {
-            Err(Crowded::Address)
-        } else if is_reached(held.half_open, limits.half_open_per_address_max) {
-            Err(Crowded::AddressHalfOpen)
-        } else if is_reached(self.half_open, limits.half_open_max) {
-            Err(Crowded::HalfOpen)
-        } else {
-            Ok(())
+        self.judge_site(site, true, limits)?;
+        if is_reached(self.half_open, limits.half_open_max) {
+            return Err(Crowded::HalfOpen);
         }
+        Ok(())
     }
 
     /// A newcomer is let in.
@@ -123,13 +118,7 @@ impl Admission {
         }
         self.take(counted);
         counted.site = None;
-        let held = self.held(site);
-        if is_reached(held.connections, limits.connections_per_address_max) {
-            return Err(Crowded::Address);
-        }
-        if counted.half_open && is_reached(held.half_open, limits.half_open_per_address_max) {
-            return Err(Crowded::AddressHalfOpen);
-        }
+        self.judge_site(site, counted.half_open, limits)?;
         counted.site = site;
         self.add(counted);
         Ok(())
@@ -148,8 +137,21 @@ impl Admission {
         if rate == 0 { None } else { self.accepts.spend(1, rate.into(), now_ms) }
     }
 
-    fn held(&self, site: Option<Site>) -> Held {
-        site.and_then(|site| self.sites.get(&site)).copied().unwrap_or_default()
+    /// Whether an address has room for one more connection, which has sent its first request or not.
+    fn judge_site(
+        &self,
+        site: Option<Site>,
+        half_open: bool,
+        limits: &Limits,
+    ) -> Result<(), Crowded> {
+        let held = site.and_then(|site| self.sites.get(&site)).copied().unwrap_or_default();
+        if is_reached(held.connections, limits.connections_per_address_max) {
+            return Err(Crowded::Address);
+        }
+        if half_open && is_reached(held.half_open, limits.half_open_per_address_max) {
+            return Err(Crowded::AddressHalfOpen);
+        }
+        Ok(())
     }
 
     fn add(&mut self, counted: &Counted) {
