@@ -43,11 +43,11 @@ impl<H: Handler> Worker<H> {
 
     fn serve(&mut self, index: u32) {
         let Some(connection) = self.core.registry.at(index) else { return };
+        // TLS begins behind the header of a proxy.
+        let awaits_hello = connection.stream.awaits_hello();
         if connection.flags.preface && !self.take_preface(index) {
             return;
         }
-        let Some(connection) = self.core.registry.at(index) else { return };
-        let awaits_hello = connection.stream.awaits_hello();
         if awaits_hello && self.hellos == 0 {
             self.core.make_ready(index);
             return;
