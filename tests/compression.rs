@@ -41,7 +41,12 @@ struct Deflate {
 
 impl Deflate {
     fn new() -> Self {
-        let out = Compress::new_with_window_bits(Compression::new(6), false, 15);
+        Self::with_window(15)
+    }
+
+    /// What it says refers no farther back than this.
+    fn with_window(bits: u8) -> Self {
+        let out = Compress::new_with_window_bits(Compression::new(6), false, bits);
         Self { out, into: Decompress::new_with_window_bits(false, 15) }
     }
 
@@ -87,11 +92,14 @@ fn it_is_agreed_to_when_it_is_on_and_offered() {
     assert_eq!(Wire::offer(off.addr(), OFFER).agreed(), None);
     let on = echo(ON);
     assert_eq!(Wire::open(on.addr()).agreed(), None, "a client that offers nothing");
+    let little_kept = "permessage-deflate; server_no_context_takeover; client_max_window_bits=10";
+    assert_eq!(Wire::offer(on.addr(), OFFER).agreed(), Some(little_kept));
+    let offer = "permessage-deflate; client_no_context_takeover";
     let kept_by_none = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
-    assert_eq!(Wire::offer(on.addr(), OFFER).agreed(), Some(kept_by_none));
+    assert_eq!(Wire::offer(on.addr(), offer).agreed(), Some(kept_by_none));
     assert_eq!(Wire::offer(on.addr(), "permessage-deflate; x=y").agreed(), None);
     let narrow = format!("{BOTH}window_bits = 10\n");
-    let agreed = "permessage-deflate; server_max_window_bits=10; client_max_window_bits=10";
+    let agreed = "permessage-deflate; client_max_window_bits=10";
     assert_eq!(Wire::offer(echo(&narrow).addr(), OFFER).agreed(), Some(agreed));
 }
 
@@ -188,8 +196,19 @@ fn contexts_are_kept_as_long_as_there_is_room() {
     let keeps = |wire: &Wire| !wire.agreed().expect("agreed").contains("context_takeover");
     let mut kept = [open(), open()];
     assert!(kept.iter().all(keeps));
-    assert!(!keeps(&open()), "there is room for two");
-    assert_eq!(total(&server, "context_bytes"), 2 * 64 * 1024);
+    // The next two find 1 KiB each for what they say, and then there is room for those only who need none.
+    let little_kept = "permessage-deflate; server_no_context_takeover; client_max_window_bits=10";
+    let narrow = [open(), open()];
+    assert!(narrow.iter().all(|wire| wire.agreed() == Some(little_kept)));
+    assert_eq!(total(&server, "context_bytes"), 130 * 1024);
+    assert_eq!(open().agreed(), None);
+    let undemanding = "permessage-deflate; client_no_context_takeover";
+    assert!(Wire::offer(server.addr(), undemanding).agreed().is_some());
+    assert_eq!(total(&server, "compression_declined"), 1);
+    drop(narrow);
+    server.wait_until("the little room to be given back", PATIENCE, |status| {
+        status["totals"]["context_bytes"] == 2 * 64 * 1024
+    });
     let [first, second] = &mut kept;
     first.send(&close(1000, b""));
     assert!(first.read_to_end(PATIENCE).is_some());
@@ -202,6 +221,64 @@ fn contexts_are_kept_as_long_as_there_is_room() {
     server.wait_until("all room to be given back", PATIENCE, |status| {
         status["totals"]["context_bytes"] == 0
     });
+}
+
+/// Tornado reads no parameter without a value, Mojolicious obeys none: with the answer to what they have not offered they do
+/// as they did before.
+#[test]
+fn a_client_that_has_offered_nothing_keeps_its_context() {
+    let server = echo(ON);
+    for (offer, window) in [("permessage-deflate", 15), (OFFER, 10)] {
+        let mut wire = Wire::offer(server.addr(), offer);
+        let agreed = wire.agreed().expect("agreed");
+        assert!(!agreed.contains("client_no_context_takeover"), "{agreed}");
+        assert_eq!(agreed.contains("client_max_window_bits=10"), window == 10, "{agreed}");
+        let mut deflate = Deflate::with_window(window);
+        let (mut first_bytes, mut last_bytes) = (0, 0);
+        for round in 0..5 {
+            let plain = chatter(300 + round);
+            let payload = deflate.compress(&plain);
+            last_bytes = payload.len();
+            first_bytes = if round == 0 { last_bytes } else { first_bytes };
+            wire.send(&frame(FIN | RSV1 | TEXT, &payload));
+            let echoed = next(&mut wire);
+            assert_eq!(echoed.first, FIN | RSV1 | TEXT, "{offer}, round {round}");
+            assert_eq!(Deflate::new().decompress(&echoed.payload), plain);
+        }
+        assert!(2 * last_bytes < first_bytes, "{first_bytes}, then {last_bytes}: no context");
+    }
+    assert_eq!(total(&server, "protocol_errors"), 0);
+}
+
+/// Clients that offer no `server_max_window_bits` fail at an answer with it (nhooyr 1.8); the server keeps to its window
+/// without a word.
+#[test]
+fn a_smaller_window_of_the_servers_is_not_spoken_of_unasked() {
+    let server = echo(&format!("{ON}window_bits = 9\n"));
+    let offer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+    let mut wire = Wire::offer(server.addr(), offer);
+    assert_eq!(wire.agreed(), Some(offer));
+    // The second half is the first once more, farther back than 512 bytes.
+    let noise = Random::seeded(3).bytes(2000);
+    wire.send(&frame(FIN | BINARY, &[&noise[..], &noise].concat()));
+    let echoed = next(&mut wire);
+    assert!(echoed.payload.len() > 3900, "{} bytes: it looked back too far", echoed.payload.len());
+}
+
+/// Who has agreed to forget and does not is told so, and so is the operator.
+#[test]
+fn a_context_that_should_have_been_forgotten_is_named() {
+    let server = echo(ON);
+    let mut wire = Wire::offer(server.addr(), "permessage-deflate; client_no_context_takeover");
+    let mut deflate = Deflate::new();
+    for _ in 0..2 {
+        wire.send(&frame(FIN | RSV1 | TEXT, &deflate.compress(&chatter(300))));
+    }
+    assert!(wire.read_to_end(PATIENCE).is_some());
+    let last = wire.frames.last().expect("a close frame");
+    assert_eq!(last.close_code(), Some(1007));
+    let reason = String::from_utf8_lossy(&last.payload[2..]).into_owned();
+    assert!(reason.contains("client_no_context_takeover"), "{reason}");
 }
 
 #[test]

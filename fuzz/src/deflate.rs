@@ -87,13 +87,18 @@ fn check_round(input: &[u8]) {
     }
 }
 
+/// Room for two windows of the largest size.
+const ROOM_BYTES: usize = 2 * WindowBits::MAX.bytes();
+
 fn check_offer(input: &[u8]) {
     let Ok(Some(offer)) = first_offer([input]) else { return };
     for takeover in [false, true] {
         for bits in 9..=15 {
             let window = WindowBits::new(bits).unwrap_or(WindowBits::MAX);
             let policy = Policy { server_takeover: takeover, client_takeover: takeover, window };
-            let answer = offer.answer(&policy);
+            let Some(answer) = offer.answer(&policy, ROOM_BYTES) else {
+                panic!("two windows find room in {ROOM_BYTES} bytes");
+            };
             assert!(answer.agreement.server_window <= window);
             let read = first_offer([answer.header.as_bytes()]);
             assert!(matches!(read, Ok(Some(_))), "{}", answer.header);

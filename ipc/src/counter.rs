@@ -84,6 +84,8 @@ counters! {
     total Compressions "compressions",
     /// Bytes that outboxes did not have to take because messages were compressed.
     total CompressionSavedBytes "compression_saved_bytes",
+    /// Clients that offered compression and go without it, because there was no room for what they would refer to.
+    total CompressionDeclined "compression_declined",
     /// Commands taken from the mailbox.
     total CommandsIn "commands_in",
     /// Packets from the mailbox that could not be read.

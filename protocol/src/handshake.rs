@@ -159,9 +159,15 @@ impl<'a> Upgrade<'a> {
         self.subprotocols.iter().copied()
     }
 
-    /// Agrees on permessage-deflate, if the client offers it in a way that the policy allows. The answer 101 says so then.
-    pub fn agree_on_deflate(&mut self, policy: &Policy) -> Option<Agreement> {
-        self.answer = self.offer.map(|offer| offer.answer(policy));
+    /// Whether the client offers permessage-deflate.
+    pub fn offers_deflate(&self) -> bool {
+        self.offer.is_some()
+    }
+
+    /// Agrees on permessage-deflate, if the client offers it in a way that the policy allows and its windows find room. The
+    /// answer 101 says so then.
+    pub fn agree_on_deflate(&mut self, policy: &Policy, room_bytes: usize) -> Option<Agreement> {
+        self.answer = self.offer.and_then(|offer| offer.answer(policy, room_bytes));
         self.answer.as_ref().map(|answer| answer.agreement)
     }
 

@@ -278,7 +278,9 @@ impl Session {
         inflater: &'a mut Inflater,
     ) -> Result<Event<'a>, SessionError> {
         let window = self.contexts.as_deref().map_or(&[][..], |contexts| contexts.received.bytes());
-        let message = inflater.inflate(kind, compressed, window, limits.message_bytes_max)?;
+        let message = inflater
+            .inflate(kind, compressed, window, limits.message_bytes_max)
+            .map_err(|error| self.suspect(error))?;
         if let Some(Agreement { client_takeover: true, client_window, .. }) = self.agreement() {
             let contexts = self.contexts.get_or_insert_default();
             contexts.received.slide(message.bytes(), client_window);
@@ -287,6 +289,18 @@ impl Session {
             Inflated::Text(text) => Event::Text(Cow::Borrowed(text)),
             Inflated::Binary(bytes) => Event::Binary(Cow::Borrowed(bytes)),
         })
+    }
+
+    /// What a client that refers too far back is suspected of.
+    fn suspect(&self, error: SessionError) -> SessionError {
+        match self.agreement() {
+            Some(Agreement { client_takeover: false, .. })
+                if error == SessionError::BeyondWindow =>
+            {
+                SessionError::ForgottenContext
+            }
+            Some(_) | None => error,
+        }
     }
 
     fn told<'a>(

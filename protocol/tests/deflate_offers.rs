@@ -25,19 +25,43 @@ fn small(policy: Policy, window: u8) -> Policy {
 #[track_caller]
 fn answer(headers: &[&str], policy: Policy) -> Option<String> {
     let offer = first_offer(headers.iter().map(|value| value.as_bytes())).expect("well-formed");
-    offer.map(|offer| offer.answer(&policy).header)
+    offer.and_then(|offer| offer.answer(&policy, ROOM_BYTES)).map(|answer| answer.header)
 }
 
+/// Room for whatever is agreed on.
+const ROOM_BYTES: usize = 64 * 1024;
 const NOTHING_KEPT: &str =
     "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+/// What the client says has to be kept: it has not offered to do without.
+const CLIENT_KEPT: &str = "permessage-deflate; server_no_context_takeover";
+/// The same, and it can be asked for a small window.
+const LITTLE_KEPT: &str =
+    "permessage-deflate; server_no_context_takeover; client_max_window_bits=10";
 
 #[test]
 fn what_is_offered_and_what_is_answered() {
     let table = [
-        ("permessage-deflate", PLAIN, NOTHING_KEPT),
-        ("PerMessage-Deflate", PLAIN, NOTHING_KEPT),
-        ("permessage-deflate; client_max_window_bits", PLAIN, NOTHING_KEPT),
-        ("permessage-deflate;client_max_window_bits=10", PLAIN, NOTHING_KEPT),
+        ("permessage-deflate", PLAIN, CLIENT_KEPT),
+        ("PerMessage-Deflate", PLAIN, CLIENT_KEPT),
+        ("permessage-deflate; client_max_window_bits", PLAIN, LITTLE_KEPT),
+        ("permessage-deflate;client_max_window_bits=15", PLAIN, LITTLE_KEPT),
+        ("permessage-deflate;client_max_window_bits=10", PLAIN, LITTLE_KEPT),
+        (
+            "permessage-deflate;client_max_window_bits=9",
+            PLAIN,
+            "permessage-deflate; server_no_context_takeover; client_max_window_bits=9",
+        ),
+        (
+            "permessage-deflate;client_max_window_bits",
+            small(PLAIN, 9),
+            "permessage-deflate; server_no_context_takeover; client_max_window_bits=9",
+        ),
+        ("permessage-deflate; client_no_context_takeover", PLAIN, NOTHING_KEPT),
+        (
+            "permessage-deflate; client_no_context_takeover; client_max_window_bits",
+            PLAIN,
+            NOTHING_KEPT,
+        ),
         ("permessage-deflate", FULL, "permessage-deflate"),
         ("permessage-deflate; client_max_window_bits", FULL, "permessage-deflate"),
         ("permessage-deflate; client_max_window_bits=15", FULL, "permessage-deflate"),
@@ -71,16 +95,22 @@ fn what_is_offered_and_what_is_answered() {
             small(FULL, 12),
             "permessage-deflate; server_max_window_bits=12",
         ),
-        ("permessage-deflate", small(FULL, 12), "permessage-deflate; server_max_window_bits=12"),
+        // A smaller window of the server's needs no word, and to some clients it would be one too many.
+        ("permessage-deflate", small(FULL, 12), "permessage-deflate"),
+        (
+            "permessage-deflate; client_no_context_takeover; server_no_context_takeover",
+            small(FULL, 9),
+            NOTHING_KEPT,
+        ),
         (
             "permessage-deflate; client_max_window_bits",
             small(FULL, 12),
-            "permessage-deflate; server_max_window_bits=12; client_max_window_bits=12",
+            "permessage-deflate; client_max_window_bits=12",
         ),
         (
             "permessage-deflate; client_max_window_bits=9",
             small(FULL, 12),
-            "permessage-deflate; server_max_window_bits=12; client_max_window_bits=9",
+            "permessage-deflate; client_max_window_bits=9",
         ),
         // The compressor knows no window of 256 bytes, so nothing may refer to an earlier message.
         (
@@ -206,18 +236,58 @@ fn what_follows_no_grammar_fails_the_handshake() {
 fn the_agreement_says_what_the_answer_says() {
     let offered = b"permessage-deflate; client_max_window_bits=11; server_max_window_bits=9";
     let offer = first_offer([&offered[..]]).expect("well-formed").expect("taken");
-    let agreement = offer.answer(&FULL).agreement;
+    let agreement =
+        |policy: Policy| offer.answer(&policy, ROOM_BYTES).expect("there is room").agreement;
     let expected = Agreement {
         server_window: bits(9),
         client_window: bits(11),
         server_takeover: true,
         client_takeover: true,
     };
-    assert_eq!(agreement, expected);
-    assert_eq!(agreement.context_bytes(), 512 + 2048);
-    let agreement = offer.answer(&PLAIN).agreement;
+    assert_eq!(agreement(FULL), expected);
+    assert_eq!(expected.context_bytes(), 512 + 2048);
+    assert_eq!(agreement(PLAIN).context_bytes(), 1024);
+    let window = agreement(small(FULL, 10)).server_window;
+    assert_eq!(window, bits(9), "it is used although it is not spoken of");
+
+    let offered = b"permessage-deflate; client_no_context_takeover; client_max_window_bits";
+    let offer = first_offer([&offered[..]]).expect("well-formed").expect("taken");
+    let agreement = offer.answer(&PLAIN, 0).expect("it needs no room").agreement;
     assert_eq!(agreement.context_bytes(), 0);
     assert_eq!(agreement.client_window, WindowBits::MAX, "it was not told to use less");
+}
+
+/// With less room less is agreed on, and nothing where the client would need what is not there.
+#[test]
+fn what_finds_no_room_is_not_agreed_on() {
+    const KIB: usize = 1024;
+    const FREE: &str = "permessage-deflate; client_no_context_takeover";
+    const HINT: &str = "permessage-deflate; client_max_window_bits";
+    const MUTE: &str = "permessage-deflate";
+    let table = [
+        (MUTE, FULL, 64 * KIB, Some("permessage-deflate")),
+        (MUTE, FULL, 64 * KIB - 1, Some(CLIENT_KEPT)),
+        (MUTE, FULL, 32 * KIB, Some(CLIENT_KEPT)),
+        (MUTE, FULL, 32 * KIB - 1, None),
+        (MUTE, PLAIN, 32 * KIB, Some(CLIENT_KEPT)),
+        (MUTE, PLAIN, 32 * KIB - 1, None),
+        (HINT, FULL, 64 * KIB, Some("permessage-deflate")),
+        (HINT, FULL, 64 * KIB - 1, Some(LITTLE_KEPT)),
+        (HINT, FULL, KIB, Some(LITTLE_KEPT)),
+        (HINT, FULL, KIB - 1, None),
+        (HINT, PLAIN, KIB, Some(LITTLE_KEPT)),
+        (HINT, PLAIN, 0, None),
+        (FREE, FULL, 32 * KIB, Some("permessage-deflate; client_no_context_takeover")),
+        (FREE, FULL, 0, Some(NOTHING_KEPT)),
+        (FREE, PLAIN, 0, Some(NOTHING_KEPT)),
+    ];
+    for (offered, policy, room_bytes, expected) in table {
+        let offer = first_offer([offered.as_bytes()]).expect("well-formed").expect("taken");
+        let answer = offer.answer(&policy, room_bytes);
+        assert!(answer.as_ref().is_none_or(|it| it.agreement.context_bytes() <= room_bytes));
+        let header = answer.map(|answer| answer.header);
+        assert_eq!(header.as_deref(), expected, "{offered}, {room_bytes} bytes of room");
+    }
 }
 
 /// 64 KiB of whatever a slow reader would stumble over, in time that does not grow with its square.
@@ -269,6 +339,7 @@ proptest! {
         client in proptest::option::of(proptest::option::of(8_u8..=15)),
         no_takeover in any::<(bool, bool)>(),
         policy in (any::<bool>(), any::<bool>(), 9_u8..=15),
+        room_bytes in 0..=ROOM_BYTES,
     ) {
         let mut offered = "permessage-deflate".to_owned();
         if let Some(bits) = server { offered += &format!("; server_max_window_bits={bits}"); }
@@ -283,16 +354,24 @@ proptest! {
             server_takeover: policy.0, client_takeover: policy.1, window: bits(policy.2),
         };
         let offer = first_offer([offered.as_bytes()]).expect("well-formed").expect("taken");
-        let answer = offer.answer(&policy);
+        let Some(answer) = offer.answer(&policy, room_bytes) else {
+            prop_assert!(!no_takeover.1, "this client needs no room");
+            return Ok(());
+        };
         let agreed = answer.agreement;
+        prop_assert!(agreed.context_bytes() <= room_bytes);
         prop_assert!(agreed.server_window.bits() <= server.unwrap_or(15).min(policy.window.bits()));
         prop_assert!(!agreed.server_takeover || policy.server_takeover && !no_takeover.0);
-        prop_assert!(!agreed.client_takeover || policy.client_takeover && !no_takeover.1);
+        // Who has not offered to do without his context keeps it.
+        prop_assert_eq!(agreed.client_takeover, !no_takeover.1);
+        let kept_max = if policy.client_takeover { policy.window } else { WindowBits::NARROW };
+        prop_assert!(client.is_none() || no_takeover.1 || agreed.client_window <= kept_max);
         let says = |word: &str| answer.header.split("; ").any(|part| part == word);
         prop_assert_eq!(says("server_no_context_takeover"), !agreed.server_takeover);
-        prop_assert_eq!(says("client_no_context_takeover"), !agreed.client_takeover);
+        prop_assert_eq!(says("client_no_context_takeover"), no_takeover.1);
         let server_bits = format!("server_max_window_bits={}", agreed.server_window.bits());
-        prop_assert_eq!(says(&server_bits), server.is_some() || agreed.server_window < WindowBits::MAX);
+        prop_assert_eq!(says(&server_bits), server.is_some());
+        prop_assert_eq!(answer.header.contains("server_max_window_bits"), server.is_some());
         if agreed.client_window < WindowBits::MAX {
             let client_bits = format!("client_max_window_bits={}", agreed.client_window.bits());
             prop_assert!(client.is_some() && agreed.client_takeover && says(&client_bits));

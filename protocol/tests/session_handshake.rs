@@ -211,7 +211,7 @@ fn compression_is_in_the_answer_when_it_was_agreed_on() {
             lines.find_map(|line| Some(line.strip_prefix("Sec-WebSocket-Extensions: ")?.to_owned()))
         };
         assert_eq!(line(&upgrade), None, "{offer:?} was only offered");
-        let agreement = upgrade.agree_on_deflate(&policy);
+        let agreement = upgrade.agree_on_deflate(&policy, 64 * 1024);
         assert_eq!(line(&upgrade).as_deref(), expected, "{offer:?}");
         assert_eq!(agreement.is_some(), expected.is_some());
         assert!(agreement.is_none_or(|agreed| !agreed.server_takeover && agreed.client_takeover));

@@ -142,7 +142,7 @@ pub struct CompressionLimits {
     pub message_bytes_min: usize,
     /// What is agreed on with clients.
     pub policy: Policy,
-    /// Bytes of all windows that a worker may have promised to keep; a further client is offered none.
+    /// Bytes of all windows that a worker may have promised to keep; who needs one when there is no room goes without compression.
     pub context_bytes_max: usize,
 }
 

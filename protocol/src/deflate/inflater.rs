@@ -5,7 +5,7 @@
 
 use std::cmp::min;
 
-use flate2::{Decompress, FlushDecompress, Status};
+use flate2::{Decompress, DecompressError, FlushDecompress, Status};
 
 use super::TAIL;
 use crate::{frame::MessageKind, session::SessionError, utf8::Utf8Stream};
@@ -65,8 +65,9 @@ impl Inflater {
     /// A payload of no bytes at all is taken for an empty message, although it should be one block without content.
     ///
     /// # Errors
-    /// - [`SessionError::Compression`] (1007) when it is no deflate data, ends in the middle of a block, refers to what is
-    ///   beyond the window, or has more than [`FINAL_BLOCKS_MAX`] final blocks;
+    /// - [`SessionError::Compression`] (1007) when it is no deflate data, ends in the middle of a block, or has more than
+    ///   [`FINAL_BLOCKS_MAX`] final blocks;
+    /// - [`SessionError::BeyondWindow`] (1007) when it refers to what is beyond the window;
     /// - [`SessionError::MessageTooBig`] (1009) when it would become longer than `bytes_max`; no more than one byte beyond
     ///   that is ever made;
     /// - [`SessionError::InvalidText`] (1007) when it should be text and is not UTF-8.
@@ -137,7 +138,7 @@ impl Machine {
             let status = self
                 .engine
                 .decompress(input, room, FlushDecompress::None)
-                .map_err(|_| SessionError::Compression)?;
+                .map_err(|error| fault(&error))?;
             let taken = (self.engine.total_in() - taken_before) as usize;
             let made = (self.engine.total_out() - made_before) as usize;
             input = &input[taken..];
@@ -193,6 +194,15 @@ impl Machine {
             self.plain.resize(doubled, 0);
         }
         end
+    }
+}
+
+/// What the engine complains of. Its words are those of zlib; were they others, less would be said and nothing else change.
+fn fault(error: &DecompressError) -> SessionError {
+    if error.message().is_some_and(|message| message.contains("too far back")) {
+        SessionError::BeyondWindow
+    } else {
+        SessionError::Compression
     }
 }
 

@@ -18,7 +18,8 @@ const CLIENT_MAX_WINDOW_BITS: &str = "client_max_window_bits";
 pub struct Policy {
     /// Whether the server's messages may refer to those before, if the client can follow.
     pub server_takeover: bool,
-    /// Whether the client's messages may refer to those before.
+    /// Whether the client's messages may refer to those before. Those of a client that has not offered to do without
+    /// ([`CLIENT_NO_CONTEXT_TAKEOVER`]) may in any case.
     pub client_takeover: bool,
     /// The largest window of either direction.
     pub window: WindowBits,
@@ -100,16 +101,34 @@ impl Offer {
         Some(self)
     }
 
-    /// What is agreed on, as far as the policy goes along with the offer.
-    pub fn answer(&self, policy: &Policy) -> Answer {
+    /// What is agreed on, as far as the policy goes along with the offer and the windows find room in `room_bytes`: with
+    /// all that the policy allows, or else with the least that the client can be asked for. `None` when there is no room
+    /// for that either; the connection goes on without compression.
+    pub fn answer(&self, policy: &Policy, room_bytes: usize) -> Option<Answer> {
+        let least = Policy { server_takeover: false, client_takeover: false, ..*policy };
+        [policy, &least]
+            .into_iter()
+            .map(|policy| self.agreement(policy))
+            .find(|agreement| agreement.context_bytes() <= room_bytes)
+            .map(|agreement| Answer { agreement, header: self.header(&agreement) })
+    }
+
+    fn agreement(&self, policy: &Policy) -> Agreement {
         let server_window = self.server_window.unwrap_or(WindowBits::MAX).min(policy.window);
-        let client_takeover = policy.client_takeover && !self.client_no_takeover;
+        // A server may demand `client_no_context_takeover` of any client (section 7.1.1.2), but some do not read it and
+        // go on with their context: only one that has offered it is known to obey.
+        let client_takeover = !self.client_no_takeover;
+        let client_window_max = if policy.client_takeover {
+            policy.window
+        } else {
+            policy.window.min(WindowBits::NARROW)
+        };
         // Only who keeps a client's window gains by a small one, and only a client that has said so obeys.
         let client_window = match self.client_window {
-            Some(hint) if client_takeover => hint.unwrap_or(WindowBits::MAX).min(policy.window),
+            Some(hint) if client_takeover => hint.unwrap_or(WindowBits::MAX).min(client_window_max),
             Some(_) | None => WindowBits::MAX,
         };
-        let agreement = Agreement {
+        Agreement {
             server_window,
             client_window,
             // No compressor of ours looks back by exactly 256 bytes, see `Deflater`.
@@ -117,7 +136,10 @@ impl Offer {
                 && !self.server_no_takeover
                 && server_window > WindowBits::MIN,
             client_takeover,
-        };
+        }
+    }
+
+    fn header(&self, agreement: &Agreement) -> String {
         let mut header = String::with_capacity(128);
         header.push_str("permessage-deflate");
         let mut add = |name: &str, value: Option<WindowBits>| {
@@ -133,14 +155,15 @@ impl Offer {
         if !agreement.client_takeover {
             add(CLIENT_NO_CONTEXT_TAKEOVER, None);
         }
-        // An offer with this parameter is accepted by repeating it (section 7.1.2.1).
-        if self.server_window.is_some() || server_window < WindowBits::MAX {
-            add(SERVER_MAX_WINDOW_BITS, Some(server_window));
+        // An offer with this parameter is accepted by repeating it (section 7.1.2.1). To use a smaller window than the
+        // client expects needs no word, and there are clients that fail at a parameter they have not offered.
+        if self.server_window.is_some() {
+            add(SERVER_MAX_WINDOW_BITS, Some(agreement.server_window));
         }
-        if client_window < WindowBits::MAX {
-            add(CLIENT_MAX_WINDOW_BITS, Some(client_window));
+        if agreement.client_window < WindowBits::MAX {
+            add(CLIENT_MAX_WINDOW_BITS, Some(agreement.client_window));
         }
-        Answer { agreement, header }
+        header
     }
 }
 

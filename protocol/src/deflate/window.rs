@@ -10,6 +10,8 @@ pub struct WindowBits(u8);
 impl WindowBits {
     /// The smallest window: 256 bytes.
     pub const MIN: Self = Self(8);
+    /// 1 KiB: what is kept of a client that can be asked for a small window, where the server would rather keep nothing.
+    pub const NARROW: Self = Self(10);
     /// The largest window, and the one of who says nothing: 32 KiB.
     pub const MAX: Self = Self(15);
 

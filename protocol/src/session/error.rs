@@ -44,6 +44,14 @@ pub enum SessionError {
     /// A compressed message that is no deflate data (RFC 7692, section 7.2.2).
     #[error("broken compression")]
     Compression,
+    /// A compressed message refers to an earlier one, and the client has offered to do without (RFC 7692, section 7.1.1.2).
+    #[error(
+        "broken compression: refers to earlier messages in spite of client_no_context_takeover"
+    )]
+    ForgottenContext,
+    /// A compressed message refers to what is beyond the window (RFC 7692, section 7.1.2.2).
+    #[error("broken compression: refers to what is beyond the window (client_max_window_bits)")]
+    BeyondWindow,
     /// A close frame of one byte, which is half a code (section 5.5.1).
     #[error("invalid close payload")]
     ClosePayload,
@@ -71,7 +79,11 @@ impl SessionError {
             | Self::CloseCode(_) => CloseCode::Protocol,
             Self::FrameTooBig | Self::MessageTooBig => CloseCode::Size,
             Self::TooManyFragments => CloseCode::Policy,
-            Self::InvalidText | Self::Compression | Self::CloseReason => CloseCode::Invalid,
+            Self::InvalidText
+            | Self::Compression
+            | Self::ForgottenContext
+            | Self::BeyondWindow
+            | Self::CloseReason => CloseCode::Invalid,
         }
     }
 }

@@ -51,7 +51,9 @@ pub(super) const CONTEXT_TAKEOVER: Key = Key {
             shorter: \"none\", those of the \"client\", of the \"server\", or \"both\". Each direction \
             keeps a window in memory for each connection, and with the server's a message to many is \
             compressed for each of them anew. Where limits.slow_client drops messages that wait, the \
-            server's do not refer to earlier ones.",
+            server's do not refer to earlier ones. Clients that do not offer client_no_context_takeover \
+            may refer to earlier messages in any case: with \"none\" and \"server\" 1 KiB is kept of those \
+            that offer client_max_window_bits, and a whole window of the others.",
     access: field!(compression.context_takeover),
 };
 
@@ -63,7 +65,8 @@ pub(super) const WINDOW_BITS: Key = Key {
     automatic: None,
     aliases: &[],
     about: "How far back messages may refer: 9 is 512 bytes, each more doubles it, 15 is \
-            32 KiB. Clients that ask for less get less.",
+            32 KiB. Clients that ask for less get less; those that do not offer client_max_window_bits \
+            cannot be asked to refer less far back than 32 KiB.",
     access: field!(compression.window_bits),
 };
 
@@ -75,6 +78,7 @@ pub(super) const CONTEXT_BYTES_MAX: Key = Key {
     automatic: None,
     aliases: &[],
     about: "Memory that a worker may promise to the windows of its connections. A client for \
-            which there is no room is compressed without context takeover.",
+            which there is no room is compressed without context takeover, or goes without compression \
+            (which compression_declined counts) if it has not offered to do without.",
     access: field!(compression.context_bytes_max),
 };

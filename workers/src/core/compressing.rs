@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use wsmaster_ipc::{Outcome, board::Counter};
 use wsmaster_protocol::{
-    deflate::{Agreement, Deflater, Policy, WindowBits},
+    deflate::{Agreement, Deflater, WindowBits},
     frame::{encode_compressed, header_len},
     handshake::Upgrade,
     session::Extension,
@@ -103,14 +103,12 @@ impl Core {
         let policy = compressor.limits.policy;
         let room_bytes =
             compressor.limits.context_bytes_max.saturating_sub(compressor.promised_bytes);
-        let agreement = match upgrade.agree_on_deflate(&policy) {
-            Some(agreement) if agreement.context_bytes() > room_bytes => {
-                let frugal = Policy { server_takeover: false, client_takeover: false, ..policy };
-                upgrade.agree_on_deflate(&frugal)
+        let Some(agreement) = upgrade.agree_on_deflate(&policy, room_bytes) else {
+            if upgrade.offers_deflate() {
+                self.cell.add(Counter::CompressionDeclined, 1);
             }
-            agreed_or_not => agreed_or_not,
+            return Extension::None;
         };
-        let Some(agreement) = agreement else { return Extension::None };
         compressor.promised_bytes += agreement.context_bytes();
         connection.durable.extension = Extension::Deflate(agreement);
         connection.durable.extension
