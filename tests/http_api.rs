@@ -113,6 +113,8 @@ fn a_connection_that_is_being_closed_takes_no_more() {
 fn a_full_outbox_is_an_answer() {
     let config = "[limits]\nmessage_bytes_max = \"64KiB\"\noutbox_bytes_max = \"256KiB\"\n";
     let full = Answer { status: 503, fields: &json!({"success": false, "result": "outbox_full"}) };
+    let too_large =
+        Answer { status: 413, fields: &json!({"success": false, "result": "too_large"}) };
     let closing = Answer { status: 409, fields: &json!({"result": "closing"}) };
     for policy in ["close", "drop_newest"] {
         let config = format!("{config}slow_client = \"{policy}\"\nclose_timeout = \"60s\"\n");
@@ -122,7 +124,7 @@ fn a_full_outbox_is_an_answer() {
             let mut witness = Client::connect_to_worker(&server, 0);
             // A message that would not fit into an empty outbox says nothing about its reader.
             let body = json!({"connection": witness.id(), "text": "x".repeat(300 * 1024)});
-            doors.expect(door, "push", &body, &full);
+            doors.expect(door, "push", &body, &too_large);
             doors.post(door, "push", &json!({"connection": witness.id(), "text": "fits"}));
             witness.expect_text("fits");
 

@@ -174,6 +174,8 @@ pub enum Outcome {
     Closing,
     /// The connection does not read fast enough: its outbox has no room for the message.
     OutboxFull,
+    /// The message is larger than an empty outbox (`limits.outbox_bytes_max`): no connection can be sent it.
+    TooLarge,
 }
 
 /// Connection ids as they stand in a packet.

@@ -60,6 +60,8 @@ counters! {
     total BytesOut "bytes_out",
     /// Messages that a full outbox did not take.
     total DroppedOutboxFull "dropped_outbox_full",
+    /// Messages that were larger than an outbox may become.
+    total DroppedTooLarge "dropped_too_large",
     /// Connections closed because they read too slowly.
     total SlowClosed "slow_closed",
     /// Connections closed because the outboxes of their worker held too much, and theirs held the most.

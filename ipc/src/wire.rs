@@ -460,13 +460,20 @@ fn outcome_number(outcome: Outcome) -> u16 {
         Outcome::NoSuchConnection => 1,
         Outcome::Closing => 2,
         Outcome::OutboxFull => 3,
+        Outcome::TooLarge => 4,
     }
 }
 
 fn outcome_from(number: u16) -> Option<Outcome> {
-    [Outcome::Delivered, Outcome::NoSuchConnection, Outcome::Closing, Outcome::OutboxFull]
-        .get(usize::from(number))
-        .copied()
+    [
+        Outcome::Delivered,
+        Outcome::NoSuchConnection,
+        Outcome::Closing,
+        Outcome::OutboxFull,
+        Outcome::TooLarge,
+    ]
+    .get(usize::from(number))
+    .copied()
 }
 
 #[cfg(test)]

@@ -216,6 +216,12 @@ fn outcome(connection: u64, result: Result<Outcome, AskError>) -> Response {
             "outbox_full",
             "the client reads too slowly: its outbox has no room for this".to_owned(),
         ),
+        Ok(Outcome::TooLarge) => (
+            413,
+            "too_large",
+            "the message is larger than limits.outbox_bytes_max: no client can be sent it"
+                .to_owned(),
+        ),
         Err(error) => {
             let (status, word) = ask_error(error);
             (status, word, error.to_string())

@@ -183,8 +183,13 @@ fn row(name: &str, state: &str, process: &Value) -> Vec<String> {
 }
 
 /// What did not reach somebody.
-const DROPPED: [&str; 4] =
-    ["dropped_outbox_full", "dropped_mailbox_full", "dropped_by_handler", "dropped_events"];
+const DROPPED: [&str; 5] = [
+    "dropped_outbox_full",
+    "dropped_too_large",
+    "dropped_mailbox_full",
+    "dropped_by_handler",
+    "dropped_events",
+];
 
 fn list(value: &Value) -> &[Value] {
     value.as_array().map_or(&[], Vec::as_slice)

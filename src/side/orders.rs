@@ -212,6 +212,10 @@ fn answer_line(id: Option<&RawValue>, shape: Shape, reply: Reply) -> Option<Vec<
         Reply::One(Outcome::OutboxFull) => {
             write(Some(id), &refused("outbox_full", "the client reads too slowly"))
         }
+        Reply::One(Outcome::TooLarge) => {
+            let sentence = "the message is larger than limits.outbox_bytes_max";
+            write(Some(id), &refused("too_large", sentence))
+        }
         Reply::Many(tally) if tally.unanswered.is_empty() => {
             let answer = Answered {
                 success: true,

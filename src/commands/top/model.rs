@@ -51,7 +51,15 @@ pub(super) struct Counters {
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     pub(super) dropped_outbox_full: u64,
+    pub(super) dropped_too_large: u64,
     pub(super) dropped_mailbox_full: u64,
+}
+
+impl Counters {
+    /// Messages that were not sent.
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped_outbox_full + self.dropped_too_large + self.dropped_mailbox_full
+    }
 }
 
 /// What happened in a second.
@@ -270,7 +278,7 @@ fn rates(before: &Counters, now: &Counters, elapsed: Duration) -> Rates {
         messages_out: rate(|counters| counters.messages_out),
         bytes_in: rate(|counters| counters.bytes_in),
         bytes_out: rate(|counters| counters.bytes_out),
-        dropped: rate(|counters| counters.dropped_outbox_full + counters.dropped_mailbox_full),
+        dropped: rate(Counters::dropped),
     }
 }
 
@@ -342,7 +350,7 @@ mod tests {
     fn counters(messages_in: u64, queued: u64) -> Value {
         json!({
             "websockets": 1, "outbox_bytes": queued, "accepted": 0, "messages_in": messages_in,
-            "messages_out": 0, "bytes_in": 0, "bytes_out": 0, "dropped_outbox_full": 0,
+            "messages_out": 0, "bytes_in": 0, "bytes_out": 0, "dropped_outbox_full": 0, "dropped_too_large": 0,
             "dropped_mailbox_full": 0,
         })
     }

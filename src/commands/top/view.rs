@@ -86,7 +86,7 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model, status: &Status
     };
     first.push(Span::styled(word, style));
     let (rates, totals) = (&model.rates, &status.totals);
-    let dropped = totals.dropped_outbox_full + totals.dropped_mailbox_full;
+    let dropped = totals.dropped();
     let mut second = vec![Span::raw(format!(
         "{} clients  {} reloads  in {}/s  out {}/s  queued {}  ",
         count(totals.websockets),
@@ -257,7 +257,7 @@ mod tests {
                 "cpu_ms": messages / 10, "rss_bytes": 5_242_880, "websockets": 1200,
                 "outbox_bytes": 2048, "accepted": 1200, "messages_in": messages,
                 "messages_out": 5 * messages, "bytes_in": 10 * messages, "bytes_out": 0,
-                "dropped_outbox_full": 0, "dropped_mailbox_full": 0,
+                "dropped_outbox_full": 0, "dropped_too_large": 0, "dropped_mailbox_full": 0,
             })
         };
         let status = json!({

@@ -98,6 +98,14 @@ impl Core {
     /// Tries the socket before a message is refused: what waits may be no more than what this turn has gathered.
     #[cold]
     pub(super) fn make_room(&mut self, index: u32, bytes: usize) -> Result<(), Outcome> {
+        if bytes > self.limits.outbox_bytes_max {
+            self.cell.add(Counter::DroppedTooLarge, 1);
+            let does = format_args!(
+                "was not sent a message of {bytes} bytes: larger than limits.outbox_bytes_max"
+            );
+            self.complain_of(index, Counter::DroppedTooLarge, does);
+            return Err(Outcome::TooLarge);
+        }
         self.flush(index);
         let Some(connection) = self.registry.at_mut(index) else {
             return Err(Outcome::NoSuchConnection);
@@ -108,20 +116,16 @@ impl Core {
         if connection.waiting_bytes() + bytes <= self.limits.outbox_bytes_max {
             return Ok(());
         }
-        // A message that would not fit into an empty outbox says nothing about its reader.
-        let is_slow = connection.waiting_bytes() > 0;
         let missing =
             (connection.waiting_bytes() + bytes).saturating_sub(self.limits.outbox_bytes_max);
-        let fits = bytes <= self.limits.outbox_bytes_max;
         let dropped = match self.limits.slow_client {
-            SlowClient::DropOldest if fits => self.drop_messages(index, missing),
-            SlowClient::KeepLatest if fits => self.drop_messages(index, usize::MAX),
-            SlowClient::DropOldest | SlowClient::KeepLatest | SlowClient::DropNewest => 0,
-            SlowClient::Close if is_slow => {
+            SlowClient::DropOldest => self.drop_messages(index, missing),
+            SlowClient::KeepLatest => self.drop_messages(index, usize::MAX),
+            SlowClient::DropNewest => 0,
+            SlowClient::Close => {
                 self.cut_off(index, Counter::SlowClosed, "the client reads too slowly");
                 0
             }
-            SlowClient::Close => 0,
         };
         // What a frame that has begun to leave and control frames take up stays.
         let has_room = self.registry.at(index).is_some_and(|it| {
@@ -226,7 +230,7 @@ impl Core {
             };
             match outcome {
                 Outcome::Delivered => tally.delivered += 1,
-                Outcome::OutboxFull => tally.dropped += 1,
+                Outcome::OutboxFull | Outcome::TooLarge => tally.dropped += 1,
                 Outcome::NoSuchConnection | Outcome::Closing => {}
             }
         }

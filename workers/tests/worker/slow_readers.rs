@@ -123,7 +123,8 @@ fn a_message_larger_than_an_outbox_closes_nobody() {
     let id = reader.id();
     let mut pusher = server.open(0);
     pusher.ask(&format!("!push-bytes {id} 300001"));
-    assert_eq!(server.count(Counter::DroppedOutboxFull), 1);
+    assert_eq!(server.count(Counter::DroppedTooLarge), 1);
+    assert_eq!(server.count(Counter::DroppedOutboxFull), 0);
     assert_eq!(reader.ask("still here"), "still here");
 }
 
