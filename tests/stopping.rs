@@ -12,9 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use kernel::{links, session, stat_field, terminal};
+use kernel::{Errand, links, send, session, stat_field, terminal};
 use support::{
     App, Client, Closing, End, PATIENCE, Server, Setup, Swarm, eventually, is_alive, run,
+    working_below,
 };
 
 /// Clients that hear nothing: they are connected, and nobody reads what they get.
@@ -199,6 +200,38 @@ fn a_start_in_the_background_that_fails_is_told_to_the_shell() {
         assert!(!output.stdout.contains("listening"), "{output}");
         output.expect_code(code);
     }
+}
+
+/// The kill comes at some moment of the start; what the shell hears has to be right at each of them.
+#[test]
+fn a_start_in_the_background_that_is_killed_is_told_to_the_shell() {
+    let own = session(std::process::id());
+    let in_time = (0..40).any(|_| {
+        let mut start = Errand::start(|_| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_wsmaster"));
+            command.args(["start", "-d", "-w", "16", "--listen", "127.0.0.1:0"]);
+            command.args(["--pid-file", "w.pid", "--log-file", "w.log"]);
+            command
+        });
+        let code = eventually("the end of the command", PATIENCE, || {
+            for pid in working_below(start.directory()) {
+                if session(pid) != own {
+                    send(pid, "KILL");
+                }
+            }
+            start.ended()
+        });
+        let (stdout, stderr) = (start.stdout(), start.stderr());
+        if code == 0 {
+            assert!(stdout.contains("listening"), "{stdout}{stderr}");
+            return false;
+        }
+        assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+        assert!(stderr.contains("killed before it served") && stderr.contains("w.log"), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        true
+    });
+    assert!(in_time, "no start was killed before it served");
 }
 
 #[test]

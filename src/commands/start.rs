@@ -33,6 +33,14 @@ pub(super) fn start(flags: Overrides) -> Exit {
                     Exit::Failed
                 };
             }
+            Ok(Side::Shell(Verdict::Died)) => {
+                let place = match &config.server.log_file {
+                    Some(path) => format!("; the log {} may say more", path.display()),
+                    None => String::new(),
+                };
+                eprintln!("the server was killed before it served: nothing runs now{place}");
+                return Exit::Failed;
+            }
             Ok(Side::Daemon(promise)) => Some(promise),
             Err(error) => {
                 eprintln!("wsmaster cannot go to the background: {error}");

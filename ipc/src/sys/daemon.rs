@@ -15,8 +15,10 @@ use super::io_error;
 pub enum Verdict {
     /// The daemon serves; this is what it wants the user to read.
     Serving(String),
-    /// It did not come up: exit with this code.
+    /// It did not come up and has printed why: exit with this code.
     Failed(i32),
+    /// It ended before it served and has printed nothing: it was killed.
+    Died,
 }
 
 /// Which side of [`detach`] this is.
@@ -28,7 +30,7 @@ pub enum Side {
     Daemon(Promise),
 }
 
-/// The daemon's word to the shell. Dropped without a word, it tells of failure.
+/// The daemon's word to the shell. Dropped without a word, it tells that the daemon died.
 #[derive(Debug)]
 pub struct Promise {
     line: UnixStream,
@@ -82,7 +84,7 @@ pub fn detach() -> io::Result<Side> {
         return Ok(Side::Shell(match word.split_first() {
             Some((b'0', text)) => Verdict::Serving(String::from_utf8_lossy(text).into_owned()),
             Some((_, [code, ..])) => Verdict::Failed(i32::from(*code)),
-            Some(_) | None => Verdict::Failed(1),
+            Some(_) | None => Verdict::Died,
         }));
     }
     drop(shell);
