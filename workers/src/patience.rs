@@ -1,5 +1,9 @@
 //! How long a connection may take for what. Pure: from its times and the limits to the next moment to look, and what is
 //! overdue then.
+//!
+//! A connection is looked at when it was promised, and what happens to it meanwhile does not change that: signs of life cost
+//! no timer. So the moment that is promised must not be later than any at which something can become due, whatever signs of
+//! life come until then. The other changes (another state, a message that begins) look again at once.
 
 use std::time::Duration;
 
@@ -48,18 +52,12 @@ pub enum Due {
 /// What is due at `now_ms`.
 pub fn due(waiting: Waiting, times: &Times, limits: &Limits, now_ms: u64) -> Due {
     let after = |start_ms: u64, wait: Duration| start_ms.saturating_add(wait.as_millis() as u64);
-    let candidates: [Option<(u64, Due)>; 3] = match waiting {
-        Waiting::Request => {
-            [Some((after(times.since_ms, limits.handshake_timeout), Due::RequestLate)), None, None]
-        }
-        Waiting::Answer => {
-            [Some((after(times.since_ms, limits.request_timeout), Due::AnswerLate)), None, None]
-        }
-        Waiting::End => {
-            [Some((after(times.since_ms, limits.close_timeout), Due::EndLate)), None, None]
-        }
+    let candidates: [Option<(u64, Due)>; 4] = match waiting {
+        Waiting::Request => only(after(times.since_ms, limits.handshake_timeout), Due::RequestLate),
+        Waiting::Answer => only(after(times.since_ms, limits.request_timeout), Due::AnswerLate),
+        Waiting::End => only(after(times.since_ms, limits.close_timeout), Due::EndLate),
         // It cannot show that it lives while nobody listens.
-        Waiting::Pace => [Some((times.resume_ms, Due::Resume)), None, None],
+        Waiting::Pace => only(times.resume_ms, Due::Resume),
         Waiting::Messages => {
             let ping = (!limits.ping_interval.is_zero()).then(|| match times.pinged_ms {
                 Some(pinged_ms) => (after(pinged_ms, limits.pong_timeout), Due::PongLate),
@@ -71,8 +69,12 @@ pub fn due(waiting: Waiting, times: &Times, limits: &Limits, now_ms: u64) -> Due
                 .message_ms
                 .filter(|_| !limits.message_timeout.is_zero())
                 .map(|began_ms| (after(began_ms, limits.message_timeout), Due::MessageLate));
+            // A pong may come at any moment from now on, and the next ping is due one interval later.
+            let next_ping = (!limits.ping_interval.is_zero() && times.pinged_ms.is_some())
+                .then(|| after(now_ms, limits.ping_interval))
+                .map(|at_ms| (at_ms, Due::Later(at_ms)));
             // The first of those that are due at the same moment wins: closing a client before pinging it.
-            [idle, message, ping]
+            [idle, message, ping, next_ping]
         }
     };
     match candidates.into_iter().flatten().min_by_key(|(at_ms, _)| *at_ms) {
@@ -82,9 +84,16 @@ pub fn due(waiting: Waiting, times: &Times, limits: &Limits, now_ms: u64) -> Due
     }
 }
 
+fn only(at_ms: u64, due: Due) -> [Option<(u64, Due)>; 4] {
+    [Some((at_ms, due)), None, None, None]
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::wheel::{TICK_MS, Wheel};
 
     fn times(since_ms: u64, received_ms: u64, pinged_ms: Option<u64>) -> Times {
         Times { since_ms, received_ms, pinged_ms, resume_ms: 7000, message_ms: None }
@@ -111,6 +120,7 @@ mod tests {
         let endless = Limits { message_timeout: Duration::ZERO, ..limits.clone() };
         let idle = Limits { idle_timeout: Duration::from_secs(40), ..limits.clone() };
         let brief = Limits { idle_timeout: Duration::from_secs(25), ..limits.clone() };
+        let quick = Limits { ping_interval: Duration::from_secs(1), ..limits.clone() };
         let silent = Limits { ping_interval: Duration::ZERO, ..limits.clone() };
         let table = [
             (Request, times(1000, 5000, None), &limits, 10_999, Later(11_000)),
@@ -123,6 +133,11 @@ mod tests {
             (Messages, times(0, 5000, Some(30_000)), &limits, 50_000, PongLate),
             (Messages, times(0, 5000, Some(30_000)), &idle, 44_999, Later(45_000)),
             (Messages, times(0, 5000, Some(30_000)), &idle, 45_000, Idle),
+            // It may answer at once, and is to be pinged again a second later.
+            (Messages, times(0, 5000, Some(30_000)), &quick, 30_000, Later(31_000)),
+            (Messages, times(0, 30_010, None), &quick, 31_000, Later(31_010)),
+            (Messages, times(0, 5000, Some(30_000)), &quick, 49_500, Later(50_000)),
+            (Messages, times(0, 5000, Some(30_000)), &quick, 50_000, PongLate),
             (Messages, times(0, 5000, None), &brief, 30_000, Idle),
             (Messages, begun(2000), &limits, 9999, Later(10_000)),
             (Messages, begun(2000), &limits, 10_000, MessageLate),
@@ -140,6 +155,109 @@ mod tests {
                 expected,
                 "{waiting:?} {times:?} {now_ms}"
             );
+        }
+    }
+
+    /// A connection with its place in a wheel, as the loop keeps it.
+    struct Looked {
+        wheel: Wheel,
+        waiting: Waiting,
+        times: Times,
+        limits: Limits,
+        now_ms: u64,
+    }
+
+    impl Looked {
+        /// As `Core::watch`.
+        fn look(&mut self) {
+            let now_ms = self.now_ms;
+            match due(self.waiting, &self.times, &self.limits, now_ms) {
+                Due::Later(at_ms) => self.wheel.schedule(0, at_ms),
+                Due::Never => {}
+                Due::Ping => {
+                    self.times.pinged_ms = Some(now_ms);
+                    self.look();
+                }
+                Due::Resume => self.begin(Waiting::Messages),
+                Due::PongLate | Due::Idle | Due::MessageLate => self.begin(Waiting::End),
+                Due::RequestLate | Due::AnswerLate | Due::EndLate => self.begin(Waiting::Messages),
+            }
+        }
+
+        fn begin(&mut self, waiting: Waiting) {
+            self.waiting = waiting;
+            self.times.since_ms = self.now_ms;
+            self.times.message_ms = None;
+            self.times.alive_at(self.now_ms);
+            self.look();
+        }
+
+        /// Lets time pass as the loop does: it wakes when the wheel says so.
+        fn pass(&mut self, until_ms: u64) {
+            loop {
+                let next_ms = self.wheel.next_ms().map_or(until_ms, |at_ms| at_ms.min(until_ms));
+                self.now_ms = self.now_ms.max(next_ms);
+                let mut found = Vec::new();
+                self.wheel.advance(self.now_ms, &mut found);
+                if !found.is_empty() {
+                    self.look();
+                } else if self.now_ms >= until_ms {
+                    return;
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Nothing is ever overdue by more than the grain of the wheel, whatever happens in which order and whichever time
+        /// is the longest.
+        #[test]
+        fn no_deadline_is_missed(
+            spans in prop::collection::vec(prop_oneof![Just(0_u64), 100..3000_u64, 3000..60_000_u64], 6),
+            steps in prop::collection::vec((0..9_u8, 0..4000_u64), 1..100),
+        ) {
+            let span = |at: usize| Duration::from_millis(spans[at]);
+            let sure = |at: usize| span(at).max(Duration::from_millis(100));
+            let limits = Limits {
+                ping_interval: span(0),
+                idle_timeout: span(1),
+                message_timeout: span(2),
+                pong_timeout: sure(3),
+                close_timeout: sure(4),
+                handshake_timeout: sure(5),
+                request_timeout: sure(5),
+                ..Limits::default()
+            };
+            let times = Times { since_ms: 0, received_ms: 0, pinged_ms: None, resume_ms: 0, message_ms: None };
+            let mut looked =
+                Looked { wheel: Wheel::new(0), waiting: Waiting::Messages, times, limits, now_ms: 0 };
+            looked.look();
+            for (what, pass_ms) in steps {
+                looked.pass(looked.now_ms + pass_ms);
+                let now_ms = looked.now_ms;
+                if let Some(before_ms) = now_ms.checked_sub(2 * TICK_MS) {
+                    let missed = due(looked.waiting, &looked.times, &looked.limits, before_ms);
+                    prop_assert!(matches!(missed, Due::Later(_) | Due::Never), "{missed:?} at {now_ms}");
+                }
+                match what {
+                    // What comes in does not look at the clock.
+                    0..=3 => looked.times.alive_at(now_ms),
+                    4 => looked.times.message_ms = None,
+                    5 if looked.waiting == Waiting::Messages => {
+                        looked.times.message_ms = Some(now_ms);
+                        looked.look();
+                    }
+                    6 if looked.waiting == Waiting::Messages => {
+                        looked.times.resume_ms = now_ms + pass_ms;
+                        looked.begin(Waiting::Pace);
+                    }
+                    7 => looked.begin(Waiting::Request),
+                    8 => looked.begin(Waiting::Answer),
+                    _ => {}
+                }
+            }
         }
     }
 }

@@ -3,7 +3,8 @@
 //! An entry is a promise to look, not a deadline: a connection that was active meanwhile is put back for later. So traffic
 //! on a connection costs the wheel nothing.
 
-const TICK_MS: u64 = 16;
+/// How late a promise may be kept.
+pub(crate) const TICK_MS: u64 = 16;
 const BUCKETS: usize = 2048;
 const NOBODY: u32 = u32::MAX;
 
