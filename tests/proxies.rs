@@ -83,6 +83,18 @@ fn a_proxy_header_says_who_the_client_is() {
         "{v2}"
     );
 
+    // A proxy that does not know the port sends 0.
+    for header in [
+        &b"PROXY TCP4 192.0.2.1 127.0.0.1 0 80\r\n"[..],
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x01\x7f\x00\x00\x01\x00\x00\x00\x50",
+    ] {
+        let known = known_after(&server, addr, header);
+        assert_eq!(
+            (&known["address"], &known["port"]),
+            (&json!("192.0.2.1"), &json!(null)),
+            "{known}"
+        );
+    }
     // A proxy's own check keeps the proxy's address.
     let local = known_after(&server, addr, b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00");
     assert_eq!(local["address"], "127.0.0.1", "{local}");

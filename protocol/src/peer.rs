@@ -24,9 +24,10 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// A peer with this address.
+    /// A peer with this address. Port 0 is no port: no TCP connection has it, and proxies send it for one that they do not
+    /// know.
     pub fn inet(address: IpAddr, port: Option<u16>) -> Self {
-        Self::Inet { address: address.to_canonical(), port }
+        Self::Inet { address: address.to_canonical(), port: port.filter(|port| *port != 0) }
     }
 
     /// Its IP address, if it has one.
@@ -73,6 +74,8 @@ mod tests {
         assert_eq!(peer("[::ffff:192.0.2.1]:80"), peer("192.0.2.1:80"));
         assert_eq!(peer("[2001:db8::1]:4711").to_string(), "[2001:db8::1]:4711");
         assert_eq!(Peer::inet("2001:db8::1".parse().unwrap(), None).to_string(), "2001:db8::1");
+        assert_eq!(peer("192.0.2.1:0").port(), None);
+        assert_eq!(peer("192.0.2.1:0").to_string(), "192.0.2.1");
         assert_eq!(Peer::Unix.to_string(), "unix");
         assert_eq!((Peer::Unix.address(), Peer::Unix.port()), (None, None));
     }

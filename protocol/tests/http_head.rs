@@ -160,6 +160,9 @@ const CASES: &[Case] = &[
     (133, "a request line", b"GET / HTTP/1.1\r\n", Partial),
     (134, "all but the last byte", b"GET / HTTP/1.1\r\nHost: a\r\n\r", Partial),
     (135, "RFC 9112 2.2: the empty line before is not the one behind", b"\r\nGET / HTTP/1.1\r\n", Partial),
+    (136, "RFC 6455 3: absolute with a scheme of WebSocket", b"GET ws://a:9501/b HTTP/1.1\r\nHost: a\r\n\r\n", Complete),
+    (137, "RFC 6455 3: the same over TLS, without a path", b"GET WSS://a HTTP/1.1\r\nHost: a\r\n\r\n", Complete),
+    (138, "RFC 6455 3: without a host", b"GET ws:///b HTTP/1.1\r\nHost: a\r\n\r\n", Refused(E::HostMalformed)),
 ];
 
 const LIMITS: HttpLimits =

@@ -48,6 +48,8 @@ fn targets_are_taken_apart() {
 fn the_host_is_the_one_asked_for() {
     assert_eq!(get("/").host(), Some("header.example"));
     assert_eq!(get("http://target.example:81?a").host(), Some("target.example:81"));
+    assert_eq!(get("wss://target.example:81/a").host(), Some("target.example:81"));
+    assert_eq!(get("wss://target.example:81/a").path(), "/a");
     assert_eq!(head(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").host(), Some("a"));
     assert_eq!(head(b"GET / HTTP/1.0\r\n\r\n").host(), None);
 }

@@ -96,6 +96,9 @@ fn headers_of_version_2() {
         &[0xff, 0xff, 0, 80],
     ]
     .concat();
+    // The two bytes behind both addresses are the client's port.
+    let mut tcp4_without_port = tcp4();
+    tcp4_without_port[8..10].fill(0);
     let unix = Step::Complete {
         consumed: 16 + 216,
         client: Some(Client { peer: Peer::Unix, secure: false }),
@@ -104,6 +107,7 @@ fn headers_of_version_2() {
     let malformed = Step::Malformed;
     let rows = [
         ("TCP4", v2(0x21, 0x11, &tcp4()), from("192.0.2.1:4711", 28)),
+        ("TCP4, port 0", v2(0x21, 0x11, &tcp4_without_port), from("192.0.2.1:0", 28)),
         ("TCP6", v2(0x21, 0x21, &tcp6), from("[2001:db8::9]:65535", 52)),
         ("unix", v2(0x21, 0x31, &[b'/'; 216]), unix),
         ("local", v2(0x20, 0x00, b""), nobody(16)),

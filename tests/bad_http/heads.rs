@@ -63,6 +63,12 @@ pub(super) const LINES: &[Row] = &[
 pub(super) const TARGETS: &[Row] = &[
     ("the absolute form", b"GET http://b/health HTTP/1.1\r\nHost: a\r\n\r\n", 200, Kept),
     ("the same in capitals", b"GET HTTP://b/health HTTP/1.1\r\nHost: a\r\n\r\n", 200, Kept),
+    (
+        "the same with a scheme of WebSocket",
+        b"GET ws://b/health HTTP/1.1\r\nHost: a\r\n\r\n",
+        200,
+        Kept,
+    ),
     ("the absolute form without a path", b"GET http://b HTTP/1.1\r\nHost: a\r\n\r\n", 200, Kept),
     ("the absolute form without a Host", b"GET http://b/ HTTP/1.1\r\n\r\n", 400, Closed),
     (

@@ -130,7 +130,8 @@ fn scheme_len(target: &str) -> Option<usize> {
     let is_front = |scheme: &&str| {
         target.get(..scheme.len()).is_some_and(|front| front.eq_ignore_ascii_case(scheme))
     };
-    ["http://", "https://"].into_iter().find(is_front).map(str::len)
+    // The schemes of WebSocket are those of HTTP under other names (RFC 6455 3): some clients behind a proxy send them.
+    ["http://", "https://", "ws://", "wss://"].into_iter().find(is_front).map(str::len)
 }
 
 /// RFC 3986 3.2.2, `reg-name`, which IPv4 addresses match too.
