@@ -278,6 +278,31 @@ fn who_has_not_asked_yet_takes_a_place_that_is_given_back() {
 }
 
 #[test]
+fn a_further_request_that_is_not_finished_takes_a_place_too() {
+    let server = server("[limits]\nhalf_open_max = 2\n");
+    let addr = server.addr();
+    let health = || request(addr, "GET", "/health", &[], b"").status;
+    let mut kept = KeepAlive::open(addr);
+    kept.request("GET", "/health", &[], b"").expect_status(200);
+    let mut newcomer = KeepAlive::open(addr);
+    assert_eq!(health(), 200, "one has been answered and asks for nothing");
+    kept.send_raw(b"GET /health HT");
+    eventually("both to be counted", PATIENCE, || (health() == 503).then_some(()));
+    kept.send_raw(b"TP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(kept.receive("GET").status, 200);
+    assert_eq!(health(), 200);
+    // The places are taken by newcomers: who begins a further request now is told to come back.
+    let _another = KeepAlive::open(addr);
+    eventually("both to be counted", PATIENCE, || (health() == 503).then_some(()));
+    // A request that comes whole is never kept waiting, and takes no place.
+    assert_eq!(kept.request("GET", "/health", &[], b"").status, 200);
+    kept.send_raw(b"GET /health HT");
+    assert_told_to_come_back(&kept.receive("GET"), "have not sent their request");
+    newcomer.send_raw(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(newcomer.receive("GET").status, 200);
+}
+
+#[test]
 fn one_address_cannot_take_all_places_of_those_who_have_not_asked() {
     let direct = server("[limits]\nhalf_open_per_address_max = 2\n");
     let addr = direct.addr();

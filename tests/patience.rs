@@ -8,7 +8,7 @@ mod wire;
 
 use std::time::{Duration, Instant};
 
-use support::{App, PATIENCE, Server, Setup};
+use support::{App, KeepAlive, PATIENCE, Server, Setup};
 use wire::{FIN, PING, PONG, Wire, frame};
 
 fn echo(config: &str) -> Server {
@@ -32,4 +32,38 @@ fn who_answers_at_once_is_pinged_again_after_the_interval() {
     assert!(taken >= Duration::from_secs(PINGS as u64), "after {taken:?}");
     assert!(taken < Duration::from_secs(20), "after {taken:?}");
     assert_eq!(server.status()["totals"]["ping_timeouts"], 0);
+}
+
+/// A connection that has been answered may wait longer than a request may take; the time of its next request begins with
+/// the first byte of that.
+#[test]
+fn a_kept_connection_may_be_idle_and_its_next_request_has_all_its_time() {
+    const HANDSHAKE: Duration = Duration::from_secs(1);
+    const KEPT: Duration = Duration::from_secs(3);
+    let limits = "[limits]\nhandshake_timeout = \"1s\"\nkeep_alive_timeout = \"3s\"\n";
+    let server = Server::start(Setup::default().config_toml(limits));
+    let mut connection = KeepAlive::open(server.addr());
+    connection.request("GET", "/health", &[], b"").expect_status(200);
+    // Nothing is to be heard in this time, and neither for an empty line behind a body.
+    assert!(!connection.receive_until_closed(HANDSHAKE + HANDSHAKE / 2), "408 too early");
+    connection.send_raw(b"\r\n");
+    assert!(!connection.receive_until_closed(HANDSHAKE + HANDSHAKE / 5), "408 for an empty line");
+    let begun = Instant::now();
+    connection.send_raw(b"GET /health HTTP/1.1\r\n");
+    assert!(!connection.receive_until_closed(HANDSHAKE / 4), "408 too early");
+    connection.send_raw(b"Host: a\r\n\r\n");
+    connection.receive("GET").expect_status(200);
+    assert!(begun.elapsed() < HANDSHAKE, "this machine is too slow for this test");
+    // Idle for too long, it is closed without a word.
+    let idle = Instant::now();
+    assert!(connection.receive_until_closed(KEPT + PATIENCE));
+    assert!(idle.elapsed() >= KEPT - Duration::from_millis(100), "after {:?}", idle.elapsed());
+    assert_eq!(connection.unread(), b"");
+    assert_eq!(server.status()["totals"]["handshake_timeouts"], 0);
+    // One that has begun hears why.
+    let mut connection = KeepAlive::open(server.addr());
+    connection.request("GET", "/health", &[], b"").expect_status(200);
+    connection.send_raw(b"GET /health");
+    assert_eq!(connection.receive("GET").status, 408);
+    assert_eq!(server.status()["totals"]["handshake_timeouts"], 1);
 }

@@ -173,6 +173,7 @@ fn blank(sources: Sources) -> Config {
             control_frames_per_second_max: 0,
             rate_policy: RatePolicy::Pause,
             handshake_timeout: Duration::ZERO,
+            keep_alive_timeout: Duration::ZERO,
             ping_interval: None,
             pong_timeout: Duration::ZERO,
             idle_timeout: None,

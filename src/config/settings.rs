@@ -154,9 +154,9 @@ pub struct LimitsConfig {
     pub connections_max: usize,
     /// Connections of one address in one worker; 0 is any number.
     pub connections_per_address_max: usize,
-    /// Connections of one worker whose first request has not come; 0 is any number.
+    /// Connections of one worker whose request is not complete; 0 is any number.
     pub half_open_max: usize,
-    /// Connections of one address in one worker whose first request has not come; 0 is any number.
+    /// Connections of one address in one worker whose request is not complete; 0 is any number.
     pub half_open_per_address_max: usize,
     /// Connections that one worker accepts in a second; 0 is any number.
     pub accepts_per_second_max: u32,
@@ -188,8 +188,10 @@ pub struct LimitsConfig {
     pub control_frames_per_second_max: u32,
     /// What happens to a client that sends more.
     pub rate_policy: RatePolicy,
-    /// Time from accept to the end of a request's head and body.
+    /// Time from accept, or from the first byte of a further request, to the end of a request's head and body.
     pub handshake_timeout: Duration,
+    /// Time from an answer to the first byte of a further request.
+    pub keep_alive_timeout: Duration,
     /// Silence after which a client is pinged; `None` is never.
     pub ping_interval: Option<Duration>,
     /// Time a client has to answer a ping.

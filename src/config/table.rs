@@ -353,9 +353,21 @@ pub(super) static KEYS: &[Key] = &[
         default: "10s",
         automatic: None,
         aliases: &[],
-        about: "Time a client has for its request: from the accepted connection to the end of its \
-                head and body.",
+        about: "Time a client has for its request: from the accepted connection, or from the first \
+                byte of a further request on it, to the end of its head and body.",
         access: field!(limits.handshake_timeout),
+    },
+    Key {
+        section: Section::Limits,
+        name: "keep_alive_timeout",
+        kind: time(MILLISECOND_100, HOUR),
+        default: "75s",
+        automatic: None,
+        aliases: &[],
+        about: "How long a connection that was answered may wait before it asks again. Then it is \
+                closed without a word. Longer than a proxy in front keeps its own idle connections, or it \
+                may send a request into one that is just being closed.",
+        access: field!(limits.keep_alive_timeout),
     },
     Key {
         section: Section::Limits,

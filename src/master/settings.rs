@@ -58,6 +58,7 @@ pub(super) fn limits(config: &Config) -> Limits {
             config::RatePolicy::Close => RatePolicy::Close,
         },
         handshake_timeout: limits.handshake_timeout,
+        keep_alive_timeout: limits.keep_alive_timeout,
         ping_interval: limits.ping_interval.unwrap_or_default(),
         pong_timeout: limits.pong_timeout,
         idle_timeout: limits.idle_timeout.unwrap_or_default(),

@@ -1,5 +1,5 @@
 //! Who may come in: how many connections one address has, how many connections (of all, and of one address) have not said
-//! yet what they want, and how many come in a second. Pure: it counts and judges; what those hear who may not come in is the loop's to say.
+//! yet what they want (whose request, the first or a further one that has begun, is not complete), and how many come in a second. Pure: it counts and judges; what those hear who may not come in is the loop's to say.
 
 use std::{collections::HashMap, net::IpAddr};
 
@@ -32,7 +32,7 @@ impl From<IpAddr> for Site {
 pub enum Crowded {
     /// The address has as many connections as it may have.
     Address,
-    /// As many connections of the address as may be have not sent their first request.
+    /// As many connections of the address as may be have not sent their request.
     AddressHalfOpen,
     /// As many connections of all as may be have not.
     HalfOpen,
@@ -50,7 +50,7 @@ pub struct Counted {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 struct Held {
     connections: usize,
-    /// Those of them that have not sent their first request.
+    /// Those of them whose request has begun, or is their first, and is not complete.
     half_open: usize,
 }
 
@@ -93,7 +93,7 @@ impl Admission {
         self.dismissed
     }
 
-    /// Its first request is there, or none is waited for any more.
+    /// Its request is there, or none is waited for any more.
     pub fn has_asked(&mut self, counted: &mut Counted) {
         if counted.half_open {
             self.take(counted);
@@ -101,6 +101,29 @@ impl Admission {
             counted.half_open = false;
             self.add(counted);
         }
+    }
+
+    /// It has begun a further request, which counts as its first did.
+    ///
+    /// # Errors
+    /// There are as many already as may be: it is counted as before.
+    pub fn asks_again(&mut self, counted: &mut Counted, limits: &Limits) -> Result<(), Crowded> {
+        if counted.half_open || counted.dismissed {
+            return Ok(());
+        }
+        let held = counted.site.and_then(|site| self.sites.get(&site));
+        let half_open = held.map_or(0, |held| held.half_open);
+        if is_reached(half_open, limits.half_open_per_address_max) {
+            return Err(Crowded::AddressHalfOpen);
+        }
+        if is_reached(self.half_open, limits.half_open_max) {
+            return Err(Crowded::HalfOpen);
+        }
+        self.take(counted);
+        self.half_open += 1;
+        counted.half_open = true;
+        self.add(counted);
+        Ok(())
     }
 
     /// A connection turns out to be of another client than its peer.
@@ -295,7 +318,7 @@ mod tests {
     proptest! {
         /// Whatever comes and goes, the counts are those of who is there.
         #[test]
-        fn nothing_is_counted_twice_or_left_behind(steps in prop::collection::vec((0..5u8, 0..4u8, 0..8usize), 0..200)) {
+        fn nothing_is_counted_twice_or_left_behind(steps in prop::collection::vec((0..6u8, 0..4u8, 0..8usize), 0..200)) {
             let limits = Limits {
                 connections_per_address_max: 3,
                 half_open_per_address_max: 2,
@@ -315,6 +338,9 @@ mod tests {
                         let _ = admission.recount(counted, site, &limits);
                     }
                     (4, Some(_)) => admission.leave(there.swap_remove(place)),
+                    (5, Some(counted)) => {
+                        let _ = admission.asks_again(counted, &limits);
+                    }
                     (_, _) => {}
                 }
                 let count = |is: &dyn Fn(&Counted) -> bool| there.iter().filter(|it| is(it)).count();

@@ -11,6 +11,8 @@ pub(crate) enum Exchange {
     Head {
         /// How much of it has been looked at.
         scanned: usize,
+        /// Its time runs: it is the first of the connection, or something of it has come.
+        begun: bool,
     },
     /// The head is there, the body is not yet.
     Body {
@@ -51,6 +53,8 @@ pub(crate) enum Taken {
     Partial {
         /// Bytes that are done with.
         consumed: usize,
+        /// A further request has begun with these bytes.
+        begun: bool,
         /// The client waits for a word before it sends the body (`Expect: 100-continue`).
         invite: bool,
     },
@@ -70,20 +74,30 @@ pub(crate) enum Taken {
 }
 
 impl Exchange {
+    /// Of a connection whose first request is waited for.
     pub(crate) fn new() -> Self {
-        Self::Head { scanned: 0 }
+        Self::Head { scanned: 0, begun: true }
+    }
+
+    /// Of a connection that may ask once more.
+    pub(crate) fn next() -> Self {
+        Self::Head { scanned: 0, begun: false }
     }
 
     /// Takes one request, or what has come of it, from the front of the input.
     pub(crate) fn take(&mut self, input: &[u8], limits: &HttpLimits) -> Taken {
         match self {
             Self::Answering { .. } | Self::Undecided { .. } => Taken::Busy,
-            Self::Head { scanned } => {
-                if input.is_empty() {
-                    return Taken::Partial { consumed: 0, invite: false };
+            Self::Head { scanned, begun } => {
+                // An empty line may stand before a request (RFC 9112, 2.2): some clients send one behind a body.
+                if input.is_empty() || !*begun && b"\r\n".starts_with(input) {
+                    return Taken::Partial { consumed: 0, begun: false, invite: false };
                 }
+                let begins = !std::mem::replace(begun, true);
                 let (head, head_len) = match parse_head(input, limits, scanned) {
-                    HeadStep::Partial => return Taken::Partial { consumed: 0, invite: false },
+                    HeadStep::Partial => {
+                        return Taken::Partial { consumed: 0, begun: begins, invite: false };
+                    }
                     HeadStep::Refused(error) => return Taken::Refused(error),
                     HeadStep::Complete { head, head_len } => (head, head_len),
                 };
@@ -91,7 +105,7 @@ impl Exchange {
                     return Taken::Request { consumed: head_len, head, body: Vec::new() };
                 }
                 match BodyReader::new(head.body(), limits) {
-                    Ok(reader) => self.start_body(head, reader, head_len, input),
+                    Ok(reader) => self.start_body(head, reader, head_len, input, begins),
                     Err(error) => Taken::Refused(error),
                 }
             }
@@ -108,12 +122,13 @@ impl Exchange {
         mut reader: BodyReader,
         head_len: usize,
         input: &[u8],
+        begun: bool,
     ) -> Taken {
         let expects = head.expects_continue();
         let step = reader.receive(&input[head_len..]);
         *self = Self::Body { head: Box::new(head), reader: Box::new(reader) };
         match self.body_step(head_len + step.consumed, step.done) {
-            Taken::Partial { consumed, .. } => Taken::Partial { consumed, invite: expects },
+            Taken::Partial { consumed, .. } => Taken::Partial { consumed, begun, invite: expects },
             taken @ (Taken::Request { .. } | Taken::Refused(_) | Taken::Busy) => taken,
         }
     }
@@ -121,7 +136,7 @@ impl Exchange {
     fn body_step(&mut self, consumed: usize, done: Result<Option<Vec<u8>>, HttpError>) -> Taken {
         match done {
             Err(error) => Taken::Refused(error),
-            Ok(None) => Taken::Partial { consumed, invite: false },
+            Ok(None) => Taken::Partial { consumed, begun: false, invite: false },
             Ok(Some(body)) => match std::mem::replace(self, Self::new()) {
                 Self::Body { head, .. } => Taken::Request { consumed, head: *head, body },
                 Self::Head { .. } | Self::Answering { .. } | Self::Undecided { .. } => Taken::Busy,

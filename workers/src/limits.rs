@@ -12,10 +12,10 @@ pub struct Limits {
     pub connections_max: u64,
     /// Connections of one address in this worker; one more is answered 503. 0: any number.
     pub connections_per_address_max: usize,
-    /// Connections of this worker whose first request is not there yet; one more is answered 503. 0: any number.
+    /// Connections of this worker whose request, the first or one that has begun, is not complete; one more is answered 503.
+    /// 0: any number.
     pub half_open_max: usize,
-    /// Connections of one address in this worker whose first request is not there yet; one more is answered 503. 0: any
-    /// number.
+    /// The same for connections of one address in this worker. 0: any number.
     pub half_open_per_address_max: usize,
     /// Connections that this worker accepts in a second, on average; others wait in the kernel. 0: any number.
     pub accepts_per_second_max: u32,
@@ -37,8 +37,10 @@ pub struct Limits {
     pub control_frames_per_second_max: u32,
     /// What happens to a client that sends more.
     pub rate_policy: RatePolicy,
-    /// From the accepted connection, or from the end of the request before, to the end of a request's head and body.
+    /// From the accepted connection, or from the first byte of a further request, to the end of the request's head and body.
     pub handshake_timeout: Duration,
+    /// From an answer to the first byte of a further request.
+    pub keep_alive_timeout: Duration,
     /// From a request to its answer.
     pub request_timeout: Duration,
     /// A client that has been silent for so long is pinged. Zero: never.
@@ -97,6 +99,7 @@ impl Default for Limits {
             control_frames_per_second_max: 100,
             rate_policy: RatePolicy::Pause,
             handshake_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(30),
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(20),

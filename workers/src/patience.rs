@@ -12,8 +12,10 @@ use crate::{connection::Times, limits::Limits};
 /// What a connection is doing, as far as waiting is concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Waiting {
-    /// For a request.
+    /// For a request: the first, or the rest of one that has begun.
     Request,
+    /// For a further request, of which nothing has come.
+    NextRequest,
     /// For the application's answer to a request.
     Answer,
     /// For messages: an open WebSocket.
@@ -29,8 +31,10 @@ pub enum Waiting {
 pub enum Due {
     /// Send a ping.
     Ping,
-    /// No request came in time.
+    /// A request did not come, or not wholly, in time.
     RequestLate,
+    /// No further request came in time.
+    NoFurtherRequest,
     /// The application did not answer in time.
     AnswerLate,
     /// No pong and nothing else came after a ping.
@@ -54,6 +58,9 @@ pub fn due(waiting: Waiting, times: &Times, limits: &Limits, now_ms: u64) -> Due
     let after = |start_ms: u64, wait: Duration| start_ms.saturating_add(wait.as_millis() as u64);
     let candidates: [Option<(u64, Due)>; 4] = match waiting {
         Waiting::Request => only(after(times.since_ms, limits.handshake_timeout), Due::RequestLate),
+        Waiting::NextRequest => {
+            only(after(times.since_ms, limits.keep_alive_timeout), Due::NoFurtherRequest)
+        }
         Waiting::Answer => only(after(times.since_ms, limits.request_timeout), Due::AnswerLate),
         Waiting::End => only(after(times.since_ms, limits.close_timeout), Due::EndLate),
         // It cannot show that it lives while nobody listens.
@@ -102,12 +109,13 @@ mod tests {
     #[test]
     fn what_is_due_when() {
         use Due::{
-            AnswerLate, EndLate, Idle, Later, MessageLate, Never, Ping, PongLate, RequestLate,
-            Resume,
+            AnswerLate, EndLate, Idle, Later, MessageLate, Never, NoFurtherRequest, Ping, PongLate,
+            RequestLate, Resume,
         };
-        use Waiting::{Answer, End, Messages, Pace, Request};
+        use Waiting::{Answer, End, Messages, NextRequest, Pace, Request};
         let limits = Limits {
             handshake_timeout: Duration::from_secs(10),
+            keep_alive_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(30),
             ping_interval: Duration::from_secs(25),
             pong_timeout: Duration::from_secs(20),
@@ -125,6 +133,8 @@ mod tests {
         let table = [
             (Request, times(1000, 5000, None), &limits, 10_999, Later(11_000)),
             (Request, times(1000, 5000, None), &limits, 11_000, RequestLate),
+            (NextRequest, times(1000, 5000, None), &limits, 75_999, Later(76_000)),
+            (NextRequest, times(1000, 5000, None), &limits, 76_000, NoFurtherRequest),
             (Answer, times(1000, 0, None), &limits, 31_000, AnswerLate),
             (End, times(1000, 9999, None), &limits, 6000, EndLate),
             (Messages, times(0, 5000, None), &limits, 29_999, Later(30_000)),
@@ -180,7 +190,9 @@ mod tests {
                 }
                 Due::Resume => self.begin(Waiting::Messages),
                 Due::PongLate | Due::Idle | Due::MessageLate => self.begin(Waiting::End),
-                Due::RequestLate | Due::AnswerLate | Due::EndLate => self.begin(Waiting::Messages),
+                Due::RequestLate | Due::NoFurtherRequest | Due::AnswerLate | Due::EndLate => {
+                    self.begin(Waiting::Messages);
+                }
             }
         }
 
@@ -216,7 +228,7 @@ mod tests {
         #[test]
         fn no_deadline_is_missed(
             spans in prop::collection::vec(prop_oneof![Just(0_u64), 100..3000_u64, 3000..60_000_u64], 6),
-            steps in prop::collection::vec((0..9_u8, 0..4000_u64), 1..100),
+            steps in prop::collection::vec((0..10_u8, 0..4000_u64), 1..100),
         ) {
             let span = |at: usize| Duration::from_millis(spans[at]);
             let sure = |at: usize| span(at).max(Duration::from_millis(100));
@@ -228,6 +240,7 @@ mod tests {
                 close_timeout: sure(4),
                 handshake_timeout: sure(5),
                 request_timeout: sure(5),
+                keep_alive_timeout: sure(3),
                 ..Limits::default()
             };
             let times = Times { since_ms: 0, received_ms: 0, pinged_ms: None, resume_ms: 0, message_ms: None };
@@ -255,6 +268,7 @@ mod tests {
                     }
                     7 => looked.begin(Waiting::Request),
                     8 => looked.begin(Waiting::Answer),
+                    9 => looked.begin(Waiting::NextRequest),
                     _ => {}
                 }
             }

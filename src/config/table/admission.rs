@@ -72,8 +72,8 @@ pub(super) const HALF_OPEN_MAX: Key = Key {
     default: "10000",
     automatic: None,
     aliases: &[],
-    about: "Connections of one worker whose first request has not come yet, or not wholly. One more is \
-            answered 503. 0: any number.",
+    about: "Connections of one worker whose first request has not come yet, or not wholly, and those \
+            that have begun a further one and not finished it. One more is answered 503. 0: any number.",
     access: field!(limits.half_open_max),
 };
 

@@ -62,7 +62,7 @@ impl Core {
         (!self.proxies.trust.includes(peer)).then_some(Site::from(address))
     }
 
-    fn count_crowded(&mut self, crowded: Crowded, peer: Peer) -> &'static str {
+    pub(super) fn count_crowded(&mut self, crowded: Crowded, peer: Peer) -> &'static str {
         match crowded {
             Crowded::Address => {
                 self.cell.add(Counter::RefusedPerAddress, 1);

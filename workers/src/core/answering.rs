@@ -26,7 +26,7 @@ impl Core {
         self.write_response(index, response, manner);
         if manner.keep_alive {
             if let Some(connection) = self.registry.at_mut(index) {
-                connection.state = State::Http(Exchange::new());
+                connection.state = State::Http(Exchange::next());
                 if connection.has_input() && self.corked != Some(index) {
                     self.make_ready(index);
                 }

@@ -8,7 +8,7 @@ use wsmaster_protocol::{
     session::Phase,
 };
 
-use super::{Core, LAST};
+use super::{Core, LAST, admitting::come_back};
 use crate::{
     connection::State,
     exchange::Exchange,
@@ -44,7 +44,10 @@ impl Core {
                 Waiting::Answer
             }
             State::Http(Exchange::Undecided { .. }) => Waiting::Answer,
-            State::Http(Exchange::Head { .. } | Exchange::Body { .. }) => Waiting::Request,
+            State::Http(Exchange::Head { begun: false, .. }) => Waiting::NextRequest,
+            State::Http(Exchange::Head { begun: true, .. } | Exchange::Body { .. }) => {
+                Waiting::Request
+            }
             State::WebSocket(session) => match session.phase() {
                 Phase::Open if connection.flags.paused => Waiting::Pace,
                 Phase::Open => Waiting::Messages,
@@ -81,6 +84,8 @@ impl Core {
                 self.close(index, CloseCode::Policy, "a message was not finished in time");
             }
             Due::RequestLate => self.request_late(index),
+            // A kept connection between two requests: it just ends, as HTTP clients expect (RFC 9112, 9.5).
+            Due::NoFurtherRequest => self.linger(index),
             Due::AnswerLate => {
                 let response = Response::error(503, "the server did not answer in time");
                 self.write_response(index, &response, last);
@@ -133,28 +138,38 @@ impl Core {
         }
     }
 
+    /// A further request has begun, and is not complete: from now on its time runs, and it counts among those that have not
+    /// been asked wholly. `false`: there is no room for it, and it was told so.
+    #[cold]
+    pub(crate) fn begin_request(&mut self, index: u32) -> bool {
+        let Some(connection) = self.registry.at_mut(index) else { return false };
+        let peer = connection.durable.peer;
+        match self.admission.asks_again(&mut connection.counted, &self.limits) {
+            Ok(()) => {
+                self.restart_patience(index);
+                true
+            }
+            Err(crowded) => {
+                let sentence = self.count_crowded(crowded, peer);
+                self.write_response(index, &come_back(sentence), LAST);
+                self.linger(index);
+                false
+            }
+        }
+    }
+
     pub(super) fn request_late(&mut self, index: u32) {
         let Some(connection) = self.registry.at(index) else { return };
-        let begun = !connection.unparsed.is_empty()
-            || matches!(connection.state, State::Http(Exchange::Body { .. }));
-        let first = connection.messages_in == 0;
         let is_handshaking = connection.stream.is_handshaking();
-        if first {
-            self.cell.add(Counter::HandshakeTimeouts, 1);
-            self.complain_of(index, Counter::HandshakeTimeouts, "sent no request in time");
-        }
+        self.cell.add(Counter::HandshakeTimeouts, 1);
+        self.complain_of(index, Counter::HandshakeTimeouts, "sent no whole request in time");
         if is_handshaking {
             // No words of ours would be understood.
             self.lose(index, ClosedBy::Lost, "the handshake of TLS took too long");
             return;
         }
-        if begun || first {
-            let error = HttpError::Timeout;
-            self.write_response(index, &error.response(), LAST);
-            self.linger(index);
-        } else {
-            // A kept-alive connection between two requests: it just ends.
-            self.linger(index);
-        }
+        let error = HttpError::Timeout;
+        self.write_response(index, &error.response(), LAST);
+        self.linger(index);
     }
 }

@@ -281,7 +281,10 @@ impl<H: Handler> Worker<H> {
                     self.settle_inflation(inflater, budget);
                 }
                 State::Http(exchange) => match exchange.take(&input[at..], &core.limits.http) {
-                    Taken::Partial { consumed, invite } => {
+                    Taken::Partial { consumed, begun, invite } => {
+                        if begun && !core.begin_request(index) {
+                            return input.len();
+                        }
                         if invite {
                             core.cork.extend_from_slice(CONTINUE);
                         }

@@ -120,7 +120,7 @@ fn an_application_that_does_not_answer_is_answered_for() {
 /// A kept connection between two requests just ends.
 #[test]
 fn an_idle_kept_connection_ends_without_a_word() {
-    let limits = Limits { handshake_timeout: SOON, ..limits() };
+    let limits = Limits { keep_alive_timeout: SOON, ..limits() };
     let server = Server::start(1, limits);
     let mut client = server.connect(0);
     client.get("/hello");
