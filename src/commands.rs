@@ -28,7 +28,7 @@ use crate::{
     cli::{self, CertCommand, Command, ConfigCommand, Exit, Target},
     config::{Config, ConfigErrors, Overrides, default_toml},
     master::{FindError, Found, find},
-    tls,
+    programs, tls,
 };
 
 /// The program: reads the arguments and does what they say.
@@ -117,10 +117,14 @@ fn load(flags: &Overrides) -> Result<Config, Exit> {
     })
 }
 
-/// The configuration, whose certificates are there and good, and what might be better about them; or what is wrong, on the
+/// The configuration, whose programs and certificates are there and good, and what might be better about them; or what is wrong, on the
 /// standard error.
 fn load_all(flags: &Overrides) -> Result<(Config, Vec<tls::Warning>), Exit> {
     let config = load(flags)?;
+    if let Err(errors) = programs::check(&config) {
+        eprintln!("{errors}");
+        return Err(Exit::Usage);
+    }
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     match tls::check(&config, since_1970.as_secs() as i64) {
         Ok(told) => Ok((config, told.map_or_else(Vec::new, |told| told.warnings))),

@@ -41,6 +41,7 @@ pub mod config;
 mod doctor;
 pub mod logging;
 pub mod master;
+mod programs;
 pub mod server;
 pub mod side;
 pub mod supervisor;

@@ -142,7 +142,7 @@ pub struct Master<F> {
     /// Words of the server's life that a full line did not take.
     news_missed: u64,
     stopping: bool,
-    failure: Option<String>,
+    failure: Option<StartError>,
     done: bool,
 }
 
@@ -158,6 +158,8 @@ struct SeatKept {
 struct Child {
     role: Role,
     link: MasterLink,
+    /// The pid of the program that it is the host of.
+    program: Option<u32>,
 }
 
 /// What a child is.
@@ -183,7 +185,7 @@ where
     /// Forks the workers and watches over them until all have been told to stop and have stopped.
     ///
     /// # Errors
-    /// [`StartError::Workers`] when they do not come up in the first place.
+    /// [`StartError::Workers`] and [`StartError::Program`] when they do not come up in the first place.
     pub fn run(mut self) -> Result<(), StartError> {
         title::set("wsmaster: master");
         log::info!(
@@ -220,7 +222,7 @@ where
             self.watch_the_memory();
         }
         match self.failure {
-            Some(reason) => Err(StartError::Workers(reason)),
+            Some(error) => Err(error),
             None => Ok(()),
         }
     }
@@ -400,12 +402,15 @@ where
                     self.log_keeper.settled(pid, number);
                 }
                 Heard::Message(ToMaster::Failed { reason }) => {
-                    let is_worker = matches!(child.role, Role::Worker(_));
                     log::error!("{}: {reason}", self.name_of(pid));
-                    if is_worker && self.coming_up.is_some() {
-                        self.fail(reason);
+                    self.fail_the_start_of(pid, reason);
+                }
+                Heard::Message(ToMaster::Runs { pid: program }) => {
+                    if let Some(child) = self.children.get_mut(&pid) {
+                        child.program = Some(program);
                     }
                 }
+                Heard::Message(ToMaster::LastWords { line }) => self.note_last_words(pid, line),
                 Heard::Noise => log::warn!("{} said what is not understood", self.name_of(pid)),
                 // Its death is told by the kernel.
                 Heard::Silence | Heard::Closed => return,

@@ -95,12 +95,16 @@ fn a_program_in_a_crash_loop_is_seen_and_told_too() {
         fs::write(&program, text).expect("it is ours");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
     };
-    write("#!/bin/sh\nexit 1\n");
+    const WELL: &str =
+        "#!/bin/sh\necho '{\"do\":\"ready\",\"protocol\":1}' >&4; read -r _ <&3; read -r _ <&3\n";
+    write(WELL);
     let config = format!(
         "{SOON_TOO_OFTEN}[[process]]\nname = \"broken\"\ncommand = \"{}\"\n",
         program.display()
     );
     let server = Server::start(Setup::default().config_toml(&config));
+    write("#!/bin/sh\nexit 1\n");
+    assert!(kernel::send(server.pid(), "USR2"));
     let status = server.wait_until("the crash loop", PATIENCE, |status| {
         status["processes"][0]["crash_loop"] == true
     });
@@ -113,9 +117,7 @@ fn a_program_in_a_crash_loop_is_seen_and_told_too() {
     assert_eq!(status["workers"][0]["restarts"], 0);
     Client::connect(&server).expect_alive();
 
-    write(
-        "#!/bin/sh\necho '{\"do\":\"ready\",\"protocol\":1}' >&4; read -r _ <&3; read -r _ <&3\n",
-    );
+    write(WELL);
     assert!(kernel::send(server.pid(), "USR2"));
     server.wait_until("the program to run", PATIENCE, |status| {
         status["processes"][0]["state"] == "ready" && status["processes"][0]["crash_loop"] == false

@@ -15,6 +15,8 @@ mod examples;
 mod faults;
 #[path = "plugins/puppet.rs"]
 mod puppet;
+#[path = "plugins/starts.rs"]
+mod starts;
 #[path = "plugins/successors.rs"]
 mod successors;
 #[path = "plugins/surroundings.rs"]

@@ -85,6 +85,16 @@ pub enum ToMaster {
         /// One line for a person.
         reason: String,
     },
+    /// Its program was executed, and runs with this pid.
+    Runs {
+        /// The pid of the program, which is a child of the sender.
+        pid: u32,
+    },
+    /// Its program ended without having said that it is ready, and this was the last line on its stderr.
+    LastWords {
+        /// The line, shortened.
+        line: String,
+    },
     /// It accepts no more and is nobody's subscriber any more: its successor may start.
     Draining,
     /// It would like to be replaced.

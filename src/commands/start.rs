@@ -14,6 +14,7 @@ use crate::{
     config::{Config, Door, Overrides, Secret},
     logging,
     master::{Master, PassedSockets, Plan, Serving, StartError},
+    programs,
 };
 
 /// Starts, and returns when the server has stopped; or, as a daemon, when it serves.
@@ -97,6 +98,7 @@ fn serve(
                     None => config.api.enabled = false,
                 }
             }
+            programs::check(&config)?;
             Ok(config)
         })
         .passed_sockets(passed)
@@ -105,7 +107,7 @@ fn serve(
     let result = Master::prepare(plan, BuiltIn::new).and_then(Master::run);
     match result {
         Ok(()) => Exit::Done,
-        Err(StartError::Tls(errors)) => {
+        Err(StartError::Config(errors)) => {
             eprintln!("{errors}");
             Exit::Usage
         }

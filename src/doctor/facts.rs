@@ -13,6 +13,8 @@ pub(crate) struct Facts {
     pub(crate) config_errors: Vec<String>,
     /// Why user or group of the configuration cannot be.
     pub(crate) account_error: Option<String>,
+    /// Why programs of the configuration cannot be executed, a line each.
+    pub(crate) program_errors: Vec<String>,
     /// What the files of `[tls]` come to, or what is wrong with them, a line each; `None` when TLS is off.
     pub(crate) tls: Option<Result<Told, Vec<String>>>,
     /// Directories that the server writes in.
@@ -130,6 +132,7 @@ pub(super) fn sound() -> Facts {
         uid: 1000,
         config_errors: Vec::new(),
         account_error: None,
+        program_errors: Vec::new(),
         tls: None,
         directories: vec![Directory {
             of: DirectoryOf::PidFile,

@@ -18,6 +18,7 @@ use super::{
 use crate::{
     config::{Config, ListenAddress},
     master::{Found, Question, ask, control_path, find},
+    programs,
     tls::{self, Told},
 };
 
@@ -49,6 +50,10 @@ pub(crate) fn read(config: &Config, config_errors: Vec<String>) -> Facts {
         uid,
         config_errors,
         account_error,
+        program_errors: match programs::check(config) {
+            Ok(()) => Vec::new(),
+            Err(errors) => errors.iter().map(ToString::to_string).collect(),
+        },
         tls: unix_secs.and_then(|now| certificates(config, now)),
         directories: directories(config),
         addresses: addresses(config),

@@ -10,6 +10,7 @@ pub(super) fn examine(facts: &Facts, config: &Config) -> Vec<Finding> {
     let mut findings = vec![configuration(facts, config)];
     findings.extend(hints(facts, config));
     findings.push(account(facts, config));
+    findings.extend(programs(facts, config));
     findings.extend(facts.directories.iter().map(directory));
     findings
 }
@@ -92,6 +93,24 @@ fn account(facts: &Facts, config: &Config) -> Finding {
     }
 }
 
+fn programs(facts: &Facts, config: &Config) -> Vec<Finding> {
+    const CHECK: &str = "programs";
+    if facts.program_errors.is_empty() {
+        let names: Vec<&str> =
+            config.processes.iter().map(|process| process.name.as_str()).collect();
+        let found = (!names.is_empty()).then(|| names.join(", "));
+        return found
+            .map(|found| Finding::ok(CHECK, found, "can be executed"))
+            .into_iter()
+            .collect();
+    }
+    let refused = |error| {
+        let remedy = "command, args, cwd, user or env.PATH of the [[process]]";
+        Finding::problem(CHECK, error, "the start is refused", remedy)
+    };
+    facts.program_errors.iter().map(refused).collect()
+}
+
 fn directory(directory: &Directory) -> Finding {
     let Directory { of, path, state } = directory;
     let (check, key) = match of {
@@ -171,6 +190,14 @@ mod tests {
                 "user",
                 Level::Problem,
                 "adduser",
+            ),
+            ("[[process]]\nname = \"a\"\ncommand = \"a\"", |_| {}, "programs", Level::Ok, ""),
+            (
+                "",
+                |f| f.program_errors = vec!["there is no program a".to_owned()],
+                "programs",
+                Level::Problem,
+                "PATH",
             ),
         ];
         let machine = Machine { uid: 1000, cpus: 4, runtime_dir: None };

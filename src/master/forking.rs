@@ -167,7 +167,7 @@ where
         let descriptor = link.as_fd().as_raw_fd();
         let token = Source::Child(pid.0).token();
         self.poll.registry().register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
-        self.children.insert(pid, Child { role, link });
+        self.children.insert(pid, Child { role, link, program: None });
         Ok(pid)
     }
 }

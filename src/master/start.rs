@@ -37,7 +37,7 @@ use super::{
 };
 use crate::{
     config::{Config, ConfigErrors, ListenerConfig, MAIN_LISTENER},
-    logging,
+    logging, programs,
     server::WorkerInfo,
     side::{Directory, Process, TaskMaker},
     supervisor::{ChildSpec, RestartPolicy, Supervisor},
@@ -170,15 +170,18 @@ pub enum StartError {
     /// What a setting asks for is not permitted, or not there.
     #[error("{0}")]
     Surroundings(String),
-    /// What `[tls]` names cannot be used.
+    /// What the configuration names, certificates and programs, cannot be used.
     #[error(transparent)]
-    Tls(#[from] ConfigErrors),
+    Config(#[from] ConfigErrors),
     /// The system has no more of something.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
     /// The workers do not come up.
     #[error("the workers do not come up: {0}")]
     Workers(String),
+    /// A side process does not come up: its name, and why.
+    #[error("the process \"{0}\" does not come up: {1}")]
+    Program(String, String),
 }
 
 /// The setting that says where the listener with this name listens.
@@ -225,6 +228,7 @@ where
     pub fn prepare(plan: Plan, make: F) -> Result<Self, StartError> {
         let Plan { config, reload, on_serving, in_background, processes, tasks, passed } = plan;
         title::prepare();
+        programs::check(&config)?;
         let surroundings = surroundings::settle(&config)?;
         let tls = load_apart(&config, tls::now_unix_s())?;
         for warning in tls.iter().flat_map(|loaded| &loaded.told.warnings) {
@@ -280,7 +284,7 @@ where
             started: Instant::now(),
             config,
             reload,
-            coming_up: Some(ComingUp { on_serving, failures: 0 }),
+            coming_up: Some(ComingUp::new(on_serving)),
             in_background,
             make,
             surroundings,

@@ -12,6 +12,8 @@ const LINE_BYTES_MAX: usize = 4096;
 /// Lines that go to the log in one [`PERIOD`]; more are counted.
 const LINES_PER_PERIOD_MAX: u32 = 250;
 const PERIOD: Duration = Duration::from_secs(1);
+/// What is kept of the last line, in bytes.
+const LAST_LINE_BYTES_MAX: usize = 512;
 /// Bytes read in one turn.
 const READ_BYTES_PER_TURN_MAX: usize = 256 * 1024;
 
@@ -19,6 +21,7 @@ const READ_BYTES_PER_TURN_MAX: usize = 256 * 1024;
 pub(super) struct Output {
     pipe: Pipe,
     budget: Budget,
+    last: Option<Vec<u8>>,
 }
 
 struct Budget {
@@ -30,7 +33,7 @@ struct Budget {
 
 impl Output {
     pub(super) fn new(end: OwnedFd, level: log::Level) -> Self {
-        Self { pipe: Pipe::new(end, LINE_BYTES_MAX), budget: Budget::new(level) }
+        Self { pipe: Pipe::new(end, LINE_BYTES_MAX), budget: Budget::new(level), last: None }
     }
 
     /// There may be something to read.
@@ -48,8 +51,12 @@ impl Output {
         let mut buffer = vec![0; 16 * 1024];
         let mut left = READ_BYTES_PER_TURN_MAX;
         while left > 0 {
-            let Self { pipe, budget } = self;
-            match pipe.read(&mut buffer, |line| budget.write(line)) {
+            let Self { pipe, budget, last } = self;
+            let mut take = |line: &[u8]| {
+                keep(last, line);
+                budget.write(line);
+            };
+            match pipe.read(&mut buffer, &mut take) {
                 Taken::Bytes(count) => left = left.saturating_sub(count),
                 Taken::TooLong(count) => {
                     left = left.saturating_sub(count);
@@ -59,12 +66,23 @@ impl Output {
                 Taken::End => {
                     let rest = pipe.rest();
                     if !rest.is_empty() {
-                        budget.write(&rest);
+                        take(&rest);
                     }
                     return;
                 }
             }
         }
+    }
+
+    /// Keeps the last line from now on, or no longer.
+    pub(super) fn keep_last(&mut self, keeps: bool) {
+        self.last = keeps.then(Vec::new);
+    }
+
+    /// The last line that is not blank, shortened, if it is kept.
+    pub(super) fn last(&self) -> Option<String> {
+        let last = self.last.as_ref().filter(|last| !last.is_empty())?;
+        Some(String::from_utf8_lossy(last).into_owned())
     }
 
     /// When there are left out lines to tell of, if none is printed before.
@@ -75,6 +93,15 @@ impl Output {
     /// Says how many lines were left out.
     pub(super) fn tell_dropped(&mut self) {
         self.budget.tell_dropped();
+    }
+}
+
+fn keep(last: &mut Option<Vec<u8>>, line: &[u8]) {
+    let Some(last) = last else { return };
+    let line = line.trim_ascii();
+    if !line.is_empty() {
+        last.clear();
+        last.extend_from_slice(line.get(..LAST_LINE_BYTES_MAX).unwrap_or(line));
     }
 }
 

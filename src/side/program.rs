@@ -13,6 +13,7 @@ use std::{
 };
 
 use wsmaster_ipc::{
+    link::ToMaster,
     side_cell::{SideCell, SideCounter},
     sys::{
         marked,
@@ -120,10 +121,12 @@ pub(crate) fn host(
         log::warn!("it has no process group of its own: {error}");
     }
     match begin(seat, config, is_application, mark_of(mark, process::own_pid())) {
-        Ok(host) => host.run(),
+        Ok(Some(host)) => host.run(),
+        // As a shell says it.
+        Ok(None) => 127,
         Err(error) => {
-            log::error!("{} cannot be started: {error}", config.command.display());
-            127
+            log::error!("its host cannot begin: {error}");
+            1
         }
     }
 }
@@ -133,25 +136,37 @@ pub(crate) fn mark_of(run: &str, host: i32) -> String {
     format!("{run}-{host}")
 }
 
+/// Starts the program; `None` when it cannot be executed, of which the master has been told then.
 fn begin<'c>(
     seat: SideSeat,
     config: &'c ProcessConfig,
     is_application: bool,
     mark: String,
-) -> io::Result<Host<'c>> {
+) -> io::Result<Option<Host<'c>>> {
     let side = seat.side.clone();
     let workers = seat.handle.board().slots();
     let station = Station::new(seat)?;
-    let identity = Identity::look_up(config.user.as_deref(), None)?;
-    let Running { pid, events, commands, stdout, stderr } = spawn::spawn(&Program {
-        command: &config.command,
-        args: &config.args,
-        env: &environment(config, &side, &mark),
-        env_hidden_prefix: "WSMASTER_",
-        cwd: config.cwd.as_deref(),
-        identity,
-        stdio: config.stdio,
-    })?;
+    let running = Identity::look_up(config.user.as_deref(), None).and_then(|identity| {
+        spawn::spawn(&Program {
+            command: &config.command,
+            args: &config.args,
+            env: &environment(config, &side, &mark),
+            env_hidden_prefix: "WSMASTER_",
+            cwd: config.cwd.as_deref(),
+            identity,
+            stdio: config.stdio,
+        })
+    });
+    let Running { pid, events, commands, stdout, stderr } = match running {
+        Ok(running) => running,
+        Err(error) => {
+            let reason = format!("{} cannot be started: {error}", config.command.display());
+            log::error!("{reason}");
+            station.link.say(&ToMaster::Failed { reason });
+            return Ok(None);
+        }
+    };
+    station.link.say(&ToMaster::Runs { pid: pid.unsigned_abs() });
     let life = Process::open(pid)?;
     station.watch(EVENTS, events.as_raw_fd())?;
     station.watch(COMMANDS, commands.as_raw_fd())?;
@@ -185,7 +200,9 @@ fn begin<'c>(
     let is_successor = is_application && cell.life().number > 1;
     let introducers = (0..workers).filter(|_| is_successor);
     let now = Instant::now();
-    Ok(Host {
+    let mut errors = Output::new(stderr, log::Level::Warn);
+    errors.keep_last(true);
+    Ok(Some(Host {
         station,
         config,
         mark,
@@ -208,13 +225,13 @@ fn begin<'c>(
         wanted,
         commands: Pipe::new(commands, LINE_BYTES_MAX),
         invalid_lines: 0,
-        outputs: [stdout.map(|end| (end, log::Level::Info)), Some((stderr, log::Level::Warn))]
+        outputs: stdout
+            .map(|end| Output::new(end, log::Level::Info))
             .into_iter()
-            .flatten()
-            .map(|(end, level)| Output::new(end, level))
+            .chain([errors])
             .collect(),
         tick: config.tick.map(|tick| (tick, now + tick, 0)),
-    })
+    }))
 }
 
 fn environment(config: &ProcessConfig, side: &super::Side, mark: &str) -> Vec<(String, String)> {
@@ -326,9 +343,11 @@ impl Host<'_> {
         self.look_for_progress(now);
         match self.phase {
             Phase::Starting { until } if now >= until => {
-                log::error!(
+                let reason = format!(
                     "it did not say that it is ready within {READY_TIME:?} ({{\"do\":\"ready\"}}), and is ended"
                 );
+                log::error!("{reason}");
+                self.station.link.say(&ToMaster::Failed { reason });
                 self.kill();
             }
             Phase::Stopping { terminate: Some(at), until } if now >= at && now < until => {
@@ -394,6 +413,7 @@ impl Host<'_> {
             Phase::Stopping { .. } => true,
             Phase::Starting { .. } | Phase::Ready | Phase::Killed => false,
         };
+        let was_starting = matches!(self.phase, Phase::Starting { .. });
         let mut how = None;
         while let Some((pid, ended)) = process::reap() {
             if pid == self.pid {
@@ -408,6 +428,9 @@ impl Host<'_> {
             output.wake();
             output.read();
             output.tell_dropped();
+        }
+        if was_starting && let Some(line) = self.outputs.iter().find_map(Output::last) {
+            self.station.link.say(&ToMaster::LastWords { line });
         }
         self.settle_all();
         self.leftovers.give_up();

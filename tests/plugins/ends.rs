@@ -1,7 +1,11 @@
 //! How programs end: by themselves, because the server stops, because it is killed. Nothing is ever left of them; that
 //! the harness looks for, by the working directory, when a test is over.
 
-use std::time::{Duration, Instant};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
 
 use serde_json::Value;
 
@@ -12,6 +16,9 @@ use crate::{
         working_below,
     },
 };
+
+/// Says that it is ready.
+const READY: &str = r#"read -r _ <&3; printf '{"do":"ready","protocol":1}\n' >&4;"#;
 
 /// What a program may start and leave: a child in its group, one in a session of its own, and one in a session of its own
 /// whose parent is in another and dies with it.
@@ -169,7 +176,7 @@ fn a_program_that_ends_is_started_again_and_clients_notice_nothing() {
 
 #[test]
 fn restart_says_whether_a_program_that_ended_is_started_again() {
-    let config = shell("never", "exit 3", "restart = \"never\"")
+    let config = shell("never", &format!("{READY} exit 3"), "restart = \"never\"")
         + &table("well", "restart = \"on-failure\"")
         + &table("ill", "restart = \"on-failure\"")
         + &table("always", "restart = \"always\"");
@@ -194,11 +201,18 @@ fn restart_says_whether_a_program_that_ended_is_started_again() {
 }
 
 #[test]
-fn programs_that_cannot_live_do_not_keep_the_server_from_serving() {
-    let config = "[[process]]\nname = \"absent\"\ncommand = \"./no-such-program\"\n\n".to_owned()
-        + &shell("brief", "exit 1", "");
+fn programs_that_can_no_longer_live_do_not_keep_the_server_from_serving() {
+    let place = tempfile::tempdir().expect("a directory");
+    let program = place.path().join("program");
+    fs::write(&program, format!("#!/bin/bash\n{READY} read -r _ <&3\n")).expect("it is ours");
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let config = format!("[[process]]\nname = \"absent\"\ncommand = \"{}\"\n\n", program.display())
+        + &shell("brief", &format!("[ -e brief ] && exit 1; {READY} read -r _ <&3"), "");
     let server = Server::start(Setup::default().config_toml(&config));
-    server.wait_log("./no-such-program cannot be started");
+    fs::remove_file(&program).expect("it is ours");
+    fs::write(server.directory().join("brief"), "").expect("it is ours");
+    server.signal(Signal::Usr2);
+    server.wait_log("program cannot be started");
     for (name, how) in [("absent", "exit code 127"), ("brief", "exit code 1")] {
         let process = wait_process(&server, name, |process| process["state"] == "backing_off");
         assert_eq!(process["last_exit"], how, "{process}");

@@ -160,16 +160,20 @@ fn a_line_beyond_16_mib_ends_it() {
 
 #[test]
 fn a_program_that_is_never_ready_is_ended_after_10_s_and_the_server_serves_meanwhile() {
-    let config = table("p", "env = { PUPPET_MUTE = \"1\" }\nrestart = \"never\"")
-        + &shell("future", "printf '{\"do\":\"ready\",\"protocol\":2}\\n' >&4; sleep 1000", "");
-    let begun = Instant::now();
+    let future =
+        "[ -e p.0.mute ] && { printf '{\"do\":\"ready\",\"protocol\":2}\\n' >&4; sleep 1000; };";
+    let config = table("p", "") + &shell("future", &format!("{future} {READY} read -r _ <&3"), "");
     let server = Server::start(Setup::default().config_toml(&config));
+    let puppet = Puppet::of(&server, "p");
+    puppet.be_mute();
+    let begun = Instant::now();
+    server.signal(Signal::Usr2);
     for name in ["p", "future"] {
         wait_process(&server, name, |process| process["state"] == "starting");
     }
     Client::connect(&server).expect_alive();
     // A command is no answer to `hello`, and its pipe is not what is watched.
-    let process = wait_process(&server, "p", |process| process["state"] == "given_up");
+    let process = wait_process(&server, "p", |process| process["restarts"] == 1);
     assert!(begun.elapsed() > Duration::from_secs(9), "{:?}", begun.elapsed());
     assert_eq!(process["last_exit"], "exit code 137");
     server.wait_log("ERROR p: it did not say that it is ready within 10s");
@@ -179,8 +183,9 @@ fn a_program_that_is_never_ready_is_ended_after_10_s_and_the_server_serves_meanw
 
 #[test]
 fn a_program_that_is_not_ready_yet_is_stopped_as_well() {
-    let config = table("p", "env = { PUPPET_MUTE = \"1\" }");
-    let server = Server::start(Setup::default().config_toml(&config));
+    let server = Server::start(Setup::default().config_toml(&table("p", "")));
+    Puppet::of(&server, "p").be_mute();
+    server.signal(Signal::Usr2);
     wait_process(&server, "p", |process| process["state"] == "starting");
     let begun = Instant::now();
     server.stop().expect_code(0);

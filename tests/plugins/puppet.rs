@@ -68,6 +68,11 @@ impl<'s> Puppet<'s> {
         wait_process(self.server, &self.name, |process| process["state"] == state)
     }
 
+    /// Has it say no more that it is ready, from its next life on.
+    pub(crate) fn be_mute(&self) {
+        fs::write(self.file("mute"), "").expect("the directory is ours");
+    }
+
     /// The pid of its host, which `status` shows.
     #[track_caller]
     pub(crate) fn host(&self) -> u32 {

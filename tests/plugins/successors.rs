@@ -213,16 +213,19 @@ fn a_reload_of_workers_leaves_the_application_alone() {
 
 #[test]
 fn a_program_that_is_not_ready_yet_is_waited_for() {
-    // It takes a while to start, and nobody is refused for that.
-    let script = "until test -e go; do sleep 0.05; done; read -r _ <&3; printf '{\"do\":\"ready\",\"protocol\":1}\\n' >&4; \
+    // It takes a while to start again, and nobody is refused for that.
+    let script = "if test -e late; then until test -e go; do sleep 0.05; done; fi; read -r _ <&3; printf '{\"do\":\"ready\",\"protocol\":1}\\n' >&4; \
                   while read -r e <&3; do case $e in *'\"event\":\"message\"'*) c=${e#*\\\"connection\\\":}; \
                   printf '{\"do\":\"push\",\"connection\":%s,\"text\":\"ready now\"}\\n' \"${c%%[!0-9]*}\" >&4;; \
                   *'\"event\":\"request\"'*) r=${e#*\\\"request\\\":}; r=${r#*\\\"request\\\":}; \
                   printf '{\"do\":\"respond\",\"request\":%s,\"text\":\"at last\"}\\n' \"${r%%[!0-9]*}\" >&4;; \
-                  esac; done";
+                  *'\"event\":\"stop\"'*) exit 0;; esac; done";
     let config = crate::puppet::shell("p", script, "");
     let setup = Setup::default().workers(2).app(App::Plugin("p")).config_toml(&config);
     let server = Server::start(setup);
+    std::fs::write(server.directory().join("late"), "").expect("the directory is ours");
+    server.signal(Signal::Usr2);
+    wait_process(&server, "p", |process| process["state"] == "starting");
     let mut client = Client::open(server.addr(), "/");
     client.send_text("hello");
     assert_eq!(wait_process(&server, "p", |_| true)["state"], json!("starting"));

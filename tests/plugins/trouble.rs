@@ -242,11 +242,14 @@ fn forking_and_exiting() {
 
 #[test]
 fn forking_and_exiting_at_once_for_ever() {
-    let script = "sleep 1000 & sleep 1000 & exit 0";
+    let script = "[ -e brief ] || { read -r _ <&3; printf '{\"do\":\"ready\",\"protocol\":1}\\n' >&4; read -r _ <&3; }; \
+                  sleep 1000 & sleep 1000 & exit 0";
     let config = shell("brief", script, "events = [\"message\"]")
         + "[[route]]\npath = \"/p/*\"\napp = \"plugin:brief\"\n";
     let setup = Setup::default().workers(2).app(App::Echo).config_toml(&config);
     let server = Server::start(setup);
+    std::fs::write(server.directory().join("brief"), "").expect("the directory is ours");
+    server.signal(Signal::Usr2);
     let swarm = Swarm::open(server.addr(), CLIENTS);
     let mut stage = Stage { server, swarm };
     stage.echo_until("its delays to grow", |server| {

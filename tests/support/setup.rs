@@ -1,6 +1,6 @@
 //! How a server of the tests is started, and what ought not to start.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 use super::{
     eventually::PATIENCE,
@@ -112,9 +112,15 @@ impl Setup {
     /// Starts what ought not to start, and waits for its end.
     #[track_caller]
     pub(crate) fn start_refused(self) -> Output {
+        self.start_refused_within(PATIENCE)
+    }
+
+    /// As [`Self::start_refused`], with this much time for it.
+    #[track_caller]
+    pub(crate) fn start_refused_within(self, patience: Duration) -> Output {
         let directory = tempfile::tempdir().expect("a directory for the test");
         let mut command = self.command(directory.path());
-        let output = run_to_end(&mut command, PATIENCE);
+        let output = run_to_end(&mut command, patience);
         let left = process::working_below(directory.path());
         assert!(left.is_empty(), "processes {left:?} are left of a start that failed\n{output}");
         output

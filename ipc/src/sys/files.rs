@@ -1,9 +1,15 @@
 //! What this process sees of the file system, and how it leaves its own files.
 
-use std::{fs, io, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    ffi::CString,
+    fs, io,
+    os::unix::{ffi::OsStrExt, fs::MetadataExt},
+    path::Path,
+};
 
 use nix::{
     fcntl::{AT_FDCWD, AtFlags},
+    libc,
     sys::stat::{Mode, umask},
     unistd::{AccessFlags, faccessat},
 };
@@ -28,6 +34,20 @@ pub fn with_mask<R>(mask: u32, work: impl FnOnce() -> R) -> R {
 pub fn may_write_in(directory: &Path) -> bool {
     let rights = AccessFlags::W_OK | AccessFlags::X_OK;
     faccessat(AT_FDCWD, directory, rights, AtFlags::AT_EACCESS).is_ok()
+}
+
+/// Whether this process, as the user it is now, may execute a file, or enter a directory (faccessat(2)).
+pub fn may_execute(file: &Path) -> bool {
+    faccessat(AT_FDCWD, file, AccessFlags::X_OK, AtFlags::AT_EACCESS).is_ok()
+}
+
+/// Whether a file has a list of rights beside its mode (acl(5)).
+pub fn has_access_list(file: &Path) -> bool {
+    let Ok(name) = CString::new(file.as_os_str().as_bytes()) else { return false };
+    let list = c"system.posix_acl_access";
+    // SAFETY: both strings end in a zero byte and outlive the call; with a size of 0 nothing is written (getxattr(2)).
+    let size = unsafe { libc::getxattr(name.as_ptr(), list.as_ptr(), std::ptr::null_mut(), 0) };
+    size > 0
 }
 
 /// Makes this directory the root of this process and of those it will fork, and stands in it (chroot(2)). Descriptors that

@@ -302,6 +302,7 @@ impl Host<'_> {
         }
         if let Phase::Starting { .. } = self.phase {
             self.phase = Phase::Ready;
+            self.outputs.iter_mut().for_each(|output| output.keep_last(false));
             self.station.link.say(&ToMaster::Ready);
         }
     }

@@ -98,7 +98,7 @@ class Puppet:
 
     def take(self, line):
         write(self.diary, line + b"\n")
-        if line.startswith(b'{"event":"hello"') and "PUPPET_MUTE" not in os.environ:
+        if line.startswith(b'{"event":"hello"') and not os.path.exists(STEM + ".mute"):
             write(COMMANDS, b'{"do":"ready","protocol":1}\n')
         if "PUPPET_APP" in os.environ:
             self.serve(json.loads(line))
