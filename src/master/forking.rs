@@ -104,6 +104,7 @@ where
         let in_background = self.in_background;
         let (config, processes, mark) = (&self.config, &self.processes, self.mark.as_str());
         let tasks = self.tasks.as_ref();
+        let inheritance = surroundings.inheritance();
         self.board.side(side.address).begin_life();
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: process {}", side.full_name()));
@@ -126,7 +127,13 @@ where
                     processes.get(closure).map_or(1, |process| process.run(seat))
                 }
                 Body::Program(program) => config.processes.get(program).map_or(1, |program| {
-                    side::host(seat, program, config.is_application(&program.name), mark)
+                    side::host(
+                        seat,
+                        program,
+                        config.is_application(&program.name),
+                        mark,
+                        inheritance,
+                    )
                 }),
                 Body::Tasks => {
                     let info = TaskInfo { number: side.instance, config: config.clone() };

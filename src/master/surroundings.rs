@@ -7,7 +7,8 @@
 //!
 //! | setting | master | worker | side process |
 //! |---|---|---|---|
-//! | `umask`, `rlimit_nofile` | takes it | inherits | inherits |
+//! | `umask` | takes it | inherits | inherits |
+//! | `rlimit_nofile` | takes it | inherits | inherits, but programs have the soft limit that the master was started with |
 //! | `oom_score_adj` | stays below | 1 | 1 |
 //! | `nice` | | 2 | 2 |
 //! | `cpu_affinity` | | 3 | |
@@ -19,7 +20,9 @@
 
 use std::{io, path::PathBuf};
 
-use wsmaster_ipc::sys::{files, privilege, process, resource, schedule, user::Identity};
+use wsmaster_ipc::sys::{
+    files, inheritance::Inheritance, privilege, process, resource, schedule, user::Identity,
+};
 
 use super::StartError;
 use crate::config::{Config, CpuAffinity, DescriptorLimit, cpu_list};
@@ -37,6 +40,8 @@ pub(super) struct Surroundings {
     /// The CPUs of each worker in turn; empty for no change.
     cpus: Vec<Vec<u16>>,
     oom_score_adj: Option<i32>,
+    /// What the master was started with, for programs.
+    inheritance: Inheritance,
 }
 
 /// What a child is, as far as its surroundings are concerned.
@@ -50,6 +55,8 @@ pub(super) enum Kind {
 
 /// Looks at what the settings ask for, and takes on what the master and all others are to have. Nothing is opened yet.
 pub(super) fn settle(config: &Config) -> Result<Surroundings, StartError> {
+    let inheritance = Inheritance::of_this_process()
+        .map_err(|error| StartError::System("signals and limits", error))?;
     let server = &config.server;
     let refused = |key: &str, value: &str, error: io::Error, advice: &str| {
         StartError::Surroundings(format!("server.{key} = {value}: {error}; {advice}"))
@@ -122,6 +129,7 @@ pub(super) fn settle(config: &Config) -> Result<Surroundings, StartError> {
         nice: server.nice,
         cpus,
         oom_score_adj: server.oom_score_adj,
+        inheritance,
     })
 }
 
@@ -152,6 +160,11 @@ fn share(affinity: &CpuAffinity, available: &[u16]) -> Result<Vec<Vec<u16>>, Vec
 }
 
 impl Surroundings {
+    /// What programs are started with.
+    pub(super) fn inheritance(&self) -> Inheritance {
+        self.inheritance
+    }
+
     /// Puts this process, a child that was just forked by `master`, where it belongs. What it cannot be is told in one line.
     pub(super) fn enter(&self, kind: Kind, master: i32) -> Result<(), String> {
         let refused = |key: &str, value: &dyn std::fmt::Display, error: io::Error, advice: &str| {

@@ -6,6 +6,7 @@
 mod words;
 
 use std::{
+    ffi::OsStr,
     fs::File,
     io,
     os::fd::{AsFd, AsRawFd},
@@ -16,6 +17,7 @@ use wsmaster_ipc::{
     link::ToMaster,
     side_cell::{SideCell, SideCounter},
     sys::{
+        inheritance::Inheritance,
         marked,
         process::{self, Ended, Kill, Process},
         spawn::{self, Program, Running},
@@ -47,6 +49,18 @@ const READY_TIME: Duration = Duration::from_secs(10);
 /// How long a program that was started again waits for the last worker to tell which connections it has there: a worker
 /// that hangs, or that starts just now, has nothing to tell.
 const INTRODUCTIONS_TIME: Duration = Duration::from_secs(1);
+
+/// sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3). A program that took them for its own would say in the server's name
+/// that it is ready or alive, and take its descriptors for sockets.
+const OF_THE_SERVICE_MANAGER: [&str; 7] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_PID",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PIDFDID",
+];
 
 const EVENTS: usize = 0;
 const COMMANDS: usize = 1;
@@ -110,6 +124,7 @@ pub(crate) fn host(
     config: &ProcessConfig,
     is_application: bool,
     mark: &str,
+    inheritance: Inheritance,
 ) -> i32 {
     logging::set_role(&seat.side.full_name());
     // When the master dies the line to it ends, and there is time to end what the program has started.
@@ -120,7 +135,7 @@ pub(crate) fn host(
     if let Err(error) = process::lead_own_group() {
         log::warn!("it has no process group of its own: {error}");
     }
-    match begin(seat, config, is_application, mark_of(mark, process::own_pid())) {
+    match begin(seat, config, is_application, mark_of(mark, process::own_pid()), inheritance) {
         Ok(Some(host)) => host.run(),
         // As a shell says it.
         Ok(None) => 127,
@@ -142,6 +157,7 @@ fn begin<'c>(
     config: &'c ProcessConfig,
     is_application: bool,
     mark: String,
+    inheritance: Inheritance,
 ) -> io::Result<Option<Host<'c>>> {
     let side = seat.side.clone();
     let workers = seat.handle.board().slots();
@@ -151,9 +167,10 @@ fn begin<'c>(
             command: &config.command,
             args: &config.args,
             env: &environment(config, &side, &mark),
-            env_hidden_prefix: "WSMASTER_",
+            is_hidden,
             cwd: config.cwd.as_deref(),
             identity,
+            inheritance,
             stdio: config.stdio,
         })
     });
@@ -232,6 +249,13 @@ fn begin<'c>(
             .collect(),
         tick: config.tick.map(|tick| (tick, now + tick, 0)),
     }))
+}
+
+/// Variables that are the server's alone: its settings, and what a service manager has told its first process.
+fn is_hidden(name: &OsStr) -> bool {
+    let own = name.as_encoded_bytes();
+    own.starts_with(b"WSMASTER_")
+        || OF_THE_SERVICE_MANAGER.iter().any(|hidden| hidden.as_bytes() == own)
 }
 
 fn environment(config: &ProcessConfig, side: &super::Side, mark: &str) -> Vec<(String, String)> {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use crate::{
     puppet::{Puppet, shell, wait_process},
-    support::{PATIENCE, Server, Setup, eventually},
+    support::{PATIENCE, Server, Setup, Signal, eventually},
 };
 
 /// Says that it is ready, and waits for the end of events or for `stop`.
@@ -149,4 +149,49 @@ fn status_shows_every_instance_with_its_host() {
         let has = |name: &str| text.lines().any(|line| line.split(' ').next() == Some(name));
         ["p/0", "p/1", "p/2", "q"].into_iter().all(has).then_some(())
     });
+}
+
+#[test]
+fn it_is_started_with_the_signals_and_the_limits_that_the_server_was_started_with() {
+    // What it is itself, and not its shell, which may have changed something.
+    let waits = format!("{}; exec sleep 1000", WAITS.replace("; read -r _ <&3", ""));
+    let config = shell("p", &waits, "");
+    let launcher = [
+        "bash",
+        "-c",
+        "trap '' HUP USR1; ulimit -S -n 300; exec \"$@\"",
+        "bash",
+        "nohup",
+        "env",
+        "NOTIFY_SOCKET=@no-such-socket",
+        "WATCHDOG_USEC=30000000",
+        "LISTEN_FDNAMES=a",
+        "LISTEN_ADDRESS=kept",
+    ];
+    let server = Server::start(Setup::default().config_toml(&config).through(&launcher));
+    let pid = Puppet::of(&server, "p").pid();
+    let status = String::from_utf8(proc_of(pid, "status")).expect("text");
+    let bits = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it is there");
+        // Signals 32 and 33 are the C library's own, and no matter of ours.
+        u64::from_str_radix(line.trim(), 16).expect("bits") & !(0b11 << 31)
+    };
+    let (hup, usr1) = (1 << 0, 1 << 9);
+    assert_eq!((bits("SigIgn:"), bits("SigBlk:")), (hup | usr1, 0), "{status}");
+    let soft = |pid: u32| {
+        let limits = String::from_utf8(proc_of(pid, "limits")).expect("text");
+        let line = limits.lines().find(|line| line.starts_with("Max open files"));
+        let words = line.expect("it is there").split_whitespace();
+        words.skip(3).map(|word| word.parse().unwrap_or(u64::MAX)).collect::<Vec<u64>>()
+    };
+    let (own, of_the_server) = (soft(pid), soft(server.pid()));
+    assert_eq!(own[0], 300);
+    assert!(of_the_server[0] > 300 && of_the_server[1] == own[1], "{of_the_server:?} {own:?}");
+    let variables = environment(pid);
+    let hidden = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "LISTEN_FDNAMES"];
+    assert!(hidden.iter().all(|name| !variables.contains_key(*name)), "{variables:?}");
+    assert_eq!(variables.get("LISTEN_ADDRESS").map(String::as_str), Some("kept"));
+    // Hang-ups concern the server, which was started to act on them.
+    server.signal(Signal::Term);
+    assert_eq!(server.wait_exit(), 0);
 }

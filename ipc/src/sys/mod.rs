@@ -8,6 +8,7 @@ pub mod activation;
 pub mod clock;
 pub mod daemon;
 pub mod files;
+pub mod inheritance;
 pub mod listener;
 pub mod lock;
 pub mod log_file;

@@ -15,14 +15,11 @@ use std::{
 use nix::{
     fcntl::{FcntlArg, OFlag, fcntl},
     libc,
-    sys::{
-        prctl,
-        signal::{SigSet, Signal},
-    },
+    sys::{prctl, signal::Signal},
     unistd::pipe2,
 };
 
-use super::{io_error, privilege, user::Identity};
+use super::{inheritance::Inheritance, io_error, privilege, user::Identity};
 
 /// Where a program reads events, unless it uses its stdin.
 pub const EVENTS_FD: RawFd = 3;
@@ -40,12 +37,14 @@ pub struct Program<'a> {
     pub args: &'a [String],
     /// Variables beside those of this process.
     pub env: &'a [(String, String)],
-    /// Variables of this process that it does not get, by the beginning of their names.
-    pub env_hidden_prefix: &'a str,
+    /// Which variables of this process it does not get.
+    pub is_hidden: fn(&OsStr) -> bool,
     /// Its directory.
     pub cwd: Option<&'a Path>,
     /// Whom it becomes, with no capabilities and no way to any.
     pub identity: Option<Identity>,
+    /// The signals that it ignores and blocks, and its limit of descriptors.
+    pub inheritance: Inheritance,
     /// Events on stdin and commands on stdout, instead of descriptors 3 and 4.
     pub stdio: bool,
 }
@@ -78,7 +77,7 @@ pub fn unread_bytes(pipe: BorrowedFd<'_>) -> io::Result<usize> {
     Ok(usize::try_from(count).unwrap_or(0))
 }
 
-/// Starts a program in this process's group, with no signal blocked. The kernel kills it when this process dies. It inherits
+/// Starts a program in this process's group. The kernel kills it when this process dies. It inherits
 /// no other descriptor: all of ours are close-on-exec.
 ///
 /// # Errors
@@ -91,8 +90,7 @@ pub fn spawn(program: &Program<'_>) -> io::Result<Running> {
     let mut command = Command::new(program.command);
     command.args(program.args).stderr(Stdio::piped());
     for (name, _) in std::env::vars_os() {
-        let hidden = program.env_hidden_prefix.as_bytes();
-        if !hidden.is_empty() && as_bytes(&name).starts_with(hidden) {
+        if (program.is_hidden)(&name) {
             command.env_remove(name);
         }
     }
@@ -114,13 +112,14 @@ pub fn spawn(program: &Program<'_>) -> io::Result<Running> {
         moves.as_ref().map(|(events, commands)| (events.as_raw_fd(), commands.as_raw_fd()));
     let parent = nix::unistd::getpid();
     let gives_up_root = program.identity.is_some_and(|identity| !identity.is_root());
+    let inheritance = program.inheritance;
     let prepare = move || {
         if let Some((events, commands)) = numbers {
             put_in_place(events, EVENTS_FD)?;
             put_in_place(commands, COMMANDS_FD)?;
         }
         // A mask is inherited, and this process may have blocked what the program has to hear: SIGTERM above all.
-        SigSet::empty().thread_set_mask().map_err(io_error)?;
+        inheritance.take_on()?;
         if gives_up_root {
             privilege::drop_capabilities()?;
             privilege::gain_no_more()?;
@@ -129,7 +128,7 @@ pub fn spawn(program: &Program<'_>) -> io::Result<Running> {
         prctl::set_pdeathsig(Signal::SIGKILL).map_err(io_error)?;
         if nix::unistd::getppid() == parent { Ok(()) } else { Err(io::ErrorKind::NotFound.into()) }
     };
-    // SAFETY: `prepare` calls dup2(2), pthread_sigmask(3), prctl(2), capset(2), capget(2) and getppid(2) only, which are safe
+    // SAFETY: `prepare` calls dup2(2), signal(2), getrlimit(2), setrlimit(2), pthread_sigmask(3), prctl(2), capset(2), capget(2) and getppid(2) only, which are safe
     // between fork and exec, and allocates nothing.
     unsafe { command.pre_exec(prepare) };
     let mut child = command.spawn()?;
@@ -145,10 +144,6 @@ pub fn spawn(program: &Program<'_>) -> io::Result<Running> {
     }
     // `child` neither kills nor reaps when it is dropped: the pid is the caller's.
     Ok(Running { pid, events, commands, stdout, stderr })
-}
-
-fn as_bytes(text: &OsStr) -> &[u8] {
-    std::os::unix::ffi::OsStrExt::as_bytes(text)
 }
 
 fn put_in_place(from: RawFd, to: RawFd) -> io::Result<()> {
@@ -201,7 +196,8 @@ mod tests {
             command: Path::new("/bin/sh"),
             args,
             env: &[],
-            env_hidden_prefix: "",
+            is_hidden: |_| false,
+            inheritance: Inheritance::of_this_process().unwrap(),
             cwd: None,
             identity: None,
             stdio,
@@ -240,10 +236,11 @@ mod tests {
     }
 
     #[test]
-    fn a_program_has_no_signal_blocked() {
-        let mask = crate::sys::signal::block_all().unwrap();
+    fn a_program_has_no_signal_blocked_that_was_not_before() {
         let args = ["-c".to_owned(), "grep SigBlk /proc/self/status >&4".to_owned()];
-        let running = spawn(&shell(&args, false)).unwrap();
+        let program = shell(&args, false);
+        let mask = crate::sys::signal::block_all().unwrap();
+        let running = spawn(&program).unwrap();
         crate::sys::signal::restore(&mask).unwrap();
         assert_eq!(read_all(running.commands), "SigBlk:\t0000000000000000\n");
     }
