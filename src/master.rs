@@ -369,6 +369,9 @@ where
         if matches!(report, Report::ReloadFinished { .. }) {
             self.close_retired_listeners();
         }
+        if matches!(report, Report::StopStarted { .. }) {
+            self.listeners.close();
+        }
         if matches!(report, Report::ReloadStarted { .. }) {
             self.systemd.reloading();
         } else if report::is_about_reload(report) && !self.stopping {

@@ -72,6 +72,21 @@ fn clients_that_do_not_answer_are_waited_for_until_the_deadline() {
     }
 }
 
+/// Whoever comes while a client keeps the server waiting goes elsewhere at once, instead of waiting for nobody.
+#[test]
+fn newcomers_are_refused_while_a_stop_waits_for_a_client() {
+    let server = Server::start(Setup::default().workers(2));
+    let mut client = Client::connect(&server);
+    let stop = server.cli_begin(&["stop"]);
+    eventually("the kernel to refuse newcomers", PATIENCE, || {
+        let refused = TcpStream::connect(server.addr()).map_err(|error| error.kind());
+        (refused.err() == Some(io::ErrorKind::ConnectionRefused)).then_some(())
+    });
+    assert!(is_alive(server.pid()), "the stop does not wait for the client");
+    client.expect_close(1001);
+    stop.wait().expect_code(0);
+}
+
 #[test]
 fn a_worker_that_does_not_stop_is_killed_at_the_deadline() {
     let config = "[server]\nstop_timeout = \"1s\"\n";

@@ -342,6 +342,13 @@ impl Session {
                     // What follows a close frame means nothing (section 5.5.1), so it counts as consumed.
                     Step { consumed: input_len, event: Some(Event::Close { code, reason }) }
                 }
+                // The answer to our close frame ends the connection whatever it says. Some libraries answer each close with
+                // a code that may not stand in a frame (1005), which is of no consequence to anybody.
+                Err(_) if self.phase == Phase::CloseSent => {
+                    self.end();
+                    let event = Event::Close { code: None, reason: String::new() };
+                    Step { consumed: input_len, event: Some(event) }
+                }
                 Err(error) => self.fail(error, input_len, out),
             },
         }

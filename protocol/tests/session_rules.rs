@@ -240,6 +240,22 @@ fn a_fault_after_our_close_ends_the_session_in_silence() {
     assert_eq!(out, b"");
 }
 
+/// Some libraries answer each close frame with 1005, or with a reason that is no text.
+#[test]
+fn an_answer_to_our_close_ends_the_session_whatever_it_says() {
+    let long = [&b"\x03\xe8"[..], &[0xff; 10]].concat();
+    for payload in [&b"\x03\xed"[..], b"\x00\x00", b"\x03", &long] {
+        let mut session = Session::new();
+        let mut out = Vec::new();
+        session.close(CloseCode::Away, "", &mut out);
+        out.clear();
+        let events = feed(&mut session, &frame(FIN | CLOSE, payload, KEY), &WIDE, &mut out);
+        assert_eq!(events, [Event::Close { code: None, reason: String::new() }], "{payload:?}");
+        assert_over(&mut session, &mut out, "answered");
+        assert_eq!(out, b"");
+    }
+}
+
 /// Whatever is incomplete when we close, the peer's close frame is found behind it.
 #[test]
 fn closing_in_the_middle_of_anything_finds_the_next_frame() {

@@ -139,10 +139,9 @@ fn read(said: Result<Vec<u8>, AskError>) -> Result<Answer, Response> {
 /// What is said while nobody is there to answer.
 pub(super) fn absent() -> Response {
     Response::error(503, "the application is not running; it is being started again")
-        .header("Retry-After", "1")
 }
 
 /// What is said while too much waits for the program.
 pub(super) fn busy() -> Response {
-    Response::error(503, "the application does not keep up").header("Retry-After", "1")
+    Response::error(503, "the application does not keep up")
 }

@@ -67,6 +67,8 @@ struct Kept {
     config: ListenerConfig,
     endpoint: Endpoint,
     sockets: Sockets,
+    /// The sockets came from systemd, which keeps them and starts the next server when somebody comes.
+    is_passed: bool,
 }
 
 #[derive(Debug)]
@@ -96,11 +98,8 @@ impl Listeners {
             let kept = match passed.take() {
                 Some(passed) => {
                     let endpoint = Endpoint::Inet(passed.address());
-                    listeners.number(
-                        wanted,
-                        endpoint,
-                        Sockets::Each(passed.deal(config.server.workers)?),
-                    )
+                    let sockets = Sockets::Each(passed.deal(config.server.workers)?);
+                    Kept { is_passed: true, ..listeners.number(wanted, endpoint, sockets) }
                 }
                 None => listeners.bind_one(wanted, config, patience)?,
             };
@@ -112,7 +111,7 @@ impl Listeners {
     fn number(&mut self, config: ListenerConfig, endpoint: Endpoint, sockets: Sockets) -> Kept {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
-        Kept { number, config, endpoint, sockets }
+        Kept { number, config, endpoint, sockets, is_passed: false }
     }
 
     fn bind_one(
@@ -244,6 +243,17 @@ impl Listeners {
             kept.remove_file();
         }
         retired.iter().map(|kept| kept.number).collect()
+    }
+
+    /// The server stops: closes what newcomers would wait in for nobody, so that the kernel refuses them at once. The
+    /// workers still serve what is in their own duplicates until they are told.
+    pub(super) fn close(&mut self) {
+        for kept in self.present.iter_mut().chain(&mut self.retired) {
+            if !kept.is_passed {
+                kept.remove_file();
+                kept.sockets = Sockets::Each(Vec::new());
+            }
+        }
     }
 
     /// How they are, for the status.

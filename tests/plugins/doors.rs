@@ -241,7 +241,7 @@ fn while_a_program_is_gone_its_paths_say_so_and_the_others_are_served() {
     wait_process(&server, "p", |process| process["state"] == "given_up");
     assert_eq!(refusal(&server, "/p/").0, 503);
     let answer = request(server.addr(), "GET", "/p/echo", &[], b"").expect_status(503);
-    assert_eq!(answer.header("retry-after"), Some("1"));
+    assert!(answer.header("retry-after").is_some(), "{answer:?}");
     let mut echo = Client::open(server.addr(), "/");
     echo.send_text("hello");
     echo.expect_text("hello");

@@ -76,6 +76,12 @@ impl Response {
         self
     }
 
+    /// Whether it has a header of this name.
+    #[must_use]
+    pub fn has_header(&self, name: &str) -> bool {
+        self.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
+    }
+
     /// Whether [`Self::header`] takes a header that a person or a program has thought of: its name is a token and not one
     /// that [`encode`](Self::encode) writes, and its value has no control characters but HTAB.
     #[must_use]

@@ -100,5 +100,5 @@ impl Core {
 
 /// The answer to somebody for whom there is no room.
 pub(crate) fn come_back(sentence: &'static str) -> Response {
-    Response::error(503, sentence).header("Retry-After", "5")
+    Response::error(503, sentence)
 }

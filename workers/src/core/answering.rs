@@ -10,6 +10,9 @@ use crate::{
     handler::Responder,
 };
 
+/// When clients that are refused are told to come back, in seconds.
+const RETRY_AFTER_S: std::ops::RangeInclusive<u64> = 2..=8;
+
 impl Core {
     /// Answers a request. An answer that comes too late finds nobody, and is passed over.
     pub(crate) fn respond(&mut self, responder: Responder, response: &Response) {
@@ -47,9 +50,22 @@ impl Core {
         }
     }
 
+    /// An answer 503 with the time after which it is worth to try again, where the application has not named one. The time is
+    /// a random one: clients that are refused together would else come back together.
+    #[cold]
+    fn with_retry_after(&mut self, response: &Response) -> Response {
+        let response = response.clone();
+        if response.has_header("Retry-After") {
+            return response;
+        }
+        response.header("Retry-After", &self.random.u64(RETRY_AFTER_S).to_string())
+    }
+
     /// Puts an HTTP answer into the outbox.
     pub(crate) fn write_response(&mut self, index: u32, response: &Response, manner: Manner) {
         let Manner { keep_alive, head_only } = manner;
+        let later = (response.status() == 503).then(|| self.with_retry_after(response));
+        let response = later.as_ref().unwrap_or(response);
         let unix_seconds = Self::unix_ms() / 1000;
         if self.corked == Some(index) {
             response.encode_dated(unix_seconds, keep_alive, head_only, &mut self.cork);

@@ -243,5 +243,5 @@ fn client_of(durable: &Durable, proxies: &Proxies, head: &RequestHead) -> (Peer,
 }
 
 fn restarts() -> Response {
-    Response::error(503, "the server restarts").header("Retry-After", "1")
+    Response::error(503, "the server restarts")
 }

@@ -112,15 +112,18 @@ fn an_application_may_close_before_the_first_message() {
 fn connections_beyond_the_limit_are_told_to_come_back() {
     let server = Server::start(2, Limits { connections_max: 3, ..limits() });
     let (first, _second, _third) = (server.open(0), server.open(0), server.open(1));
+    let mut waits = std::collections::BTreeSet::new();
     for _ in 0..10 {
         let mut refused = server.connect(0);
         let answer = refused.expect_answer();
         assert_eq!(answer.status, 503);
-        assert!(answer.header("retry-after").is_some());
+        let seconds = answer.header("retry-after").expect("when to come back").to_owned();
+        waits.insert(seconds.parse::<u64>().expect("a number of seconds"));
         refused.send(client::handshake("/"));
         refused.end_writing();
         refused.expect_eof();
     }
+    assert!(waits.len() > 1, "they are all told to come back together: {waits:?}");
     server.eventually_counts(Counter::RefusedFull, 10);
     server.eventually_counts(Counter::Connections, 2);
     first.close();
