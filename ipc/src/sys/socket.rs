@@ -103,9 +103,13 @@ pub fn send_packet(
 
 /// Takes one packet without waiting.
 ///
+/// A peer that ends with packets unread is told of once, by ECONNRESET, before what it had sent itself (unix(7), as Linux has
+/// it): its last words are read all the same.
+///
 /// # Errors
 /// What recvmsg(2) says of the socket itself.
 pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+    let mut was_reset = false;
     loop {
         let mut parts = [IoSliceMut::new(buffer)];
         let mut space = cmsg_space!([RawFd; 4]);
@@ -114,6 +118,10 @@ pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
             Ok(message) => message,
             Err(Errno::EINTR) => continue,
             Err(Errno::EAGAIN) => return Ok(Received::Empty),
+            Err(Errno::ECONNRESET) if !was_reset => {
+                was_reset = true;
+                continue;
+            }
             Err(Errno::ECONNRESET) => return Ok(Received::Closed),
             Err(errno) => return Err(io_error(errno)),
         };
@@ -138,14 +146,19 @@ pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
 }
 
 /// Copies the front of what would be taken next, the bytes of a stream or one packet, without taking it or what came beside it.
-/// How many bytes it is that were copied; `None` when nothing waits.
+/// How many bytes it is that were copied; `None` when nothing waits. A reset is passed over as in [`receive_packet`].
 ///
 /// # Errors
 /// What recv(2) says of the socket itself, and `UnexpectedEof` when nothing waits and nothing more will come.
 pub fn peek(socket: BorrowedFd<'_>, front: &mut [u8]) -> io::Result<Option<usize>> {
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK;
+    let mut was_reset = false;
     loop {
         return match recv(socket.as_raw_fd(), front, flags) {
+            Err(Errno::ECONNRESET) if !was_reset => {
+                was_reset = true;
+                continue;
+            }
             Ok(0) | Err(Errno::ECONNRESET) => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(length) => Ok(Some(length)),
             Err(Errno::EINTR) => continue,
@@ -277,6 +290,31 @@ mod tests {
         ));
         drop(left);
         assert!(peek(right.as_fd(), &mut front).is_err());
+    }
+
+    #[test]
+    fn the_last_words_of_a_peer_that_had_not_read_everything_are_read() {
+        let (left, right) = packet_pair(64 * 1024).unwrap();
+        send_packet(right.as_fd(), b"never read", None).unwrap();
+        send_packet(left.as_fd(), b"last words", None).unwrap();
+        drop(left);
+        let mut buffer = [0; 20];
+        assert_eq!(peek(right.as_fd(), &mut buffer).unwrap(), Some(10));
+        assert!(matches!(
+            receive_packet(right.as_fd(), &mut buffer).unwrap(),
+            Received::Packet { length: 10, .. }
+        ));
+        assert!(matches!(receive_packet(right.as_fd(), &mut buffer).unwrap(), Received::Closed));
+        assert!(peek(right.as_fd(), &mut buffer).is_err());
+        // The same where the packet is taken without a look at its front.
+        let (left, right) = packet_pair(64 * 1024).unwrap();
+        send_packet(right.as_fd(), b"never read", None).unwrap();
+        send_packet(left.as_fd(), b"last words", None).unwrap();
+        drop(left);
+        assert!(matches!(
+            receive_packet(right.as_fd(), &mut buffer).unwrap(),
+            Received::Packet { length: 10, .. }
+        ));
     }
 
     #[test]
