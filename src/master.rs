@@ -10,6 +10,7 @@ mod coming_up;
 mod control;
 mod forking;
 mod handing;
+mod handover;
 mod listeners;
 mod log_keeper;
 mod logs;
@@ -63,6 +64,7 @@ use self::{
     calls::Reach,
     coming_up::ComingUp,
     control::{Caller, Control},
+    handover::Handover,
     listeners::Listeners,
     log_keeper::LogKeeper,
     memory::MemoryWatch,
@@ -132,6 +134,10 @@ pub struct Master<F> {
     log_keeper: LogKeeper,
     /// Callers that wait until all write to the log that was opened again.
     reopeners: Vec<u32>,
+    certificates_handover: Handover,
+    ticket_keys_handover: Handover,
+    /// Callers that wait until all show the new certificates, and what they are told beside.
+    renewers: Vec<(u32, Vec<String>)>,
     totals: Totals,
     systemd: Systemd,
     watchdog: Watchdog,
@@ -219,6 +225,8 @@ where
             self.end_hanging_workers();
             self.look_at_the_task_processes();
             self.keep_the_log();
+            self.hand_out_again();
+            self.answer_renewers();
             self.watch_the_memory();
         }
         match self.failure {
@@ -247,6 +255,8 @@ where
             self.task_watchdog.wake_at(),
             self.memory.wake_at(),
             self.log_keeper.wake_at(),
+            self.certificates_handover.wake_at(),
+            self.ticket_keys_handover.wake_at(),
             self.tls.as_ref().map(Tls::turn_at),
         ];
         let next = next.chain(watches.into_iter().flatten()).min()?;
@@ -401,8 +411,11 @@ where
                 Heard::Message(ToMaster::CannotCover { slot }) => {
                     self.tell(Event::CoverFailed { child: ChildId(slot), by: pid });
                 }
-                Heard::Message(ToMaster::LogTaken { number }) => {
-                    self.log_keeper.settled(pid, number);
+                Heard::Message(ToMaster::Taken { what, number }) => {
+                    self.handover(what).taken(pid, number);
+                }
+                Heard::Message(ToMaster::NotTaken { what, number }) => {
+                    self.handover(what).refused(pid, number);
                 }
                 Heard::Message(ToMaster::Failed { reason }) => {
                     log::error!("{}: {reason}", self.name_of(pid));
@@ -426,7 +439,7 @@ where
             let Ok(pid) = u32::try_from(pid).map(Pid) else { continue };
             // What it said before it died comes first.
             self.hear(pid);
-            self.log_keeper.buried(pid);
+            self.bury_in_handovers(pid);
             if let Some(child) = self.children.remove(&pid) {
                 let link = child.link.as_fd().as_raw_fd();
                 let _ = self.poll.registry().deregister(&mut SourceFd(&link));

@@ -147,6 +147,9 @@ pub enum Answer<'a> {
     },
     /// Of an info or a survey: a JSON object. Of a list: a JSON array of ids. Of an event: whatever the process says.
     Info(&'a [u8]),
+    /// Of anything but a broadcast, a publish or a task: its body did not arrive, since the process that it was for had no
+    /// descriptor left for a memory file. The command has no effect.
+    NoRoom,
     /// Of a task.
     Task(TaskAnswer<'a>),
 }

@@ -94,6 +94,8 @@ counters! {
     total BadPackets "bad_packets",
     /// Commands that another process's full mailbox did not take.
     total DroppedMailboxFull "dropped_mailbox_full",
+    /// Commands of other processes with a body too large for a packet that were lost, since no descriptor was left to take it.
+    total DroppedNoDescriptors "dropped_no_descriptors",
     /// Commands for a connection that is not here (any more).
     total StaleCommands "stale_commands",
     /// Answers that did not come in time.

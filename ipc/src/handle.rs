@@ -264,7 +264,7 @@ impl Handle {
     /// # Errors
     /// See [`PostError`].
     pub fn post(&self, to: Address, command: &Command<'_>) -> Result<(), PostError> {
-        let attached = Postbox::attach(command).inspect_err(|error| self.count(Err(*error)))?;
+        let attached = self.attach(command)?;
         let mut postbox = self.postbox();
         let result = self.post_counted(&mut postbox, to, command, attached.as_ref());
         if self.timing == Timing::AtOnce {
@@ -311,12 +311,24 @@ impl Handle {
         AskTicket { reply_to: self.shared.own, request }
     }
 
+    fn attach(&self, command: &Command<'_>) -> Result<Option<Attached>, PostError> {
+        let attached = match Postbox::attach(command) {
+            // What leaves now gives the descriptors of its own files back.
+            Err(PostError::NoRoom) => {
+                self.flush();
+                Postbox::attach(command)
+            }
+            other => other,
+        };
+        attached.inspect_err(|error| self.count(Err(*error)))
+    }
+
     fn post_to_many(
         &self,
         to: impl Iterator<Item = Slot>,
         command: &Command<'_>,
     ) -> Result<Vec<Posted>, PostError> {
-        let attached = Postbox::attach(command).inspect_err(|error| self.count(Err(*error)))?;
+        let attached = self.attach(command)?;
         let mut postbox = self.postbox();
         Ok(to
             .map(|slot| {

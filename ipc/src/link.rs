@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     life::{LeaveReason, LifeEvent},
-    sys::socket,
+    sys::{reserve, socket},
 };
 
 /// The largest message, in bytes.
@@ -58,7 +58,7 @@ pub enum ToChild {
         /// The number.
         listener: u16,
     },
-    /// The log is another file from now on, which comes beside these words: write to it, and say [`ToMaster::LogTaken`].
+    /// The log is another file from now on, which comes beside these words: write to it, and answer.
     TakeLog {
         /// Of this file; a later one has a higher number.
         number: u64,
@@ -68,10 +68,16 @@ pub enum ToChild {
         /// What it is.
         what: LifeEvent,
     },
-    /// Show the certificates in the attached memory file from now on.
-    Certificates,
-    /// Seal session tickets with the keys in the attached memory file.
-    TicketKeys,
+    /// Show the certificates in the attached memory file from now on, and answer.
+    Certificates {
+        /// Of these; later ones have a higher number.
+        number: u64,
+    },
+    /// Seal session tickets with the keys in the attached memory file, and answer.
+    TicketKeys {
+        /// Of these; later ones have a higher number.
+        number: u64,
+    },
 }
 
 /// What a child says to the master.
@@ -107,11 +113,32 @@ pub enum ToMaster {
         /// The slot.
         slot: u16,
     },
-    /// It writes to the log with this number, and to no earlier one.
-    LogTaken {
-        /// As it came with [`ToChild::TakeLog`].
+    /// It uses what it was handed under this number, and nothing earlier.
+    Taken {
+        /// What it was handed.
+        what: Handed,
+        /// As it came with that.
         number: u64,
     },
+    /// It goes on with what it had: what it was handed under this number did not come, since it has no descriptor left.
+    NotTaken {
+        /// What it was handed.
+        what: Handed,
+        /// As it came with that.
+        number: u64,
+    },
+}
+
+/// What the master hands to its children while they serve, and expects an answer to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handed {
+    /// With [`ToChild::TakeLog`].
+    Log,
+    /// With [`ToChild::Certificates`].
+    Certificates,
+    /// With [`ToChild::TicketKeys`].
+    TicketKeys,
 }
 
 /// One end of a line.
@@ -196,14 +223,26 @@ impl<Tx: Serialize, Rx: DeserializeOwned> Link<Tx, Rx> {
     /// for another descriptor hears the message without it.
     pub fn hear_with(&self) -> (Heard<Rx>, Option<OwnedFd>) {
         let mut buffer = [0; MESSAGE_BYTES_MAX];
-        match socket::receive_packet(self.socket.as_fd(), &mut buffer) {
-            // What was cut off is a descriptor, or the end of the JSON, which is none then.
+        // A line is heard seldom: a descriptor of the reserve is freed for each message, whether one comes with it or not.
+        let received =
+            reserve::with_one_free(|| socket::receive_packet(self.socket.as_fd(), &mut buffer));
+        match received {
+            // What was cut off is the end of the JSON, which is none then.
             Ok(socket::Received::Packet { length, attachment, cut: _ }) => {
                 let message = serde_json::from_slice(&buffer[..length]);
-                (message.map_or(Heard::Noise, Heard::Message), attachment)
+                let descriptor = match attachment {
+                    socket::Attachment::Descriptor(descriptor) => Some(descriptor),
+                    socket::Attachment::None | socket::Attachment::Lost => None,
+                };
+                (message.map_or(Heard::Noise, Heard::Message), descriptor)
             }
             Ok(socket::Received::Empty) => (Heard::Silence, None),
-            Ok(socket::Received::Closed) | Err(_) => (Heard::Closed, None),
+            Ok(socket::Received::Closed) => (Heard::Closed, None),
+            Err(error) => {
+                // Only the end of the line means that the other side is dead.
+                log::error!("a line could not be read, and is tried again: {error}");
+                (Heard::Silence, None)
+            }
         }
     }
 

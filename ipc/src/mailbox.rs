@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    sys::{memory, socket},
+    sys::{memory, reserve, socket},
     wire,
 };
 
@@ -57,10 +57,14 @@ pub struct Packet<'m> {
 pub enum Mail<'m> {
     /// A packet.
     Packet(Packet<'m>),
+    /// A packet whose attached body could not be taken, for lack of a descriptor: [`wire::bodiless`] reads what is left.
+    Bodiless(&'m [u8]),
     /// A packet that cannot be used: too large, or its attachment is not what it should be. It is gone.
     Bad,
     /// Nothing waits.
     Empty,
+    /// All writers are gone, the master first of all, and nothing waits.
+    Closed,
 }
 
 impl Mailbox {
@@ -72,29 +76,62 @@ impl Mailbox {
     /// Copies the front of the next packet, without taking it: how much of `front` is filled. `None` when nothing waits.
     ///
     /// # Errors
-    /// As [`Self::receive`].
+    /// `UnexpectedEof` when all writers are gone; what recv(2) says of the socket itself.
     pub fn peek(&self, front: &mut [u8]) -> io::Result<Option<usize>> {
         socket::peek(self.reader.as_fd(), front)
     }
 
-    /// Takes the next packet, without waiting.
-    ///
-    /// # Errors
-    /// The socket itself fails, or all writers are gone: the master is dead.
-    pub fn receive(&mut self) -> io::Result<Mail<'_>> {
-        match socket::receive_packet(self.reader.as_fd(), &mut self.buffer)? {
-            socket::Received::Empty => Ok(Mail::Empty),
-            socket::Received::Closed => Err(io::ErrorKind::UnexpectedEof.into()),
-            socket::Received::Packet { cut: true, .. } => Ok(Mail::Bad),
-            socket::Received::Packet { length, attachment, cut: false } => {
-                let attachment = match attachment {
-                    None => None,
-                    Some(file) => match memory::read_sealed_file(file, wire::ATTACHED_BYTES_MAX) {
-                        Ok(body) => Some(body),
-                        Err(_) => return Ok(Mail::Bad),
-                    },
-                };
-                Ok(Mail::Packet(Packet { bytes: &self.buffer[..length], attachment }))
+    /// Takes the next packet, without waiting. `may_have_body`: bodies are attached to packets that wait
+    /// ([`Board::attached_bytes`](crate::board::Board::attached_bytes)), so a descriptor of the reserve is freed for the one
+    /// that may come.
+    pub fn receive(&mut self, may_have_body: bool) -> Mail<'_> {
+        let Self { reader, buffer } = self;
+        let mut take = || match socket::receive_packet(reader.as_fd(), buffer) {
+            // The file is read, and its descriptor free again, before the next one comes.
+            Ok(socket::Received::Packet { length, attachment, cut: false }) => {
+                Some((length, Body::of(attachment)))
+            }
+            Ok(socket::Received::Packet { cut: true, .. }) => Some((0, Body::Unusable)),
+            Ok(socket::Received::Empty) => None,
+            Ok(socket::Received::Closed) => Some((0, Body::End)),
+            Err(error) => {
+                // Only the end of the line means that the master is dead.
+                log::error!("the mailbox could not be read, and is tried again: {error}");
+                None
+            }
+        };
+        let taken = if may_have_body { reserve::with_one_free(take) } else { take() };
+        let Some((length, body)) = taken else { return Mail::Empty };
+        let bytes = &self.buffer[..length];
+        match body {
+            Body::None => Mail::Packet(Packet { bytes, attachment: None }),
+            Body::Read(body) => Mail::Packet(Packet { bytes, attachment: Some(body) }),
+            Body::Lost => Mail::Bodiless(bytes),
+            Body::Unusable => Mail::Bad,
+            Body::End => Mail::Closed,
+        }
+    }
+}
+
+/// What came beside a packet, if one came.
+enum Body {
+    None,
+    Read(Vec<u8>),
+    Lost,
+    Unusable,
+    End,
+}
+
+impl Body {
+    fn of(attachment: socket::Attachment) -> Self {
+        match attachment {
+            socket::Attachment::None => Self::None,
+            socket::Attachment::Lost => Self::Lost,
+            socket::Attachment::Descriptor(file) => {
+                match memory::read_sealed_file(file, wire::ATTACHED_BYTES_MAX) {
+                    Ok(body) => Self::Read(body),
+                    Err(_) => Self::Unusable,
+                }
             }
         }
     }

@@ -13,7 +13,7 @@ use std::{
 use crate::{
     command::Command,
     id::Address,
-    sys::{memory, socket},
+    sys::{memory, reserve, socket},
     wire,
 };
 
@@ -114,7 +114,9 @@ impl Postbox {
         if body.len() > wire::ATTACHED_BYTES_MAX {
             return Err(PostError::TooLarge);
         }
-        memory::sealed_file(body).map(|file| Some(Arc::new(file))).map_err(|_| PostError::NoRoom)
+        reserve::or_with_one(|| memory::sealed_file(body))
+            .map(|file| Some(Arc::new(file)))
+            .map_err(|_| PostError::NoRoom)
     }
 
     /// Puts a command into the queue of a mailbox. `attached` is what [`Self::attach`] made of it.
@@ -261,9 +263,9 @@ mod tests {
     fn receive_all(mailbox: &mut Mailbox) -> (Vec<(u64, Vec<u8>)>, usize) {
         let (mut pushes, mut packets) = (Vec::new(), 0);
         loop {
-            match mailbox.receive().unwrap() {
+            match mailbox.receive(true) {
                 Mail::Empty => return (pushes, packets),
-                Mail::Bad => panic!("a bad packet"),
+                Mail::Bad | Mail::Bodiless(_) | Mail::Closed => panic!("not a whole packet"),
                 Mail::Packet(packet) => {
                     packets += 1;
                     for command in wire::decode(packet.bytes, packet.attachment.as_deref()) {

@@ -83,6 +83,8 @@ pub enum Taken {
     Unreadable(AskTicket),
     /// Nothing waits.
     Nothing,
+    /// Nobody can give tasks any more: the master is dead.
+    Closed,
 }
 
 impl TaskQueue {
@@ -97,30 +99,54 @@ impl TaskQueue {
     /// Another process may take the task that was seen first. If this one dies between the look and the taking, whoever
     /// waits for that task is told of a death too early; and in the instant between the taking of another task and the
     /// correction of the desk, a death would not be told.
-    ///
-    /// # Errors
-    /// The queue itself fails: the master is dead.
-    pub fn take(&mut self) -> io::Result<Taken> {
+    pub fn take(&mut self) -> Taken {
         let (desk, queue) = (Desk::of(&self.board, self.own), Desk::of(&self.board, self.address));
         loop {
             let mut head = [0; wire::TASK_HEAD_BYTES];
-            let Some(length) = self.mailbox.peek(&mut head)? else {
-                queue.none_waits();
-                self.board.no_attached(self.address);
-                return Ok(Taken::Nothing);
+            let length = match self.mailbox.peek(&mut head) {
+                Ok(Some(length)) => length,
+                Ok(None) => {
+                    queue.none_waits();
+                    self.board.no_attached(self.address);
+                    return Taken::Nothing;
+                }
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Taken::Closed,
+                Err(error) => {
+                    log::error!(
+                        "the queue of tasks could not be read, and is tried again: {error}"
+                    );
+                    return Taken::Nothing;
+                }
             };
             let seen = wire::task_ticket(&head[..length]);
             if let Some(seen) = seen {
                 desk.begin(seen);
             }
-            let packet = match self.mailbox.receive()? {
+            let may_have_body = self.board.attached_bytes(self.address) > 0;
+            let packet = match self.mailbox.receive(may_have_body) {
                 Mail::Packet(packet) => packet,
+                Mail::Bodiless(bytes) => {
+                    queue.taken();
+                    if let Ok((_, body_bytes)) = wire::bodiless(bytes) {
+                        self.board.take_attached(self.address, body_bytes as u64);
+                    }
+                    let Some(ticket) = wire::task_ticket(bytes) else {
+                        desk.put_back();
+                        continue;
+                    };
+                    desk.begin(ticket);
+                    return Taken::Unreadable(ticket);
+                }
                 Mail::Bad => {
                     queue.taken();
                     match seen {
-                        Some(seen) => return Ok(Taken::Unreadable(seen)),
+                        Some(seen) => return Taken::Unreadable(seen),
                         None => continue,
                     }
+                }
+                Mail::Closed => {
+                    desk.put_back();
+                    return Taken::Closed;
                 }
                 Mail::Empty => {
                     desk.put_back();
@@ -140,11 +166,11 @@ impl TaskQueue {
             }
             let mut commands = wire::decode(packet.bytes, packet.attachment.as_deref());
             let Some(Ok(Command::Task { payload, .. })) = commands.next() else {
-                return Ok(Taken::Unreadable(ticket));
+                return Taken::Unreadable(ticket);
             };
             let inside = packet.attachment.is_none().then(|| payload.to_vec());
             let payload = inside.or(packet.attachment).unwrap_or_default();
-            return Ok(Taken::Task { ticket, payload });
+            return Taken::Task { ticket, payload };
         }
     }
 }
@@ -198,15 +224,15 @@ mod tests {
             ticket: ticket(request),
             payload: payload.to_vec(),
         };
-        assert_eq!(first.take().unwrap(), task(1, b"one"));
-        assert_eq!(second.take().unwrap(), task(2, &large));
+        assert_eq!(first.take(), task(1, b"one"));
+        assert_eq!(second.take(), task(2, &large));
         assert_eq!(Desk::of(&board, Address(1)).present(), Some(ticket(1)));
         assert_eq!(Desk::of(&board, Address(2)).present(), Some(ticket(2)));
         // Its reader is gone; what waits is not.
         drop((first, second));
         let mut successor = reader(&board, &pairs, 3, 1);
-        assert_eq!(successor.take().unwrap(), task(3, b""));
-        assert_eq!(successor.take().unwrap(), Taken::Nothing);
+        assert_eq!(successor.take(), task(3, b""));
+        assert_eq!(successor.take(), Taken::Nothing);
         assert_eq!(Desk::of(&board, Address(3)).waiting(), 0);
         assert_eq!(board.attached_bytes(Address(3)), 0);
     }
@@ -215,8 +241,8 @@ mod tests {
     fn a_task_for_one_process_is_in_its_own_queue() {
         let (handle, board, pairs) = place();
         handle.task(Some(1), b"yours", 9).unwrap();
-        assert_eq!(reader(&board, &pairs, 3, 2).take().unwrap(), Taken::Nothing);
-        let taken = reader(&board, &pairs, 5, 2).take().unwrap();
+        assert_eq!(reader(&board, &pairs, 3, 2).take(), Taken::Nothing);
+        let taken = reader(&board, &pairs, 5, 2).take();
         assert_eq!(taken, Taken::Task { ticket: ticket(9), payload: b"yours".to_vec() });
         assert_eq!(handle.task(Some(2), b"nobody's", 10), Err(PostError::NoSuchProcess));
         let without = handle.with_tasks(TaskQueues::NONE);
@@ -231,6 +257,6 @@ mod tests {
             .unwrap();
         handle.task(None, b"work", 1).unwrap();
         let mut queue = reader(&board, &pairs, 3, 1);
-        assert!(matches!(queue.take().unwrap(), Taken::Task { .. }));
+        assert!(matches!(queue.take(), Taken::Task { .. }));
     }
 }

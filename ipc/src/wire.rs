@@ -49,6 +49,7 @@ const ANSWER_TASK_DONE: u8 = 13;
 const ANSWER_TASK_FAILED: u8 = 14;
 const ANSWER_TASK_DIED: u8 = 15;
 const SURVEY: u8 = 16;
+const ANSWER_NO_ROOM: u8 = 17;
 
 /// As many bytes from the front of a packet as [`task_ticket`] needs: version, kind, flags, ticket.
 pub const TASK_HEAD_BYTES: usize = 13;
@@ -87,7 +88,10 @@ pub fn body<'a>(command: &Command<'a>) -> &'a [u8] {
             Answer::Info(json) => json,
             Answer::Task(TaskAnswer::Done(result)) => result,
             Answer::Task(TaskAnswer::Failed(reason)) => reason.as_bytes(),
-            Answer::Task(TaskAnswer::Died) | Answer::One(_) | Answer::Many { .. } => &[],
+            Answer::Task(TaskAnswer::Died)
+            | Answer::One(_)
+            | Answer::Many { .. }
+            | Answer::NoRoom => &[],
         },
         Command::Disconnect { .. } | Command::Info { .. } | Command::List { .. } => &[],
     }
@@ -167,6 +171,11 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
                 writer.u64(delivered);
                 writer.u64(dropped);
             }
+            Answer::NoRoom => {
+                writer.head(ANSWER_NO_ROOM, None, None, None);
+                writer.u16(from.0);
+                writer.u64(request);
+            }
             Answer::Info(json) => {
                 writer.head(ANSWER_INFO, None, None, None);
                 writer.u16(from.0);
@@ -209,12 +218,27 @@ pub fn task_ticket(head: &[u8]) -> Option<AskTicket> {
     Some(AskTicket { reply_to: Address(head.u16().ok()?), request: head.u64().ok()? })
 }
 
+/// The command of a packet whose attached body was lost on the way, with an empty body, and how many bytes that had.
+///
+/// # Errors
+/// As of [`decode`]; `Attachment` when the packet says that nothing was attached.
+pub fn bodiless(packet: &[u8]) -> Result<(Command<'_>, usize), WireError> {
+    let mut decoder = Decoder { lost_bytes: Some(0), ..decode(packet, None) };
+    match decoder.failed.take() {
+        Some(error) => Err(error),
+        None => match (decoder.command()?, decoder.lost_bytes) {
+            (_, None | Some(0)) => Err(WireError::Attachment),
+            (command, Some(bytes)) => Ok((command, bytes)),
+        },
+    }
+}
+
 /// The commands of a packet, one after the other. After an error there is nothing more.
 pub fn decode<'a>(packet: &'a [u8], attachment: Option<&'a [u8]>) -> Decoder<'a> {
     match packet.split_first() {
-        Some((&VERSION, rest)) => Decoder { rest, attachment, failed: None },
-        Some(_) => Decoder { rest: &[], attachment: None, failed: Some(WireError::Version) },
-        None => Decoder { rest: &[], attachment: None, failed: Some(WireError::Truncated) },
+        Some((&VERSION, rest)) => Decoder { rest, attachment, lost_bytes: None, failed: None },
+        Some(_) => Decoder::failed(WireError::Version),
+        None => Decoder::failed(WireError::Truncated),
     }
 }
 
@@ -223,6 +247,8 @@ pub fn decode<'a>(packet: &'a [u8], attachment: Option<&'a [u8]>) -> Decoder<'a>
 pub struct Decoder<'a> {
     rest: &'a [u8],
     attachment: Option<&'a [u8]>,
+    /// An attached body is known to be lost: how many bytes it had.
+    lost_bytes: Option<usize>,
     failed: Option<WireError>,
 }
 
@@ -246,6 +272,10 @@ impl<'a> Iterator for Decoder<'a> {
 }
 
 impl<'a> Decoder<'a> {
+    fn failed(error: WireError) -> Self {
+        Self { rest: &[], attachment: None, lost_bytes: None, failed: Some(error) }
+    }
+
     fn command(&mut self) -> Result<Command<'a>, WireError> {
         let kind = self.u8()?;
         let flags = self.u8()?;
@@ -295,6 +325,11 @@ impl<'a> Decoder<'a> {
                 from: Address(self.u16()?),
                 request: self.u64()?,
                 answer: Answer::Many { delivered: self.u64()?, dropped: self.u64()? },
+            },
+            ANSWER_NO_ROOM => Command::Answer {
+                from: Address(self.u16()?),
+                request: self.u64()?,
+                answer: Answer::NoRoom,
             },
             ANSWER_INFO => Command::Answer {
                 from: Address(self.u16()?),
@@ -389,6 +424,10 @@ impl<'a> Decoder<'a> {
         let length = self.u32()? as usize;
         if !attached {
             return self.take(length);
+        }
+        if let Some(lost_bytes) = &mut self.lost_bytes {
+            *lost_bytes = length;
+            return Ok(&[]);
         }
         match self.attachment.take() {
             Some(attachment) if attachment.len() == length => Ok(attachment),
@@ -582,6 +621,32 @@ mod tests {
         let mut packet = vec![VERSION];
         encode(&Command::List { ticket }, false, &mut packet);
         assert_eq!(task_ticket(&packet), None);
+    }
+
+    #[test]
+    fn a_command_without_its_body_says_who_waits_and_how_much_is_missing() {
+        let body = vec![7; 40_000];
+        let only = id(5).as_u64().to_le_bytes();
+        for command in every_command(&body, &only) {
+            if super::body(&command).is_empty() {
+                continue;
+            }
+            let mut packet = vec![VERSION];
+            encode(&command, true, &mut packet);
+            let (without, bytes) = bodiless(&packet).unwrap();
+            assert_eq!((bytes, super::body(&without).len()), (super::body(&command).len(), 0));
+            assert_eq!(std::mem::discriminant(&without), std::mem::discriminant(&command));
+            if let (Command::Push { ticket, .. }, Command::Push { ticket: same, .. }) =
+                (&command, &without)
+            {
+                assert_eq!(ticket, same);
+            }
+            let mut whole = vec![VERSION];
+            encode(&command, false, &mut whole);
+            assert!(bodiless(&whole).is_err(), "nothing was attached to it");
+        }
+        assert_eq!(bodiless(&[]), Err(WireError::Truncated));
+        assert_eq!(bodiless(&[VERSION + 1]), Err(WireError::Version));
     }
 
     #[test]

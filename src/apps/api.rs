@@ -269,6 +269,7 @@ fn tally(result: Result<Tally, AskError>) -> Response {
 fn ask_error(error: AskError) -> (u16, &'static str) {
     match error {
         AskError::MailboxFull => (503, "mailbox_full"),
+        AskError::NoRoom => (503, "no_room"),
         AskError::Busy => (503, "busy"),
         AskError::Unanswered => (504, "unanswered"),
     }

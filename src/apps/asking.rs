@@ -129,7 +129,7 @@ fn read(said: Result<Vec<u8>, AskError>) -> Result<Answer, Response> {
     match said {
         Ok(bytes) => Answer::decode(&bytes)
             .ok_or_else(|| Response::error(500, "the answer of the application cannot be read")),
-        Err(AskError::MailboxFull | AskError::Busy) => Err(busy()),
+        Err(AskError::MailboxFull | AskError::NoRoom | AskError::Busy) => Err(busy()),
         Err(AskError::Unanswered) => {
             Err(Response::error(504, "the application did not answer in time"))
         }

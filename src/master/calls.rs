@@ -1,10 +1,9 @@
 //! Callers of the control socket, and the reload that some of them wait for.
 
-use std::{collections::HashMap, io, os::fd::AsFd, time::Instant};
+use std::{collections::HashMap, io, time::Instant};
 
 use log::Level;
 use mio::Interest;
-use wsmaster_ipc::link::ToChild;
 use wsmaster_workers::Handler;
 
 use super::{
@@ -149,8 +148,7 @@ where
                     1 => "the certificate was exchanged; connections stay".to_owned(),
                     many => format!("{many} certificates were exchanged; connections stay"),
                 };
-                let file = tls.loaded.material.try_clone()?;
-                self.hand_out(&ToChild::Certificates, file.as_fd());
+                self.hand_out_certificates();
                 self.note_reload(Level::Info, line);
                 Ok(Renewal::New)
             }
@@ -221,7 +219,8 @@ where
         match self.begin_reload(reach) {
             Ok(Begun::Over) => {
                 let lines = self.reload_lines.split_off(before);
-                self.answer(number, &ReloadAnswer { ok: true, lines, refused: false });
+                caller_waits(&mut self.callers, number);
+                self.renewers.push((number, lines));
             }
             Ok(Begun::Replacing) => {
                 caller_waits(&mut self.callers, number);

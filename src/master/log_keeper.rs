@@ -4,21 +4,15 @@
 //! One rule bounds what can be lost: a file is not moved aside before every process writes to the one that was opened last, so
 //! at any moment two files are in use at most. A process that does not answer is waited for, and only for so long.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use super::handover::Handover;
 use crate::supervisor::Pid;
 
 /// The longest time between two looks at the length of the file.
 const LOOK_MAX: Duration = Duration::from_secs(1);
 /// The shortest one.
 const LOOK_MIN: Duration = Duration::from_millis(20);
-/// How often a process that has not answered is given the file again: it may have had no descriptor left.
-const AGAIN: Duration = Duration::from_secs(1);
-/// How long a process that does not answer keeps the file from being moved.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long nothing is tried after the file could not be moved.
 const PAUSE: Duration = Duration::from_secs(10);
 
@@ -37,10 +31,8 @@ pub(super) struct LogKeeper {
     /// The last look: when, and how long the file was.
     seen: Option<(Instant, u64)>,
     look_at: Option<Instant>,
-    /// Those who have been given a file and have not said that they write to it: since when, and when they are given it again.
-    waiting: HashMap<Pid, (Instant, Instant)>,
-    /// Of the file that was given last.
-    number: u64,
+    /// Of the file that was opened last.
+    pub(super) handover: Handover,
     rotations: u64,
 }
 
@@ -50,7 +42,7 @@ impl LogKeeper {
         if self.look_at.is_some_and(|at| now < at) {
             return false;
         }
-        let is_due = length > rotation.bytes && self.waiting.is_empty();
+        let is_due = length > rotation.bytes && self.handover.is_settled();
         let seen = if is_due { (now, 0) } else { (now, length) };
         let wait = match self.seen.replace(seen) {
             Some((before, shorter)) if !is_due => {
@@ -69,15 +61,8 @@ impl LogKeeper {
 
     /// A new file is given to these. Its number.
     pub(super) fn given(&mut self, to: impl Iterator<Item = Pid>, now: Instant) -> u64 {
-        self.waiting.extend(to.map(|pid| (pid, (now, now + AGAIN))));
         self.seen = Some((now, 0));
-        self.number += 1;
-        self.number
-    }
-
-    /// The number of the file that was given last.
-    pub(super) fn number(&self) -> u64 {
-        self.number
+        self.handover.given(to, now)
     }
 
     /// The file was moved aside.
@@ -95,46 +80,9 @@ impl LogKeeper {
         self.rotations
     }
 
-    /// A process writes to the file with this number.
-    pub(super) fn settled(&mut self, pid: Pid, number: u64) {
-        if number == self.number {
-            self.waiting.remove(&pid);
-        }
-    }
-
-    /// A process is dead.
-    pub(super) fn buried(&mut self, pid: Pid) {
-        self.waiting.remove(&pid);
-    }
-
-    /// Whether every process writes to the file that was opened last.
-    pub(super) fn is_settled(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    /// Those who are to be given the file again.
-    pub(super) fn again(&mut self, now: Instant) -> Vec<Pid> {
-        let due = self.waiting.iter_mut().filter(|(_, (_, at))| now >= *at);
-        due.map(|(pid, (_, at))| {
-            *at = now + AGAIN;
-            *pid
-        })
-        .collect()
-    }
-
-    /// Those who have not answered for too long, and are waited for no more.
-    pub(super) fn give_up(&mut self, now: Instant) -> Vec<Pid> {
-        let late = self.waiting.iter().filter(|(_, (since, _))| now >= *since + PATIENCE);
-        let late: Vec<Pid> = late.map(|(pid, _)| *pid).collect();
-        for pid in &late {
-            self.waiting.remove(pid);
-        }
-        late
-    }
-
     /// When something is due next.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        self.waiting.values().map(|(_, again)| *again).chain(self.look_at).min()
+        self.handover.wake_at().into_iter().chain(self.look_at).min()
     }
 }
 
@@ -177,39 +125,11 @@ mod tests {
         now = keeper.wake_at().unwrap();
         assert!(keeper.look(ROTATION, 1_001, now));
         let number = keeper.given([Pid(1), Pid(2)].into_iter(), now);
-        keeper.settled(Pid(1), number);
+        keeper.handover.taken(Pid(1), number);
         now += LOOK_MAX;
         assert!(!keeper.look(ROTATION, 9_999, now), "one of them still writes to the old one");
-        assert_eq!(keeper.again(now), [Pid(2)]);
-        assert!(keeper.again(now).is_empty(), "once a second");
-        keeper.buried(Pid(2));
-        assert!(keeper.is_settled());
+        keeper.handover.buried(Pid(2));
         now += LOOK_MAX;
         assert!(keeper.look(ROTATION, 9_999, now));
-    }
-
-    #[test]
-    fn one_who_never_answers_is_not_waited_for_for_ever() {
-        let mut now = Instant::now();
-        let mut keeper = LogKeeper::default();
-        keeper.given([Pid(7)].into_iter(), now);
-        now += PATIENCE - Duration::from_millis(1);
-        assert!(keeper.give_up(now).is_empty());
-        now += Duration::from_millis(1);
-        assert_eq!(keeper.give_up(now), [Pid(7)]);
-        assert!(keeper.look(ROTATION, 9_999, now));
-    }
-
-    #[test]
-    fn whoever_is_given_another_file_meanwhile_is_waited_for_anew() {
-        let now = Instant::now();
-        let mut keeper = LogKeeper::default();
-        let first = keeper.given([Pid(7)].into_iter(), now);
-        let second = keeper.given([Pid(7)].into_iter(), now + PATIENCE / 2);
-        assert!(keeper.give_up(now + PATIENCE).is_empty());
-        keeper.settled(Pid(7), first);
-        assert!(!keeper.is_settled(), "it said so of the first one");
-        keeper.settled(Pid(7), second);
-        assert!(keeper.is_settled());
     }
 }

@@ -60,13 +60,13 @@ where
             }
             None => self.log_keeper.look_no_more(),
         }
-        let message = ToChild::TakeLog { number: self.log_keeper.number() };
-        for pid in self.log_keeper.again(now) {
+        let message = ToChild::TakeLog { number: self.log_keeper.handover.number() };
+        for pid in self.log_keeper.handover.again(now) {
             self.hand_log_to(pid, &message);
         }
-        for pid in self.log_keeper.give_up(now) {
+        for pid in self.log_keeper.handover.give_up(now) {
             log::warn!(
-                "{} (pid {}) does not take the new log file: its lines go to the old one",
+                "{} (pid {}) does not take the new log file: until it does, its lines go to the old one",
                 self.name_of(pid),
                 pid.0
             );
@@ -105,13 +105,24 @@ where
     }
 
     fn answer_reopeners(&mut self) {
-        if self.reopeners.is_empty() || !self.log_keeper.is_settled() {
+        if self.reopeners.is_empty() {
             return;
         }
+        let Some(without) = self.log_keeper.handover.outcome() else { return };
         let path = logging::path().unwrap_or_default();
-        let line = format!("all processes write to {}", path.display());
+        let line = match self.who_has_not_taken(&without) {
+            None => format!("all processes write to {}", path.display()),
+            Some(who) => {
+                let path = path.display();
+                format!("{who}; what it says goes to the old log file until it can take {path}")
+            }
+        };
+        let answer = ReopenAnswer { ok: without.is_empty(), line };
+        if !answer.ok {
+            log::warn!("{}", answer.line);
+        }
         for caller in std::mem::take(&mut self.reopeners) {
-            self.answer(caller, &ReopenAnswer { ok: true, line: line.clone() });
+            self.answer(caller, &answer);
         }
     }
 }

@@ -110,10 +110,13 @@ impl Surveys {
             if !self.mail_waits {
                 break;
             }
-            let packet = match self.mailbox.receive() {
-                Ok(Mail::Packet(packet)) => packet,
-                Ok(Mail::Bad) => continue,
-                Ok(Mail::Empty) | Err(_) => {
+            let may_have_body = self.asker.handle().board().attached_bytes(own) > 0;
+            let packet = match self.mailbox.receive(may_have_body) {
+                Mail::Packet(packet) => packet,
+                // An answer that is lost with its body: its question's deadline tells it.
+                Mail::Bad | Mail::Bodiless(_) => continue,
+                // The master keeps both ends of each mailbox.
+                Mail::Empty | Mail::Closed => {
                     self.asker.handle().board().no_attached(own);
                     self.mail_waits = false;
                     break;
@@ -175,7 +178,7 @@ where
             Reply::One(_) | Reply::Many(_) | Reply::Task(_) => {
                 (None, Some(SurveyProblem::NoSuchWorker))
             }
-            Reply::Unanswered => (None, Some(SurveyProblem::Unanswered)),
+            Reply::Unanswered | Reply::NoRoom => (None, Some(SurveyProblem::Unanswered)),
             Reply::MailboxFull | Reply::Busy => (None, Some(SurveyProblem::MailboxFull)),
         };
         let answer = SurveyAnswer { part, problem };

@@ -3,17 +3,14 @@
 
 use std::{
     io,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::{Value, json};
-use wsmaster_ipc::{
-    link::ToChild,
-    sys::{
-        memory::{read_sealed_file, sealed_file},
-        random,
-    },
+use wsmaster_ipc::sys::{
+    memory::{read_sealed_file, sealed_file},
+    random,
 };
 use wsmaster_workers::{
     Handler,
@@ -55,17 +52,22 @@ impl Tls {
         self.turn_at
     }
 
-    /// Turns the keys of tickets if it is time: the file of the new ones.
-    pub(super) fn turn(&mut self, now: Instant) -> io::Result<Option<OwnedFd>> {
+    /// The file of the keys of tickets.
+    pub(super) fn ticket_keys(&self) -> BorrowedFd<'_> {
+        self.ticket_keys.as_fd()
+    }
+
+    /// Turns the keys of tickets if it is time. Whether it was.
+    pub(super) fn turn(&mut self, now: Instant) -> io::Result<bool> {
         if now < self.turn_at {
-            return Ok(None);
+            return Ok(false);
         }
         self.turn_at = now + TICKET_LIFETIME;
         let old = read_sealed_file(self.ticket_keys.try_clone()?, TicketKeys::SEED_BYTES)?;
         let old = Zeroizing::new(old);
         let keys = TicketKeys::from_bytes(&old).ok_or(io::ErrorKind::InvalidData)?;
         self.ticket_keys = sealed_file(keys.turned(random::bytes()?).as_bytes())?;
-        self.ticket_keys.as_fd().try_clone_to_owned().map(Some)
+        Ok(true)
     }
 
     /// For the status.
@@ -94,8 +96,8 @@ where
     pub(super) fn turn_ticket_keys(&mut self) {
         let Some(tls) = &mut self.tls else { return };
         match tls.turn(Instant::now()) {
-            Ok(None) => {}
-            Ok(Some(keys)) => self.hand_out(&ToChild::TicketKeys, keys.as_fd()),
+            Ok(false) => {}
+            Ok(true) => self.hand_out_ticket_keys(),
             Err(error) => log::error!("no new keys for TLS tickets: {error}; the old ones stay"),
         }
     }

@@ -398,6 +398,7 @@ impl ProcessContext {
             }
             Taking::Everything => PACKETS_PER_TURN_MAX,
         };
+        let mut lost = 0;
         let taken = station.take_packets(
             packets_max,
             |mark, reply| drop(answers.insert(mark, reply)),
@@ -422,7 +423,9 @@ impl ProcessContext {
                 | Command::Task { .. }
                 | Command::Event { .. } => {}
             },
+            |_| lost += 1,
         );
+        *dropped += lost;
         if taken.is_err() {
             self.stop.get_or_insert_with(Instant::now);
         }

@@ -244,6 +244,10 @@ fn answer_line(id: Option<&RawValue>, shape: Shape, reply: Reply) -> Option<Vec<
         Reply::MailboxFull => {
             write(Some(id), &refused("mailbox_full", "the worker does not keep up"))
         }
+        Reply::NoRoom => write(
+            Some(id),
+            &refused("no_room", "the worker has no descriptor left for a message of this size"),
+        ),
         Reply::Busy => write(Some(id), &refused("busy", "too many commands wait for answers")),
     })
 }

@@ -11,10 +11,10 @@ use std::{
 
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use wsmaster_ipc::{
-    Command, Handle, LifeEvent,
-    link::{ChildLink, Heard, ToChild, ToMaster},
+    Answer, Command, Handle, LifeEvent,
+    link::{ChildLink, Handed, Heard, ToChild, ToMaster},
     mailbox::{Mail, Mailbox},
-    sys::{random, signal::TermSignal},
+    sys::{random, reserve, signal::TermSignal},
     wire,
 };
 use wsmaster_workers::asker::Asker;
@@ -75,6 +75,10 @@ pub(super) struct Noted {
     pub(super) orphaned: bool,
 }
 
+/// Nobody else holds the other end of the mailbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct MasterIsDead;
+
 const MAILBOX: Token = Token(0);
 const LINK: Token = Token(1);
 const TERM: Token = Token(2);
@@ -87,6 +91,7 @@ impl<D> Station<D> {
     pub(super) fn new(seat: SideSeat) -> io::Result<Self> {
         let SideSeat { side, directory, mailbox, link, handle } = seat;
         let poll = Poll::new()?;
+        reserve::begin()?;
         let mailbox = Mailbox::new(mailbox);
         let term = TermSignal::new()?;
         for (descriptor, token) in
@@ -170,15 +175,16 @@ impl<D> Station<D> {
                             ToChild::Cover { .. }
                             | ToChild::Uncover { .. }
                             | ToChild::Retire { .. }
-                            | ToChild::Certificates
-                            | ToChild::TicketKeys,
+                            | ToChild::Certificates { .. }
+                            | ToChild::TicketKeys { .. },
                         ) => {}
                         Heard::Message(ToChild::TakeLog { number }) => {
-                            // Without it the descriptors have run out, and the master tries again.
-                            if let Some(file) = descriptor {
-                                logging::take(file);
-                                self.link.say(&ToMaster::LogTaken { number });
-                            }
+                            let what = Handed::Log;
+                            self.link.say(&match descriptor.map(logging::take) {
+                                Some(()) => ToMaster::Taken { what, number },
+                                // The descriptors have run out, and the master tries again.
+                                None => ToMaster::NotTaken { what, number },
+                            });
                         }
                         Heard::Message(ToChild::Life { .. })
                             if self.life.len() >= LIFE_EVENTS_MAX =>
@@ -216,24 +222,45 @@ impl<D> Station<D> {
     }
 
     /// Takes what has come in the mailbox, at most so many packets. The rest waits there, which is full for its senders when
-    /// it is. Answers go to the asker, and come out of `answered`; everything else goes to `each`.
+    /// it is. Answers go to the asker, and come out of `answered`; everything else goes to `each`, or to `lost` when its
+    /// body did not arrive.
+    ///
+    /// # Errors
+    /// Nobody can send to this process any more.
     pub(super) fn take_packets(
         &mut self,
         packets_max: usize,
         mut answered: impl FnMut(D, wsmaster_workers::asks::Reply),
         mut each: impl FnMut(&Directory, &Command<'_>),
-    ) -> io::Result<()> {
+        mut lost: impl FnMut(&Command<'_>),
+    ) -> Result<(), MasterIsDead> {
         let Self { mailbox, asker, directory, .. } = self;
         let own = asker.handle().own_address();
         for _ in 0..packets_max {
-            let packet = match mailbox.receive()? {
+            let may_have_body = asker.handle().board().attached_bytes(own) > 0;
+            let packet = match mailbox.receive(may_have_body) {
                 Mail::Empty => {
                     asker.handle().board().no_attached(own);
                     self.mail_waits = false;
                     break;
                 }
-                Mail::Bad => continue,
+                Mail::Bad => {
+                    log::warn!("a packet that cannot be read was thrown away");
+                    continue;
+                }
+                Mail::Bodiless(bytes) => {
+                    log::warn!("a large message was lost: no descriptor was left to take it");
+                    let Ok((command, body_bytes)) = wire::bodiless(bytes) else { continue };
+                    asker.handle().board().take_attached(own, body_bytes as u64);
+                    if let Some((done, reply)) = answer_bodiless(asker, &command) {
+                        answered(done, reply);
+                    } else {
+                        lost(&command);
+                    }
+                    continue;
+                }
                 Mail::Packet(packet) => packet,
+                Mail::Closed => return Err(MasterIsDead),
             };
             if let Some(body) = &packet.attachment {
                 asker.handle().board().take_attached(own, body.len() as u64);
@@ -260,5 +287,36 @@ impl<D> Station<D> {
     /// Sends what has gathered for others.
     pub(super) fn flush(&mut self) {
         self.backlog = !self.asker.handle().flush();
+    }
+}
+
+/// Tells whoever waits for an answer to a command that it came without its body. What is complete by that, when the command
+/// was an answer itself.
+fn answer_bodiless<D>(
+    asker: &mut Asker<D>,
+    command: &Command<'_>,
+) -> Option<(D, wsmaster_workers::asks::Reply)> {
+    match *command {
+        Command::Answer { from, request, ref answer } => asker.unreadable(request, from, answer),
+        Command::Push { ticket, .. }
+        | Command::Broadcast { ticket, .. }
+        | Command::Publish { ticket, .. }
+        | Command::Disconnect { ticket, .. }
+        | Command::Event { ticket, .. } => {
+            if let Some(ticket) = ticket {
+                let from = asker.handle().own_address();
+                let (request, answer) = (ticket.request, Answer::NoRoom);
+                // A full mailbox is counted, and the asker's deadline tells it.
+                let _ = asker
+                    .handle()
+                    .post(ticket.reply_to, &Command::Answer { from, request, answer });
+            }
+            None
+        }
+        Command::Info { .. }
+        | Command::List { .. }
+        | Command::Survey { .. }
+        | Command::Message { .. }
+        | Command::Task { .. } => None,
     }
 }

@@ -145,17 +145,17 @@ impl TaskProcess {
         self.context.say(&ToMaster::Ready);
         loop {
             let patience = match self.take() {
-                Ok(Taken::Nothing) => LONG,
-                Ok(Taken::Task { ticket, payload }) => {
+                Taken::Nothing => LONG,
+                Taken::Task { ticket, payload } => {
                     self.serve(ticket, &payload);
                     Duration::ZERO
                 }
-                Ok(Taken::Unreadable(ticket)) => {
+                Taken::Unreadable(ticket) => {
                     self.answer(ticket, TaskAnswer::Failed("the task could not be read"));
                     Duration::ZERO
                 }
                 // All others are gone.
-                Err(_) => return 1,
+                Taken::Closed => return 1,
             };
             if !self.context.turn(patience, Taking::WhatFits) {
                 return 1;
@@ -168,14 +168,16 @@ impl TaskProcess {
         }
     }
 
-    fn take(&mut self) -> io::Result<Taken> {
+    fn take(&mut self) -> Taken {
         for queue in &mut self.queues {
-            match queue.take()? {
+            match queue.take() {
                 Taken::Nothing => {}
-                taken @ (Taken::Task { .. } | Taken::Unreadable(_)) => return Ok(taken),
+                taken @ (Taken::Task { .. } | Taken::Unreadable(_) | Taken::Closed) => {
+                    return taken;
+                }
             }
         }
-        Ok(Taken::Nothing)
+        Taken::Nothing
     }
 
     /// Tells the application of what is no task.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use wsmaster_ipc::sys::{
     memory::sealed_file,
     process,
-    socket::{self, Received},
+    socket::{self, Attachment, Received},
 };
 
 use super::{
@@ -72,8 +72,10 @@ fn hear(line: BorrowedFd<'_>) -> io::Result<Result<Loaded, Vec<Fault>>> {
     };
     let report = serde_json::from_slice(buffer.get(..length).unwrap_or_default())?;
     match (report, attachment) {
-        (Report::Good(told), Some(material)) => Ok(Ok(Loaded { material, told })),
-        (Report::Good(_), None) => Err(io::ErrorKind::UnexpectedEof.into()),
+        (Report::Good(told), Attachment::Descriptor(material)) => Ok(Ok(Loaded { material, told })),
+        (Report::Good(_), Attachment::None | Attachment::Lost) => {
+            Err(io::ErrorKind::UnexpectedEof.into())
+        }
         (Report::Bad(faults), _) => Ok(Err(faults)),
     }
 }

@@ -1,5 +1,10 @@
 //! A server whose workers can be made to die as soon as they start.
 
+#![allow(
+    dead_code,
+    reason = "each test program compiles this module for itself and uses its part of it"
+)]
+
 use std::{fs, path::Path};
 
 use super::{

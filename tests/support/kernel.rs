@@ -225,3 +225,13 @@ impl Drop for Errand {
         self.clear();
     }
 }
+
+/// Sets the soft limit of descriptors of a process. It holds for new ones; those that are open stay.
+#[track_caller]
+pub(crate) fn limit_descriptors(pid: u32, soft: &str) {
+    let output = Command::new("prlimit")
+        .args(["--pid", &pid.to_string(), &format!("--nofile={soft}:")])
+        .output()
+        .expect("prlimit(1) is needed: package util-linux");
+    assert!(output.status.success(), "{output:?}");
+}

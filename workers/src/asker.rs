@@ -178,8 +178,26 @@ impl<D> Asker<D> {
                 let done = self.tasks.answered(request)?;
                 Some((done, Reply::Task(tasks::result(end))))
             }
-            Answer::One(_) | Answer::Many { .. } | Answer::Info(_) => {
+            Answer::One(_) | Answer::Many { .. } | Answer::Info(_) | Answer::NoRoom => {
                 self.asks.answered(request, from, answer)
+            }
+        }
+    }
+
+    /// Takes an answer whose body was lost on the way. What is complete now is returned, as unanswered.
+    pub fn unreadable(
+        &mut self,
+        request: u64,
+        from: Address,
+        answer: &Answer<'_>,
+    ) -> Option<(D, Reply)> {
+        match answer {
+            Answer::Task(_) => {
+                let done = self.tasks.answered(request)?;
+                Some((done, Reply::Task(Err(tasks::TaskError::Unanswered))))
+            }
+            Answer::One(_) | Answer::Many { .. } | Answer::Info(_) | Answer::NoRoom => {
+                self.asks.unreadable(request, from)
             }
         }
     }
@@ -242,7 +260,10 @@ impl<D> Asker<D> {
                 self.asks.await_one(to, deadline_ms, done);
                 Asked::Waiting
             }
-            Err(_) => Asked::Known(done, Reply::MailboxFull),
+            Err(PostError::NoRoom) => Asked::Known(done, Reply::NoRoom),
+            Err(PostError::Full | PostError::NoSuchProcess | PostError::TooLarge) => {
+                Asked::Known(done, Reply::MailboxFull)
+            }
         }
     }
 

@@ -48,6 +48,8 @@ pub enum Reply {
     Unanswered,
     /// The question was not asked: the mailbox is full.
     MailboxFull,
+    /// The question did not arrive whole: whoever was asked had no descriptor left for its body.
+    NoRoom,
     /// The question was not asked: too many are open.
     Busy,
 }
@@ -61,6 +63,7 @@ impl Reply {
         match self {
             Self::One(outcome) => Ok(outcome),
             Self::MailboxFull => Err(AskError::MailboxFull),
+            Self::NoRoom => Err(AskError::NoRoom),
             Self::Unanswered => Err(AskError::Unanswered),
             Self::Busy | Self::Many(_) | Self::Info(_) | Self::Task(_) => Err(AskError::Busy),
         }
@@ -78,6 +81,7 @@ impl Reply {
             | Self::Task(_)
             | Self::Unanswered
             | Self::MailboxFull
+            | Self::NoRoom
             | Self::Busy) => other.into_outcome().and(Err(AskError::Busy)),
         }
     }
@@ -94,6 +98,7 @@ impl Reply {
             | Self::Task(_)
             | Self::Unanswered
             | Self::MailboxFull
+            | Self::NoRoom
             | Self::Busy) => other.into_outcome().map(|_| None),
         }
     }
@@ -105,7 +110,7 @@ impl Reply {
     pub fn into_task(self) -> Result<Vec<u8>, TaskError> {
         match self {
             Self::Task(result) => result,
-            Self::MailboxFull | Self::Busy => Err(TaskError::Full),
+            Self::MailboxFull | Self::NoRoom | Self::Busy => Err(TaskError::Full),
             Self::One(_) | Self::Many(_) | Self::Info(_) | Self::Unanswered => {
                 Err(TaskError::Unanswered)
             }
@@ -130,6 +135,11 @@ pub enum AskError {
     /// The mailbox of the worker that was asked is full. The command has no effect.
     #[error("the worker that owns the connection does not keep up: its mailbox is full")]
     MailboxFull,
+    /// The worker that was asked had no descriptor left for a message of this size. The command has no effect.
+    #[error(
+        "the worker that owns the connection has no descriptor left for a message of this size"
+    )]
+    NoRoom,
     /// No answer came in time. The command may still have an effect.
     #[error("the worker that owns the connection did not answer in time")]
     Unanswered,
@@ -182,6 +192,7 @@ impl<D> Asks<D> {
             (Progress::One(asked), _) if *asked != from => return None,
             (Progress::One(_), Answer::One(outcome)) => Reply::One(*outcome),
             (Progress::One(_), Answer::Info(json)) => Reply::Info(json.to_vec()),
+            (Progress::One(_), Answer::NoRoom) => Reply::NoRoom,
             (Progress::Many { waiting, tally }, Answer::Many { delivered, dropped }) => {
                 let place = waiting.iter().position(|slot| slot.address() == from)?;
                 waiting.swap_remove(place);
@@ -193,10 +204,23 @@ impl<D> Asks<D> {
                 Reply::Many(std::mem::take(tally))
             }
             (Progress::One(_), Answer::Many { .. } | Answer::Task(_))
-            | (Progress::Many { .. }, Answer::One(_) | Answer::Info(_) | Answer::Task(_)) => {
-                return None;
-            }
+            | (
+                Progress::Many { .. },
+                Answer::One(_) | Answer::Info(_) | Answer::NoRoom | Answer::Task(_),
+            ) => return None,
         };
+        self.close(request, reply)
+    }
+
+    /// Takes the place of an answer that came from a process and could not be read.
+    pub fn unreadable(&mut self, request: u64, from: Address) -> Option<(D, Reply)> {
+        match self.open.get(&request)?.progress {
+            Progress::One(asked) if asked == from => self.close(request, Reply::Unanswered),
+            Progress::One(_) | Progress::Many { .. } => None,
+        }
+    }
+
+    fn close(&mut self, request: u64, reply: Reply) -> Option<(D, Reply)> {
         let ask = self.open.remove(&request)?;
         while self.order.peek().is_some_and(|Reverse((_, first))| !self.open.contains_key(first)) {
             self.order.pop();
@@ -268,6 +292,17 @@ mod tests {
         let tally = Tally { delivered: 5, dropped: 1, unanswered: vec![slot(0)] };
         assert_eq!(asks.expire(100), Some(((), Reply::Many(tally))));
         assert_eq!(asks.next_ms(), None);
+    }
+
+    #[test]
+    fn a_body_that_had_no_room_ends_a_question_and_so_does_an_answer_that_had_none() {
+        let mut asks = Asks::starting_at(1);
+        asks.await_one(Address(3), 50, "push");
+        asks.await_one(Address(3), 50, "info");
+        assert_eq!(asks.answered(1, Address(3), &Answer::NoRoom), Some(("push", Reply::NoRoom)));
+        assert_eq!(asks.unreadable(2, Address(4)), None);
+        assert_eq!(asks.unreadable(2, Address(3)), Some(("info", Reply::Unanswered)));
+        assert!(asks.is_empty());
     }
 
     #[test]

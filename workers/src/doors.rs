@@ -155,6 +155,11 @@ impl Doors {
         }
     }
 
+    /// Whether some door may be accepted from now.
+    pub(crate) fn wants_turn(&mut self, now_ms: u64) -> bool {
+        self.doors.iter_mut().flatten().any(|door| door.gate.may_accept(now_ms))
+    }
+
     /// The doors to accept from in this turn, one after the other, and how many connections to take from each so that all
     /// together are about `budget`, and at least one.
     pub(crate) fn turn(

@@ -33,7 +33,7 @@ use wsmaster_ipc::{
     board::Counter,
     link::{ChildLink, ToMaster},
     mailbox::Mailbox,
-    sys::{random, signal::TermSignal},
+    sys::{random, reserve, signal::TermSignal},
 };
 use wsmaster_protocol::{close::CloseCode, deflate::Inflater};
 
@@ -178,6 +178,7 @@ impl<H: Handler> Worker<H> {
             take_log,
         } = seat;
         let poll = Poll::new()?;
+        reserve::begin()?;
         let mailbox = Mailbox::new(mailbox);
         let term = TermSignal::new()?;
         let registry = poll.registry();

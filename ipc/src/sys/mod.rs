@@ -17,6 +17,7 @@ pub mod memory;
 pub mod privilege;
 pub mod process;
 pub mod random;
+pub mod reserve;
 pub mod resource;
 pub mod schedule;
 pub mod signal;

@@ -21,7 +21,7 @@ use nix::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{io_error, signal};
+use super::{io_error, reserve, signal};
 
 /// How a process ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -88,6 +88,7 @@ fn child_main(parent: Pid, kept: Vec<RawFd>, body: impl FnOnce() -> i32) -> i32 
         return 0;
     }
     close_all_but(kept);
+    reserve::forget_after_fork();
     if signal::reset_all().is_err() {
         return 101;
     }

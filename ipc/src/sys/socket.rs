@@ -31,16 +31,28 @@ pub enum Sent {
     Closed,
 }
 
+/// What came beside a packet.
+#[derive(Debug)]
+pub enum Attachment {
+    /// No descriptor.
+    None,
+    /// One descriptor, which is ours now.
+    Descriptor(OwnedFd),
+    /// A descriptor for which this process had no number left (RLIMIT_NOFILE), or more than one. The kernel has closed it;
+    /// the bytes of the packet are whole.
+    Lost,
+}
+
 /// What [`receive_packet`] found.
 #[derive(Debug)]
 pub enum Received {
-    /// A packet of this many bytes, with the descriptor that came beside it. `cut`: it was larger than the buffer.
+    /// A packet of this many bytes.
     Packet {
         /// Bytes now in the buffer.
         length: usize,
-        /// The attached descriptor.
-        attachment: Option<OwnedFd>,
-        /// The packet, or what came beside it, did not fit and is lost in part.
+        /// What came beside it.
+        attachment: Attachment,
+        /// It was larger than the buffer, and its end is lost.
         cut: bool,
     },
     /// Nothing waits.
@@ -107,7 +119,7 @@ pub fn send_packet(
 /// it): its last words are read all the same.
 ///
 /// # Errors
-/// What recvmsg(2) says of the socket itself.
+/// What recvmsg(2) says of the socket itself. It is never the end of the line, which is [`Received::Closed`].
 pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let mut was_reset = false;
     loop {
@@ -125,18 +137,25 @@ pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
             Err(Errno::ECONNRESET) => return Ok(Received::Closed),
             Err(errno) => return Err(io_error(errno)),
         };
-        let mut attachment = None;
-        let mut surplus = false;
-        for control in message.cmsgs().map_err(io_error)? {
-            if let ControlMessageOwned::ScmRights(descriptors) = control {
-                for descriptor in descriptors {
-                    // SAFETY: the kernel has just made this descriptor for us, and nothing else knows it.
-                    let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
-                    surplus |= attachment.replace(owned).is_some();
+        let mut attachment = Attachment::None;
+        if message.flags.contains(MsgFlags::MSG_CTRUNC) {
+            // Packets carry one descriptor at the most, so none has come, and there is nothing to be closed.
+            attachment = Attachment::Lost;
+        } else {
+            for control in message.cmsgs().map_err(io_error)? {
+                if let ControlMessageOwned::ScmRights(descriptors) = control {
+                    for descriptor in descriptors {
+                        // SAFETY: the kernel has just made this descriptor for us, and nothing else knows it.
+                        let owned = unsafe { OwnedFd::from_raw_fd(descriptor) };
+                        attachment = match attachment {
+                            Attachment::None => Attachment::Descriptor(owned),
+                            Attachment::Descriptor(_) | Attachment::Lost => Attachment::Lost,
+                        };
+                    }
                 }
             }
         }
-        let cut = surplus || message.flags.intersects(MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC);
+        let cut = message.flags.contains(MsgFlags::MSG_TRUNC);
         // A packet is never empty here, so a length of 0 is the end of the line.
         return Ok(match message.bytes {
             0 => Received::Closed,
@@ -262,7 +281,7 @@ mod tests {
         assert!(sent > 1);
         let mut buffer = vec![0; 2000];
         for _ in 0..sent {
-            let Received::Packet { length: 1000, attachment: None, cut: false } =
+            let Received::Packet { length: 1000, attachment: Attachment::None, cut: false } =
                 receive_packet(right.as_fd(), &mut buffer).unwrap()
             else {
                 panic!("not the packet that was sent");
@@ -286,7 +305,7 @@ mod tests {
         let mut buffer = [0; 10];
         assert!(matches!(
             receive_packet(right.as_fd(), &mut buffer).unwrap(),
-            Received::Packet { length: 5, attachment: Some(_), cut: false }
+            Received::Packet { length: 5, attachment: Attachment::Descriptor(_), cut: false }
         ));
         drop(left);
         assert!(peek(right.as_fd(), &mut front).is_err());

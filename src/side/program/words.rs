@@ -23,7 +23,7 @@ use crate::side::{
     orders,
     pipe::Taken,
     questions::Question,
-    station::{PACKETS_PER_TURN_MAX, Station},
+    station::{MasterIsDead, PACKETS_PER_TURN_MAX, Station},
 };
 
 /// Bytes of commands read in one turn.
@@ -50,7 +50,7 @@ impl Host<'_> {
     // ----- words for the program -----
 
     /// Takes mail, as much as a turn may and the program has room for.
-    pub(super) fn take_mail(&mut self) -> io::Result<()> {
+    pub(super) fn take_mail(&mut self) -> Result<(), MasterIsDead> {
         for _ in 0..PACKETS_PER_TURN_MAX {
             if !self.station.has_mail() || self.leaves_mail() {
                 break;
@@ -64,7 +64,7 @@ impl Host<'_> {
     }
 
     /// Takes what was posted before the word that it is time to stop.
-    pub(super) fn take_last_mail(&mut self) -> io::Result<()> {
+    pub(super) fn take_last_mail(&mut self) -> Result<(), MasterIsDead> {
         for _ in 0..LAST_MAIL_TURNS_MAX {
             if !self.station.has_mail() || self.leaves_mail() {
                 break;
@@ -82,7 +82,7 @@ impl Host<'_> {
         }
     }
 
-    fn take_packet(&mut self) -> io::Result<()> {
+    fn take_packet(&mut self) -> Result<(), MasterIsDead> {
         let mut answers = Vec::new();
         let mut arrived = Vec::new();
         let wanted = &self.wanted;
@@ -119,6 +119,7 @@ impl Host<'_> {
                 | Command::Task { .. }
                 | Command::Answer { .. } => {}
             },
+            |_| self.cell.add(SideCounter::DroppedEvents, 1),
         )?;
         for line in answers {
             self.queue.push_answer(line);

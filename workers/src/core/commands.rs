@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use wsmaster_ipc::{Address, Answer, Command, ConnectionId, Outcome, board::Counter};
+use wsmaster_ipc::{Address, Answer, AskTicket, Command, ConnectionId, Outcome, board::Counter};
 use wsmaster_protocol::{close::CloseCode, session::Extension};
 
 use super::Core;
@@ -56,6 +56,61 @@ impl Core {
             | Command::Task { .. }
             | Command::Event { .. } => {}
         }
+    }
+
+    /// Says of a command whose body did not arrive that it is not carried out, and counts it: this process is out of
+    /// descriptors.
+    pub(crate) fn answer_bodiless(&mut self, command: &Command<'_>) {
+        self.cell.add(Counter::DroppedNoDescriptors, 1);
+        self.complain(Counter::DroppedNoDescriptors, || {
+            "a large message of another process was lost: no descriptor was left to take it"
+                .to_owned()
+        });
+        match *command {
+            Command::Push { ticket, .. } | Command::Event { ticket, .. } => {
+                if let Some(ticket) = ticket {
+                    self.answer(ticket.reply_to, ticket.request, Answer::NoRoom);
+                }
+            }
+            Command::Broadcast { exclude, ticket, .. } => {
+                let everybody = self.registry.indexes();
+                self.answer_missed(&everybody, exclude, ticket);
+            }
+            Command::Publish { channel, exclude, only, ticket, .. } => {
+                let members = self.members_of(channel, only);
+                self.answer_missed(&members, exclude, ticket);
+                self.members = members;
+            }
+            Command::Survey { ticket, .. } => {
+                self.answer(ticket.reply_to, ticket.request, Answer::NoRoom);
+            }
+            Command::Answer { from, request, ref answer } => {
+                let unanswered = self.asker.unreadable(request, from, answer);
+                self.finished.extend(unanswered);
+            }
+            // These have no body, or nobody who waits for an answer.
+            Command::Disconnect { .. }
+            | Command::Info { .. }
+            | Command::List { .. }
+            | Command::Message { .. }
+            | Command::Task { .. } => {}
+        }
+    }
+
+    /// All of these should have had a message that did not arrive.
+    fn answer_missed(
+        &mut self,
+        members: &[u32],
+        exclude: Option<ConnectionId>,
+        ticket: Option<AskTicket>,
+    ) {
+        let Some(ticket) = ticket else { return };
+        let is_meant = |index: &&u32| {
+            let connection = self.registry.at(**index).filter(|connection| connection.can_send());
+            connection.is_some_and(|connection| Some(connection.durable.id) != exclude)
+        };
+        let dropped = members.iter().filter(is_meant).count() as u64;
+        self.answer(ticket.reply_to, ticket.request, Answer::Many { delivered: 0, dropped });
     }
 
     pub(crate) fn push_here(&mut self, id: ConnectionId, message: Message<'_>) -> Outcome {

@@ -187,6 +187,18 @@ impl Core {
         exclude: Option<ConnectionId>,
         only: Recipients<'_>,
     ) -> Tally {
+        let members = self.members_of(channel, only);
+        let tally = if members.is_empty() {
+            Tally::default()
+        } else {
+            self.send_to_all(&members, message, exclude)
+        };
+        self.members = members;
+        tally
+    }
+
+    /// The connections here that a message for a channel is for. The list is to be put back when it has been used.
+    pub(super) fn members_of(&mut self, channel: &str, only: Recipients<'_>) -> Vec<u32> {
         let mut members = std::mem::take(&mut self.members);
         members.clear();
         if only.is_everybody() {
@@ -198,13 +210,7 @@ impl Core {
             members.sort_unstable();
             members.dedup();
         }
-        let tally = if members.is_empty() {
-            Tally::default()
-        } else {
-            self.send_to_all(&members, message, exclude)
-        };
-        self.members = members;
-        tally
+        members
     }
 
     pub(super) fn send_to_all(

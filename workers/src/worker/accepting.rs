@@ -2,7 +2,7 @@
 
 use std::{io, time::Instant};
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::{board::Counter, sys::reserve};
 use wsmaster_protocol::session::Extension;
 
 use super::{ACCEPTS_PER_TURN_MAX, Worker};
@@ -22,6 +22,11 @@ use crate::{
 
 impl<H: Handler> Worker<H> {
     pub(super) fn accept(&mut self) {
+        if !reserve::is_whole() && self.doors.wants_turn(self.core.now_ms) {
+            // What the others pass to this process comes first.
+            self.rest("descriptors have run out");
+            return;
+        }
         let (numbers, share) = self.doors.turn(self.core.now_ms, ACCEPTS_PER_TURN_MAX);
         for number in numbers {
             self.accept_at(number, share);
@@ -78,14 +83,7 @@ impl<H: Handler> Worker<H> {
                     }
                     io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                     _ => {
-                        self.core.cell.add(Counter::AcceptPauses, 1);
-                        self.doors.pause(now_ms + gate::PAUSE_MS);
-                        self.core.complain(Counter::AcceptPauses, || {
-                            format!(
-                                "accepting pauses for {} ms: {error}; connections wait in the kernel",
-                                gate::PAUSE_MS
-                            )
-                        });
+                        self.rest(error);
                         return;
                     }
                 },
@@ -169,6 +167,18 @@ impl<H: Handler> Worker<H> {
             }
             Entry::Admitted(_) | Entry::Reset => self.core.watch(key.index),
         }
+    }
+
+    /// There is nothing to accept a connection with: those who come wait in the kernel for a while.
+    fn rest(&mut self, why: impl std::fmt::Display) {
+        self.core.cell.add(Counter::AcceptPauses, 1);
+        self.doors.pause(self.core.now_ms + gate::PAUSE_MS);
+        self.core.complain(Counter::AcceptPauses, || {
+            format!(
+                "accepting pauses for {} ms: {why}; connections wait in the kernel",
+                gate::PAUSE_MS
+            )
+        });
     }
 
     /// More come than may: the others wait in the kernel for a while.

@@ -9,7 +9,7 @@ use mio::unix::SourceFd;
 use wsmaster_ipc::{
     LeaveReason, Slot,
     board::Counter,
-    link::{Heard, ToChild, ToMaster},
+    link::{Handed, Heard, ToChild, ToMaster},
     sys::listener::Listener,
 };
 use wsmaster_protocol::close::CloseCode;
@@ -47,17 +47,20 @@ impl<H: Handler> Worker<H> {
                     }
                 }
                 Heard::Message(ToChild::TakeLog { number }) => {
-                    // Without it the descriptors have run out, and the master tries again.
-                    if let Some(file) = descriptor {
-                        (self.take_log)(file);
-                        self.link.say(&ToMaster::LogTaken { number });
-                    }
+                    let come = descriptor.map(|file| (self.take_log)(file));
+                    self.confirm(Handed::Log, number, come.is_some());
                 }
                 Heard::Message(ToChild::Life { what }) => {
                     self.call(None, |handler, context| handler.on_life(context, what));
                 }
-                Heard::Message(ToChild::Certificates) => self.renew_certificates(descriptor),
-                Heard::Message(ToChild::TicketKeys) => self.turn_ticket_keys(descriptor),
+                Heard::Message(ToChild::Certificates { number }) => {
+                    let come = descriptor.map(|file| self.renew_certificates(file));
+                    self.confirm(Handed::Certificates, number, come.is_some());
+                }
+                Heard::Message(ToChild::TicketKeys { number }) => {
+                    let come = descriptor.map(|file| self.turn_ticket_keys(file));
+                    self.confirm(Handed::TicketKeys, number, come.is_some());
+                }
                 Heard::Noise => log::warn!("the master said something that is not understood"),
                 Heard::Silence => return,
                 Heard::Closed => {
@@ -93,15 +96,24 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    fn renew_certificates(&mut self, file: Option<OwnedFd>) {
-        let Some((tls, file)) = self.tls.as_mut().zip(file) else { return };
+    /// Tells the master whether this process has what it was handed; where it has no descriptor for it, the master tries again.
+    fn confirm(&self, what: Handed, number: u64, has_come: bool) {
+        self.link.say(&if has_come {
+            ToMaster::Taken { what, number }
+        } else {
+            ToMaster::NotTaken { what, number }
+        });
+    }
+
+    fn renew_certificates(&mut self, file: OwnedFd) {
+        let Some(tls) = self.tls.as_mut() else { return };
         if let Err(error) = tls.renew(file) {
             log::error!("the new certificates cannot be used: {error}; the old ones stay");
         }
     }
 
-    fn turn_ticket_keys(&mut self, file: Option<OwnedFd>) {
-        let Some((tls, file)) = self.tls.as_ref().zip(file) else { return };
+    fn turn_ticket_keys(&mut self, file: OwnedFd) {
+        let Some(tls) = self.tls.as_ref() else { return };
         if let Err(error) = tls.turn(file) {
             log::error!("the new keys of session tickets cannot be used: {error}");
         }

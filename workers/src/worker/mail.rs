@@ -16,15 +16,17 @@ impl<H: Handler> Worker<H> {
             return;
         }
         for _ in 0..PACKETS_PER_TURN_MAX {
-            match self.mailbox.receive() {
-                Ok(Mail::Empty) => {
+            let board = self.core.loop_handle().board();
+            let may_have_body = board.attached_bytes(self.core.loop_handle().own_address()) > 0;
+            match self.mailbox.receive(may_have_body) {
+                Mail::Empty => {
                     let handle = self.core.loop_handle();
                     handle.board().no_attached(handle.own_address());
                     self.mail_waits = false;
                     break;
                 }
-                Ok(Mail::Bad) => self.core.cell.add(Counter::BadPackets, 1),
-                Ok(Mail::Packet(packet)) => {
+                Mail::Bad => self.core.cell.add(Counter::BadPackets, 1),
+                Mail::Packet(packet) => {
                     if let Some(body) = &packet.attachment {
                         let handle = self.core.loop_handle();
                         handle.board().take_attached(handle.own_address(), body.len() as u64);
@@ -66,7 +68,15 @@ impl<H: Handler> Worker<H> {
                     }
                     self.core.cell.add(Counter::CommandsIn, taken);
                 }
-                Err(_) => {
+                Mail::Bodiless(bytes) => match wire::bodiless(bytes) {
+                    Ok((command, body_bytes)) => {
+                        let handle = self.core.loop_handle();
+                        handle.board().take_attached(handle.own_address(), body_bytes as u64);
+                        self.core.answer_bodiless(&command);
+                    }
+                    Err(_) => self.core.cell.add(Counter::BadPackets, 1),
+                },
+                Mail::Closed => {
                     self.life = Life::Orphaned;
                     self.mail_waits = false;
                     break;

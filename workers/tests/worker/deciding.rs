@@ -118,7 +118,7 @@ fn a_process_is_asked_and_its_answer_comes_back_or_its_silence() {
     judge.send_text("!ask 1 5000");
     let mut tickets = Vec::new();
     eventually("the question", || {
-        if let Ok(Mail::Packet(packet)) = mailbox.receive() {
+        if let Mail::Packet(packet) = mailbox.receive(false) {
             for command in wire::decode(packet.bytes, None) {
                 let Ok(Command::Event { payload, ticket, .. }) = command else {
                     panic!("{command:?}")

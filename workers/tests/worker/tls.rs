@@ -129,13 +129,13 @@ fn a_ticket_is_good_for_one_turn_of_the_keys_and_not_for_two() {
     let server = server(&world);
     ask(&mut world.open(server.address(0)), "so that the ticket is read");
     let second = keys(1).turned([2; TicketKeys::TURN_BYTES]);
-    server.say_with(0, &ToChild::TicketKeys, file(second.as_bytes()));
+    server.say_with(0, &ToChild::TicketKeys { number: 1 }, file(second.as_bytes()));
     // A turn is heard before any connection that comes after it. No ticket is read from this connection.
     assert!(is_resumed(&world.open(server.address(0))));
     let third = second.turned([3; TicketKeys::TURN_BYTES]);
     let fourth = third.turned([4; TicketKeys::TURN_BYTES]);
     for keys in [third, fourth] {
-        server.say_with(0, &ToChild::TicketKeys, file(keys.as_bytes()));
+        server.say_with(0, &ToChild::TicketKeys { number: 1 }, file(keys.as_bytes()));
     }
     assert!(!is_resumed(&world.open(server.address(0))));
 }
@@ -145,7 +145,10 @@ fn what_is_no_material_changes_nothing() {
     let world = World::new();
     let server = server(&world);
     let mut socket = world.open(server.address(0));
-    for (message, bytes) in [(ToChild::Certificates, &b"{}"[..]), (ToChild::TicketKeys, b"short")] {
+    for (message, bytes) in [
+        (ToChild::Certificates { number: 1 }, &b"{}"[..]),
+        (ToChild::TicketKeys { number: 1 }, b"short"),
+    ] {
         server.say_with(0, &message, file(bytes));
         server.say(0, &message);
     }
