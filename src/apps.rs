@@ -15,7 +15,8 @@ use wsmaster_protocol::{
     plugin::EventKind,
 };
 use wsmaster_workers::{
-    Closed, Context, Handler, HttpRequest, Message, Responder, TimerId, Verdict, ipc::ConnectionId,
+    Closed, Context, Handler, HttpHead, HttpRequest, Message, Responder, TimerId, Verdict,
+    ipc::ConnectionId,
 };
 
 use self::{
@@ -42,6 +43,35 @@ pub struct BuiltIn {
     receptionist: Option<Asking>,
     /// Runs as long as a client waits for a program.
     retry: Option<TimerId>,
+}
+
+/// Who answers a request.
+enum Desk<'a> {
+    /// A program, which is asked.
+    Program(&'a mut Asking),
+    /// The server itself.
+    Page(Page),
+}
+
+/// What the server itself says to a request for an application.
+#[derive(Clone, Copy)]
+enum Page {
+    Playground,
+    WebSocketOnly,
+    Nothing,
+    /// The program is not there.
+    Absent,
+}
+
+impl Page {
+    fn answer(self, head: &HttpHead<'_>) -> Response {
+        match self {
+            Self::Playground => web::playground(head),
+            Self::WebSocketOnly => web::websocket_only(head),
+            Self::Nothing => web::nothing(),
+            Self::Absent => asking::absent(),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -97,6 +127,24 @@ impl BuiltIn {
             return 0;
         }
         decode_path(head.path()).map_or(0, |path| self.routes.find(&path).app)
+    }
+
+    /// Who answers a request with this path, which is none of the server's own.
+    fn desk(&mut self, path: &str) -> Desk<'_> {
+        let found = self.routes.find(path);
+        let is_front = path == "/";
+        match &mut self.apps[found.app] {
+            Application::Program(program) => Desk::Program(program.asking()),
+            Application::Channels(_) if is_front => Desk::Page(Page::Playground),
+            Application::Channels(_) | Application::Echo | Application::Broadcast => {
+                match &mut self.receptionist {
+                    Some(receptionist) => Desk::Program(receptionist),
+                    None if is_front || found.is_routed => Desk::Page(Page::WebSocketOnly),
+                    None => Desk::Page(Page::Nothing),
+                }
+            }
+            Application::Absent => Desk::Page(Page::Absent),
+        }
     }
 
     /// The application of the connection of this call.
@@ -216,6 +264,21 @@ impl Handler for BuiltIn {
         }
     }
 
+    fn on_request_head(
+        &mut self,
+        context: &mut Context<'_>,
+        head: &HttpHead<'_>,
+    ) -> Option<Response> {
+        let Some(path) = decode_path(head.head.path()) else { return Some(malformed_path()) };
+        if let Some(place) = Place::of(&path) {
+            return self.web.refusal(head, &place);
+        }
+        match self.desk(&path) {
+            Desk::Program(asking) => asking.refusal(context),
+            Desk::Page(page) => Some(page.answer(head)).filter(|answer| answer.status() >= 400),
+        }
+    }
+
     fn on_request(
         &mut self,
         context: &mut Context<'_>,
@@ -230,28 +293,10 @@ impl Handler for BuiltIn {
             self.web.on_request(context, &request, place, responder);
             return;
         }
-        let found = self.routes.find(&path);
-        let is_front = path == "/";
-        let response = match &mut self.apps[found.app] {
-            Application::Program(program) => {
-                program.on_request(context, &request, responder);
-                return;
-            }
-            Application::Channels(_) if is_front => web::playground(&request),
-            Application::Channels(_) | Application::Echo | Application::Broadcast => {
-                if let Some(receptionist) = &mut self.receptionist {
-                    receptionist.request(context, &request, responder);
-                    return;
-                }
-                if is_front || found.is_routed {
-                    web::websocket_only(&request)
-                } else {
-                    web::nothing()
-                }
-            }
-            Application::Absent => asking::absent(),
-        };
-        context.respond(responder, &response);
+        match self.desk(&path) {
+            Desk::Program(asking) => asking.request(context, &request, responder),
+            Desk::Page(page) => context.respond(responder, &page.answer(&request.facts())),
+        }
     }
 
     fn on_timer(&mut self, context: &mut Context<'_>, timer: TimerId) {

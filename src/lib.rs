@@ -54,8 +54,8 @@ pub use wsmaster_ipc::{
 };
 pub use wsmaster_protocol as protocol;
 pub use wsmaster_workers::{
-    AskError, Closed, ClosedBy, Context, Durable, Handler, HttpRequest, JobError, JobOrder, Limits,
-    Message, Responder, SubscribeError, Tally, TaskError, TimerId, Verdict,
+    AskError, Closed, ClosedBy, Context, Durable, Handler, HttpHead, HttpRequest, JobError,
+    JobOrder, Limits, Message, Responder, SubscribeError, Tally, TaskError, TimerId, Verdict,
 };
 
 /// Has the code of the documentation's page compiled with the tests.

@@ -249,7 +249,7 @@ fn who_has_not_asked_yet_takes_a_place_that_is_given_back() {
     let mut slow = KeepAlive::open(addr);
     slow.send_raw(b"GET /health HTTP/1.1\r\nHo");
     let mut body = KeepAlive::open(addr);
-    body.send_raw(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+    body.send_raw(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
     eventually("three", PATIENCE, || {
         (server.status()["workers"][0]["connections"] == 3).then_some(())
     });

@@ -152,7 +152,7 @@ fn a_refusal_reaches_a_client_that_is_still_sending() {
 #[test]
 fn a_client_that_asks_before_it_sends_is_told_to_go_on() {
     let server = Server::start(Setup::default());
-    let head = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n";
+    let head = "OPTIONS * HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n";
     let mut connection = KeepAlive::open(server.addr());
     for (framing, body) in
         [("Content-Length: 2\r\n", "{}"), ("Transfer-Encoding: chunked\r\n", "0\r\n\r\n")]
@@ -162,14 +162,58 @@ fn a_client_that_asks_before_it_sends_is_told_to_go_on() {
         assert!(waiting, "closed");
         assert_eq!(connection.unread(), b"HTTP/1.1 100 Continue\r\n\r\n");
         connection.send_raw(body.as_bytes());
-        connection.receive("POST").expect_status(405);
+        connection.receive("OPTIONS").expect_status(204);
         assert_eq!(connection.unread(), b"");
     }
     // Who has sent the body already, or has none, is not told (RFC 9110, 10.1.1).
     let sent = format!("{head}Content-Length: 2\r\n\r\n{{}}");
     let none = format!("{head}\r\n");
     let answer = exchange(&server, &[sent.as_bytes(), none.as_bytes(), PROBE.as_bytes()]);
-    check("no need to ask", &answer, &[405, 405, 200]);
+    check("no need to ask", &answer, &[204, 204, 200]);
+}
+
+/// Whoever may not call, and whatever is not there, is refused for the head alone: nobody is asked to send a body, and none is
+/// held, that is not looked at.
+#[test]
+fn what_is_refused_for_its_head_is_refused_before_its_body() {
+    const KEY: &str = "The-Key.of_these~tests+1/2==";
+    let server = Server::start(Setup::default().api_key(KEY));
+    let key = format!("Authorization: Bearer {KEY}\r\n");
+    let upgrade = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (line, headers, status) in [
+        ("POST /api/push", "", 401),
+        ("POST /api/push", "Authorization: Bearer wrong\r\n", 401),
+        ("POST /api/nothing", &key, 404),
+        ("PUT /api/push", &key, 405),
+        ("POST /health", "", 405),
+        ("POST /", "", 405),
+        ("POST /nothing", "", 404),
+        ("POST /%zz", "", 400),
+        ("GET /", upgrade, 400),
+    ] {
+        for (framing, some) in [
+            ("Content-Length: 1000000\r\n", &b"{"[..]),
+            ("Transfer-Encoding: chunked\r\n", b"5\r\n{"),
+            ("Content-Length: 1000000\r\nExpect: 100-continue\r\n", b""),
+        ] {
+            let head = format!("{line} HTTP/1.1\r\nHost: a\r\n{headers}{framing}\r\n");
+            let answer = exchange(&server, &[head.as_bytes(), some]);
+            check(&format!("{line} {framing}"), &answer, &[status]);
+        }
+    }
+    // With everything right the body is asked for.
+    let head = format!("POST /api/push HTTP/1.1\r\nHost: a\r\n{key}Expect: 100-continue\r\n");
+    let mut connection = KeepAlive::open(server.addr());
+    connection.send_raw(format!("{head}Content-Length: 2\r\n\r\n").as_bytes());
+    assert!(!connection.receive_until_closed(Duration::from_millis(300)), "closed");
+    assert_eq!(connection.unread(), b"HTTP/1.1 100 Continue\r\n\r\n");
+    connection.send_raw(b"{}");
+    connection.receive("POST").expect_status(400);
+    // A refused request whose body came together with it costs nobody the connection.
+    for _ in 0..2 {
+        connection.request("POST", "/api/push", &[], b"{}").expect_status(401);
+    }
 }
 
 #[test]
@@ -192,7 +236,7 @@ fn who_is_slow_is_cut_off_at_the_deadline_and_holds_up_nobody() {
     let silent = KeepAlive::open(server.addr());
     let begun = Instant::now();
     slow_head.send_raw(b"GET /health HTTP/1.1\r\nHost: a\r\nX: ");
-    slow_body.send_raw(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
+    slow_body.send_raw(b"OPTIONS * HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n");
     second.request("GET", "/health", &[], b"").expect_status(200);
     second.send_raw(b"GET /");
     // One byte each 100 ms does not move the deadline.

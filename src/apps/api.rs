@@ -4,7 +4,7 @@ use serde_json::json;
 use wsmaster_protocol::{
     api::{Broadcast, CallError, Disconnect, Payload, Publish, Published, Push},
     channels::reply,
-    http::Response,
+    http::{RequestHead, Response},
 };
 use wsmaster_workers::{
     AskError, Context, HttpRequest, Message, Responder, Tally,
@@ -29,13 +29,39 @@ enum Call<'a> {
     Connection(&'a str),
 }
 
+impl<'a> Call<'a> {
+    fn of(rest: &'a str) -> Option<Self> {
+        Some(match rest {
+            "push" => Self::Push,
+            "broadcast" => Self::Broadcast,
+            "publish" => Self::Publish,
+            "disconnect" => Self::Disconnect,
+            rest => Self::Connection(rest.strip_prefix("connections/")?),
+        })
+    }
+}
+
 impl Api {
     pub(super) fn new(config: &ApiConfig) -> Self {
         let key = (config.enabled && !config.key.is_empty()).then(|| config.key.clone());
         Self { key }
     }
 
-    /// Answers a request whose path is `/api/` and `rest`.
+    /// What a request whose path is `/api/` and `rest` hears for its head alone, if it is refused for that.
+    pub(super) fn refusal(&self, head: &RequestHead, rest: &str) -> Option<Response> {
+        if let Some(response) = self.judge(head) {
+            return Some(response);
+        }
+        let Some(call) = Call::of(rest) else { return Some(unknown_call()) };
+        let allowed: &[&str] = match call {
+            Call::Push | Call::Broadcast | Call::Publish | Call::Disconnect => &["POST"],
+            Call::Connection(_) => &["GET", "HEAD"],
+        };
+        let is_allowed = allowed.contains(&head.method());
+        (!is_allowed).then(|| Response::method_not_allowed(allowed))
+    }
+
+    /// Answers a request whose path is `/api/` and `rest`, and which is not [refused](Self::refusal).
     pub(super) fn on_request(
         &self,
         context: &mut Context<'_>,
@@ -43,33 +69,10 @@ impl Api {
         rest: &str,
         responder: Responder,
     ) {
-        if let Some(response) = self.judge(request) {
-            context.respond(responder, &response);
+        let Some(call) = Call::of(rest) else {
+            context.respond(responder, &unknown_call());
             return;
-        }
-        let call = match rest {
-            "push" => Call::Push,
-            "broadcast" => Call::Broadcast,
-            "publish" => Call::Publish,
-            "disconnect" => Call::Disconnect,
-            rest => match rest.strip_prefix("connections/") {
-                Some(id) => Call::Connection(id),
-                None => {
-                    let known = "there is no such call; there are push, broadcast, publish, \
-                                 disconnect and connections/ID";
-                    context.respond(responder, &Response::error(404, known));
-                    return;
-                }
-            },
         };
-        let allowed: &[&str] = match call {
-            Call::Push | Call::Broadcast | Call::Publish | Call::Disconnect => &["POST"],
-            Call::Connection(_) => &["GET", "HEAD"],
-        };
-        if !allowed.contains(&request.head.method()) {
-            context.respond(responder, &Response::method_not_allowed(allowed));
-            return;
-        }
         let mut responder = Some(responder);
         let begun = match call {
             Call::Push => push(context, &request.body, &mut responder),
@@ -84,11 +87,11 @@ impl Api {
     }
 
     /// The answer to somebody who may not call, if so.
-    fn judge(&self, request: &HttpRequest) -> Option<Response> {
+    fn judge(&self, head: &RequestHead) -> Option<Response> {
         let Some(key) = &self.key else {
             return Some(Response::error(403, "the API is off: the configuration has no api.key"));
         };
-        let presented = request.head.header("authorization").and_then(|value| {
+        let presented = head.header("authorization").and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;
             scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
         });
@@ -99,6 +102,12 @@ impl Api {
             "the API wants the header Authorization: Bearer KEY, with the key of api.key";
         Some(Response::error(401, sentence).header("WWW-Authenticate", "Bearer realm=\"wsmaster\""))
     }
+}
+
+fn unknown_call() -> Response {
+    let known =
+        "there is no such call; there are push, broadcast, publish, disconnect and connections/ID";
+    Response::error(404, known)
 }
 
 type Begun = Result<(), CallError>;

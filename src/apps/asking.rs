@@ -69,6 +69,19 @@ impl Asking {
         Verdict::Later
     }
 
+    /// What a request hears at once, if nobody would be asked about it now.
+    pub(super) fn refusal(&self, context: &Context<'_>) -> Option<Response> {
+        let board = context.handle().board();
+        let cells = (0..self.instances.count())
+            .map(|number| board.side(self.instances.of_number(number)))
+            .filter(|cell| cell.life().goes_on);
+        let mut are_full = cells.map(|cell| cell.is_full()).peekable();
+        match are_full.peek() {
+            None => Some(absent()),
+            Some(_) => are_full.all(|is_full| is_full).then(busy),
+        }
+    }
+
     /// Has the next instance answer a request.
     pub(super) fn request(
         &mut self,

@@ -14,7 +14,7 @@ use wsmaster_protocol::{
     plugin::{self, Opened},
 };
 use wsmaster_workers::{
-    Closed, Context, Durable, HttpRequest, Message, Responder, Verdict,
+    Closed, Context, Durable, Message, Verdict,
     ipc::{ConnectionId, side_cell::Life},
 };
 
@@ -167,13 +167,9 @@ impl Program {
         }
     }
 
-    pub(super) fn on_request(
-        &mut self,
-        context: &mut Context<'_>,
-        request: &HttpRequest,
-        responder: Responder,
-    ) {
-        self.asking.request(context, request, responder);
+    /// What asks it about requests.
+    pub(super) fn asking(&mut self) -> &mut Asking {
+        &mut self.asking
     }
 
     pub(super) fn on_open(&mut self, context: &mut Context<'_>) {

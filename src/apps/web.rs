@@ -3,7 +3,7 @@
 
 use serde_json::json;
 use wsmaster_protocol::http::Response;
-use wsmaster_workers::{Context, HttpRequest, Responder};
+use wsmaster_workers::{Context, HttpHead, HttpRequest, Responder};
 
 use super::api::Api;
 use crate::config::{Config, Door};
@@ -49,6 +49,25 @@ impl Web {
         Self { api: Api::new(&config.api) }
     }
 
+    /// What is answered for the head of a request alone, if it is refused for that.
+    pub(super) fn refusal(&self, head: &HttpHead<'_>, place: &Place<'_>) -> Option<Response> {
+        let door = match place {
+            Place::Server => None,
+            Place::Health | Place::Live | Place::Ready => Some(Door::Health),
+            Place::Api(_) => Some(Door::Api),
+        };
+        if door.is_some_and(|door| !door.is_in(head.listener_tag)) {
+            return Some(elsewhere());
+        }
+        match place {
+            Place::Server => None,
+            Place::Health | Place::Live | Place::Ready => {
+                (!is_read(head)).then(|| Response::method_not_allowed(&["GET", "HEAD"]))
+            }
+            Place::Api(rest) => self.api.refusal(head.head, rest),
+        }
+    }
+
     pub(super) fn on_request(
         &mut self,
         context: &mut Context<'_>,
@@ -56,13 +75,8 @@ impl Web {
         place: Place<'_>,
         responder: Responder,
     ) {
-        let door = match place {
-            Place::Server => None,
-            Place::Health | Place::Live | Place::Ready => Some(Door::Health),
-            Place::Api(_) => Some(Door::Api),
-        };
-        if door.is_some_and(|door| !door.is_in(request.listener_tag)) {
-            context.respond(responder, &elsewhere());
+        if let Some(response) = self.refusal(&request.facts(), &place) {
+            context.respond(responder, &response);
             return;
         }
         let response = match place {
@@ -71,9 +85,6 @@ impl Web {
                 return;
             }
             Place::Server => Response::new(204).header("Allow", "GET, HEAD, POST, OPTIONS"),
-            Place::Health | Place::Live | Place::Ready if !is_read(request) => {
-                Response::method_not_allowed(&["GET", "HEAD"])
-            }
             Place::Live => Response::new(200).json(&json!({ "live": true })),
             Place::Health | Place::Ready => {
                 let ready = context.is_serving();
@@ -87,12 +98,12 @@ impl Web {
     }
 }
 
-fn is_read(request: &HttpRequest) -> bool {
+fn is_read(request: &HttpHead<'_>) -> bool {
     matches!(request.head.method(), "GET" | "HEAD")
 }
 
 /// The page on which the channel application can be tried.
-pub(super) fn playground(request: &HttpRequest) -> Response {
+pub(super) fn playground(request: &HttpHead<'_>) -> Response {
     if !Door::Playground.is_in(request.listener_tag) {
         return elsewhere();
     }
@@ -112,7 +123,7 @@ fn elsewhere() -> Response {
 }
 
 /// What is at a path that leads to WebSockets only.
-pub(super) fn websocket_only(request: &HttpRequest) -> Response {
+pub(super) fn websocket_only(request: &HttpHead<'_>) -> Response {
     if !Door::Playground.is_in(request.listener_tag) {
         return elsewhere();
     }

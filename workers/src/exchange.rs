@@ -55,8 +55,13 @@ pub(crate) enum Taken {
         consumed: usize,
         /// A further request has begun with these bytes.
         begun: bool,
-        /// The client waits for a word before it sends the body (`Expect: 100-continue`).
-        invite: bool,
+    },
+    /// A head, and not all of its body. Whoever asked for this says whether the rest of the body is wanted.
+    Head {
+        /// Bytes that are done with.
+        consumed: usize,
+        /// A further request has begun with these bytes.
+        begun: bool,
     },
     /// A request.
     Request {
@@ -91,12 +96,12 @@ impl Exchange {
             Self::Head { scanned, begun } => {
                 // An empty line may stand before a request (RFC 9112, 2.2): some clients send one behind a body.
                 if input.is_empty() || !*begun && b"\r\n".starts_with(input) {
-                    return Taken::Partial { consumed: 0, begun: false, invite: false };
+                    return Taken::Partial { consumed: 0, begun: false };
                 }
                 let begins = !std::mem::replace(begun, true);
                 let (head, head_len) = match parse_head(input, limits, scanned) {
                     HeadStep::Partial => {
-                        return Taken::Partial { consumed: 0, begun: begins, invite: false };
+                        return Taken::Partial { consumed: 0, begun: begins };
                     }
                     HeadStep::Refused(error) => return Taken::Refused(error),
                     HeadStep::Complete { head, head_len } => (head, head_len),
@@ -124,19 +129,21 @@ impl Exchange {
         input: &[u8],
         begun: bool,
     ) -> Taken {
-        let expects = head.expects_continue();
         let step = reader.receive(&input[head_len..]);
         *self = Self::Body { head: Box::new(head), reader: Box::new(reader) };
         match self.body_step(head_len + step.consumed, step.done) {
-            Taken::Partial { consumed, .. } => Taken::Partial { consumed, begun, invite: expects },
-            taken @ (Taken::Request { .. } | Taken::Refused(_) | Taken::Busy) => taken,
+            Taken::Partial { consumed, .. } => Taken::Head { consumed, begun },
+            taken @ (Taken::Head { .. }
+            | Taken::Request { .. }
+            | Taken::Refused(_)
+            | Taken::Busy) => taken,
         }
     }
 
     fn body_step(&mut self, consumed: usize, done: Result<Option<Vec<u8>>, HttpError>) -> Taken {
         match done {
             Err(error) => Taken::Refused(error),
-            Ok(None) => Taken::Partial { consumed, begun: false, invite: false },
+            Ok(None) => Taken::Partial { consumed, begun: false },
             Ok(Some(body)) => match std::mem::replace(self, Self::new()) {
                 Self::Body { head, .. } => Taken::Request { consumed, head: *head, body },
                 Self::Head { .. } | Self::Answering { .. } | Self::Undecided { .. } => Taken::Busy,

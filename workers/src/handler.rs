@@ -34,6 +34,20 @@ pub trait Handler {
     /// The WebSocket is over: called exactly once for each `on_open`, whatever ended it, as long as the worker lives.
     fn on_close(&mut self, _context: &mut Context<'_>, _closed: &Closed) {}
 
+    /// The head of a request came, and not yet all of its body. An answer refuses the request: it is given before the client is
+    /// asked to go on (`Expect: 100-continue`) and before any more of the body is taken, and ends the connection. `None` has
+    /// the body taken and [`Self::on_request`] called.
+    ///
+    /// What can be refused for its head alone should be refused here, so that nobody makes the server hold a body that it
+    /// will not look at; and in `on_request` too, since a body that came together with its head is not asked about.
+    fn on_request_head(
+        &mut self,
+        _context: &mut Context<'_>,
+        _head: &HttpHead<'_>,
+    ) -> Option<Response> {
+        None
+    }
+
     /// An ordinary HTTP request came. It is answered with [`Context::respond`], now or later.
     fn on_request(
         &mut self,
@@ -180,6 +194,27 @@ pub struct HttpRequest {
     pub secure: bool,
     /// What the rules of the listener say to the application: [`ListenerRules::tag`](crate::ListenerRules::tag).
     pub listener_tag: u32,
+}
+
+/// An HTTP request of which the head is known.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpHead<'a> {
+    /// Its line and headers.
+    pub head: &'a RequestHead,
+    /// As [`HttpRequest::peer`].
+    pub peer: Peer,
+    /// As [`HttpRequest::secure`].
+    pub secure: bool,
+    /// As [`HttpRequest::listener_tag`].
+    pub listener_tag: u32,
+}
+
+impl HttpRequest {
+    /// What of it was known before its body came.
+    pub fn facts(&self) -> HttpHead<'_> {
+        let Self { head, body: _, peer, secure, listener_tag } = self;
+        HttpHead { head, peer: *peer, secure: *secure, listener_tag: *listener_tag }
+    }
 }
 
 /// The right to decide one handshake, once.

@@ -46,7 +46,9 @@ pub mod worker;
 pub use asks::{AskError, Tally};
 pub use connection::{Durable, USER_KEY};
 pub use context::{Context, SubscribeError};
-pub use handler::{Closed, ClosedBy, Handler, HttpRequest, Message, Responder, Undecided, Verdict};
+pub use handler::{
+    Closed, ClosedBy, Handler, HttpHead, HttpRequest, Message, Responder, Undecided, Verdict,
+};
 pub use handshakes::HandshakeRules;
 pub use jobs::{JobError, JobOrder};
 pub use limits::{CompressionLimits, Limits, RatePolicy, SlowClient};

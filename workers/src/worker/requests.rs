@@ -5,7 +5,7 @@ use std::fmt;
 use wsmaster_ipc::board::Counter;
 use wsmaster_protocol::{
     handshake::{self, Refusal, Upgrade},
-    http::{RequestHead, Response},
+    http::{CONTINUE, RequestHead, Response},
     peer::Peer,
     proxy::forwarded,
     session::{Extension, Session},
@@ -16,7 +16,7 @@ use crate::{
     connection::{Durable, State},
     core::LAST,
     exchange::{Exchange, Manner},
-    handler::{Handler, HttpRequest, Responder, Undecided, Verdict},
+    handler::{Handler, HttpHead, HttpRequest, Responder, Undecided, Verdict},
     listening::Proxies,
 };
 
@@ -60,6 +60,44 @@ impl<H: Handler> Worker<H> {
             let responder = Responder { key, number };
             let response = Response::error(500, "the server made a mistake");
             self.core.respond(responder, &response);
+        }
+    }
+
+    /// Judges a request by its head, whose body has not all come: it is refused, or the body is waited for.
+    pub(super) fn on_request_head(&mut self, index: u32) {
+        let Some(connection) = self.core.registry.at_mut(index) else { return };
+        let before = std::mem::replace(&mut connection.state, State::Http(Exchange::new()));
+        let State::Http(Exchange::Body { head, reader }) = before else {
+            connection.state = before;
+            return;
+        };
+        if handshake::wants_upgrade(head.headers()) {
+            // Refused for the body that it should not have, or for something worse.
+            self.on_upgrade(index, *head);
+            return;
+        }
+        let durable = &connection.durable;
+        let (peer, secure) = client_of(durable, &self.core.proxies, &head);
+        let rules = self.core.listeners.rules(durable.listener);
+        let listener_tag = rules.map_or(0, |rules| rules.tag);
+        let facts = HttpHead { head: &head, peer, secure, listener_tag };
+        let refusal = self.call(None, |handler, context| handler.on_request_head(context, &facts));
+        let mistake = || Some(Response::error(500, "the server made a mistake"));
+        match refusal.unwrap_or_else(mistake) {
+            Some(response) => {
+                let manner = Manner { head_only: head.method() == "HEAD", ..LAST };
+                self.core.cell.add(Counter::Requests, 1);
+                self.core.write_response(index, &response, manner);
+                self.core.linger(index);
+            }
+            None => {
+                if head.expects_continue() {
+                    self.core.cork.extend_from_slice(CONTINUE);
+                }
+                if let Some(connection) = self.core.registry.at_mut(index) {
+                    connection.state = State::Http(Exchange::Body { head, reader });
+                }
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, io};
 
 use wsmaster_ipc::{LeaveReason, board::Counter};
-use wsmaster_protocol::{close::CloseCode, deflate::Inflater, http::CONTINUE, session::Event};
+use wsmaster_protocol::{close::CloseCode, deflate::Inflater, session::Event};
 
 use super::{
     HELLOS_PER_TURN_MAX, INFLATED_BYTES_PER_TURN_MAX, MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX,
@@ -281,13 +281,17 @@ impl<H: Handler> Worker<H> {
                     self.settle_inflation(inflater, budget);
                 }
                 State::Http(exchange) => match exchange.take(&input[at..], &core.limits.http) {
-                    Taken::Partial { consumed, begun, invite } => {
+                    Taken::Partial { consumed, begun } => {
                         if begun && !core.begin_request(index) {
                             return input.len();
                         }
-                        if invite {
-                            core.cork.extend_from_slice(CONTINUE);
+                        return at + consumed;
+                    }
+                    Taken::Head { consumed, begun } => {
+                        if begun && !core.begin_request(index) {
+                            return input.len();
                         }
+                        self.on_request_head(index);
                         return at + consumed;
                     }
                     Taken::Busy => return at,
