@@ -40,6 +40,8 @@ counters! {
     gauge OutboxHeldBytes "outbox_held_bytes",
     /// Bytes that connections may keep of what was said, for the compression of what comes.
     gauge ContextBytes "context_bytes",
+    /// Bytes that connections have sent and that cannot be handled yet, of requests and messages that are not complete.
+    gauge UnfinishedBytes "unfinished_bytes",
     /// Connections accepted.
     total Accepted "accepted",
     /// Connections refused because the server was full.
@@ -66,6 +68,8 @@ counters! {
     total SlowClosed "slow_closed",
     /// Connections closed because the outboxes of their worker held too much, and theirs held the most.
     total Evicted "evicted",
+    /// Connections closed because too much was unfinished in their worker, and theirs the most for the longest.
+    total UnfinishedClosed "unfinished_closed",
     /// Times that a connection sent more in a second than it may, and was left unread for a while or closed.
     total RateLimited "rate_limited",
     /// Pings that were answered together with a later one.

@@ -164,10 +164,16 @@ impl Session {
         }
     }
 
+    /// The bytes on the heap of what is [being received](Self::is_receiving).
+    #[inline]
+    pub fn unfinished_bytes(&self) -> usize {
+        self.assembly.as_deref().map_or(0, Assembly::pinned_bytes)
+    }
+
     /// The bytes on the heap: of what is [being received](Self::is_receiving), and of contexts.
     pub fn pinned_bytes(&self) -> usize {
         let contexts = self.contexts.as_deref().map_or(0, Contexts::memory_bytes);
-        self.assembly.as_deref().map_or(0, Assembly::pinned_bytes) + contexts
+        self.unfinished_bytes() + contexts
     }
 
     fn agreement(&self) -> Option<Agreement> {

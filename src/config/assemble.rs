@@ -164,6 +164,7 @@ fn blank(sources: Sources) -> Config {
             message_bytes_max: 0,
             frame_bytes_max: 0,
             fragments_max: 0,
+            unfinished_bytes_max: 0,
             outbox_bytes_max: 0,
             slow_client: SlowClient::Close,
             outboxes_bytes_max: 0,

@@ -23,7 +23,10 @@ struct Fits {
     sizes: fn(&Config) -> (usize, usize),
 }
 
-const RULES: [Fits; 4] = [
+/// What one client may hold beside the body or message that it sends: a head, and what was read with it.
+const UNFINISHED_EXTRA_BYTES: usize = 64 * 1024;
+
+const RULES: [Fits; 6] = [
     // A single message of the largest size must be deliverable to a client that waits for it.
     Fits {
         smaller: "limits.message_bytes_max",
@@ -39,6 +42,21 @@ const RULES: [Fits; 4] = [
         larger: "limits.message_bytes_max",
         reported: "limits.frame_bytes_max",
         sizes: |config| (config.limits.frame_bytes_max, config.limits.message_bytes_max),
+    },
+    // Nobody is given up who sends alone.
+    Fits {
+        smaller: "limits.body_bytes_max",
+        extra: UNFINISHED_EXTRA_BYTES,
+        larger: "limits.unfinished_bytes_max",
+        reported: "limits.unfinished_bytes_max",
+        sizes: |config| (config.limits.body_bytes_max, config.limits.unfinished_bytes_max),
+    },
+    Fits {
+        smaller: "limits.message_bytes_max",
+        extra: UNFINISHED_EXTRA_BYTES,
+        larger: "limits.unfinished_bytes_max",
+        reported: "limits.unfinished_bytes_max",
+        sizes: |config| (config.limits.message_bytes_max, config.limits.unfinished_bytes_max),
     },
     // A client is not closed for what all of them hold as long as its own bound allows it.
     Fits {

@@ -172,6 +172,9 @@ pub struct LimitsConfig {
     pub frame_bytes_max: usize,
     /// Frames a message may come in.
     pub fragments_max: usize,
+    /// Bytes of memory that requests and messages that are not complete may hold in one worker; at least `body_bytes_max` and
+    /// `message_bytes_max`.
+    pub unfinished_bytes_max: usize,
     /// Bytes that may wait for one slow client; at least `message_bytes_max` and a frame head.
     pub outbox_bytes_max: usize,
     /// What happens to a client whose outbox is full.

@@ -231,6 +231,7 @@ pub(super) static KEYS: &[Key] = &[
     admission::CONNECTIONS_PER_ADDRESS_MAX,
     admission::HALF_OPEN_MAX,
     admission::HALF_OPEN_PER_ADDRESS_MAX,
+    admission::UNFINISHED_BYTES_MAX,
     admission::ACCEPTS_PER_SECOND_MAX,
     Key {
         section: Section::Limits,

@@ -42,6 +42,7 @@ pub(super) fn limits(config: &Config) -> Limits {
             message_bytes_max: limits.message_bytes_max,
             fragments_max: limits.fragments_max,
         },
+        unfinished_bytes_max: limits.unfinished_bytes_max,
         outbox_bytes_max: limits.outbox_bytes_max,
         slow_client: match limits.slow_client {
             config::SlowClient::Close => SlowClient::Close,

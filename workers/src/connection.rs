@@ -57,6 +57,8 @@ pub(crate) struct Connection {
     pub(crate) messages_out: u64,
     pub(crate) flags: Flags,
     pub(crate) counted: Counted,
+    /// Its [`Self::unfinished_bytes`] when they were summed up last: in 32 bits, since every idle connection has it.
+    pub(crate) summed_bytes: u32,
 }
 
 /// What the loop knows about a connection's socket and lists.
@@ -152,6 +154,31 @@ impl Connection {
     /// Whether there may be input that has not been handled: in the kernel, or left over.
     pub(crate) fn has_input(&self) -> bool {
         self.flags.readable || !self.unparsed.is_empty()
+    }
+
+    /// Bytes on the heap of what it has sent and what could not be handled yet: a request or message that is not complete,
+    /// and what a budget, or a client that does not read its answers, left over.
+    #[inline]
+    pub(crate) fn unfinished_bytes(&self) -> usize {
+        let begun = match &self.state {
+            State::WebSocket(session) => session.unfinished_bytes(),
+            State::Http(Exchange::Body { head, reader }) => {
+                head.memory_bytes() + reader.memory_bytes()
+            }
+            State::Http(
+                Exchange::Head { .. } | Exchange::Answering { .. } | Exchange::Undecided { .. },
+            )
+            | State::Lingering { .. } => 0,
+        };
+        begun + self.unparsed.capacity() + self.stream.partial_bytes()
+    }
+
+    /// Since when it has been sending what is unfinished.
+    pub(crate) fn unfinished_since_ms(&self) -> u64 {
+        match &self.state {
+            State::WebSocket(_) => self.times.message_ms.unwrap_or(self.times.received_ms),
+            State::Http(_) | State::Lingering { .. } => self.times.since_ms,
+        }
     }
 
     /// Bytes on the heap for this connection alone.

@@ -15,6 +15,7 @@ mod output;
 mod relief;
 mod sending;
 mod surveying;
+mod unfinished;
 mod watching;
 
 use std::{
@@ -110,6 +111,8 @@ pub(crate) struct Core {
     pub(crate) leaving: bool,
     /// What waits in all outboxes.
     waiting: Waiting,
+    /// What connections have sent and what could not be handled yet, in bytes.
+    unfinished_bytes: usize,
     /// What has left them, is encrypted, and waits for its sockets.
     pub(crate) backlogs: Backlogs,
     /// The frames that many connections wait for.
@@ -172,6 +175,7 @@ impl Core {
             random,
             leaving: false,
             waiting: Waiting::default(),
+            unfinished_bytes: 0,
             backlogs: Backlogs::default(),
             shared: SharedFrames::default(),
             complaints: Complaints::default(),
@@ -242,6 +246,7 @@ impl Core {
         let context_bytes = self.compressor.as_ref().map_or(0, Compressor::promised_bytes);
         self.cell.set(Counter::ContextBytes, context_bytes as u64);
         self.cell.set(Counter::Held, self.held);
+        self.cell.set(Counter::UnfinishedBytes, self.unfinished_bytes as u64);
         self.cell.copy(Counter::DroppedMailboxFull, self.handle.refused());
     }
 

@@ -23,6 +23,9 @@ pub struct Limits {
     pub http: HttpLimits,
     /// Of WebSocket messages.
     pub session: SessionLimits,
+    /// Bytes of memory that requests and messages that are not complete may hold in a worker; beyond it those that hold the
+    /// most for the longest are closed.
+    pub unfinished_bytes_max: usize,
     /// Bytes that may wait for one slow reader.
     pub outbox_bytes_max: usize,
     /// What happens to a reader whose outbox is full.
@@ -91,6 +94,7 @@ impl Default for Limits {
                 message_bytes_max: 256 * 1024,
                 fragments_max: 1024,
             },
+            unfinished_bytes_max: 128 * 1024 * 1024,
             outbox_bytes_max: 1024 * 1024,
             slow_client: SlowClient::Close,
             outboxes_bytes_max: 256 * 1024 * 1024,

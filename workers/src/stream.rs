@@ -212,6 +212,15 @@ impl Stream {
         }
     }
 
+    /// Bytes on the heap that came and are not yet enough to be understood.
+    #[inline]
+    pub(crate) fn partial_bytes(&self) -> usize {
+        match self {
+            Self::Tcp(_) | Self::Unix(_) => 0,
+            Self::Tls(stream) => stream.partial_bytes(),
+        }
+    }
+
     /// Bytes on the heap for this socket alone.
     pub(crate) fn memory_bytes(&self) -> usize {
         match self {

@@ -3,6 +3,7 @@
 use super::super::access::field;
 use super::super::keys::{Key, Section};
 use super::super::rules::{is_origins, is_subprotocols};
+use super::super::spans::{GIB, MIB};
 use super::super::value::Kind;
 
 pub(super) const ALLOWED_ORIGINS: Key = Key {
@@ -87,6 +88,20 @@ pub(super) const HALF_OPEN_PER_ADDRESS_MAX: Key = Key {
     about: "The same for connections of one client address, counted as connections_per_address_max \
             counts them. 0: any number, because all clients behind one address may come back at once.",
     access: field!(limits.half_open_per_address_max),
+};
+
+pub(super) const UNFINISHED_BYTES_MAX: Key = Key {
+    section: Section::Limits,
+    name: "unfinished_bytes_max",
+    kind: Kind::Size { min: MIB, max: 64 * GIB },
+    default: "128MiB",
+    automatic: None,
+    aliases: &[],
+    about: "Memory of one worker for requests and messages that are not complete, all together. Beyond \
+            it those are given up whose bytes, times the time since they began, are the most: a request is \
+            answered 503, a message closes its connection with code 1013. More than body_bytes_max and \
+            message_bytes_max, by 64 KiB.",
+    access: field!(limits.unfinished_bytes_max),
 };
 
 pub(super) const ACCEPTS_PER_SECOND_MAX: Key = Key {

@@ -73,6 +73,7 @@ impl Core {
         connection.unparsed = Vec::new();
         let id = connection.durable.id;
         let unread = connection.flags.readable;
+        self.sum_up_unfinished(index);
         self.mark_dirty(index);
         self.registry.retire_id(id);
         self.restart_patience(index);
@@ -90,6 +91,7 @@ impl Core {
         connection.state = State::Lingering { shut: true };
         connection.unparsed = Vec::new();
         let id = connection.durable.id;
+        self.sum_up_unfinished(index);
         self.registry.retire_id(id);
         self.gone.push(index);
     }
@@ -100,6 +102,7 @@ impl Core {
             self.wheel.cancel(index);
             if let Some(connection) = self.registry.remove(index) {
                 self.admission.leave(connection.counted);
+                self.forget_unfinished(connection.summed_bytes);
                 self.waiting.replace(Waiting::of(&connection.outbox), Waiting::default());
                 self.release_context(connection.durable.extension);
             }

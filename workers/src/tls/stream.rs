@@ -177,6 +177,11 @@ impl TlsStream {
         self.unsent.len()
     }
 
+    /// Bytes of a record that has not come wholly.
+    pub(crate) fn partial_bytes(&self) -> usize {
+        self.partial.capacity()
+    }
+
     /// Bytes on the heap for this connection alone, but for those inside rustls's state, which are not told.
     pub(crate) fn memory_bytes(&self) -> usize {
         size_of::<Self>() + self.partial.capacity() + self.unsent.memory_bytes()

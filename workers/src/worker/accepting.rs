@@ -158,6 +158,7 @@ impl<H: Handler> Worker<H> {
             messages_out: 0,
             flags: Flags { preface, ..Flags::default() },
             counted,
+            summed_bytes: 0,
         });
         self.core.cell.set(Counter::Connections, self.core.registry.len() as u64);
         match entry {

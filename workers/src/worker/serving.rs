@@ -94,11 +94,16 @@ impl<H: Handler> Worker<H> {
         }
         let was_choked = self.core.is_choked(index);
         self.core.uncork(index);
+        self.core.sum_up_unfinished(index);
         if self.has_work(index, was_choked || budget.has_stopped()) {
             self.core.make_ready(index);
         }
         self.buffer = buffer;
         self.inflater = inflater;
+        if self.core.is_unfinished_full() {
+            self.core.relieve_unfinished();
+            self.settle();
+        }
     }
 
     fn note_hello(&mut self, index: u32) {
