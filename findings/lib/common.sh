@@ -31,6 +31,14 @@ node_packages() {
         npm install --silent --no-audit --no-fund --no-update-notifier "$@" >/dev/null)
 }
 
+# The files of these packages of Debian, `NAME=VERSION`, below $here/root: nothing is installed.
+debian_packages() {
+    command -v apt-get >/dev/null || cannot_run "Debian's apt-get"
+    (cd "$here" && apt-get download -q "$@" >apt.log 2>&1) || cannot_run "apt-get download $*"
+    local file
+    for file in "$here"/*.deb; do dpkg -x "$file" "$here/root"; done
+}
+
 # Starts a server that prints its port as its first line, and prints that port.
 serve() {
     local output=$here/server-${#servers[@]}.out
