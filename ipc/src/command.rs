@@ -102,6 +102,8 @@ pub enum Command<'a> {
         request: u64,
         /// What became of it.
         answer: Answer<'a>,
+        /// Who wants to know whether somebody still waited for it: an [`Answer::One`], `Delivered` or `NoSuchConnection`.
+        ticket: Option<AskTicket>,
     },
     /// A message from one process to another.
     Message {

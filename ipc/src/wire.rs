@@ -157,27 +157,27 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
             writer.u64(life);
             writer.body(payload);
         }
-        Command::Answer { from, request, answer } => match answer {
+        Command::Answer { from, request, answer, ticket } => match answer {
             Answer::One(outcome) => {
-                writer.head(ANSWER_ONE, None, None, None);
+                writer.head(ANSWER_ONE, None, ticket, None);
                 writer.u16(from.0);
                 writer.u64(request);
                 writer.u16(outcome_number(outcome));
             }
             Answer::Many { delivered, dropped } => {
-                writer.head(ANSWER_MANY, None, None, None);
+                writer.head(ANSWER_MANY, None, ticket, None);
                 writer.u16(from.0);
                 writer.u64(request);
                 writer.u64(delivered);
                 writer.u64(dropped);
             }
             Answer::NoRoom => {
-                writer.head(ANSWER_NO_ROOM, None, None, None);
+                writer.head(ANSWER_NO_ROOM, None, ticket, None);
                 writer.u16(from.0);
                 writer.u64(request);
             }
             Answer::Info(json) => {
-                writer.head(ANSWER_INFO, None, None, None);
+                writer.head(ANSWER_INFO, None, ticket, None);
                 writer.u16(from.0);
                 writer.u64(request);
                 writer.body(json);
@@ -188,7 +188,7 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
                     TaskAnswer::Failed(reason) => (ANSWER_TASK_FAILED, reason.as_bytes()),
                     TaskAnswer::Died => (ANSWER_TASK_DIED, [].as_slice()),
                 };
-                writer.head(number, None, None, None);
+                writer.head(number, None, ticket, None);
                 writer.u16(from.0);
                 writer.u64(request);
                 writer.body(body);
@@ -320,21 +320,25 @@ impl<'a> Decoder<'a> {
                 from: Address(self.u16()?),
                 request: self.u64()?,
                 answer: Answer::One(outcome_from(self.u16()?).ok_or(WireError::BadField)?),
+                ticket,
             },
             ANSWER_MANY => Command::Answer {
                 from: Address(self.u16()?),
                 request: self.u64()?,
                 answer: Answer::Many { delivered: self.u64()?, dropped: self.u64()? },
+                ticket,
             },
             ANSWER_NO_ROOM => Command::Answer {
                 from: Address(self.u16()?),
                 request: self.u64()?,
                 answer: Answer::NoRoom,
+                ticket,
             },
             ANSWER_INFO => Command::Answer {
                 from: Address(self.u16()?),
                 request: self.u64()?,
                 answer: Answer::Info(self.body(attached)?),
+                ticket,
             },
             MESSAGE => Command::Message {
                 from: Address(self.u16()?),
@@ -356,7 +360,7 @@ impl<'a> Decoder<'a> {
                     }
                     _ => TaskAnswer::Died,
                 };
-                Command::Answer { from, request, answer: Answer::Task(end) }
+                Command::Answer { from, request, answer: Answer::Task(end), ticket }
             }
             EVENT => {
                 let life = self.u64()?;
@@ -527,7 +531,7 @@ mod tests {
     }
 
     fn task_answer(end: TaskAnswer<'_>) -> Command<'_> {
-        Command::Answer { from: Address(3), request: 5, answer: Answer::Task(end) }
+        Command::Answer { from: Address(3), request: 5, answer: Answer::Task(end), ticket: None }
     }
 
     fn every_command<'a>(payload: &'a [u8], only: &'a [u8]) -> Vec<Command<'a>> {
@@ -551,13 +555,15 @@ mod tests {
                 from: Address(3),
                 request: 5,
                 answer: Answer::One(Outcome::OutboxFull),
+                ticket: None,
             },
             Command::Answer {
                 from: Address(3),
                 request: 5,
                 answer: Answer::Many { delivered: 8, dropped: 1 },
+                ticket: None,
             },
-            Command::Answer { from: Address(3), request: 5, answer: Answer::Info(payload) },
+            Command::Answer { from: Address(3), request: 5, answer: Answer::Info(payload), ticket },
             Command::Message { from: Address(6), kind: PayloadKind::Binary, payload },
             Command::Event { payload, life: 0, ticket: None },
             Command::Event { payload, life: 7, ticket },

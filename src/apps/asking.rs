@@ -64,7 +64,9 @@ impl Asking {
                 Ok(Answer::Ended) => Verdict::Reject(absent()),
                 Err(response) => Verdict::Reject(response),
             };
+            let waits = context.awaits_verdict(&undecided);
             context.decide(undecided, verdict);
+            waits
         });
         Verdict::Later
     }
@@ -118,7 +120,9 @@ impl Asking {
                 Ok(Answer::Ended) => absent(),
                 Err(response) => response,
             };
+            let waits = context.awaits_answer(&responder);
             context.respond(responder, &response);
+            waits
         });
     }
 

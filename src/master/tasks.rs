@@ -47,7 +47,8 @@ where
         let name = side.full_name();
         log::error!("{name} died while it was at a task: whoever gave the task is told");
         let answer = Answer::Task(TaskAnswer::Died);
-        let command = Command::Answer { from: side.address, request: ticket.request, answer };
+        let command =
+            Command::Answer { from: side.address, request: ticket.request, answer, ticket: None };
         if let Err(error) = self.handle.post(ticket.reply_to, &command) {
             let asker = self.directory.name_of(ticket.reply_to);
             log::error!("{asker} could not be told of the task that died with {name}: {error}");

@@ -1,7 +1,9 @@
 //! A program's commands: what is asked of others for each, and what is answered. It reads no pipe and writes none.
 
 use serde_json::value::RawValue;
-use wsmaster_ipc::{ConnectionId, Outcome, PayloadKind, Slot, handle::Publication};
+use wsmaster_ipc::{
+    Answer, AskTicket, ConnectionId, Outcome, PayloadKind, Slot, handle::Publication,
+};
 use wsmaster_protocol::{
     channels::{check_name, reply as channel_reply},
     plugin::{self, Command, EventKind, Level, Payload, Reply as Answered},
@@ -17,6 +19,10 @@ use super::directory::Directory;
 /// The longest channel name that a program publishes to, in bytes.
 const CHANNEL_BYTES_MAX: usize = 255;
 
+/// What is said of an answer to a question that is not open any more.
+pub(super) const NO_SUCH_REQUEST: (&str, &str) =
+    ("no_such_request", "nobody waits for an answer under this number");
+
 /// A command that waits for others, and what its answer looks like.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -30,6 +36,8 @@ enum Shape {
     Outcome,
     Info,
     Exists,
+    /// Of an answer to a question: whether somebody still waited for it.
+    Settled,
 }
 
 /// What a line of a program brings about, beside what was sent to others.
@@ -165,16 +173,37 @@ pub(super) fn carry_out(
     }
 }
 
-/// The line for a program that has answered a question, if it wants one: whether the answer found somebody.
-pub(super) fn settled(
+/// Passes a program's answer to a question on, and hands out the line for the program, if it wants one and it is known by
+/// now. A program that wants none is not answered by the worker either.
+pub(super) fn settle(
+    asker: &mut Asker<Pending>,
+    asked: AskTicket,
+    said: &[u8],
     id: Option<&RawValue>,
-    done: Result<(), (&'static str, &'static str)>,
+    now_ms: u64,
 ) -> Option<Vec<u8>> {
-    let answer = match done {
-        Ok(()) => self::done(),
-        Err((result, error)) => refused(result, error),
+    let said = Answer::Info(said);
+    let Some(id) = id else {
+        let handle = asker.handle();
+        let (from, request) = (handle.own_address(), asked.request);
+        let answer = wsmaster_ipc::Command::Answer { from, request, answer: said, ticket: None };
+        // A full mailbox is counted, and the asker's deadline tells it.
+        let _ = handle.post(asked.reply_to, &answer);
+        return None;
     };
-    Some(write(Some(id?), &answer))
+    match asker.answer(asked, said, now_ms, pending(Some(id), Shape::Settled)) {
+        Asked::Waiting => None,
+        Asked::Known(pending, reply) => answer(&pending, reply),
+    }
+}
+
+/// The line for a program whose answer to a question is refused here, if it wants one.
+pub(super) fn unsettled(
+    id: Option<&RawValue>,
+    result: &'static str,
+    error: &'static str,
+) -> Option<Vec<u8>> {
+    Some(write(Some(id?), &refused(result, error)))
 }
 
 /// The line for a program whose command has been answered; `None` when it does not want one.
@@ -198,6 +227,14 @@ fn answer_line(id: Option<&RawValue>, shape: Shape, reply: Reply) -> Option<Vec<
         return Some(write(Some(id), &answer));
     }
     Some(match reply {
+        Reply::One(Outcome::Delivered) if shape == Shape::Settled => write(Some(id), &done()),
+        Reply::One(Outcome::NoSuchConnection) if shape == Shape::Settled => {
+            write(Some(id), &refused(NO_SUCH_REQUEST.0, NO_SUCH_REQUEST.1))
+        }
+        Reply::MailboxFull if shape == Shape::Settled => {
+            let error = "the worker does not keep up, or the answer is too large";
+            write(Some(id), &refused("mailbox_full", error))
+        }
         Reply::One(Outcome::Delivered) => {
             let answer =
                 Answered { success: true, result: Some("delivered"), ..Answered::default() };

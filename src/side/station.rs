@@ -297,7 +297,9 @@ fn answer_bodiless<D>(
     command: &Command<'_>,
 ) -> Option<(D, wsmaster_workers::asks::Reply)> {
     match *command {
-        Command::Answer { from, request, ref answer } => asker.unreadable(request, from, answer),
+        Command::Answer { from, request, ref answer, ticket: _ } => {
+            asker.unreadable(request, from, answer)
+        }
         Command::Push { ticket, .. }
         | Command::Broadcast { ticket, .. }
         | Command::Publish { ticket, .. }
@@ -307,9 +309,10 @@ fn answer_bodiless<D>(
                 let from = asker.handle().own_address();
                 let (request, answer) = (ticket.request, Answer::NoRoom);
                 // A full mailbox is counted, and the asker's deadline tells it.
-                let _ = asker
-                    .handle()
-                    .post(ticket.reply_to, &Command::Answer { from, request, answer });
+                let _ = asker.handle().post(
+                    ticket.reply_to,
+                    &Command::Answer { from, request, answer, ticket: None },
+                );
             }
             None
         }

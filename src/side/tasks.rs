@@ -219,6 +219,7 @@ impl TaskProcess {
                 from: self.own,
                 request: ticket.request,
                 answer: Answer::Task(answer),
+                ticket: None,
             };
             match self.context.handle().post(ticket.reply_to, &command) {
                 Ok(()) => break,

@@ -1,6 +1,8 @@
 //! Handshakes that a program decides, and requests that it answers.
 
 use std::{
+    io::Write,
+    net::TcpStream,
     thread,
     time::{Duration, Instant},
 };
@@ -102,6 +104,81 @@ fn nobody_waits_at_the_door_for_ever() {
     });
     let never = puppet.ask(json!({"do": "respond", "request": 4711, "text": "x"}));
     assert_eq!(never["result"], "no_such_request");
+}
+
+#[test]
+fn what_a_program_pushes_right_behind_accept_is_the_first_that_the_client_gets() {
+    const CLIENTS: usize = 300;
+    const THREADS: usize = 6;
+    let server = with_a_door();
+    let puppet = Puppet::of(&server, "p");
+    let addr = server.addr();
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(move || {
+                for _ in 0..CLIENTS / THREADS {
+                    let mut client = Client::open(addr, "/p/?greet");
+                    client.expect_text("first");
+                    // Too large for a packet of its own kind: it overtakes nothing.
+                    client.expect_text(&format!("second {}", "x".repeat(40_000)));
+                }
+            });
+        }
+    });
+    let asked = puppet.events().iter().filter(|event| event["event"] == "handshake").count();
+    assert_eq!(asked, CLIENTS);
+    // And whatever else it does, each after the other.
+    for _ in 0..20 {
+        let mut client = Client::open(addr, "/p/?pass");
+        client.expect_text("first");
+        client.expect_text(&format!("second {}", "x".repeat(40_000)));
+        client.expect_text("third");
+        client.expect_close(4001);
+    }
+    let stale = server.status()["totals"]["stale_commands"].clone();
+    assert_eq!(stale, 0, "no command came before the connection");
+}
+
+#[test]
+fn an_answer_that_nobody_waits_for_any_more_is_no_success() {
+    let config = application("p", "events = [\"handshake\"]\nanswer_timeout = \"5m\"");
+    let server = Server::start(Setup::default().workers(1).app(App::Echo).config_toml(&config));
+    let puppet = Puppet::of(&server, "p");
+    let ask = |head: &str| {
+        let mut stream = TcpStream::connect(server.addr()).expect("it listens");
+        stream.write_all(head.as_bytes()).expect("room");
+        stream
+    };
+    let _asking = [
+        ask("GET /p/?silent HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"),
+        ask("GET /p/silent HTTP/1.1\r\nHost: x\r\n\r\n"),
+    ];
+    let handshake = puppet.expect_event("handshake")["request"].clone();
+    let request = puppet.expect_event("request")["request"].clone();
+    // Both clients are gone with their worker, and the host of the program cannot know it.
+    let pid = server.worker_pid(0);
+    assert!(signal(pid, Signal::Kill));
+    server.wait_until("a successor", PATIENCE, |status| {
+        let worker = &status["workers"][0];
+        worker["state"] == "ready" && worker["pid"] != pid
+    });
+    for command in [
+        json!({"do": "accept", "request": handshake}),
+        json!({"do": "respond", "request": request, "text": "hello"}),
+    ] {
+        let answer = puppet.ask(command);
+        assert_eq!(
+            (&answer["success"], &answer["result"]),
+            (&json!(false), &json!("no_such_request"))
+        );
+    }
+    // Who does wait gets it, and that is told as well.
+    let _asking = ask("GET /p/silent HTTP/1.1\r\nHost: x\r\n\r\n");
+    let again = puppet
+        .expect("the next", |event| event["event"] == "request" && event["request"] != request);
+    let command = json!({"do": "respond", "request": again["request"], "text": "hello"});
+    assert_eq!(puppet.ask(command), json!({"success": true}));
 }
 
 #[test]

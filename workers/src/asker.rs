@@ -4,7 +4,8 @@
 //! arguments. It does not know which connections are this process's own.
 
 use wsmaster_ipc::{
-    Address, Answer, Command, ConnectionId, Handle, Outcome, PayloadKind, PostError, Slot,
+    Address, Answer, AskTicket, Command, ConnectionId, Handle, Outcome, PayloadKind, PostError,
+    Slot,
     handle::{Posted, Publication},
 };
 
@@ -165,6 +166,23 @@ impl<D> Asker<D> {
         })
     }
 
+    /// Answers what this process was asked, and asks whether somebody still waited for that.
+    pub fn answer(
+        &mut self,
+        asked: AskTicket,
+        answer: Answer<'_>,
+        now_ms: u64,
+        done: D,
+    ) -> Asked<D> {
+        let deadline_ms = now_ms + self.timeout_ms;
+        self.of(asked.reply_to, deadline_ms, done, |handle, request| {
+            let from = handle.own_address();
+            let ticket = Some(AskTicket { reply_to: from, request });
+            let answer = Command::Answer { from, request: asked.request, answer, ticket };
+            handle.post(asked.reply_to, &answer)
+        })
+    }
+
     /// Takes an answer from the mailbox. What is complete now is returned.
     pub fn answered(
         &mut self,
@@ -208,7 +226,9 @@ impl<D> Asker<D> {
     /// The command, which is no answer.
     pub fn take<'c>(&mut self, command: Command<'c>) -> Result<Option<(D, Reply)>, Command<'c>> {
         match command {
-            Command::Answer { from, request, answer } => Ok(self.answered(request, from, &answer)),
+            Command::Answer { from, request, answer, ticket: _ } => {
+                Ok(self.answered(request, from, &answer))
+            }
             other @ (Command::Push { .. }
             | Command::Broadcast { .. }
             | Command::Publish { .. }

@@ -208,7 +208,10 @@ impl<'w> Context<'w> {
         id: ConnectionId,
         done: impl FnOnce(&mut Context<'_>, Result<Option<Vec<u8>>, AskError>) + 'static,
     ) {
-        let done: Completion = Box::new(move |context, reply| done(context, reply.into_info()));
+        let done: Completion = Box::new(move |context, reply| {
+            done(context, reply.into_info());
+            true
+        });
         if id.slot() == self.core.slot {
             let reply = match self.core.describe(id) {
                 Some(json) => Reply::Info(json),
@@ -281,17 +284,19 @@ impl<'w> Context<'w> {
         self.core.loop_handle().notify(process, word)
     }
 
-    /// Asks a side process that is a program, and tells what its host says, or why nothing came within this time.
+    /// Asks a side process that is a program, and tells what its host says, or why nothing came within this time. `done`
+    /// says whether whoever it is for still waits ([`Self::awaits_answer`], [`Self::awaits_verdict`]), which the program
+    /// hears if it wants to know.
     pub fn ask(
         &mut self,
         process: Address,
         word: &[u8],
         timeout: Duration,
-        done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, AskError>) + 'static,
+        done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, AskError>) -> bool + 'static,
     ) {
         let done: Completion = Box::new(move |context, reply| {
             let answer = reply.into_info().and_then(|said| said.ok_or(AskError::Unanswered));
-            done(context, answer);
+            done(context, answer)
         });
         let (timeout_ms, now_ms) = (timeout.as_millis() as u64, self.core.now_ms);
         let asked = self.core.asker.ask_process(process, word, timeout_ms, now_ms, done);
@@ -312,14 +317,26 @@ impl<'w> Context<'w> {
         Some(Undecided { key: self.core.registry.key_of(index), number })
     }
 
-    /// Decides a handshake that was left open with [`Verdict::Later`]. When the client is gone by then, nothing happens.
+    /// Decides a handshake that was left open with [`Verdict::Later`]. When the client is gone by then, nothing happens. The
+    /// connection is opened when the present call is over: what its client is to get first is sent in
+    /// [`Handler::on_open`](crate::Handler::on_open).
     pub fn decide(&mut self, undecided: Undecided, verdict: Verdict) {
         self.core.decisions.push_back((undecided, verdict));
     }
 
-    /// Answers a request.
+    /// Whether a client still waits for its handshake to be decided, as far as is known here.
+    pub fn awaits_verdict(&self, undecided: &Undecided) -> bool {
+        self.core.awaits_verdict(undecided)
+    }
+
+    /// Answers a request. When the client is gone by then, nothing happens.
     pub fn respond(&mut self, responder: Responder, response: &Response) {
         self.core.respond(responder, response);
+    }
+
+    /// Whether a client still waits for the answer to its request, as far as is known here.
+    pub fn awaits_answer(&self, responder: &Responder) -> bool {
+        self.core.awaits_answer(responder).is_some()
     }
 
     // ----- timers -----
@@ -430,7 +447,10 @@ impl<'w> Context<'w> {
         data: &[u8],
         done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, TaskError>) + 'static,
     ) {
-        let done: Completion = Box::new(move |context, reply| done(context, reply.into_task()));
+        let done: Completion = Box::new(move |context, reply| {
+            done(context, reply.into_task());
+            true
+        });
         let asked = self.core.asker.task(process, data, done);
         self.core.note(asked);
     }
@@ -464,9 +484,15 @@ fn all_posted(posted: Result<Vec<Posted>, PostError>) -> bool {
 }
 
 fn one(done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static) -> Completion {
-    Box::new(move |context, reply| done(context, reply.into_outcome()))
+    Box::new(move |context, reply| {
+        done(context, reply.into_outcome());
+        true
+    })
 }
 
 fn several(done: impl FnOnce(&mut Context<'_>, Result<Tally, AskError>) + 'static) -> Completion {
-    Box::new(move |context, reply| done(context, reply.into_tally()))
+    Box::new(move |context, reply| {
+        done(context, reply.into_tally());
+        true
+    })
 }

@@ -53,8 +53,8 @@ use crate::{
     wheel::Wheel,
 };
 
-/// What is to be done with an answer.
-pub(crate) type Completion = Box<dyn FnOnce(&mut Context<'_>, Reply)>;
+/// What is to be done with an answer. Whether somebody still waits for it.
+pub(crate) type Completion = Box<dyn FnOnce(&mut Context<'_>, Reply) -> bool>;
 
 /// A job that is over, of which the application has to be told.
 pub(crate) struct EndedJob {

@@ -13,6 +13,7 @@
 //!    commands for other processes. Jobs that the turn has brought up are given to their threads.
 
 mod accepting;
+mod calls;
 mod introducing;
 mod jobs;
 mod leaving;
@@ -23,7 +24,6 @@ mod serving;
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
-    panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
 
@@ -35,10 +35,9 @@ use wsmaster_ipc::{
     mailbox::Mailbox,
     sys::{random, reserve, signal::TermSignal},
 };
-use wsmaster_protocol::{close::CloseCode, deflate::Inflater};
+use wsmaster_protocol::deflate::Inflater;
 
 use crate::{
-    context::Context,
     core::Core,
     doors::Doors,
     handler::Handler,
@@ -394,61 +393,5 @@ impl<H: Handler> Worker<H> {
         self.core.answer_surveys();
         self.backlog = !self.core.loop_handle().flush();
         self.core.show_gauges();
-    }
-
-    // ----- the application -----
-
-    /// Calls the application, and then tells it of what the call has brought about. A panic costs the connection it
-    /// happened on.
-    #[inline]
-    fn call<R>(
-        &mut self,
-        index: Option<u32>,
-        call: impl FnOnce(&mut H, &mut Context<'_>) -> R,
-    ) -> Option<R> {
-        let result = self.guarded(index, call);
-        self.settle();
-        result
-    }
-
-    fn guarded<R>(
-        &mut self,
-        index: Option<u32>,
-        call: impl FnOnce(&mut H, &mut Context<'_>) -> R,
-    ) -> Option<R> {
-        let mut context = Context::new(&mut self.core, index);
-        let handler = &mut self.handler;
-        let result = catch_unwind(AssertUnwindSafe(|| call(handler, &mut context)));
-        if result.is_err() {
-            self.core.cell.add(Counter::HandlerPanics, 1);
-            if let Some(index) = index {
-                self.core.close(index, CloseCode::Error, "the server made a mistake");
-            }
-        }
-        result.ok()
-    }
-
-    /// Tells the application of ends and answers, until there are none left.
-    #[inline]
-    fn settle(&mut self) {
-        while !self.core.endings.is_empty()
-            || !self.core.finished.is_empty()
-            || !self.core.ended_jobs.is_empty()
-            || !self.core.decisions.is_empty()
-        {
-            if let Some((index, closed)) = self.core.endings.pop_front() {
-                self.guarded(Some(index), |handler, context| handler.on_close(context, &closed));
-            }
-            if let Some((done, reply)) = self.core.finished.pop_front() {
-                self.guarded(None, |_, context| done(context, reply));
-            }
-            if let Some(job) = self.core.ended_jobs.pop_front() {
-                let index = job.connection.and_then(|id| self.core.find_open(id));
-                self.guarded(index, |_, context| (job.end)(context, job.result));
-            }
-            if let Some((undecided, verdict)) = self.core.decisions.pop_front() {
-                self.conclude(&undecided, verdict);
-            }
-        }
     }
 }

@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::value::RawValue;
 use wsmaster_ipc::{
-    Answer, AskTicket, Command,
+    AskTicket, Command,
     link::ToMaster,
     side_cell::{SideCell, SideCounter},
 };
@@ -20,7 +20,7 @@ use wsmaster_workers::Message;
 
 use super::{Host, LINE_BYTES_MAX, Phase};
 use crate::side::{
-    orders,
+    orders::{self, NO_SUCH_REQUEST},
     pipe::Taken,
     questions::Question,
     station::{MasterIsDead, PACKETS_PER_TURN_MAX, Station},
@@ -175,16 +175,12 @@ impl Host<'_> {
         }
     }
 
-    /// Tells whoever asked. Whether that found a way.
-    fn settle(&self, ticket: AskTicket, answer: &plugin::Answer) -> bool {
+    /// Tells whoever asked.
+    fn settle(&mut self, ticket: AskTicket, answer: &plugin::Answer) {
         let mut bytes = Vec::new();
         answer.encode(&mut bytes);
-        let handle = self.station.asker.handle();
-        let from = handle.own_address();
-        let answer =
-            Command::Answer { from, request: ticket.request, answer: Answer::Info(&bytes) };
-        // A full mailbox is counted, and the asker's deadline tells it.
-        handle.post(ticket.reply_to, &answer).is_ok()
+        let now_ms = self.station.now_ms();
+        orders::settle(&mut self.station.asker, ticket, &bytes, None, now_ms);
     }
 
     /// Tells all who wait that no answer comes from this program.
@@ -310,21 +306,21 @@ impl Host<'_> {
 
     fn take_answer(&mut self, number: u64, answer: &plugin::Answer, id: Option<&RawValue>) {
         let accepts = matches!(answer, plugin::Answer::Accept { .. });
-        let done = match self.questions.of(number) {
-            None => Err(("no_such_request", "nobody waits for an answer under this number")),
+        let line = match self.questions.of(number) {
+            None => orders::unsettled(id, NO_SUCH_REQUEST.0, NO_SUCH_REQUEST.1),
             Some(Question { kind: EventKind::Request, .. }) if accepts => {
-                Err(("invalid", "a request is answered with respond: only a handshake is accepted"))
+                let error = "a request is answered with respond: only a handshake is accepted";
+                orders::unsettled(id, "invalid", error)
             }
             Some(question) => {
                 self.questions.close(number);
-                if self.settle(question.ticket, answer) {
-                    Ok(())
-                } else {
-                    Err(("mailbox_full", "the worker does not keep up, or the answer is too large"))
-                }
+                let mut bytes = Vec::new();
+                answer.encode(&mut bytes);
+                let now_ms = self.station.now_ms();
+                orders::settle(&mut self.station.asker, question.ticket, &bytes, id, now_ms)
             }
         };
-        if let Some(line) = orders::settled(id, done) {
+        if let Some(line) = line {
             self.queue.push_answer(line);
         }
     }

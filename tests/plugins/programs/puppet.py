@@ -79,6 +79,17 @@ class Puppet:
                 "foreign": {"do": "accept", "subprotocol": "z"},
                 "reject": {"do": "reject", "status": 401, "headers": {"X-Why": "no"}, "text": "not you"},
             }.get(event["query"])
+            if event["query"] in ("greet", "pass"):
+                # In one write, as a program does whose output is buffered.
+                to = {"connection": event["connection"]}
+                commands = [
+                    {"do": "accept", "request": number},
+                    {"do": "push", **to, "text": "first"},
+                    {"do": "push", **to, "text": "second " + "x" * 40_000},
+                ]
+                if event["query"] == "pass":
+                    commands += [{"do": "broadcast", "text": "third"}, {"do": "disconnect", **to, "code": 4001}]
+                write(COMMANDS, "".join(json.dumps(command) + "\n" for command in commands).encode())
         elif event["event"] == "request":
             body = event.get("text", event.get("binary"))
             told = f"{instance} {event['method']} {event['target']} {body}"

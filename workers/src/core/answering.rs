@@ -7,7 +7,7 @@ use super::Core;
 use crate::{
     connection::State,
     exchange::{Exchange, Manner},
-    handler::Responder,
+    handler::{Responder, Undecided},
 };
 
 /// When clients that are refused are told to come back, in seconds.
@@ -16,14 +16,7 @@ const RETRY_AFTER_S: std::ops::RangeInclusive<u64> = 2..=8;
 impl Core {
     /// Answers a request. An answer that comes too late finds nobody, and is passed over.
     pub(crate) fn respond(&mut self, responder: Responder, response: &Response) {
-        let Some(index) = self.registry.index_of(responder.key) else { return };
-        let Some(connection) = self.registry.at_mut(index) else { return };
-        let manner = match &connection.state {
-            State::Http(Exchange::Answering { number, manner }) if *number == responder.number => {
-                *manner
-            }
-            State::Http(_) | State::WebSocket(_) | State::Lingering { .. } => return,
-        };
+        let Some((index, manner)) = self.awaits_answer(&responder) else { return };
         let manner = Manner { keep_alive: manner.keep_alive && !self.leaving, ..manner };
         self.cell.add(Counter::Requests, 1);
         self.write_response(index, response, manner);
@@ -37,6 +30,26 @@ impl Core {
             self.restart_patience(index);
         } else {
             self.linger(index);
+        }
+    }
+
+    /// Which connection waits for the answer to a request, and for what manner of answer.
+    pub(crate) fn awaits_answer(&self, responder: &Responder) -> Option<(u32, Manner)> {
+        let index = self.registry.index_of(responder.key)?;
+        match &self.registry.at(index)?.state {
+            State::Http(Exchange::Answering { number, manner }) => {
+                (*number == responder.number).then_some((index, *manner))
+            }
+            State::Http(_) | State::WebSocket(_) | State::Lingering { .. } => None,
+        }
+    }
+
+    /// Whether a client waits for its handshake to be decided.
+    pub(crate) fn awaits_verdict(&self, undecided: &Undecided) -> bool {
+        let Some(index) = self.registry.index_of(undecided.key) else { return false };
+        match self.registry.at(index).map(|connection| &connection.state) {
+            Some(State::Http(Exchange::Undecided { number, .. })) => *number == undecided.number,
+            Some(State::Http(_) | State::WebSocket(_) | State::Lingering { .. }) | None => false,
         }
     }
 

@@ -84,9 +84,12 @@ impl Core {
             Command::Survey { ticket, .. } => {
                 self.answer(ticket.reply_to, ticket.request, Answer::NoRoom);
             }
-            Command::Answer { from, request, ref answer } => {
+            Command::Answer { from, request, ref answer, ticket } => {
                 let unanswered = self.asker.unreadable(request, from, answer);
                 self.finished.extend(unanswered);
+                if let Some(ticket) = ticket {
+                    self.answer(ticket.reply_to, ticket.request, Answer::NoRoom);
+                }
             }
             // These have no body, or nobody who waits for an answer.
             Command::Disconnect { .. }
@@ -170,10 +173,11 @@ impl Core {
         serde_json::to_vec(&json).ok()
     }
 
-    pub(super) fn answer(&mut self, to: Address, request: u64, answer: Answer<'_>) {
+    pub(crate) fn answer(&mut self, to: Address, request: u64, answer: Answer<'_>) {
         let from = self.asker.handle().own_address();
         // When the mailbox is full, which is counted, the asker's deadline tells it.
-        let _ = self.asker.handle().post(to, &Command::Answer { from, request, answer });
+        let answer = Command::Answer { from, request, answer, ticket: None };
+        let _ = self.asker.handle().post(to, &answer);
     }
 }
 

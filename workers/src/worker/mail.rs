@@ -1,14 +1,9 @@
 //! What other processes have posted.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use wsmaster_ipc::{Answer, Command, Outcome, board::Counter, mailbox::Mail, wire};
 
-use wsmaster_ipc::{Command, board::Counter, mailbox::Mail, wire};
-
-use super::{Life, PACKETS_PER_TURN_MAX, Worker};
-use crate::{
-    context::Context,
-    handler::{Handler, Message},
-};
+use super::{Life, PACKETS_PER_TURN_MAX, Worker, calls::Calls};
+use crate::handler::{Handler, Message};
 
 impl<H: Handler> Worker<H> {
     pub(super) fn take_mail(&mut self) {
@@ -31,40 +26,16 @@ impl<H: Handler> Worker<H> {
                         let handle = self.core.loop_handle();
                         handle.board().take_attached(handle.own_address(), body.len() as u64);
                     }
+                    let mut calls = Calls { core: &mut self.core, handler: &mut self.handler };
                     let mut commands = wire::decode(packet.bytes, packet.attachment.as_deref());
                     let mut taken = 0;
                     for command in &mut commands {
                         let Ok(command) = command else {
-                            self.core.cell.add(Counter::BadPackets, 1);
+                            calls.core.cell.add(Counter::BadPackets, 1);
                             break;
                         };
                         taken += 1;
-                        match command {
-                            Command::Answer { from, request, ref answer } => {
-                                let done = self.core.asker.answered(request, from, answer);
-                                self.core.finished.extend(done);
-                            }
-                            Command::Message { from, kind, payload } => {
-                                let message = Message::from_parts(kind, payload);
-                                let mut context = Context::new(&mut self.core, None);
-                                let handler = &mut self.handler;
-                                let told = catch_unwind(AssertUnwindSafe(|| {
-                                    handler.on_process_message(&mut context, from, message);
-                                }));
-                                if told.is_err() {
-                                    self.core.cell.add(Counter::HandlerPanics, 1);
-                                }
-                            }
-                            Command::Push { .. }
-                            | Command::Broadcast { .. }
-                            | Command::Publish { .. }
-                            | Command::Disconnect { .. }
-                            | Command::Info { .. }
-                            | Command::List { .. }
-                            | Command::Task { .. }
-                            | Command::Survey { .. }
-                            | Command::Event { .. } => self.core.execute(&command),
-                        }
+                        calls.carry_out(&command);
                     }
                     self.core.cell.add(Counter::CommandsIn, taken);
                 }
@@ -73,6 +44,7 @@ impl<H: Handler> Worker<H> {
                         let handle = self.core.loop_handle();
                         handle.board().take_attached(handle.own_address(), body_bytes as u64);
                         self.core.answer_bodiless(&command);
+                        self.settle();
                     }
                     Err(_) => self.core.cell.add(Counter::BadPackets, 1),
                 },
@@ -82,6 +54,38 @@ impl<H: Handler> Worker<H> {
                     break;
                 }
             }
+        }
+    }
+}
+
+impl<H: Handler> Calls<'_, H> {
+    /// Does what one command says, and all that comes of it: the next one of the same sender finds it done.
+    fn carry_out(&mut self, command: &Command<'_>) {
+        match *command {
+            Command::Answer { from, request, ref answer, ticket } => {
+                let done = self.core.asker.answered(request, from, answer);
+                let waited = done.is_some_and(|(done, reply)| self.finish(done, reply));
+                if let Some(ticket) = ticket {
+                    let outcome =
+                        if waited { Outcome::Delivered } else { Outcome::NoSuchConnection };
+                    self.core.answer(ticket.reply_to, ticket.request, Answer::One(outcome));
+                }
+            }
+            Command::Message { from, kind, payload } => {
+                let message = Message::from_parts(kind, payload);
+                self.guarded(None, |handler, context| {
+                    handler.on_process_message(context, from, message);
+                });
+            }
+            Command::Push { .. }
+            | Command::Broadcast { .. }
+            | Command::Publish { .. }
+            | Command::Disconnect { .. }
+            | Command::Info { .. }
+            | Command::List { .. }
+            | Command::Task { .. }
+            | Command::Survey { .. }
+            | Command::Event { .. } => self.core.execute(command),
         }
         self.settle();
     }

@@ -11,7 +11,7 @@ use wsmaster_protocol::{
     session::{Extension, Session},
 };
 
-use super::Worker;
+use super::{Worker, calls::Calls};
 use crate::{
     connection::{Durable, State},
     core::LAST,
@@ -142,30 +142,50 @@ impl<H: Handler> Worker<H> {
         let Some(connection) = self.core.registry.at_mut(index) else { return };
         connection.messages_in += 1;
         let number = connection.messages_in as u32;
+        let mut calls = self.calls();
         // What it has asked for meanwhile is answered when it has said its last word about this handshake.
         let verdict =
-            self.guarded(Some(index), |handler, context| handler.on_handshake(context, &head));
+            calls.guarded(Some(index), |handler, context| handler.on_handshake(context, &head));
         match verdict {
             Some(Verdict::Accept { subprotocol, headers }) => {
-                let agreed = self.agree(index, upgrade, subprotocol, &headers);
-                self.open(index, head, agreed);
+                let agreed = calls.agree(index, upgrade, subprotocol, &headers);
+                calls.open(index, head, agreed);
             }
-            Some(Verdict::Reject(response)) => self.refuse_upgrade(index, &response),
+            Some(Verdict::Reject(response)) => calls.refuse_upgrade(index, &response),
             Some(Verdict::Later) => {
-                if let Some(connection) = self.core.registry.at_mut(index) {
+                if let Some(connection) = calls.core.registry.at_mut(index) {
                     let head = Box::new(head);
                     connection.state = State::Http(Exchange::Undecided { number, head });
-                    self.core.restart_patience(index);
+                    calls.core.restart_patience(index);
                 }
             }
             None => {
                 let response = Response::error(500, "the server made a mistake");
-                self.refuse_upgrade(index, &response);
+                calls.refuse_upgrade(index, &response);
             }
         }
-        self.settle();
+        calls.settle();
     }
 
+    /// Whether the page that asks for a WebSocket may have one. A client that names no page is no browser.
+    fn comes_from_an_allowed_page(&mut self, index: u32, head: &RequestHead) -> bool {
+        let is_origin = |(name, _): &(&str, &[u8])| name.eq_ignore_ascii_case("origin");
+        let mut origins = head.headers().filter(is_origin).map(|(_, value)| value);
+        let allowed = &self.core.handshakes.allowed_origins;
+        if allowed.allows(origins.clone(), head.host()) {
+            return true;
+        }
+        self.core.cell.add(Counter::RefusedOrigins, 1);
+        let does = format_args!(
+            "is refused: pages of {} may not open a WebSocket (server.allowed_origins)",
+            Shown(origins.next().unwrap_or_default())
+        );
+        self.core.complain_of(index, Counter::RefusedOrigins, does);
+        false
+    }
+}
+
+impl<H: Handler> Calls<'_, H> {
     /// Carries out what the application has decided after a while.
     pub(super) fn conclude(&mut self, undecided: &Undecided, verdict: Verdict) {
         let Some(index) = self.core.registry.index_of(undecided.key) else { return };
@@ -235,23 +255,6 @@ impl<H: Handler> Worker<H> {
         self.core.cell.add(Counter::RefusedRequests, 1);
         self.core.write_response(index, response, LAST);
         self.core.linger(index);
-    }
-
-    /// Whether the page that asks for a WebSocket may have one. A client that names no page is no browser.
-    fn comes_from_an_allowed_page(&mut self, index: u32, head: &RequestHead) -> bool {
-        let is_origin = |(name, _): &(&str, &[u8])| name.eq_ignore_ascii_case("origin");
-        let mut origins = head.headers().filter(is_origin).map(|(_, value)| value);
-        let allowed = &self.core.handshakes.allowed_origins;
-        if allowed.allows(origins.clone(), head.host()) {
-            return true;
-        }
-        self.core.cell.add(Counter::RefusedOrigins, 1);
-        let does = format_args!(
-            "is refused: pages of {} may not open a WebSocket (server.allowed_origins)",
-            Shown(origins.next().unwrap_or_default())
-        );
-        self.core.complain_of(index, Counter::RefusedOrigins, does);
-        false
     }
 }
 

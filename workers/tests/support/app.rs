@@ -390,6 +390,7 @@ impl App {
                         Err(error) => format!("{error:?}"),
                     };
                     tell(context, own, &text);
+                    true
                 });
             }
             ["panic"] => panic_quietly(),

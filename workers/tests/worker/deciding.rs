@@ -133,6 +133,7 @@ fn a_process_is_asked_and_its_answer_comes_back_or_its_silence() {
         from: Address(from),
         request: tickets[1].request,
         answer: Answer::Info(text.as_bytes()),
+        ticket: None,
     };
     let handle = server.handle(1);
     handle.post(Address(0), &answer(0, "from somebody else")).expect("room");
