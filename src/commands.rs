@@ -8,6 +8,7 @@ mod client;
 mod connections;
 mod doctor;
 mod logs;
+mod out;
 mod reload;
 mod screen;
 mod start;
@@ -17,13 +18,13 @@ mod table;
 mod top;
 
 use std::{
-    io::{self, Write},
     process::ExitCode,
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use wsmaster_ipc::sys::{resource, signal, title};
 
+use self::out::{complain, print};
 use crate::{
     cli::{self, CertCommand, Command, ConfigCommand, Exit, Target},
     config::{Config, ConfigErrors, Overrides, default_toml},
@@ -37,9 +38,18 @@ pub fn main() -> ExitCode {
     signal::ignore_broken_pipes();
     let command = match cli::parse(std::env::args_os()) {
         Ok(command) => command,
-        Err(error) => error.exit(),
+        Err(answer) => return answered(&answer).into(),
     };
     run(command).into()
+}
+
+/// How the program ends when the arguments ask for no command: they are wrong, or ask for help or the version.
+fn answered(answer: &clap::Error) -> Exit {
+    match (answer.print(), answer.use_stderr()) {
+        (_, true) => Exit::Usage,
+        (Ok(()), false) => Exit::Done,
+        (Err(error), false) => out::unwritten(&error),
+    }
 }
 
 fn run(command: Command) -> Exit {
@@ -72,7 +82,7 @@ fn run(command: Command) -> Exit {
         Command::Config(ConfigCommand::Check { flags }) => match load_all(&flags) {
             Ok((config, warnings)) => {
                 for warning in warnings {
-                    eprintln!("warning: {warning}");
+                    complain!("warning: {warning}");
                 }
                 print(&format!("the configuration is good: {}\n", config.sources))
             }
@@ -112,7 +122,7 @@ fn read_config(flags: &Overrides) -> Result<Config, ConfigErrors> {
 /// The configuration, or its errors on the standard error.
 fn load(flags: &Overrides) -> Result<Config, Exit> {
     read_config(flags).map_err(|errors| {
-        eprintln!("{errors}");
+        complain!("{errors}");
         Exit::Usage
     })
 }
@@ -129,7 +139,7 @@ fn load_all(flags: &Overrides) -> Result<(Config, Vec<tls::Warning>), Exit> {
     match tls::check(&config, since_1970.as_secs() as i64) {
         Ok(told) => Ok((config, told.map_or_else(Vec::new, |told| told.warnings))),
         Err(errors) => {
-            eprintln!("{errors}");
+            complain!("{errors}");
             Err(Exit::Usage)
         }
     }
@@ -139,7 +149,7 @@ fn load_all(flags: &Overrides) -> Result<(Config, Vec<tls::Warning>), Exit> {
 fn pid_file(target: &Target) -> Result<std::path::PathBuf, Exit> {
     let cpus = resource::cpus_available();
     target.pid_file(&environment(), resource::effective_uid(), cpus).map_err(|errors| {
-        eprintln!("{errors}");
+        complain!("{errors}");
         Exit::Usage
     })
 }
@@ -149,32 +159,19 @@ fn running(path: &std::path::Path) -> Result<wsmaster_ipc::sys::process::Process
     match find(path) {
         Ok(Found::Running(process)) => Ok(process),
         Ok(Found::NoFile) => {
-            eprintln!("wsmaster is not running: there is no pid file {}", path.display());
+            complain!("wsmaster is not running: there is no pid file {}", path.display());
             Err(Exit::NotRunning)
         }
         Ok(Found::Stale) => {
-            eprintln!(
+            complain!(
                 "wsmaster is not running: the pid file {} was left behind, and nobody holds it",
                 path.display()
             );
             Err(Exit::NotRunning)
         }
         Err(error @ (FindError::Foreign(..) | FindError::Unreadable(..))) => {
-            eprintln!("{error}");
+            complain!("{error}");
             Err(Exit::Failed)
-        }
-    }
-}
-
-fn print(text: &str) -> Exit {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Ok(()) => Exit::Done,
-        // `wsmaster man | head` has read enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
-        Err(error) => {
-            eprintln!("the output cannot be written: {error}");
-            Exit::Failed
         }
     }
 }

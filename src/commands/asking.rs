@@ -12,7 +12,7 @@ use serde_json::Value;
 use wsmaster_ipc::sys::process::Process;
 use wsmaster_workers::survey::{Part, Question};
 
-use super::{pid_file, running};
+use super::{out::complain, pid_file, running};
 use crate::{
     cli::{Exit, Target},
     master::{Question as Ask, SurveyAnswer, SurveyProblem, ask, control_path},
@@ -67,7 +67,7 @@ impl Running {
     /// Says that it does not answer.
     pub(super) fn silent(&self, error: &io::Error) -> Exit {
         let socket = control_path(&self.pid_file);
-        eprintln!("the master does not answer at {}: {error}", socket.display());
+        complain!("the master does not answer at {}: {error}", socket.display());
         Exit::Failed
     }
 }

@@ -13,7 +13,7 @@ use rcgen::{
 };
 use zeroize::Zeroizing;
 
-use super::print;
+use super::out::{complain, print};
 use crate::cli::Exit;
 
 const CERT_FILE: &str = "cert.pem";
@@ -27,14 +27,14 @@ pub(super) fn self_signed(names: &[String], directory: &Path) -> Exit {
     let (certificate, key) = match make(names) {
         Ok(made) => made,
         Err(error) => {
-            eprintln!("no certificate can be made for these names: {error}");
+            complain!("no certificate can be made for these names: {error}");
             return Exit::Usage;
         }
     };
     let (cert_file, key_file) = (directory.join(CERT_FILE), directory.join(KEY_FILE));
     for file in [&cert_file, &key_file] {
         if file.symlink_metadata().is_ok() {
-            eprintln!("{} is there already; choose another directory with --out", file.display());
+            complain!("{} is there already; choose another directory with --out", file.display());
             return Exit::Failed;
         }
     }
@@ -46,7 +46,7 @@ pub(super) fn self_signed(names: &[String], directory: &Path) -> Exit {
             write(&cert_file, 0o644, &certificate).map_err(|error| (cert_file.as_path(), error))
         });
     if let Err((path, error)) = written {
-        eprintln!("{} cannot be written: {error}", path.display());
+        complain!("{} cannot be written: {error}", path.display());
         return Exit::Failed;
     }
     let quoted = |path: &Path| {

@@ -27,6 +27,7 @@ use self::{
     output::Output,
     transport::{Transport, plain},
 };
+use super::out::complain;
 use crate::cli::{ClientOptions, Exit};
 
 /// What a server that refuses has left for the rest of its explanation.
@@ -36,14 +37,14 @@ pub(super) fn client(options: &ClientOptions) -> Exit {
     let address = match Address::parse(&options.url) {
         Ok(address) => address,
         Err(problem) => {
-            eprintln!("{}: {problem}", options.url);
+            complain!("{}: {problem}", options.url);
             return Exit::Usage;
         }
     };
     let tls = match security(&address, options) {
         Ok(tls) => tls,
         Err(problem) => {
-            eprintln!("{problem}");
+            complain!("{problem}");
             return Exit::Usage;
         }
     };

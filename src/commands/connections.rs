@@ -3,15 +3,13 @@
 //! They are asked for a part at a time and written as they come; only a list that is to be sorted is held, and of that no
 //! more than is to be printed.
 
-use std::{
-    cmp::Reverse,
-    io::{self, Write},
-};
+use std::cmp::Reverse;
 
 use wsmaster_workers::survey::{ConnectionRow, Question, ROWS_PER_PART_MAX, What};
 
 use super::{
     asking::Running,
+    out::{self, complain, unwritten},
     table::{Side, Table},
 };
 use crate::{
@@ -34,7 +32,7 @@ fn list(target: &Target, listing: &Listing) -> Result<Exit, Exit> {
         None => 0..workers,
         Some(slot) if slot < workers => slot..slot + 1,
         Some(slot) => {
-            eprintln!("there is no worker {slot}; there are {workers}, counted from 0");
+            complain!("there is no worker {slot}; there are {workers}, counted from 0");
             return Err(Exit::Usage);
         }
     };
@@ -55,7 +53,7 @@ fn list(target: &Target, listing: &Listing) -> Result<Exit, Exit> {
                 }
                 Err(problem) => {
                     from = None;
-                    eprintln!("the connections of worker {slot} are not listed: {problem}");
+                    complain!("the connections of worker {slot} are not listed: {problem}");
                     exit = Exit::Failed;
                 }
             }
@@ -110,7 +108,7 @@ impl<'l> Page<'l> {
                 }
                 self.rows += rows.len();
                 if is_cut {
-                    eprintln!("the first {} are listed; --limit 0 lists all", self.rows);
+                    complain!("the first {} are listed; --limit 0 lists all", self.rows);
                 }
                 Ok(!is_cut)
             }
@@ -128,7 +126,7 @@ impl<'l> Page<'l> {
         let (shown, seen) = (rows.len(), self.rows);
         self.print(&rows)?;
         if shown < seen {
-            eprintln!("the first {shown} of {seen} are listed; --limit 0 lists all");
+            complain!("the first {shown} of {seen} are listed; --limit 0 lists all");
         }
         Ok(())
     }
@@ -144,16 +142,7 @@ impl<'l> Page<'l> {
                 header.map(Vec::from).into_iter().chain(rows.iter().map(cells)).collect();
             self.table.lines(&cells)
         };
-        let mut out = io::stdout().lock();
-        match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-            Ok(()) => Ok(()),
-            // `wsmaster connections | head` has read enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Exit::Done),
-            Err(error) => {
-                eprintln!("the output cannot be written: {error}");
-                Err(Exit::Failed)
-            }
-        }
+        out::write(&text).map_err(|error| unwritten(&error))
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 use wsmaster_ipc::sys::resource;
 
-use super::{environment, print, read_config};
+use super::{environment, out::print, read_config};
 use crate::{
     cli::Exit,
     config::{Config, Machine, Overrides},

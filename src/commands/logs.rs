@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::asking::Running;
+use super::{asking::Running, out, out::complain};
 use crate::{
     cli::{Exit, Target},
     master::{Question, ReopenAnswer, ask, control_path},
@@ -19,11 +19,11 @@ pub(super) fn reopen(target: &Target) -> Exit {
     let socket = control_path(server.pid_file());
     match ask::<ReopenAnswer>(&socket, &Question::ReopenLogs, PATIENCE) {
         Ok(ReopenAnswer { ok: true, line }) => {
-            println!("{line}");
+            out::say(&format!("{line}\n"));
             Exit::Done
         }
         Ok(ReopenAnswer { ok: false, line }) => {
-            eprintln!("{line}");
+            complain!("{line}");
             Exit::Failed
         }
         Err(error) => server.silent(&error),

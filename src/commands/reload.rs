@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{pid_file, running};
+use super::{out, out::complain, pid_file, running};
 use crate::{
     cli::{Exit, Target},
     master::{Question, ReloadAnswer, ask, control_path},
@@ -23,21 +23,21 @@ pub(super) fn reload(target: &Target, certificates: bool) -> Exit {
     let answer: ReloadAnswer = match ask(&control_path(&path), &question, PATIENCE) {
         Ok(answer) => answer,
         Err(error) => {
-            eprintln!("the master does not answer at {}: {error}", control_path(&path).display());
+            complain!("the master does not answer at {}: {error}", control_path(&path).display());
             return Exit::Failed;
         }
     };
     for line in &answer.lines {
         if answer.ok {
-            println!("{line}");
+            out::say(&format!("{line}\n"));
         } else {
-            eprintln!("{line}");
+            complain!("{line}");
         }
     }
     match (answer.ok, answer.refused) {
         (true, _) => Exit::Done,
         (false, true) => {
-            eprintln!("nothing was reloaded; the server goes on as it was");
+            complain!("nothing was reloaded; the server goes on as it was");
             Exit::Usage
         }
         (false, false) => Exit::Failed,

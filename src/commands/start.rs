@@ -7,7 +7,7 @@ use wsmaster_ipc::sys::{
     files, random,
 };
 
-use super::{banner, load_all, print, read_config};
+use super::{banner, load_all, out, out::complain, read_config};
 use crate::{
     apps::BuiltIn,
     cli::Exit,
@@ -26,7 +26,10 @@ pub(super) fn start(flags: Overrides) -> Exit {
     };
     let promise = if config.server.daemonize {
         match daemon::detach() {
-            Ok(Side::Shell(Verdict::Serving(text))) => return print(&text),
+            Ok(Side::Shell(Verdict::Serving(text))) => {
+                out::say(&text);
+                return Exit::Done;
+            }
             Ok(Side::Shell(Verdict::Failed(code))) => {
                 return if code == i32::from(Exit::Usage.code()) {
                     Exit::Usage
@@ -39,12 +42,12 @@ pub(super) fn start(flags: Overrides) -> Exit {
                     Some(path) => format!("; the log {} may say more", path.display()),
                     None => String::new(),
                 };
-                eprintln!("the server was killed before it served: nothing runs now{place}");
+                complain!("the server was killed before it served: nothing runs now{place}");
                 return Exit::Failed;
             }
             Ok(Side::Daemon(promise)) => Some(promise),
             Err(error) => {
-                eprintln!("wsmaster cannot go to the background: {error}");
+                complain!("wsmaster cannot go to the background: {error}");
                 return Exit::Failed;
             }
         }
@@ -71,7 +74,7 @@ fn serve(
     }
     if let Err(error) = logging::start(server.log_file.as_deref(), server.log_level.into()) {
         let path = server.log_file.clone().unwrap_or_default();
-        eprintln!("the log file {} cannot be opened: {error}; see server.log_file", path.display());
+        complain!("the log file {} cannot be opened: {error}; see server.log_file", path.display());
         return Exit::Failed;
     }
     let passed = match PassedSockets::take() {
@@ -83,7 +86,7 @@ fn serve(
     let made_key = match settle_key(config) {
         Ok(made_key) => made_key,
         Err(error) => {
-            eprintln!("no key for the API can be made up: {error}");
+            complain!("no key for the API can be made up: {error}");
             return Exit::Failed;
         }
     };
@@ -108,7 +111,7 @@ fn serve(
     match result {
         Ok(()) => Exit::Done,
         Err(StartError::Config(errors)) => {
-            eprintln!("{errors}");
+            complain!("{errors}");
             Exit::Usage
         }
         Err(error) => refused(config, &error),
@@ -120,7 +123,7 @@ fn refused(config: &Config, error: &StartError) -> Exit {
     log::error!("{error}");
     // The log may be a file that nobody looks at now, or off.
     if config.server.log_file.is_some() || !log::log_enabled!(log::Level::Error) {
-        eprintln!("{error}");
+        complain!("{error}");
     }
     Exit::Failed
 }
@@ -167,6 +170,6 @@ fn tell(serving: &Serving, made_key: Option<&Secret>, promise: &std::cell::Cell<
             }
         }
         // The terminal may be gone; the server goes on.
-        None => drop(print(&text)),
+        None => out::say(&text),
     }
 }

@@ -1,12 +1,12 @@
 //! `wsmaster status`: how the server is, as a table or as JSON, once or again and again.
 
-use std::{fmt::Write, io, time::Duration};
+use std::{fmt::Write, time::Duration};
 
 use serde_json::Value;
 
 use super::{
     asking::Running,
-    print,
+    out::{complain, print, unwritten},
     screen::Screen,
     table::{Side, Table},
 };
@@ -55,11 +55,7 @@ fn watch(server: &Running, json: bool, interval: Duration) -> Exit {
         };
         match shown {
             Ok(()) => page_before = true,
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Exit::Done,
-            Err(error) => {
-                eprintln!("the output cannot be written: {error}");
-                return Exit::Failed;
-            }
+            Err(error) => return unwritten(&error),
         }
         // The end of the master ends the waiting.
         if server.process.wait(interval).unwrap_or(false) {
@@ -69,7 +65,7 @@ fn watch(server: &Running, json: bool, interval: Duration) -> Exit {
 }
 
 fn ended(server: &Running) -> Exit {
-    eprintln!("wsmaster (pid {}) has stopped", server.process.pid());
+    complain!("wsmaster (pid {}) has stopped", server.process.pid());
     Exit::NotRunning
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use wsmaster_ipc::sys::signal::number;
 
-use super::{pid_file, read_config, running};
+use super::{out, out::complain, pid_file, read_config, running};
 use crate::{
     cli::{Exit, Target},
     config::Config,
@@ -46,7 +46,7 @@ pub(super) fn stop_at(path: &Path, patience: Duration) -> Exit {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            eprintln!("the master (pid {pid}) cannot be told to stop: {error}");
+            complain!("the master (pid {pid}) cannot be told to stop: {error}");
             return Exit::Failed;
         }
     }
@@ -55,11 +55,11 @@ pub(super) fn stop_at(path: &Path, patience: Duration) -> Exit {
         let left = patience.saturating_sub(begun.elapsed());
         match process.wait(left) {
             Ok(true) => {
-                println!("wsmaster (pid {pid}) stopped after {:.1?}", begun.elapsed());
+                out::say(&format!("wsmaster (pid {pid}) stopped after {:.1?}\n", begun.elapsed()));
                 return Exit::Done;
             }
             Ok(false) if left.is_zero() => {
-                eprintln!(
+                complain!(
                     "wsmaster (pid {pid}) is still stopping after {patience:?}; run stop again to \
                      end its clients at once, or wait longer with --timeout"
                 );
@@ -67,7 +67,7 @@ pub(super) fn stop_at(path: &Path, patience: Duration) -> Exit {
             }
             Ok(false) => {}
             Err(error) => {
-                eprintln!("the end of the master (pid {pid}) cannot be awaited: {error}");
+                complain!("the end of the master (pid {pid}) cannot be awaited: {error}");
                 return Exit::Failed;
             }
         }

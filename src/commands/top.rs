@@ -25,7 +25,10 @@ use signal_hook::flag;
 use wsmaster_ipc::sys::signal::number;
 
 use self::model::{Key, Model, Update};
-use super::asking::{self, Running};
+use super::{
+    asking::{self, Running},
+    out::complain,
+};
 use crate::cli::{Exit, Target};
 
 /// How soon a key, a signal or news are noticed.
@@ -37,7 +40,7 @@ const UPDATES_MAX: usize = 8;
 
 pub(super) fn top(target: &Target, interval: Duration) -> Exit {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        eprintln!("top needs a terminal; wsmaster status --watch writes to files and pipes");
+        complain!("top needs a terminal; wsmaster status --watch writes to files and pipes");
         return Exit::Failed;
     }
     let server = match Running::find(target) {
@@ -57,7 +60,7 @@ pub(super) fn top(target: &Target, interval: Duration) -> Exit {
     match shown {
         Ok(()) => Exit::Done,
         Err(error) => {
-            eprintln!("the terminal cannot be used: {error}");
+            complain!("the terminal cannot be used: {error}");
             Exit::Failed
         }
     }

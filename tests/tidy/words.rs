@@ -134,3 +134,24 @@ fn nothing_from_outside_can_end_the_process() {
     }
     findings.expect_none();
 }
+
+/// `println!` panics where the output cannot be written: on a full disk, in a closed pipe.
+#[test]
+fn output_that_cannot_be_written_ends_nothing() {
+    // The longer ones first: each line is told once.
+    let calls = ["eprintln!", "println!", "eprint!", "print!"];
+    let shipped = ["protocol/src", "ipc/src", "workers/src", "src", "benches/load/src"];
+    let mut findings = Findings::default();
+    for source in sources().iter().filter(|source| source.is_shipped && source.is_below(&shipped)) {
+        for (number, line) in source.shipped.lines() {
+            if let Some(call) = calls.iter().find(|call| has_word(line, call)) {
+                findings.add(
+                    &source.path,
+                    number,
+                    format!("{call} panics when it cannot write; see src/commands/out.rs"),
+                );
+            }
+        }
+    }
+    findings.expect_none();
+}

@@ -27,7 +27,10 @@ mod upgrade;
 #[cfg(test)]
 mod tests;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 
@@ -44,12 +47,18 @@ fn main() -> ExitCode {
     };
     match report {
         Ok(report) => {
-            println!("{}", if program.json { report.to_json() } else { report.to_text() });
-            ExitCode::SUCCESS
+            let text = if program.json { report.to_json() } else { report.to_text() };
+            match writeln!(io::stdout(), "{text}") {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => failed(&format!("the report cannot be written: {error}")),
+            }
         }
-        Err(error) => {
-            eprintln!("load: {error}");
-            ExitCode::FAILURE
-        }
+        Err(error) => failed(&error.to_string()),
     }
+}
+
+fn failed(problem: &str) -> ExitCode {
+    // There is nobody left to tell when this cannot be written.
+    let _ = writeln!(io::stderr(), "load: {problem}");
+    ExitCode::FAILURE
 }

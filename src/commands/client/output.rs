@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tungstenite::Message;
 
 use super::transport::Took;
-use crate::logging::escape;
+use crate::{commands::out::complain, logging::escape};
 
 /// See the module.
 #[derive(Debug)]
@@ -53,12 +53,12 @@ impl Output {
         }
         if self.interactive {
             let chosen = subprotocol.map(|name| format!(" ({name})")).unwrap_or_default();
-            eprintln!("connected to {url}{chosen}; lines are sent, Ctrl-D closes");
+            complain!("connected to {url}{chosen}; lines are sent, Ctrl-D closes");
         }
         if self.timing {
             let tls =
                 took.tls.map(|tls| format!("TLS {} in {} ms, ", tls.version, ms(tls.handshake)));
-            eprintln!(
+            complain!(
                 "resolved in {} ms, connected in {} ms, {}handshake in {} ms",
                 ms(took.resolve),
                 ms(took.connect),
@@ -71,7 +71,7 @@ impl Output {
 
     /// Nobody looks whose the server's certificate is. To the standard error in every form: it is not about what happens.
     pub(super) fn unchecked(&self, authority: &str) {
-        eprintln!("--insecure: the certificate of {authority} is not checked");
+        complain!("--insecure: the certificate of {authority} is not checked");
     }
 
     /// A message has come.
@@ -112,7 +112,7 @@ impl Output {
             return print_json(&json!({"event": "pong", "round_trip_ms": ms(round_trip)}));
         }
         if self.timing {
-            eprintln!("round trip {} ms", ms(round_trip));
+            complain!("round trip {} ms", ms(round_trip));
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ impl Output {
             let code = code.map_or_else(|| "no code".to_owned(), |code| code.to_string());
             let reason = escape(reason);
             let between = if reason.is_empty() { "" } else { ", " };
-            eprintln!("closed by {who}: {code}{between}{reason}");
+            complain!("closed by {who}: {code}{between}{reason}");
         }
         Ok(())
     }
@@ -146,7 +146,7 @@ impl Output {
             // There is nobody to tell when this cannot be written.
             let _ = print_json(&json!({"event": "error", "error": problem}));
         } else {
-            eprintln!("{problem}");
+            complain!("{problem}");
         }
     }
 }
