@@ -132,7 +132,7 @@ fn load(flags: &Overrides) -> Result<Config, Exit> {
 fn load_all(flags: &Overrides) -> Result<(Config, Vec<tls::Warning>), Exit> {
     let config = load(flags)?;
     if let Err(errors) = programs::check(&config) {
-        eprintln!("{errors}");
+        complain!("{errors}");
         return Err(Exit::Usage);
     }
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

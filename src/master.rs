@@ -285,12 +285,19 @@ where
             Request::Stop => {
                 self.stopping = true;
                 self.systemd.stopping();
+                self.refuse_deferred_reload();
                 self.tell(Event::Stop);
             }
             Request::Reload => {
-                let _ = self.begin_reload(Reach::Everything);
+                if !self.defer_reload(Reach::Everything, None) {
+                    let _ = self.begin_reload(Reach::Everything);
+                }
             }
-            Request::ReloadSideProcesses => self.restart_side_processes(),
+            Request::ReloadSideProcesses => {
+                if !self.defer_restart_of_sides() {
+                    self.restart_side_processes();
+                }
+            }
             Request::ReopenLogs => self.reopen_log(None),
             Request::Reap => self.reap(),
         }
@@ -355,7 +362,10 @@ where
                 Action::Exit => self.done = true,
             }
         }
-        self.announce();
+        if self.announce() {
+            // A reload has waited for this; what it asks for must not wait for the next event.
+            return self.carry_out();
+        }
         self.answer_reloaders();
     }
 

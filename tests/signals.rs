@@ -7,6 +7,8 @@ mod support;
 mod kernel;
 #[path = "signals/pairs.rs"]
 mod pairs;
+#[path = "signals/starting.rs"]
+mod starting;
 
 use std::{
     process::Command,

@@ -57,6 +57,9 @@ pub(super) fn start(flags: Overrides) -> Exit {
     let promise = Rc::new(std::cell::Cell::new(promise));
     let exit = serve(&mut config, flags, promise.clone());
     if let Some(promise) = promise.take() {
+        if exit == Exit::Done {
+            complain!("wsmaster was told to stop before it served");
+        }
         promise.failed(exit.code());
     }
     exit

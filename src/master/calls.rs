@@ -30,6 +30,17 @@ pub(super) enum Reach {
     Certificates,
 }
 
+impl Reach {
+    /// What one reload has to change in the place of two.
+    pub(super) fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Certificates, Self::Certificates) => Self::Certificates,
+            (Self::Everything, Self::Everything | Self::Certificates)
+            | (Self::Certificates, Self::Everything) => Self::Everything,
+        }
+    }
+}
+
 /// How far a reload is that was begun.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Begun {
@@ -215,21 +226,37 @@ where
     }
 
     fn take_reloader(&mut self, number: u32, reach: Reach) {
+        if self.defer_reload(reach, Some(number)) {
+            caller_waits(&mut self.callers, number);
+        } else {
+            self.take_reloaders(vec![number], reach);
+        }
+    }
+
+    /// Reloads, and answers those who have asked for it now or when it is over. What goes wrong is in the log too, for whoever
+    /// has sent a signal.
+    pub(super) fn take_reloaders(&mut self, numbers: Vec<u32>, reach: Reach) {
         let before = self.reload_lines.len();
-        match self.begin_reload(reach) {
+        let answer = match self.begin_reload(reach) {
             Ok(Begun::Over) => {
                 let lines = self.reload_lines.split_off(before);
-                caller_waits(&mut self.callers, number);
-                self.renewers.push((number, lines));
+                for number in &numbers {
+                    caller_waits(&mut self.callers, *number);
+                }
+                self.renewers.extend(numbers.into_iter().map(|number| (number, lines.clone())));
+                return;
             }
             Ok(Begun::Replacing) => {
-                caller_waits(&mut self.callers, number);
-                self.reloaders.push(number);
+                for number in &numbers {
+                    caller_waits(&mut self.callers, *number);
+                }
+                self.reloaders.extend(numbers);
+                return;
             }
-            Err(lines) => {
-                let refused = !self.stopping;
-                self.answer(number, &ReloadAnswer { ok: false, lines, refused });
-            }
+            Err(lines) => ReloadAnswer { ok: false, lines, refused: !self.stopping },
+        };
+        for number in numbers {
+            self.answer(number, &answer);
         }
     }
 

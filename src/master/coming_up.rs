@@ -7,14 +7,16 @@ use wsmaster_ipc::{LifeEvent, sys::process};
 use wsmaster_workers::Handler;
 
 use super::{
-    Master, Role, report,
+    Master, Role,
+    calls::Reach,
+    report,
     start::{OnServing, Serving, StartError},
 };
 use crate::{
     logging,
     server::WorkerInfo,
     side::Body,
-    supervisor::{ChildId, Event, GiveUpReason, Phase, Pid, Report},
+    supervisor::{ChildId, Event, ExitStatus, GiveUpReason, Phase, Pid, Report},
 };
 
 /// Deaths and failed forks of workers, or of one program, before all have come up that make the start a failure.
@@ -29,12 +31,27 @@ pub(super) struct ComingUp {
     program_failures: HashMap<ChildId, u32>,
     /// What the programs said last that ended before they were ready.
     last_words: HashMap<ChildId, String>,
+    /// What a reload was asked to change, which waits until all have come up.
+    reload: Option<Reach>,
+    /// Callers that wait for it.
+    reloaders: Vec<u32>,
+    /// Side processes are to be started again, then.
+    restarts_sides: bool,
 }
 
 impl ComingUp {
     pub(super) fn new(on_serving: Option<OnServing>) -> Self {
         let (program_failures, last_words) = (HashMap::new(), HashMap::new());
-        Self { on_serving, failures: 0, program_failures, last_words }
+        let (reload, reloaders, restarts_sides) = (None, Vec::new(), false);
+        Self {
+            on_serving,
+            failures: 0,
+            program_failures,
+            last_words,
+            reload,
+            reloaders,
+            restarts_sides,
+        }
     }
 }
 
@@ -46,8 +63,14 @@ where
     /// Workers and programs that die, or cannot be forked, before all have come up: a start that fails is told to whoever
     /// started it, and not tried for ever.
     pub(super) fn judge_the_start(&mut self, report: &Report) {
+        if self.stopping {
+            return;
+        }
         self.judge_the_programs(report);
-        let (child, failure) = if let Report::Died { child, how, .. } = report {
+        let (child, failure) = if let Report::Died { child, how, phase, .. } = report {
+            if !is_unasked(*phase, *how) {
+                return;
+            }
             (*child, format!("they die at once ({}); the log says more", report::ended(*how)))
         } else if let Report::ForkFailed { child, reason } = report {
             (*child, format!("they cannot be forked: {reason}"))
@@ -128,10 +151,11 @@ where
         }
     }
 
-    /// The first time that all workers serve and all programs are ready, says so.
-    pub(super) fn announce(&mut self) {
+    /// The first time that all workers serve and all programs are ready, says so. Whether something that has waited for it
+    /// has begun.
+    pub(super) fn announce(&mut self) -> bool {
         if self.coming_up.is_none() || self.stopping {
-            return;
+            return false;
         }
         // One that has run once, and well, is not waited for; nor are closures, whose start says nothing of their work.
         let is_up = |phase| matches!(phase, Phase::Ready | Phase::GivenUp);
@@ -140,13 +164,13 @@ where
             .children(Instant::now())
             .all(|child| !self.is_program(child.id) || is_up(child.state));
         if !programs_are_up {
-            return;
+            return false;
         }
         let workers = self.supervisor.children(Instant::now()).take(self.seats.len());
         let workers: Option<Vec<i32>> = workers
             .map(|child| child.pid.filter(|_| child.state == Phase::Ready).map(|pid| pid.0 as i32))
             .collect();
-        let Some(workers) = workers else { return };
+        let Some(workers) = workers else { return false };
         let serving = Serving {
             listeners: self.listeners.endpoints(),
             master: process::own_pid(),
@@ -158,11 +182,51 @@ where
                 .map_or_else(Vec::new, |tls| tls.loaded.told.certificates.clone()),
         };
         log::info!("all workers serve");
-        if let Some(call) = self.coming_up.take().and_then(|coming_up| coming_up.on_serving) {
+        let Some(coming_up) = self.coming_up.take() else { return false };
+        if let Some(call) = coming_up.on_serving {
             call(&serving);
         }
         self.spread_event(LifeEvent::ServerStart);
         self.systemd.ready(&self.summary());
+        if coming_up.restarts_sides {
+            self.restart_side_processes();
+        }
+        if let Some(reach) = coming_up.reload {
+            self.take_reloaders(coming_up.reloaders, reach);
+        }
+        coming_up.restarts_sides || coming_up.reload.is_some()
+    }
+
+    /// Has a reload wait until the start is over. Whether it is not over yet.
+    pub(super) fn defer_reload(&mut self, reach: Reach, caller: Option<u32>) -> bool {
+        let stopping = self.stopping;
+        let Some(coming_up) = self.coming_up.as_mut().filter(|_| !stopping) else { return false };
+        if coming_up.reload.is_none() {
+            log::info!("a reload follows when all workers serve");
+        }
+        coming_up.reload = Some(coming_up.reload.map_or(reach, |before| before.and(reach)));
+        coming_up.reloaders.extend(caller);
+        true
+    }
+
+    /// Has the restart of side processes wait until the start is over. Whether it is not over yet.
+    pub(super) fn defer_restart_of_sides(&mut self) -> bool {
+        let stopping = self.stopping;
+        let Some(coming_up) = self.coming_up.as_mut().filter(|_| !stopping) else { return false };
+        log::info!("side processes are started again when all workers serve");
+        coming_up.restarts_sides = true;
+        true
+    }
+
+    /// Answers those who wait for a reload that will not be.
+    pub(super) fn refuse_deferred_reload(&mut self) {
+        let callers = self.coming_up.as_mut().map(|coming_up| {
+            coming_up.reload = None;
+            std::mem::take(&mut coming_up.reloaders)
+        });
+        if let Some(callers) = callers.filter(|callers| !callers.is_empty()) {
+            self.take_reloaders(callers, Reach::Everything);
+        }
     }
 
     /// One line for whoever asks systemd.
@@ -177,12 +241,52 @@ where
         listed.join(", ")
     }
 
-    /// Gives the start up.
+    /// Gives the start up, unless somebody has told the server to stop.
     pub(super) fn fail(&mut self, error: StartError) {
-        if self.failure.is_none() {
+        if !self.stopping {
             self.failure = Some(error);
             self.stopping = true;
+            self.refuse_deferred_reload();
             self.tell(Event::Stop);
+        }
+    }
+}
+
+/// Whether nobody has asked a worker that ended in this phase to end. One that was told to leave and obeys is no failure, nor
+/// is one that has left of its own will and ended well; one that was not ready in time is.
+fn is_unasked(phase: Phase, how: ExitStatus) -> bool {
+    match phase {
+        Phase::Forking
+        | Phase::Starting
+        | Phase::Ready
+        | Phase::Stopping
+        | Phase::BackingOff
+        | Phase::GivenUp => true,
+        Phase::Leaving | Phase::Draining => !how.is_success(),
+        Phase::Stopped => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_deaths_that_nobody_asked_for_are_failures_of_a_start() {
+        let (well, badly) = (ExitStatus::Exited(0), ExitStatus::Exited(1));
+        let killed = ExitStatus::Signaled { signal: 9, core_dumped: false };
+        for (phase, how, expected) in [
+            (Phase::Starting, well, true),
+            (Phase::Starting, killed, true),
+            (Phase::Ready, badly, true),
+            // It was not ready in time: a stop of the whole server does not come here.
+            (Phase::Stopping, well, true),
+            (Phase::Leaving, well, false),
+            (Phase::Draining, well, false),
+            (Phase::Leaving, killed, true),
+            (Phase::Draining, badly, true),
+        ] {
+            assert_eq!(is_unasked(phase, how), expected, "{phase:?}, {how:?}");
         }
     }
 }

@@ -235,8 +235,10 @@ where
         for warning in tls.iter().flat_map(|loaded| &loaded.told.warnings) {
             log::warn!("{warning}");
         }
-        let pid_file = PidFile::take(&config.server.pid_file)?;
         let system = |what| move |error| StartError::System(what, error);
+        // Before anybody can read whom to send them to.
+        let signals = Signals::listen().map_err(system("signals"))?;
+        let pid_file = PidFile::take(&config.server.pid_file)?;
         let workers = config.server.workers;
         let listeners = Listeners::bind(&config, pid_file.was_left_behind(), passed)?;
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -280,7 +282,7 @@ where
             .map_err(|error| StartError::Control(control_file.display().to_string(), error))?;
         let mut master = Self {
             supervisor: Supervisor::new(specs, policy, seed),
-            signals: Signals::listen().map_err(system("signals"))?,
+            signals,
             poll: Poll::new().map_err(system("the poll"))?,
             started: Instant::now(),
             config,
