@@ -7,6 +7,7 @@ mod cert;
 mod client;
 mod connections;
 mod doctor;
+mod given;
 mod logs;
 mod out;
 mod reload;
@@ -24,7 +25,10 @@ use std::{
 
 use wsmaster_ipc::sys::{resource, signal, title};
 
-use self::out::{complain, print};
+use self::{
+    given::Given,
+    out::{complain, print},
+};
 use crate::{
     cli::{self, CertCommand, Command, ConfigCommand, Exit, Target},
     config::{Config, ConfigErrors, Overrides, default_toml},
@@ -54,21 +58,9 @@ fn answered(answer: &clap::Error) -> Exit {
 
 fn run(command: Command) -> Exit {
     match command {
-        Command::Start { flags } => start::start(flags),
+        Command::Start { flags } => start::start(&flags),
         Command::Stop { target, timeout } => stop::stop(&target, timeout),
-        Command::Restart { flags, timeout } => {
-            let stopped = match load_all(&flags) {
-                Ok((config, _)) => {
-                    stop::stop_at(&config.server.pid_file, stop::timeout(&config, timeout))
-                }
-                Err(exit) => return exit,
-            };
-            match stopped {
-                // A server that does not run is no obstacle to a start.
-                Exit::Done | Exit::NotRunning => start::start(flags),
-                failed @ (Exit::Failed | Exit::Usage) => failed,
-            }
-        }
+        Command::Restart { flags, timeout } => start::restart(&flags, timeout),
         Command::Reload { target, certificates } => reload::reload(&target, certificates),
         Command::Status { target, json, watch } => status::status(&target, json, watch),
         Command::Connections { target, listing } => connections::connections(&target, &listing),
@@ -80,7 +72,7 @@ fn run(command: Command) -> Exit {
             cert::self_signed(&names, &directory)
         }
         Command::Config(ConfigCommand::Check { flags }) => match load_all(&flags) {
-            Ok((config, warnings)) => {
+            Ok(Loaded { config, warnings, .. }) => {
                 for warning in warnings {
                     complain!("warning: {warning}");
                 }
@@ -127,17 +119,31 @@ fn load(flags: &Overrides) -> Result<Config, Exit> {
     })
 }
 
+/// A configuration that was looked at as a whole.
+#[derive(Debug)]
+struct Loaded {
+    given: Given,
+    config: Config,
+    /// What might be better about its certificates.
+    warnings: Vec<tls::Warning>,
+}
+
 /// The configuration, whose programs and certificates are there and good, and what might be better about them; or what is wrong, on the
 /// standard error.
-fn load_all(flags: &Overrides) -> Result<(Config, Vec<tls::Warning>), Exit> {
-    let config = load(flags)?;
+fn load_all(flags: &Overrides) -> Result<Loaded, Exit> {
+    let (given, config) = Given::read(flags).map_err(|errors| {
+        complain!("{errors}");
+        Exit::Usage
+    })?;
     if let Err(errors) = programs::check(&config) {
         complain!("{errors}");
         return Err(Exit::Usage);
     }
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     match tls::check(&config, since_1970.as_secs() as i64) {
-        Ok(told) => Ok((config, told.map_or_else(Vec::new, |told| told.warnings))),
+        Ok(told) => {
+            Ok(Loaded { given, config, warnings: told.map_or_else(Vec::new, |told| told.warnings) })
+        }
         Err(errors) => {
             complain!("{errors}");
             Err(Exit::Usage)

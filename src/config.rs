@@ -50,6 +50,7 @@ pub use address::{AddressError, ListenAddress};
 pub use certificates::{CERTIFICATES_MAX, CertificateConfig};
 pub use error::{ConfigError, ConfigErrors, ERRORS_MAX, Place};
 pub use file::FILE_BYTES_MAX;
+pub(crate) use file::{FileText, error as file_error, read_again as read_file_again, unreadable};
 pub use listener::{Door, LISTENERS_MAX, ListenerConfig, ListenerProtocol, MAIN_LISTENER, Mode};
 pub use overrides::{Overrides, check_value};
 pub use process::{INSTANCES_MAX, PROCESSES_MAX, ProcessConfig, Restart};
@@ -130,12 +131,24 @@ impl Config {
         uid: u32,
         cpus: usize,
     ) -> Result<Self, ConfigErrors> {
-        let machine = Machine::new(env, uid, cpus);
-        let Some(path) = flags.config.clone().or_else(|| environment::config_path(env)) else {
-            return Self::from_layers(None, env, flags, &machine);
+        let file = match file_path(flags, env) {
+            Some(path) => Some(load_file(&path)?),
+            None => None,
         };
-        let text = file::load(&path)?;
-        Self::from_layers(Some((&path.to_string_lossy(), &text)), env, flags, &machine)
+        Self::of_file(file.as_ref(), flags, env, uid, cpus)
+    }
+
+    /// As [`Self::load`], with what is in the file.
+    pub(crate) fn of_file(
+        file: Option<&FileText>,
+        flags: &Overrides,
+        env: &[(String, String)],
+        uid: u32,
+        cpus: usize,
+    ) -> Result<Self, ConfigErrors> {
+        let machine = Machine::new(env, uid, cpus);
+        let file = file.map(|file| (file.name.as_str(), file.text.as_str()));
+        Self::from_layers(file, env, flags, &machine)
     }
 
     /// The defaults with the file `text` over them; `name` is what the file is called in messages.
@@ -221,4 +234,14 @@ impl Config {
         let apps = self.routes.iter().map(|route| &route.app);
         apps.chain([&self.server.app]).any(|app| app.plugin() == Some(process))
     }
+}
+
+/// The file that is named, if one is.
+pub(crate) fn file_path(flags: &Overrides, env: &[(String, String)]) -> Option<PathBuf> {
+    flags.config.clone().or_else(|| environment::config_path(env))
+}
+
+/// Reads the file.
+pub(crate) fn load_file(path: &std::path::Path) -> Result<FileText, ConfigErrors> {
+    Ok(file::load(path)?)
 }

@@ -34,6 +34,7 @@
 //! - [`logging`]: where words for the operator go.
 
 mod amounts;
+mod apart;
 pub mod apps;
 pub mod cli;
 pub mod commands;

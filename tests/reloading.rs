@@ -3,6 +3,8 @@
 
 mod support;
 
+#[path = "reloading/hanging.rs"]
+mod hanging;
 #[path = "support/kernel.rs"]
 mod kernel;
 #[path = "support/storm.rs"]

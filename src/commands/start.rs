@@ -1,13 +1,13 @@
 //! `wsmaster start`: from the configuration to a server that serves.
 
-use std::{net::SocketAddr, rc::Rc};
+use std::{net::SocketAddr, rc::Rc, time::Duration};
 
 use wsmaster_ipc::sys::{
     daemon::{self, Promise, Side, Verdict},
     files, random,
 };
 
-use super::{banner, load_all, out, out::complain, read_config};
+use super::{Loaded, banner, given::Given, load_all, out, out::complain, stop};
 use crate::{
     apps::BuiltIn,
     cli::Exit,
@@ -18,12 +18,31 @@ use crate::{
 };
 
 /// Starts, and returns when the server has stopped; or, as a daemon, when it serves.
-pub(super) fn start(flags: Overrides) -> Exit {
-    // The log is not open yet: what might be better is told when the files are read for the workers.
-    let mut config = match load_all(&flags) {
-        Ok((config, _)) => config,
+pub(super) fn start(flags: &Overrides) -> Exit {
+    match load_all(flags) {
+        Ok(loaded) => start_loaded(loaded),
+        Err(exit) => exit,
+    }
+}
+
+/// Ends the server that runs, if one does, and starts. What is wrong with the configuration is found before that.
+pub(super) fn restart(flags: &Overrides, timeout: Option<Duration>) -> Exit {
+    // Read once: what comes out of a pipe is gone after that.
+    let loaded = match load_all(flags) {
+        Ok(loaded) => loaded,
         Err(exit) => return exit,
     };
+    let config = &loaded.config;
+    match stop::stop_at(&config.server.pid_file, stop::timeout(config, timeout)) {
+        // A server that does not run is no obstacle to a start.
+        Exit::Done | Exit::NotRunning => start_loaded(loaded),
+        failed @ (Exit::Failed | Exit::Usage) => failed,
+    }
+}
+
+fn start_loaded(loaded: Loaded) -> Exit {
+    // The log is not open yet: what might be better is told when the files are read for the workers.
+    let Loaded { given, mut config, warnings: _ } = loaded;
     let promise = if config.server.daemonize {
         match daemon::detach() {
             Ok(Side::Shell(Verdict::Serving(text))) => {
@@ -55,7 +74,7 @@ pub(super) fn start(flags: Overrides) -> Exit {
         None
     };
     let promise = Rc::new(std::cell::Cell::new(promise));
-    let exit = serve(&mut config, flags, promise.clone());
+    let exit = serve(&mut config, given, promise.clone());
     if let Some(promise) = promise.take() {
         if exit == Exit::Done {
             complain!("wsmaster was told to stop before it served");
@@ -65,11 +84,7 @@ pub(super) fn start(flags: Overrides) -> Exit {
     exit
 }
 
-fn serve(
-    config: &mut Config,
-    flags: Overrides,
-    promise: Rc<std::cell::Cell<Option<Promise>>>,
-) -> Exit {
+fn serve(config: &mut Config, given: Given, promise: Rc<std::cell::Cell<Option<Promise>>>) -> Exit {
     let server = &config.server;
     if let Some(mask) = server.umask {
         // The log is the first file that it makes.
@@ -96,7 +111,7 @@ fn serve(
     let key_of_this_run = made_key.clone();
     let plan = Plan::new(config.clone())
         .reload_with(move || {
-            let mut config = read_config(&flags)?;
+            let mut config = given.read_again()?;
             listen_at(&mut config, address);
             if config.api.key.is_empty() {
                 match &key_of_this_run {

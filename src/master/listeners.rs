@@ -6,7 +6,7 @@
 
 use std::{
     fmt, io,
-    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
     os::{fd::AsFd, unix::net::UnixListener},
     path::PathBuf,
     time::{Duration, Instant},
@@ -24,12 +24,20 @@ use wsmaster_ipc::{
 use wsmaster_workers::{ListenerRules, Listening};
 
 use super::{PassedSockets, StartError, settings};
-use crate::config::{Config, ListenAddress, ListenerConfig};
+use crate::{
+    apart::apart,
+    config::{Config, ListenAddress, ListenerConfig},
+};
 
 /// How long the workers of a killed master may hold an address: the kernel ends them, after all their sockets.
 const ORPHANS_PATIENCE: Duration = Duration::from_secs(1);
 /// The time between two looks at an address that they hold.
 const ORPHANS_STEP: Duration = Duration::from_millis(10);
+
+/// How long the address of a name, or the number of a user, may take to be found. The master serves nobody meanwhile.
+const NAMES_PATIENCE: Duration = Duration::from_secs(5);
+/// What is said of one.
+const NAMES_BYTES_MAX: usize = 4096;
 
 /// Where a listener really listens: the port is the one that the kernel chose.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -343,13 +351,37 @@ fn bind(wanted: &ListenerConfig, config: &Config) -> Result<(Endpoint, Sockets),
 }
 
 fn set_access(file: &SocketFile, wanted: &ListenerConfig) -> io::Result<()> {
-    let identity = Identity::look_up(wanted.user.as_deref(), wanted.group.as_deref())?;
-    let user = identity.filter(|_| wanted.user.is_some()).map(|identity| identity.uid());
-    let group = identity.map(|identity| identity.gid());
+    let (user, group) = owner(wanted)?;
     file.set_access(wanted.mode.0, user, group)
 }
 
-fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
-    let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    (host, port).to_socket_addrs()?.next().ok_or_else(none)
+/// The numbers of the user and the group that a socket's file is to belong to. The list of users may be on another machine.
+fn owner(wanted: &ListenerConfig) -> io::Result<(Option<u32>, Option<u32>)> {
+    if wanted.user.is_none() && wanted.group.is_none() {
+        return Ok((None, None));
+    }
+    let found = apart(NAMES_PATIENCE, NAMES_BYTES_MAX, || {
+        let identity = Identity::look_up(wanted.user.as_deref(), wanted.group.as_deref());
+        let numbers = identity.map(|found| found.map(|found| (found.uid(), found.gid())));
+        numbers.map_err(|error| error.to_string())
+    })?;
+    let numbers = found.map_err(|problem| io::Error::new(io::ErrorKind::NotFound, problem))?;
+    let user = numbers.filter(|_| wanted.user.is_some()).map(|(uid, _)| uid);
+    Ok((user, numbers.map(|(_, gid)| gid)))
+}
+
+/// The first address of a name. Whoever knows it may be on another machine, which does not answer.
+pub(super) fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(SocketAddr::new(address, port));
+    }
+    let found = apart(NAMES_PATIENCE, NAMES_BYTES_MAX, || {
+        let found = (host, port).to_socket_addrs().map(|mut addresses| addresses.next());
+        found.map_err(|error| error.to_string())
+    });
+    match found? {
+        Ok(Some(address)) => Ok(address),
+        Ok(None) => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
+        Err(problem) => Err(io::Error::new(io::ErrorKind::NotFound, problem)),
+    }
 }

@@ -2,22 +2,21 @@
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd},
     time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
-use wsmaster_ipc::sys::{
-    memory::sealed_file,
-    process,
-    socket::{self, Attachment, Received},
-};
+use wsmaster_ipc::sys::{memory::sealed_file, socket};
 
 use super::{
     Loaded, Told,
     files::{self, Fault},
 };
-use crate::config::{Config, ConfigErrors};
+use crate::{
+    apart,
+    config::{Config, ConfigErrors},
+};
 
 /// How long the files may take to be read. The master serves nobody meanwhile, but a disk that hangs must not hang it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -50,32 +49,11 @@ pub(crate) fn load_apart(config: &Config, now_unix_s: i64) -> Result<Option<Load
 }
 
 fn ask(config: &Config, now_unix_s: i64) -> io::Result<Result<Loaded, Vec<Fault>>> {
-    let (ours, theirs) = socket::packet_pair(REPORT_BYTES_MAX)?;
-    let line = theirs.as_raw_fd();
-    let child = process::fork_child(vec![line], || answer(config, now_unix_s, theirs.as_fd()))?;
-    // So that its end is seen.
-    drop(theirs);
-    let heard = hear(ours.as_fd());
-    process::end_child(child);
-    heard
-}
-
-fn hear(line: BorrowedFd<'_>) -> io::Result<Result<Loaded, Vec<Fault>>> {
-    if !socket::wait_readable(line, PATIENCE)? {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    let mut buffer = vec![0; REPORT_BYTES_MAX];
-    let Received::Packet { length, attachment, cut: false } =
-        socket::receive_packet(line, &mut buffer)?
-    else {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    };
-    let report = serde_json::from_slice(buffer.get(..length).unwrap_or_default())?;
-    match (report, attachment) {
-        (Report::Good(told), Attachment::Descriptor(material)) => Ok(Ok(Loaded { material, told })),
-        (Report::Good(_), Attachment::None | Attachment::Lost) => {
-            Err(io::ErrorKind::UnexpectedEof.into())
-        }
+    let (report, material) =
+        apart::ask(PATIENCE, REPORT_BYTES_MAX, |line| answer(config, now_unix_s, line))?;
+    match (serde_json::from_slice(&report)?, material) {
+        (Report::Good(told), Some(material)) => Ok(Ok(Loaded { material, told })),
+        (Report::Good(_), None) => Err(io::ErrorKind::UnexpectedEof.into()),
         (Report::Bad(faults), _) => Ok(Err(faults)),
     }
 }
