@@ -34,11 +34,16 @@ fn ask(command: &str, pid_file: &Path) -> Output {
     run(&[command, "--pid-file", &pid_file.to_string_lossy()])
 }
 
+#[track_caller]
+fn start_with(pid_file: &Path, args: &[&str]) -> Output {
+    let file = pid_file.to_string_lossy();
+    run(&[&["start", "-d", "-w", "1", "--pid-file", &file], args].concat())
+}
+
 /// Starts a server in the background with this PID file, asks it how it is, and stops it.
 #[track_caller]
 fn start_and_stop(pid_file: &Path) {
-    let file = pid_file.to_string_lossy();
-    run(&["start", "-d", "-w", "1", "--listen", "127.0.0.1:0", "--pid-file", &file]).expect_code(0);
+    start_with(pid_file, &["--listen", "127.0.0.1:0"]).expect_code(0);
     ask("status", pid_file).expect_code(0);
     ask("stop", pid_file).expect_code(0);
     assert!(!pid_file.exists(), "it removes what is its own");
@@ -193,24 +198,83 @@ fn attack_25_a_directory_in_which_others_could_replace_the_file_is_refused() {
 }
 
 #[test]
-fn a_path_too_long_for_the_control_socket_is_refused() {
+fn a_path_too_long_for_a_socket_is_reached_through_its_directory() {
     let directory = tempfile::tempdir().expect("a directory");
-    // The name of a socket has 108 bytes at most (unix(7)).
+    // The name of a socket has 107 bytes at most (unix(7)).
     let file = directory.path().join("d".repeat(120)).join("w.pid");
+    start_and_stop(&file);
+    let control = file.with_file_name("w.pid.control");
+    assert!(!control.exists());
+    std::os::unix::net::UnixListener::bind(directory.path().join("s")).expect("a socket");
+    fs::rename(directory.path().join("s"), &control).expect("one that is left behind");
+    start_and_stop(&file);
+
+    let file = directory.path().join("w".repeat(120));
     let output = refused(&file);
     assert!(output.stderr.contains("control socket"), "{output}");
+    assert!(output.stderr.contains("is too long for a socket"), "{output}");
     assert!(!file.exists(), "what was taken is given back");
     assert!(working_below(directory.path()).is_empty());
+}
+
+#[test]
+fn two_pid_files_with_one_stem_are_two_servers() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let files = ["ws.1", "ws.2", "ws"].map(|name| directory.path().join(name));
+    for file in &files {
+        start_with(file, &["--listen", "127.0.0.1:0"]).expect_code(0);
+    }
+    let reloads = |file: &Path| u32::from(ask("status", file).stdout.contains("; 1 reload"));
+    ask("reload", &files[1]).expect_code(0);
+    assert_eq!(files.each_ref().map(|file| reloads(file)), [0, 1, 0]);
+    for file in &files {
+        ask("stop", file).expect_code(0);
+        ask("status", file).expect_code(3);
+    }
+    assert!(working_below(directory.path()).is_empty());
+}
+
+#[test]
+fn a_listener_may_have_the_name_of_the_pid_file_with_another_ending() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("app.pid");
+    let socket = directory.path().join("app.sock");
+    let listen = format!("unix:{}", socket.display());
+    start_with(&file, &["--listen", &listen]).expect_code(0);
+    ask("reload", &file).expect_code(0);
+    std::os::unix::net::UnixStream::connect(&socket).expect("it is still the listener's");
+    ask("stop", &file).expect_code(0);
+    assert!(!socket.exists());
+
+    // And the name of the control socket is refused to a listener in one line.
+    let listen = format!("unix:{}.control", file.display());
+    let output = start_with(&file, &["--listen", &listen]).expect_code(1);
+    assert!(output.stderr.contains("listens there already"), "{output}");
+    assert!(!file.exists() && !file.with_file_name("app.pid.control").exists(), "{output}");
+}
+
+#[test]
+fn the_socket_of_another_program_is_left_alone() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("w.pid");
+    let control = directory.path().join("w.pid.control");
+    let other = std::os::unix::net::UnixListener::bind(&control).expect("a socket");
+    let output = refused(&file);
+    let who = format!("process {} listens there already", std::process::id());
+    assert!(output.stderr.contains(&who), "{output}");
+    std::os::unix::net::UnixStream::connect(&control).expect("it still listens");
+    drop(other);
+    start_and_stop(&file);
 }
 
 #[test]
 fn something_else_in_the_place_of_the_control_socket_is_refused() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("w.pid");
-    fs::write(directory.path().join("w.sock"), "precious").expect("ours");
+    fs::write(directory.path().join("w.pid.control"), "precious").expect("ours");
     let output = refused(&file);
-    assert!(output.stderr.contains("w.sock"), "{output}");
-    assert_eq!(fs::read(directory.path().join("w.sock")).expect("still there"), b"precious");
+    assert!(output.stderr.contains("w.pid.control"), "{output}");
+    assert_eq!(fs::read(directory.path().join("w.pid.control")).expect("still there"), b"precious");
     assert!(!file.exists(), "what was taken is given back");
 }
 
@@ -223,8 +287,15 @@ fn a_server_whose_file_was_taken_away_leaves_that_of_its_successor_alone() {
     ask("stop", &file).expect_code(3);
     Client::connect(&first).expect_alive();
 
-    // Another server takes its place; then the first one ends.
+    // While it lives, nobody takes the place of its control socket.
     let start = ["start", "-d", "-w", "1", "--listen", "127.0.0.1:0"];
+    let output = first.cli(&start).expect_code(1);
+    let who = format!("process {} listens there already", text.trim());
+    assert!(output.stderr.contains(&who), "{output}");
+    Client::connect(&first).expect_alive();
+
+    // Where that is gone too, another server takes its place; then the first one ends.
+    fs::remove_file(file.with_file_name("wsmaster.pid.control")).expect("ours");
     first.cli(&start).expect_code(0);
     assert_ne!(fs::read_to_string(&file).expect("it runs"), text);
     first.signal(support::Signal::Term);
@@ -264,10 +335,10 @@ fn a_master_that_was_killed_is_not_in_the_way() {
     assert!(send(server.pid(), "KILL"));
     eventually("the end of all", PATIENCE, || server.living().is_empty().then_some(()));
     assert!(server.pid_file().exists());
-    assert!(server.directory().join("wsmaster.sock").exists());
+    assert!(server.directory().join("wsmaster.pid.control").exists());
     for command in ["status", "reload", "stop"] {
         ask(command, &server.pid_file()).expect_code(3);
     }
     start_and_stop(&server.pid_file());
-    assert!(!server.directory().join("wsmaster.sock").exists());
+    assert!(!server.directory().join("wsmaster.pid.control").exists());
 }

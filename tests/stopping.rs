@@ -27,7 +27,10 @@ fn deaf(server: &Server, clients: usize) -> Vec<Client> {
 #[track_caller]
 fn expect_nothing_left(server: &Server) {
     assert!(!server.pid_file().exists(), "the PID file is left");
-    assert!(!server.directory().join("wsmaster.sock").exists(), "the control socket is left");
+    assert!(
+        !server.directory().join("wsmaster.pid.control").exists(),
+        "the control socket is left"
+    );
     expect_free(server.addr());
     server.cli(&["status"]).expect_code(3);
 }

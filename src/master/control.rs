@@ -3,8 +3,9 @@
 //! It stands beside the PID file, for its owner alone, and the kernel's word on who is at the other end is checked.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, Read, Write},
+    os::fd::AsRawFd,
     os::unix::{
         fs::{MetadataExt, PermissionsExt},
         net::UnixListener as StdListener,
@@ -15,11 +16,17 @@ use std::{
 
 use mio::net::{UnixListener, UnixStream};
 use serde::{Deserialize, Serialize};
-use wsmaster_ipc::sys::{files, resource, socket};
+use wsmaster_ipc::sys::{
+    files,
+    listener::{self, Holder},
+    resource, socket,
+};
 use wsmaster_workers::survey;
 
 /// Callers at a time; one more is hung up on.
 pub(super) const CALLERS_MAX: usize = 16;
+/// The longest path of a socket (unix(7)).
+const PATH_BYTES_MAX: usize = 107;
 /// The longest question.
 const QUESTION_BYTES_MAX: usize = 4096;
 /// From the call to the question, and from the answer to the hang-up.
@@ -90,23 +97,15 @@ pub(super) enum Progress {
 }
 
 impl Control {
-    /// Opens the socket. The PID file is locked, so whatever has this name is an earlier server's.
+    /// Opens the socket. A socket on which somebody listens is left alone, whoever that is: the PID file of another server may
+    /// have been removed, or another program may have this name.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        match fs::symlink_metadata(path) {
-            Ok(facts) if std::os::unix::fs::FileTypeExt::is_socket(&facts.file_type()) => {
-                fs::remove_file(path)?;
-            }
-            Ok(_) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::AlreadyExists,
-                    "something that is no socket has its name",
-                ));
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+        if clear(path)? {
+            fs::remove_file(path)?;
         }
         // Nobody else can call even in the moment before the rights are set.
-        let listener = files::with_mask(0o177, || StdListener::bind(path))?;
+        let reached = Reached::new(path)?;
+        let listener = files::with_mask(0o177, || StdListener::bind(&reached.name))?;
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
         listener.set_nonblocking(true)?;
         let made = identity(&fs::symlink_metadata(path)?);
@@ -148,6 +147,51 @@ impl Drop for Control {
         if is_ours {
             let _ = fs::remove_file(&self.path);
         }
+    }
+}
+
+/// Whether a socket that an earlier server of this user has left behind stands in the place of one that is to be made.
+///
+/// # Errors
+/// What stands there is somebody else's, or is no such socket.
+pub(super) fn clear(path: &Path) -> io::Result<bool> {
+    let refused = |kind, problem: String| Err(io::Error::new(kind, problem));
+    match listener::holder_of(&Reached::new(path)?.name)? {
+        Holder::Nobody => Ok(false),
+        Holder::Living(pid) => {
+            let who = pid.map_or_else(|| "somebody".to_owned(), |pid| format!("process {pid}"));
+            refused(io::ErrorKind::AddrInUse, format!("{who} listens there already"))
+        }
+        Holder::LeftBehind => {
+            let owner = fs::symlink_metadata(path)?.uid();
+            if owner == resource::effective_uid() || resource::effective_uid() == 0 {
+                Ok(true)
+            } else {
+                let problem = format!("user {owner} has left a socket there");
+                refused(io::ErrorKind::PermissionDenied, problem)
+            }
+        }
+    }
+}
+
+/// A name by which the kernel takes a socket whose path may be too long for it (unix(7)).
+#[derive(Debug)]
+struct Reached {
+    name: PathBuf,
+    /// The directory that the name leads through.
+    _directory: Option<File>,
+}
+
+impl Reached {
+    fn new(path: &Path) -> io::Result<Self> {
+        let (Some(directory), Some(name), true) =
+            (path.parent(), path.file_name(), path.as_os_str().len() > PATH_BYTES_MAX)
+        else {
+            return Ok(Self { name: path.to_owned(), _directory: None });
+        };
+        let directory = File::open(directory)?;
+        let name = PathBuf::from(format!("/proc/self/fd/{}", directory.as_raw_fd())).join(name);
+        Ok(Self { name, _directory: Some(directory) })
     }
 }
 
@@ -219,7 +263,8 @@ pub(crate) fn ask<A: serde::de::DeserializeOwned>(
     question: &Question,
     patience: Duration,
 ) -> io::Result<A> {
-    let mut stream = std::os::unix::net::UnixStream::connect(path)?;
+    let reached = Reached::new(path)?;
+    let mut stream = std::os::unix::net::UnixStream::connect(&reached.name)?;
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
     let mut line = serde_json::to_vec(question)?;

@@ -65,11 +65,7 @@ impl PidFile {
     pub(crate) fn take(path: &Path) -> Result<Self, PidFileError> {
         let shown = path.display().to_string();
         let unusable = |source| PidFileError::Unusable { path: shown.clone(), source };
-        let path = std::path::absolute(path).map_err(unusable)?;
-        if let Some(directory) = path.parent() {
-            make_directory(directory).map_err(unusable)?;
-            check_directory(directory)?;
-        }
+        let path = Self::make_place(path)?;
         let mut file = match patiently(|| LockedFile::take(&path)) {
             Ok(file) => file,
             Err(LockError::Io(source)) => return Err(unusable(source)),
@@ -86,6 +82,18 @@ impl PidFile {
         let written = file.write(&format!("{}\n", process::own_pid()));
         let taken = Self { file, path, was_left_behind };
         written.map(|()| taken).map_err(unusable)
+    }
+
+    /// Makes the directory of a PID file if it is not there. The whole path of the file.
+    pub(super) fn make_place(path: &Path) -> Result<PathBuf, PidFileError> {
+        let shown = path.display().to_string();
+        let unusable = |source| PidFileError::Unusable { path: shown.clone(), source };
+        let path = std::path::absolute(path).map_err(unusable)?;
+        if let Some(directory) = path.parent() {
+            make_directory(directory).map_err(unusable)?;
+            check_directory(directory)?;
+        }
+        Ok(path)
     }
 
     /// Where it is.
@@ -181,9 +189,11 @@ pub(crate) fn find(path: &Path) -> Result<Found, FindError> {
     }
 }
 
-/// The control socket that belongs to a PID file.
+/// The control socket that belongs to a PID file. Its name is that of no other PID file's, and of no listener's by accident.
 pub(crate) fn control_path(pid_file: &Path) -> PathBuf {
-    pid_file.with_extension("sock")
+    let mut name = pid_file.as_os_str().to_owned();
+    name.push(".control");
+    PathBuf::from(name)
 }
 
 #[cfg(test)]

@@ -159,7 +159,7 @@ pub enum StartError {
     PidFile(#[from] PidFileError),
     /// The control socket cannot be made.
     #[error(
-        "the control socket {0} cannot be made: {1}; choose another --pid-file, it stands beside it"
+        "the control socket {0} cannot be made: {1}; choose another --pid-file, beside which it stands"
     )]
     Control(String, io::Error),
     /// What systemd has passed cannot be listened on.

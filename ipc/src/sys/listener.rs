@@ -26,7 +26,7 @@ use nix::{
     },
 };
 
-use super::io_error;
+use super::{io_error, socket::peer_credentials};
 
 /// A listening socket.
 #[derive(Debug)]
@@ -152,7 +152,7 @@ fn identity(facts: &fs::Metadata) -> FileIdentity {
 /// `AddrInUse`: somebody listens there. `AlreadyExists`: something that is no socket has the name.
 pub fn unix_listener(path: &Path, backlog: u32) -> io::Result<(UnixListener, SocketFile)> {
     clear(path)?;
-    let address = UnixAddr::new(path).map_err(io_error)?;
+    let address = UnixAddr::new(path).map_err(|_| too_long())?;
     let socket = unix_socket()?;
     let before = umask(Mode::from_bits_truncate(0o177));
     let bound = bind(socket.as_raw_fd(), &address);
@@ -170,24 +170,54 @@ fn unix_socket() -> io::Result<OwnedFd> {
     socket(AddressFamily::Unix, SockType::Stream, flags, None).map_err(io_error)
 }
 
-/// Removes a socket that a server has left behind. Whether somebody listens is asked by connecting, without waiting: a queue
-/// that is full (EAGAIN, unix(7)) is somebody's.
-fn clear(path: &Path) -> io::Result<()> {
+/// What has the name of a unix socket that is to be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Holder {
+    /// Nothing.
+    Nobody,
+    /// A socket that nobody listens on any more.
+    LeftBehind,
+    /// A socket on which somebody listens: the process that called listen(2), where it can be told.
+    Living(Option<i32>),
+}
+
+/// Who holds the name of a unix socket. Whether somebody listens is asked by connecting, without waiting: a queue that is full
+/// (EAGAIN, unix(7)) is somebody's.
+///
+/// # Errors
+/// `AlreadyExists`: something that is no socket has the name. The name is too long; what connect(2) says.
+pub fn holder_of(path: &Path) -> io::Result<Holder> {
+    let address = UnixAddr::new(path).map_err(|_| too_long())?;
     match fs::symlink_metadata(path) {
         Ok(facts) if facts.file_type().is_socket() => {}
         Ok(_) => {
             let problem = "something that is no socket has this name";
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, problem));
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Holder::Nobody),
         Err(error) => return Err(error),
     }
-    let address = UnixAddr::new(path).map_err(io_error)?;
-    match connect(unix_socket()?.as_raw_fd(), &address) {
-        Err(Errno::ECONNREFUSED) => fs::remove_file(path),
-        Err(Errno::ENOENT) => Ok(()),
-        Ok(()) | Err(Errno::EAGAIN) => Err(io::ErrorKind::AddrInUse.into()),
+    let socket = unix_socket()?;
+    match connect(socket.as_raw_fd(), &address) {
+        Err(Errno::ECONNREFUSED) => Ok(Holder::LeftBehind),
+        Err(Errno::ENOENT) => Ok(Holder::Nobody),
+        Ok(()) => Ok(Holder::Living(peer_credentials(&socket).ok().map(|(_, pid)| pid))),
+        Err(Errno::EAGAIN) => Ok(Holder::Living(None)),
         Err(errno) => Err(io_error(errno)),
+    }
+}
+
+fn too_long() -> io::Error {
+    let problem = "the path is too long for a socket, which has 107 bytes at most (unix(7))";
+    io::Error::new(io::ErrorKind::InvalidInput, problem)
+}
+
+/// Removes a socket that a server has left behind.
+fn clear(path: &Path) -> io::Result<()> {
+    match holder_of(path)? {
+        Holder::Nobody => Ok(()),
+        Holder::LeftBehind => fs::remove_file(path),
+        Holder::Living(_) => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
 
