@@ -1,8 +1,9 @@
 //! The log: one line for each thing that an operator may want to know, to the standard error or to a file.
 //!
-//! Owns the form of a line, and the file that this process writes to. What came from outside is escaped, so a line is always
-//! one line, and it is written in one piece, so several processes can share the file. A line that the file does not take, on
-//! a full disk above all, is counted and no reason to stop. Only the master opens the file; the others are given it.
+//! Owns the form of a line, and what this process writes to. What came from outside is escaped, so a line is always one line,
+//! and it is written in one piece, so several processes can share the file. No write waits ([`LogOutput`]): a line that is not
+//! taken at once, by a full disk, a pipe that nobody reads or a terminal that is stopped, is counted and no reason to stop. Only
+//! the master opens a file; the others are given it.
 
 use std::{
     fmt::Write as _,
@@ -13,11 +14,14 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use env_logger::{Builder, Target};
+use env_logger::{Builder, Target as Output};
 use log::LevelFilter;
 use wsmaster_ipc::{
     board::Board,
-    sys::log_file::{LogPlace, Rotated},
+    sys::{
+        log_file::{LogPlace, Rotated},
+        log_output::{LogOutput, stream_number},
+    },
 };
 
 /// The time at the beginning of a line: `2026-01-31T23:59:59.999Z`.
@@ -25,36 +29,63 @@ const TIME_BYTES: usize = 24;
 
 static LOG: OnceLock<Log> = OnceLock::new();
 
+/// The number of the standard error.
+const STANDARD_ERROR: i32 = 2;
+
 #[derive(Debug)]
 struct Log {
-    file: Option<Arc<LogFile>>,
+    target: Arc<Target>,
     role: Mutex<String>,
     /// Where lost lines are counted for all processes together.
     board: OnceLock<Board>,
 }
 
 #[derive(Debug)]
-struct LogFile {
-    place: LogPlace,
-    writer: Mutex<Writer<File>>,
+struct Target {
+    place: Place,
+    writer: Mutex<Writer<LogOutput>>,
+}
+
+/// What the log is written to.
+#[derive(Debug)]
+enum Place {
+    /// A file that the master has opened.
+    File(LogPlace),
+    /// A stream that the server was started with; its path, if the configuration names it by one.
+    Stream { number: i32, path: Option<PathBuf> },
+}
+
+impl Target {
+    fn open(path: Option<&Path>) -> io::Result<Self> {
+        let stream = match path {
+            None => Some(STANDARD_ERROR),
+            Some(path) => stream_number(path),
+        };
+        let (place, output) = match (stream, path) {
+            (Some(number), path) => {
+                let path = path.map(Path::to_owned);
+                (Place::Stream { number, path }, LogOutput::stream(number)?)
+            }
+            (None, path) => {
+                // A relative name must go on to mean the same file.
+                let place = LogPlace::new(path.unwrap_or(Path::new("")))?;
+                let output = LogOutput::file(place.open()?);
+                (Place::File(place), output)
+            }
+        };
+        Ok(Self { place, writer: Mutex::new(Writer::new(output)) })
+    }
 }
 
 /// Starts logging, once in the life of a process.
 ///
 /// # Errors
-/// The file cannot be opened: it is a symbolic link, or not to be written.
+/// The file cannot be opened: it is a symbolic link, or not to be written; or the server was not started with the stream that
+/// it stands for (`/dev/stdout`, `/dev/fd/N`).
 pub fn start(file: Option<&Path>, level: LevelFilter) -> io::Result<()> {
-    let file = match file {
-        None => None,
-        Some(path) => {
-            // A relative name must go on to mean the same file.
-            let place = LogPlace::new(path)?;
-            let writer = Mutex::new(Writer::new(place.open()?));
-            Some(Arc::new(LogFile { place, writer }))
-        }
-    };
+    let target = Arc::new(Target::open(file)?);
     let log = LOG.get_or_init(|| Log {
-        file,
+        target,
         role: Mutex::new("master".to_owned()),
         board: OnceLock::new(),
     });
@@ -66,9 +97,7 @@ pub fn start(file: Option<&Path>, level: LevelFilter) -> io::Result<()> {
         let now = line.timestamp_millis();
         writeln!(line, "{now} {:<5} {role}: {text}", record.level())
     });
-    if let Some(file) = &log.file {
-        builder.target(Target::Pipe(Box::new(Sink(file.clone()))));
-    }
+    builder.target(Output::Pipe(Box::new(Sink(log.target.clone()))));
     // A second call finds a logger, which goes on.
     let _ = builder.try_init();
     set_level(level);
@@ -109,25 +138,44 @@ pub fn count_losses_on(board: &Board) {
     }
 }
 
-/// The log file, if there is one.
+/// Standard input, output and error of this process lead to /dev/null from now on: so does a log that was one of them.
+pub fn leave_streams() {
+    if let Some(target) = target()
+        && let Place::Stream { number: 0..=STANDARD_ERROR, .. } = &target.place
+        && let Ok(nowhere) = LogOutput::stream(STANDARD_ERROR)
+    {
+        lock(&target.writer).file = nowhere;
+    }
+}
+
+/// The log file as it is named, if it is not the standard error.
 pub fn path() -> Option<PathBuf> {
-    file().map(|file| file.place.path())
+    match &target()?.place {
+        Place::File(place) => Some(place.path()),
+        Place::Stream { path, .. } => path.clone(),
+    }
 }
 
 /// Bytes in the file that is written to.
 pub fn length() -> Option<u64> {
-    let facts = lock(&file()?.writer).file.metadata().ok()?;
+    let (_, writer) = file()?;
+    let facts = lock(writer).file.as_file().metadata().ok()?;
     facts.is_file().then_some(facts.len())
 }
 
 /// Opens the log file by its name again, after it was moved away.
 ///
 /// # Errors
-/// It cannot be opened; the old one stays in use.
+/// It cannot be opened, or is no file that the server has opened; the old one stays in use.
 pub fn reopen() -> io::Result<()> {
-    let Some(file) = file() else { return Ok(()) };
-    let again = file.place.open()?;
-    lock(&file.writer).file = again;
+    let Some((place, writer)) = file() else {
+        return Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "it is a stream that the server was started with, and nothing to be moved away",
+        ));
+    };
+    let again = LogOutput::file(place.open()?);
+    lock(writer).file = again;
     Ok(())
 }
 
@@ -137,27 +185,27 @@ pub fn reopen() -> io::Result<()> {
 /// # Errors
 /// It cannot be done; the old one stays in use.
 pub fn rotate(keep: u32) -> io::Result<bool> {
-    let Some(file) = file() else { return Ok(false) };
-    let mut writer = lock(&file.writer);
-    let (again, moved) = match file.place.rotate(&writer.file, keep)? {
+    let Some((place, writer)) = file() else { return Ok(false) };
+    let mut writer = lock(writer);
+    let (again, moved) = match place.rotate(writer.file.as_file(), keep)? {
         Rotated::Moved(again) => (again, true),
         Rotated::WasMoved(again) => (again, false),
     };
-    writer.file = again;
+    writer.file = LogOutput::file(again);
     Ok(moved)
 }
 
 /// Writes to this file from now on, which the master has opened.
 pub fn take(given: OwnedFd) {
-    if let Some(file) = file() {
-        lock(&file.writer).file = File::from(given);
+    if let Some((_, writer)) = file() {
+        lock(writer).file = LogOutput::file(File::from(given));
     }
 }
 
-/// Runs `with` with the open log file, for a child that is to have it.
+/// Runs `with` with what the log is written to, for a child that is to have it.
 pub fn with_descriptor<R>(with: impl FnOnce(Option<BorrowedFd<'_>>) -> R) -> R {
-    match file() {
-        Some(file) => with(Some(lock(&file.writer).file.as_fd())),
+    match target() {
+        Some(target) => with(Some(lock(&target.writer).file.as_fd())),
         None => with(None),
     }
 }
@@ -182,8 +230,17 @@ pub fn escape(text: &str) -> String {
     escaped
 }
 
-fn file() -> Option<&'static Arc<LogFile>> {
-    LOG.get()?.file.as_ref()
+fn target() -> Option<&'static Arc<Target>> {
+    Some(&LOG.get()?.target)
+}
+
+/// The target, if it is a file that the master has opened.
+fn file() -> Option<(&'static LogPlace, &'static Mutex<Writer<LogOutput>>)> {
+    let target = target()?;
+    match &target.place {
+        Place::File(place) => Some((place, &target.writer)),
+        Place::Stream { .. } => None,
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -191,7 +248,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-struct Sink(Arc<LogFile>);
+struct Sink(Arc<Target>);
 
 impl Write for Sink {
     /// Takes a line, which always ends well for the one who logs.
@@ -209,6 +266,20 @@ impl Write for Sink {
     }
 }
 
+/// Why a file has taken a part of a line only.
+trait Partial {
+    fn why_not_all(&self) -> io::ErrorKind;
+}
+
+impl Partial for LogOutput {
+    fn why_not_all(&self) -> io::ErrorKind {
+        match self.as_file().metadata() {
+            Ok(facts) if facts.is_file() => io::ErrorKind::StorageFull,
+            Ok(_) | Err(_) => io::ErrorKind::WouldBlock,
+        }
+    }
+}
+
 /// A file, and what it did not take.
 #[derive(Debug)]
 struct Writer<F> {
@@ -220,7 +291,7 @@ struct Writer<F> {
     is_torn: bool,
 }
 
-impl<F: Write> Writer<F> {
+impl<F: Write + Partial> Writer<F> {
     fn new(file: F) -> Self {
         Self { file, lost: 0, reason: String::new(), is_torn: false }
     }
@@ -236,7 +307,10 @@ impl<F: Write> Writer<F> {
             }
             Err(error) => {
                 self.lost += 1;
-                self.reason = error.to_string();
+                self.reason = match error.kind() {
+                    io::ErrorKind::WouldBlock => "nobody read them".to_owned(),
+                    _ => error.to_string(),
+                };
                 false
             }
         }
@@ -254,7 +328,7 @@ impl<F: Write> Writer<F> {
                 // The rest would come after what others have written by then.
                 Ok(count) => {
                     self.is_torn |= count > 0;
-                    return Err(io::ErrorKind::StorageFull.into());
+                    return Err(self.file.why_not_all().into());
                 }
             }
         }
@@ -293,6 +367,12 @@ mod tests {
     struct Disk {
         bytes: Vec<u8>,
         room: usize,
+    }
+
+    impl Partial for Disk {
+        fn why_not_all(&self) -> io::ErrorKind {
+            io::ErrorKind::StorageFull
+        }
     }
 
     impl Write for Disk {

@@ -9,6 +9,8 @@ mod kernel;
 mod rotation;
 #[path = "logs/trouble.rs"]
 mod trouble;
+#[path = "logs/unread.rs"]
+mod unread;
 
 use std::{
     fs,

@@ -182,11 +182,10 @@ fn settle_key(config: &mut Config) -> std::io::Result<Option<Secret>> {
 fn tell(serving: &Serving, made_key: Option<&Secret>, promise: &std::cell::Cell<Option<Promise>>) {
     let text = banner::banner(serving, made_key.map(Secret::expose));
     match promise.take() {
-        Some(promise) => {
-            if let Err(error) = promise.serving(&text) {
-                log::warn!("the terminal could not be left: {error}");
-            }
-        }
+        Some(promise) => match promise.serving(&text) {
+            Ok(()) => logging::leave_streams(),
+            Err(error) => log::warn!("the terminal could not be left: {error}"),
+        },
         // The terminal may be gone; the server goes on.
         None => out::say(&text),
     }

@@ -135,6 +135,14 @@ fn table(status: &Value) -> String {
             let _ = writeln!(text, "\n{name} is down for long: worker {by} serves its new clients");
         }
     }
+    if let Some(lost) = status["log"]["lines_lost"].as_u64().filter(|lost| *lost > 0) {
+        let lines = if lost == 1 { "line" } else { "lines" };
+        let log = match &status["log"]["file"] {
+            Value::Null => "the standard error".to_owned(),
+            file => word(file),
+        };
+        let _ = writeln!(text, "\n{lost} {lines} of the log lost: {log} did not take them");
+    }
     text
 }
 
@@ -179,10 +187,11 @@ fn row(name: &str, state: &str, process: &Value) -> Vec<String> {
 }
 
 /// What did not reach somebody.
-const DROPPED: [&str; 5] = [
+const DROPPED: [&str; 6] = [
     "dropped_outbox_full",
     "dropped_too_large",
     "dropped_mailbox_full",
+    "dropped_no_descriptors",
     "dropped_by_handler",
     "dropped_events",
 ];

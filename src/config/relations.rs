@@ -3,6 +3,8 @@
 //! Owns the rules that no range of one key can express. It runs on the complete configuration, so a
 //! value of the environment is held against one of the file.
 
+use wsmaster_ipc::sys::log_output::stream_number;
+
 use super::Config;
 use super::error::ConfigError;
 use super::keys::{Section, position};
@@ -79,7 +81,23 @@ const RULES: [Fits; 6] = [
 /// The rules that `config` breaks, except those about a key whose own value was refused already.
 pub(super) fn check(config: &Config, refused: &[usize]) -> Vec<ConfigError> {
     let sizes = RULES.iter().filter_map(|rule| rule.broken(config, refused));
-    sizes.chain(lonely(config, refused)).collect()
+    sizes.chain(lonely(config, refused)).chain(log_of_nobody(config)).collect()
+}
+
+/// A server in the background has left the streams that its log would be written to.
+fn log_of_nobody(config: &Config) -> Option<ConfigError> {
+    let file = config.server.log_file.as_ref()?;
+    let is_left = matches!(stream_number(file), Some(0..=2));
+    if !(config.server.daemonize && is_left) {
+        return None;
+    }
+    let place = config.sources.origin(position("server.log_file")?).place()?;
+    let problem = format!(
+        "expected the path of a file, since server.daemonize is on and nobody reads the streams of a \
+         server in the background; found \"{}\"",
+        file.display()
+    );
+    Some(ConfigError::new(place, "server.log_file", problem))
 }
 
 /// `given` means nothing without `wanted`.

@@ -132,7 +132,8 @@ pub(super) static KEYS: &[Key] = &[
         default: "",
         automatic: None,
         aliases: &["log_file"],
-        about: "The file the log is appended to. Empty: the standard error.",
+        about: "The file the log is appended to. Empty: the standard error. /dev/stdout, /dev/stderr \
+                and /dev/fd/N are the streams that the server is started with.",
         access: field!(server.log_file),
     },
     Key {

@@ -9,7 +9,9 @@ use std::{
 };
 
 use serde_json::Value;
-use wsmaster_ipc::sys::{clock, files, resource, socket, user::Identity};
+use wsmaster_ipc::sys::{
+    clock, files, log_output::stream_number, resource, socket, user::Identity,
+};
 
 use super::{
     facts::{Address, Cgroup, Directory, DirectoryOf, DirectoryState, Facts, Holder},
@@ -93,7 +95,9 @@ fn directories(config: &Config) -> Vec<Directory> {
         Some(Directory { of, path, state })
     };
     let pid = holds(DirectoryOf::PidFile, &server.pid_file);
-    let log = server.log_file.as_ref().and_then(|file| holds(DirectoryOf::Log, file));
+    // A stream that the server is started with is in no directory.
+    let log = server.log_file.as_ref().filter(|file| stream_number(file).is_none());
+    let log = log.and_then(|file| holds(DirectoryOf::Log, file));
     let listeners = config.all_listeners();
     let sockets = listeners.iter().filter_map(|listener| match &listener.address {
         ListenAddress::Unix(file) => holds(DirectoryOf::Socket, file),

@@ -119,8 +119,8 @@ where
                 seat.link.say(&ToMaster::Failed { reason });
                 return 1;
             }
-            if in_background && let Err(error) = daemon::leave_streams() {
-                log::warn!("the terminal could not be left: {error}");
+            if in_background {
+                leave_streams();
             }
             match side.body {
                 Body::Closure(closure) => {
@@ -238,6 +238,13 @@ pub(super) fn stop_timeout_max(
         .max()
 }
 
+fn leave_streams() {
+    match daemon::leave_streams() {
+        Ok(()) => logging::leave_streams(),
+        Err(error) => log::warn!("the terminal could not be left: {error}"),
+    }
+}
+
 fn work<H: Handler>(seat: Seat, handler: H, in_background: bool) -> i32 {
     let worker = match Worker::new(seat, handler) {
         Ok(worker) => worker,
@@ -248,8 +255,8 @@ fn work<H: Handler>(seat: Seat, handler: H, in_background: bool) -> i32 {
     };
     // Until here what went wrong could be read where the server was started; a worker that serves must not keep that
     // terminal, or the pipe of a program that waits for its end.
-    if in_background && let Err(error) = daemon::leave_streams() {
-        log::warn!("the terminal could not be left: {error}");
+    if in_background {
+        leave_streams();
     }
     match worker.run() {
         Ok(()) => 0,

@@ -12,6 +12,7 @@ pub mod inheritance;
 pub mod listener;
 pub mod lock;
 pub mod log_file;
+pub mod log_output;
 pub mod marked;
 pub mod memory;
 pub mod privilege;
