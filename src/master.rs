@@ -17,6 +17,7 @@ mod logs;
 mod memory;
 mod news;
 mod pid_file;
+mod rehearsal;
 mod report;
 mod settings;
 mod sides;
@@ -58,6 +59,7 @@ pub use self::listeners::Endpoint;
 pub(crate) use self::logs::ReopenAnswer;
 pub use self::pid_file::PidFileError;
 pub(crate) use self::pid_file::{FindError, Found, control_path, find};
+pub(crate) use self::rehearsal::rehearse_start;
 pub use self::start::{Plan, Serving, StartError};
 pub(crate) use self::surveys::{SurveyAnswer, SurveyProblem};
 use self::{

@@ -5,6 +5,8 @@ mod support;
 
 #[path = "support/kernel.rs"]
 mod kernel;
+#[path = "stopping/restarting.rs"]
+mod restarting;
 
 use std::{
     fs, io,

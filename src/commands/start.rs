@@ -13,7 +13,7 @@ use crate::{
     cli::Exit,
     config::{Config, Door, Overrides, Secret},
     logging,
-    master::{Master, PassedSockets, Plan, Serving, StartError},
+    master::{Found, Master, PassedSockets, Plan, Serving, StartError, find, rehearse_start},
     programs,
 };
 
@@ -33,6 +33,13 @@ pub(super) fn restart(flags: &Overrides, timeout: Option<Duration>) -> Exit {
         Err(exit) => return exit,
     };
     let config = &loaded.config;
+    if matches!(find(&config.server.pid_file), Ok(Found::Running(_)))
+        && let Err(problem) = rehearse_start(config)
+    {
+        complain!("{problem}");
+        complain!("the server that runs was not stopped");
+        return Exit::Failed;
+    }
     match stop::stop_at(&config.server.pid_file, stop::timeout(config, timeout)) {
         // A server that does not run is no obstacle to a start.
         Exit::Done | Exit::NotRunning => start_loaded(loaded),

@@ -9,7 +9,9 @@ use wsmaster_workers::Handler;
 use super::{
     Master,
     control::{CALLERS_MAX, Caller, Progress, Question, ReloadAnswer},
-    forking, report, settings,
+    forking,
+    rehearsal::rehearse_worker,
+    report, settings,
     tls::{self, Tls},
     token::Source,
 };
@@ -91,6 +93,13 @@ where
                 return Err(lines);
             }
         };
+        if reach == Reach::Everything
+            && let Err(problem) = rehearse_worker(&self.surroundings)
+        {
+            log::error!("{problem}");
+            log::error!("nothing was reloaded: a new worker would not come up");
+            return Err(vec![problem]);
+        }
         let before = self.config.clone();
         let mut changed = before.clone();
         let lines = settings::adopt(&mut changed, new);

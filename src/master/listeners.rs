@@ -361,27 +361,31 @@ fn owner(wanted: &ListenerConfig) -> io::Result<(Option<u32>, Option<u32>)> {
         return Ok((None, None));
     }
     let found = apart(NAMES_PATIENCE, NAMES_BYTES_MAX, || {
-        let identity = Identity::look_up(wanted.user.as_deref(), wanted.group.as_deref());
-        let numbers = identity.map(|found| found.map(|found| (found.uid(), found.gid())));
-        numbers.map_err(|error| error.to_string())
+        owner_here(wanted).map_err(|error| error.to_string())
     })?;
-    let numbers = found.map_err(|problem| io::Error::new(io::ErrorKind::NotFound, problem))?;
-    let user = numbers.filter(|_| wanted.user.is_some()).map(|(uid, _)| uid);
-    Ok((user, numbers.map(|(_, gid)| gid)))
+    found.map_err(|problem| io::Error::new(io::ErrorKind::NotFound, problem))
+}
+
+/// As [`owner`], in this process.
+pub(super) fn owner_here(wanted: &ListenerConfig) -> io::Result<(Option<u32>, Option<u32>)> {
+    let identity = Identity::look_up(wanted.user.as_deref(), wanted.group.as_deref())?;
+    let user = identity.filter(|_| wanted.user.is_some()).map(|identity| identity.uid());
+    Ok((user, identity.map(|identity| identity.gid())))
 }
 
 /// The first address of a name. Whoever knows it may be on another machine, which does not answer.
-pub(super) fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
+fn resolve(host: &str, port: u16) -> io::Result<SocketAddr> {
     if let Ok(address) = host.parse::<IpAddr>() {
         return Ok(SocketAddr::new(address, port));
     }
     let found = apart(NAMES_PATIENCE, NAMES_BYTES_MAX, || {
-        let found = (host, port).to_socket_addrs().map(|mut addresses| addresses.next());
-        found.map_err(|error| error.to_string())
+        resolve_here(host, port).map_err(|error| error.to_string())
     });
-    match found? {
-        Ok(Some(address)) => Ok(address),
-        Ok(None) => Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address")),
-        Err(problem) => Err(io::Error::new(io::ErrorKind::NotFound, problem)),
-    }
+    found?.map_err(|problem| io::Error::new(io::ErrorKind::NotFound, problem))
+}
+
+/// As [`resolve`], in this process.
+pub(super) fn resolve_here(host: &str, port: u16) -> io::Result<SocketAddr> {
+    let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    (host, port).to_socket_addrs()?.next().ok_or_else(none)
 }
