@@ -71,6 +71,12 @@ fn pages_of_other_hosts_may_not_open_a_websocket() {
         (&[own.as_str()], 101),
         (&["http://localhost:5173"], 101),
         (&["http://[::1]:3000"], 101),
+        // Clients that are no browsers.
+        (&["http://localhost/"], 101),
+        (&[format!("ws://{addr}").as_str()], 101),
+        (&["ws://evil.example"], 403),
+        (&["capacitor://localhost"], 403),
+        (&["file://"], 403),
         (&["https://evil.example"], 403),
         (&["http://127.0.0.1.evil.example"], 403),
         (&["https://localhost.evil.example"], 403),
@@ -94,12 +100,29 @@ fn pages_of_other_hosts_may_not_open_a_websocket() {
     let mut answer = [0; 12];
     stream.read_exact(&mut answer).expect("an answer");
     assert_eq!(&answer, b"HTTP/1.1 101");
+    // Either of them may tell the port that the scheme has anyway.
+    for (origin, host, expected) in [
+        ("https://chat.example", "chat.example:443", 101),
+        ("https://chat.example:443", "chat.example", 101),
+        ("http://chat.example", "chat.example:80", 101),
+        ("https://chat.example", "chat.example:80", 403),
+        ("http://chat.example", "chat.example:443", 403),
+    ] {
+        let mut head = format!("GET / HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n");
+        for (name, value) in UPGRADE {
+            head.push_str(&format!("{name}: {value}\r\n"));
+        }
+        let mut connection = KeepAlive::open(addr);
+        connection.send_raw(format!("{head}\r\n").as_bytes());
+        assert_eq!(connection.receive("GET").status, expected, "{origin} for {host}");
+    }
 
     let (reply, mut connection) = handshake(addr, &[("Origin", "https://evil.example")]);
     assert!(reply.text().contains("server.allowed_origins"), "{reply:?}");
     assert!(connection.receive_until_closed(PATIENCE), "what follows is no frame and no request");
-    assert_eq!(count(&server, "refused_origins"), 8);
-    server.wait_log("pages of \"https://evil.example\" may not open a WebSocket");
+    assert_eq!(count(&server, "refused_origins"), 13);
+    let host = addr.to_string();
+    server.wait_log(&format!("its Origin \"https://evil.example\" is not of its Host \"{host}\""));
     // Only handshakes are judged so: a page can send simple requests anyway, and reads no answers.
     let reply = request(addr, "GET", "/health", &[("Origin", "https://evil.example")], b"");
     assert_eq!(reply.status, 200);
@@ -107,7 +130,8 @@ fn pages_of_other_hosts_may_not_open_a_websocket() {
 
 #[test]
 fn listed_origins_are_allowed_and_no_others_until_a_reload() {
-    let listed = "https://app.example, http://other.example:8080";
+    let listed = "https://app.example, http://other.example:8080, capacitor://localhost, \
+        chrome-extension://abc, file://";
     let server = server(&format!("[server]\nallowed_origins = \"{listed}\"\n"));
     let addr = server.addr();
     let own = format!("http://{addr}");
@@ -115,6 +139,11 @@ fn listed_origins_are_allowed_and_no_others_until_a_reload() {
         ("https://app.example", 101),
         ("https://APP.example:443", 101),
         ("http://other.example:8080", 101),
+        ("capacitor://localhost", 101),
+        ("chrome-extension://abc", 101),
+        ("file://", 101),
+        ("tauri://localhost", 403),
+        ("chrome-extension://abd", 403),
         ("http://app.example", 403),
         ("https://app.example:8443", 403),
         ("https://app.example.evil", 403),

@@ -15,8 +15,8 @@ pub fn run(data: &[u8]) {
     for origin in &origins {
         let allows = |by: &AllowedOrigins, host| by.allows([*origin].into_iter(), host);
         let same = allows(&AllowedOrigins::SameHost, Some(host));
-        let expected = host_of(origin).is_some_and(|authority| {
-            is_of_this_machine(&authority) || authority.eq_ignore_ascii_case(host)
+        let expected = host_of(origin).is_some_and(|(authority, port)| {
+            is_of_this_machine(&authority) || is_the_same(&authority, host, port)
         });
         assert_eq!(same, expected, "{} for {host:?}", origin.escape_ascii());
         assert!(allows(&AllowedOrigins::Any, None));
@@ -56,19 +56,38 @@ fn check_list(text: &str) -> AllowedOrigins {
     }
 }
 
-/// Host and port of an origin of the web (RFC 6454, 6.2), as long as it is made of the letters that those are made of.
-fn host_of(origin: &[u8]) -> Option<String> {
+/// Whether two authorities are the same, where `default` is the port of both if they have none.
+fn is_the_same(one: &str, other: &str, default: u16) -> bool {
+    let with_port = |authority: &str| {
+        let authority = authority.to_ascii_lowercase();
+        match authority.rfind(':').filter(|at| !authority[*at..].contains(']')) {
+            Some(at) => Some((authority[..at].to_owned(), number(&authority[at + 1..])?)),
+            None => Some((authority, default)),
+        }
+    };
+    with_port(one).is_some_and(|one| Some(one) == with_port(other))
+}
+
+fn number(port: &str) -> Option<u16> {
+    port.chars().all(|c| c.is_ascii_digit()).then(|| port.parse().ok()).flatten()
+}
+
+/// Host and port of an origin of the web (RFC 6454, 6.2), as long as it is made of the letters that those are made of, and
+/// the port that its scheme has.
+fn host_of(origin: &[u8]) -> Option<(String, u16)> {
     let origin = str::from_utf8(origin).ok().filter(|origin| origin.len() <= 300)?;
     let (scheme, authority) = origin.split_once("://")?;
-    if !["http", "https"].contains(&scheme.to_ascii_lowercase().as_str()) {
-        return None;
-    }
+    let default = match scheme.to_ascii_lowercase().as_str() {
+        "http" | "ws" => 80,
+        "https" | "wss" => 443,
+        _ => return None,
+    };
+    let authority = authority.strip_suffix('/').unwrap_or(authority);
     let (host, port) = match authority.rfind(':').filter(|at| !authority[*at..].contains(']')) {
         Some(at) => (&authority[..at], Some(&authority[at + 1..])),
         None => (authority, None),
     };
-    let is_port = port
-        .is_none_or(|port| port.chars().all(|c| c.is_ascii_digit()) && port.parse::<u16>().is_ok());
+    let is_port = port.is_none_or(|port| number(port).is_some());
     let is_host = match host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         Some(address) => address.parse::<Ipv6Addr>().is_ok(),
         None => {
@@ -76,7 +95,7 @@ fn host_of(origin: &[u8]) -> Option<String> {
             !host.is_empty() && host.chars().all(is_letter)
         }
     };
-    (is_port && is_host).then(|| authority.to_owned())
+    (is_port && is_host).then(|| (authority.to_owned(), default))
 }
 
 fn is_of_this_machine(authority: &str) -> bool {

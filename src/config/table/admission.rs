@@ -16,11 +16,13 @@ pub(super) const ALLOWED_ORIGINS: Key = Key {
     default: "",
     automatic: None,
     aliases: &[],
-    about: "Which web pages may open a WebSocket, by the header Origin that browsers send (RFC 6455 \
-            section 10.2): their origins, separated by commas. Empty: pages of the host that the \
-            request names in Host, and pages of the browser's own machine (localhost and loopback \
-            addresses). \"*\": any page. Others are answered 403. Clients that send no Origin are \
-            no browsers and are let in.",
+    about: "Which origins may open a WebSocket, by the header Origin that browsers send (RFC 6455 \
+            section 10.2), separated by commas: of web pages, of apps (\"capacitor://localhost\", \
+            \"tauri://localhost\", \"file://\"), of extensions (\"chrome-extension://ID\"). Empty: pages of \
+            the host that the request names in Host, and pages of the browser's own machine (localhost \
+            and loopback addresses). \"*\": any, and so does \"null\" in effect, since any page can make a \
+            frame that sends it. Others are answered 403. Clients that send no Origin are no browsers \
+            and are let in.",
     access: field!(server.allowed_origins),
 };
 

@@ -6,6 +6,7 @@ use wsmaster_ipc::board::Counter;
 use wsmaster_protocol::{
     handshake::{self, Refusal, Upgrade},
     http::{CONTINUE, RequestHead, Response},
+    origin::AllowedOrigins,
     peer::Peer,
     proxy::forwarded,
     session::{Extension, Session},
@@ -134,9 +135,9 @@ impl<H: Handler> Worker<H> {
         if let Some(response) = self.core.judge_client(index) {
             return refuse(self, &response);
         }
-        if !self.comes_from_an_allowed_page(index, &head) {
-            let sentence = "pages of this origin may not open a WebSocket here; the setting \
-                            server.allowed_origins says which may";
+        if !self.comes_from_an_allowed_origin(index, &head) {
+            let sentence = "this Origin may not open a WebSocket here; if it should, list it in the \
+                            setting server.allowed_origins";
             return refuse(self, &Response::error(403, sentence));
         }
         let Some(connection) = self.core.registry.at_mut(index) else { return };
@@ -167,8 +168,8 @@ impl<H: Handler> Worker<H> {
         calls.settle();
     }
 
-    /// Whether the page that asks for a WebSocket may have one. A client that names no page is no browser.
-    fn comes_from_an_allowed_page(&mut self, index: u32, head: &RequestHead) -> bool {
+    /// Whether the origin that asks for a WebSocket may have one. A client that names none is no browser.
+    fn comes_from_an_allowed_origin(&mut self, index: u32, head: &RequestHead) -> bool {
         let is_origin = |(name, _): &(&str, &[u8])| name.eq_ignore_ascii_case("origin");
         let mut origins = head.headers().filter(is_origin).map(|(_, value)| value);
         let allowed = &self.core.handshakes.allowed_origins;
@@ -176,11 +177,22 @@ impl<H: Handler> Worker<H> {
             return true;
         }
         self.core.cell.add(Counter::RefusedOrigins, 1);
-        let does = format_args!(
-            "is refused: pages of {} may not open a WebSocket (server.allowed_origins)",
-            Shown(origins.next().unwrap_or_default())
-        );
-        self.core.complain_of(index, Counter::RefusedOrigins, does);
+        let origin = Shown(origins.next().unwrap_or_default());
+        let remedy = "if it may open a WebSocket, list it in server.allowed_origins";
+        match allowed {
+            AllowedOrigins::SameHost => {
+                let host = Shown(head.host().unwrap_or_default().as_bytes());
+                let does = format_args!(
+                    "is refused: its Origin {origin} is not of its Host {host}; {remedy}, and a proxy \
+                     in front has to pass Host on"
+                );
+                self.core.complain_of(index, Counter::RefusedOrigins, does);
+            }
+            AllowedOrigins::Listed(_) | AllowedOrigins::Any => {
+                let does = format_args!("is refused: its Origin {origin} is not listed; {remedy}");
+                self.core.complain_of(index, Counter::RefusedOrigins, does);
+            }
+        }
         false
     }
 }
