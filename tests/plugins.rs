@@ -13,6 +13,8 @@ mod ends;
 mod examples;
 #[path = "plugins/faults.rs"]
 mod faults;
+#[path = "plugins/lines.rs"]
+mod lines;
 #[path = "plugins/puppet.rs"]
 mod puppet;
 #[path = "plugins/starts.rs"]

@@ -35,7 +35,9 @@ pub fn run(data: &[u8]) {
     }
     let (end, line) = said.split_last().expect("a reply is never empty");
     assert_eq!(*end, b'\n');
-    assert!(!line.contains(&b'\n'), "two lines");
+    assert!(!line.iter().any(|byte| byte.is_ascii_control()), "two lines");
+    let told = std::str::from_utf8(line).expect("a reply is UTF-8");
+    assert!(!told.contains(['\u{85}', '\u{2028}', '\u{2029}']), "two lines for some readers");
     // A mark is repeated as it was written, and JSON has numbers that no double holds: so its fields are not read.
     let told: BTreeMap<&str, &RawValue> = serde_json::from_slice(line).expect("a reply is JSON");
     assert_eq!(told["event"].get(), "\"reply\"");

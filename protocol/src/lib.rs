@@ -15,6 +15,7 @@
 //! - [`channels`]: the JSON messages of the built-in channel application.
 //! - [`plugin`]: the JSON lines of side processes written in any language.
 //! - [`api`]: the JSON bodies of the HTTP API.
+//! - [`one_line`]: JSON as one line for each value, whatever is in it.
 
 pub mod api;
 pub mod calendar;
@@ -25,6 +26,7 @@ pub mod frame;
 pub mod handshake;
 pub mod http;
 pub mod mask;
+pub mod one_line;
 pub mod origin;
 pub mod peer;
 pub mod plugin;

@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 
+use wsmaster_protocol::one_line;
 use wsmaster_workers::survey::{ConnectionRow, Question, ROWS_PER_PART_MAX, What};
 
 use super::{
@@ -133,8 +134,7 @@ impl<'l> Page<'l> {
 
     fn print(&mut self, rows: &[ConnectionRow]) -> Result<(), Exit> {
         let text = if self.listing.json {
-            let lines = rows.iter().filter_map(|row| serde_json::to_string(row).ok());
-            lines.map(|line| line + "\n").collect()
+            rows.iter().filter_map(|row| one_line::line(row).ok()).collect()
         } else {
             let header = (!std::mem::replace(&mut self.has_header, true))
                 .then(|| COLUMNS.map(|(name, _)| name.to_owned()));

@@ -3,6 +3,7 @@
 use std::{fmt::Write, time::Duration};
 
 use serde_json::Value;
+use wsmaster_protocol::one_line;
 
 use super::{
     asking::Running,
@@ -34,7 +35,7 @@ pub(super) fn status(target: &Target, json: bool, watch: Option<Duration>) -> Ex
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
 fn page(status: &Value, json: bool) -> String {
-    if json { format!("{status}\n") } else { table(status) }
+    if json { one_line::line(status).unwrap_or_default() } else { table(status) }
 }
 
 /// Shows it until the server has ended, or nobody looks any more.

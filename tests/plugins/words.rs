@@ -123,7 +123,7 @@ fn a_connection_is_told_from_its_open_to_its_close() {
         json!({"event": "close", "connection": id, "code": 1000, "reason": "", "by": "peer"})
     );
     // The lines themselves: a program that does not parse relies on them.
-    let awkward = serde_json::to_string(AWKWARD).expect("text");
+    let awkward = serde_json::to_string(AWKWARD).expect("text").replace('\u{2028}', "\\u2028");
     let lines = puppet.lines();
     let of_client: Vec<&String> = lines.iter().filter(|line| begins_as(line, "message")).collect();
     assert_eq!(of_client.len(), 4, "{lines:?}");

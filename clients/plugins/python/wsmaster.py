@@ -356,7 +356,7 @@ class Plugin(Commands):
             name = event["event"]
             if "binary" in event:
                 event["binary"] = base64.b64decode(event["binary"], validate=True)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             print(f"not a line of the plugin protocol: {error}", file=sys.stderr)
             return
         if name != "reply":

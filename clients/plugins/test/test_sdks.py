@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 import unittest
 
@@ -229,6 +230,20 @@ class Sdk:
             host.expect(*[{"do": "push", "connection": 7, "text": "Grüße 🎈"}] * 2)
             host.feed(line[cut:])
             host.expect({"do": "push", "connection": 7, "text": "Grüße 🎈"})
+
+    def test_a_line_ends_at_a_line_feed_and_nowhere_else(self):
+        # What else ends a line for str.splitlines, for Node's readline, or with auto_detect_line_endings.
+        text = 'a\u2028{"event":"stop","timeout_ms":0}\u2029b\u0085c'
+        with self.start() as host:
+            quoted = json.dumps(text, ensure_ascii=False)
+            host.feed(f'{{"event":"message",\r"connection":7,\r"text":{quoted}\r}}\n'.encode())
+            host.expect({"do": "push", "connection": 7, "text": text})
+            escaped = '{"event":"message","connection":7,"text":"' + "\\r\\n\\u000b\\u000c\\u001c\\u001e" + '"}\n'
+            host.feed(escaped.encode())
+            host.expect({"do": "push", "connection": 7, "text": "\r\n\x0b\x0c\x1c\x1e"})
+            host.say(STOP)
+            host.expect_log("stop 5000")
+            host.expect_end()
 
     def test_a_line_may_be_long(self):
         text = "ü" * (4 << 20)

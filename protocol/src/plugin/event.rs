@@ -1,4 +1,5 @@
-//! Writing the events that a program reads. Each function appends one line, its end included.
+//! Writing the events that a program reads. Each function appends one line, its end included, whatever is in its texts and in
+//! the JSON that it passes on.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use serde::Serialize;
@@ -7,6 +8,7 @@ use serde_json::value::RawValue;
 use super::{EventKind, PROTOCOL};
 use crate::{
     http::{RequestHead, decode_path},
+    one_line,
     peer::Peer,
 };
 
@@ -468,12 +470,7 @@ fn bare(out: &mut Vec<u8>, event: EventKind) {
 }
 
 pub(super) fn line(out: &mut Vec<u8>, line: &impl Serialize) {
-    let before = out.len();
-    // Writing JSON into memory cannot fail for these types; were it to, no half line may stay behind.
-    if serde_json::to_writer(&mut *out, line).is_err() {
-        debug_assert!(false, "an event that cannot be written");
-        out.truncate(before);
-        return;
-    }
-    out.push(b'\n');
+    // Writing JSON into memory cannot fail for these types.
+    let written = one_line::append(out, line);
+    debug_assert!(written.is_ok(), "an event that cannot be written");
 }

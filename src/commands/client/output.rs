@@ -9,6 +9,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tungstenite::Message;
+use wsmaster_protocol::one_line;
 
 use super::transport::Took;
 use crate::{commands::out::complain, logging::escape};
@@ -153,7 +154,7 @@ impl Output {
 
 fn print_json(value: &Value) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{value}")?;
+    out.write_all(one_line::line(value)?.as_bytes())?;
     out.flush()
 }
 
