@@ -9,6 +9,7 @@
 //! - `directory`: who is called what, and has which mailbox.
 
 mod context;
+mod deciding;
 mod directory;
 mod introductions;
 mod leftovers;

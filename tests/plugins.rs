@@ -5,6 +5,8 @@ mod support;
 
 #[path = "plugins/application.rs"]
 mod application;
+#[path = "plugins/deciders.rs"]
+mod deciders;
 #[path = "plugins/doors.rs"]
 mod doors;
 #[path = "plugins/ends.rs"]

@@ -12,7 +12,8 @@ use crate::{
 
 const LIFE_WORD: usize = 0;
 const FULL_WORD: usize = 1;
-const COUNTERS: usize = 2;
+const DECIDER_WORD: usize = 2;
+const COUNTERS: usize = 3;
 
 /// What the host of a program counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +56,19 @@ pub struct Life {
     pub goes_on: bool,
 }
 
+/// Who decides about the handshakes of a program that is an application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[repr(u64)]
+pub enum Decider {
+    /// It is not known yet: its host is asked, and answers when the program has said what it handles.
+    #[default]
+    Unknown,
+    /// The program does.
+    Program,
+    /// Nobody has to: everybody is accepted.
+    Nobody,
+}
+
 /// The words of one side process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct SideCell {
@@ -85,6 +99,7 @@ impl SideCell {
     pub fn end_life(&self) {
         self.write_word(LIFE_WORD, self.life().number << 1);
         self.set_full(false);
+        self.set_decider(Decider::Unknown);
         self.set(SideCounter::QueuedBytes, 0);
         self.set(SideCounter::OpenQuestions, 0);
     }
@@ -97,6 +112,20 @@ impl SideCell {
     /// Says whether it does. For the process.
     pub fn set_full(&self, full: bool) {
         self.write_word(FULL_WORD, u64::from(full));
+    }
+
+    /// Who decides about handshakes in this life.
+    pub fn decider(&self) -> Decider {
+        match self.read_word(DECIDER_WORD) {
+            word if word == Decider::Program as u64 => Decider::Program,
+            word if word == Decider::Nobody as u64 => Decider::Nobody,
+            _ => Decider::Unknown,
+        }
+    }
+
+    /// Says who does. For the process.
+    pub fn set_decider(&self, decider: Decider) {
+        self.write_word(DECIDER_WORD, decider as u64);
     }
 
     /// Adds to a counter. For the process.

@@ -15,7 +15,10 @@ use wsmaster_protocol::{
 };
 use wsmaster_workers::{
     Closed, Context, Durable, Message, Verdict,
-    ipc::{ConnectionId, side_cell::Life},
+    ipc::{
+        ConnectionId,
+        side_cell::{Decider, Life},
+    },
 };
 
 use super::{
@@ -32,7 +35,6 @@ const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(super) struct Program {
     instances: Instances,
     asking: Asking,
-    decides_handshakes: bool,
     timeout_ms: u64,
     clients: FxHashMap<ConnectionId, Client>,
     lines: Vec<Line>,
@@ -127,7 +129,6 @@ impl Program {
         Self {
             instances,
             asking: Asking::new(instances, config.answer_timeout),
-            decides_handshakes: config.events.contains(&plugin::EventKind::Handshake),
             timeout_ms: config.answer_timeout.as_millis() as u64,
             clients: FxHashMap::default(),
             lines: vec![Line::default(); count],
@@ -159,11 +160,16 @@ impl Program {
         match self.state(context, self.instances.number_of(id)) {
             State::Absent => Verdict::Reject(asking::absent()),
             State::Full(_) => Verdict::Reject(asking::busy()),
-            State::Open(_) if self.decides_handshakes => {
+            State::Open(_) => {
                 let instance = self.instances.of_connection(id);
-                self.asking.handshake(context, head, instance)
+                // What the program has said decides, not the configuration, which may be another one by now.
+                match context.handle().board().side(instance).decider() {
+                    Decider::Program | Decider::Unknown => {
+                        self.asking.handshake(context, head, instance)
+                    }
+                    Decider::Nobody => Verdict::accept(),
+                }
             }
-            State::Open(_) => Verdict::accept(),
         }
     }
 

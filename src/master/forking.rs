@@ -126,15 +126,10 @@ where
                 Body::Closure(closure) => {
                     processes.get(closure).map_or(1, |process| process.run(seat))
                 }
-                Body::Program(program) => config.processes.get(program).map_or(1, |program| {
-                    side::host(
-                        seat,
-                        program,
-                        config.is_application(&program.name),
-                        mark,
-                        inheritance,
-                    )
-                }),
+                Body::Program(program) => config
+                    .processes
+                    .get(program)
+                    .map_or(1, |program| side::host(seat, config, program, mark, inheritance)),
                 Body::Tasks => {
                     let info = TaskInfo { number: side.instance, config: config.clone() };
                     queues

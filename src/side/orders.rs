@@ -45,14 +45,23 @@ enum Shape {
 pub(super) struct Effect {
     /// A line for the program.
     pub(super) answer: Option<Vec<u8>>,
-    /// It says that it is ready, and what it wants to be told of.
-    pub(super) ready: Option<Option<Vec<EventKind>>>,
+    /// It says that it is ready.
+    pub(super) ready: Option<Ready>,
     /// It answers the question with this number; its mark, if it wants to know what became of that.
     pub(super) settled: Option<(u64, plugin::Answer, Option<Box<RawValue>>)>,
     /// It wants this in the log.
     pub(super) log: Option<(Level, String)>,
     /// The line was no command.
     pub(super) invalid: bool,
+}
+
+/// What a program says of itself when it is ready, as far as it does.
+#[derive(Debug, Default)]
+pub(super) struct Ready {
+    /// What it wants to be told of.
+    pub(super) events: Option<Vec<EventKind>>,
+    /// What it has handlers for.
+    pub(super) handles: Option<Vec<EventKind>>,
 }
 
 /// Carries out one line of a program.
@@ -73,7 +82,9 @@ pub(super) fn carry_out(
     };
     let id = parsed.id;
     let (shape, asked) = match parsed.command {
-        Command::Ready { events } => return Effect { ready: Some(events), ..Effect::default() },
+        Command::Ready { events, handles } => {
+            return Effect { ready: Some(Ready { events, handles }), ..Effect::default() };
+        }
         Command::Answer { request, answer } => {
             return Effect {
                 settled: Some((request, answer, id.map(ToOwned::to_owned))),

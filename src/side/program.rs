@@ -15,7 +15,7 @@ use std::{
 
 use wsmaster_ipc::{
     link::ToMaster,
-    side_cell::{SideCell, SideCounter},
+    side_cell::{Decider, SideCell, SideCounter},
     sys::{
         inheritance::Inheritance,
         marked,
@@ -37,7 +37,10 @@ use super::{
     queue::LineQueue,
     station::{SideSeat, Station},
 };
-use crate::{config::ProcessConfig, logging};
+use crate::{
+    config::{Config, ProcessConfig},
+    logging,
+};
 
 /// The longest line of a program, in bytes.
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -83,6 +86,8 @@ enum Phase {
 struct Host<'c> {
     station: Station<Pending>,
     config: &'c ProcessConfig,
+    /// The file that it is configured in.
+    config_file: &'c str,
     mark: String,
     pid: i32,
     life: Process,
@@ -121,8 +126,8 @@ const OF_APPLICATIONS: [EventKind; 4] =
 /// the signal that killed it.
 pub(crate) fn host(
     seat: SideSeat,
-    config: &ProcessConfig,
-    is_application: bool,
+    config: &Config,
+    program: &ProcessConfig,
     mark: &str,
     inheritance: Inheritance,
 ) -> i32 {
@@ -135,7 +140,7 @@ pub(crate) fn host(
     if let Err(error) = process::lead_own_group() {
         log::warn!("it has no process group of its own: {error}");
     }
-    match begin(seat, config, is_application, mark_of(mark, process::own_pid()), inheritance) {
+    match begin(seat, config, program, mark_of(mark, process::own_pid()), inheritance) {
         Ok(Some(host)) => host.run(),
         // As a shell says it.
         Ok(None) => 127,
@@ -154,11 +159,12 @@ pub(crate) fn mark_of(run: &str, host: i32) -> String {
 /// Starts the program; `None` when it cannot be executed, of which the master has been told then.
 fn begin<'c>(
     seat: SideSeat,
+    whole: &'c Config,
     config: &'c ProcessConfig,
-    is_application: bool,
     mark: String,
     inheritance: Inheritance,
 ) -> io::Result<Option<Host<'c>>> {
+    let is_application = whole.is_application(&config.name);
     let side = seat.side.clone();
     let workers = seat.handle.board().slots();
     let station = Station::new(seat)?;
@@ -213,6 +219,7 @@ fn begin<'c>(
     );
     queue.push_answer(line);
     let cell = words::cell_of(&station);
+    cell.set_decider(Decider::Unknown);
     // Nobody has connections for the first one.
     let is_successor = is_application && cell.life().number > 1;
     let introducers = (0..workers).filter(|_| is_successor);
@@ -222,6 +229,7 @@ fn begin<'c>(
     Ok(Some(Host {
         station,
         config,
+        config_file: whole.sources.file.as_deref().unwrap_or("the configuration"),
         mark,
         pid,
         life,

@@ -226,10 +226,15 @@ fn a_program_that_is_not_ready_yet_is_waited_for() {
     std::fs::write(server.directory().join("late"), "").expect("the directory is ours");
     server.signal(Signal::Usr2);
     wait_process(&server, "p", |process| process["state"] == "starting");
-    let mut client = Client::open(server.addr(), "/");
-    client.send_text("hello");
+    // Whether it wants to be asked about a newcomer is not known before it is ready.
+    let addr = server.addr();
+    let newcomer = std::thread::spawn(move || Client::open(addr, "/"));
+    wait_process(&server, "p", |process| process["open_questions"] == 1);
+    assert!(!newcomer.is_finished(), "nobody is let in by nobody");
     assert_eq!(wait_process(&server, "p", |_| true)["state"], json!("starting"));
     std::fs::write(server.directory().join("go"), "").expect("the directory is ours");
+    let mut client = newcomer.join().expect("it comes in");
+    client.send_text("hello");
     client.expect_text("ready now");
     client.expect_silence(Duration::from_millis(50));
     let answer = crate::support::request(server.addr(), "GET", "/", &[], b"");

@@ -262,14 +262,13 @@ export class Plugin extends Commands {
     this.hello = hello;
     const offered = hello.events ?? [];
     const events = offered.filter((name) => this.#handlers.has(name));
-    this.#write({ do: 'ready', protocol: PROTOCOL, events });
-    for (const name of ['handshake', 'request', 'open', 'message', 'close']) {
+    // The server compares this with its configuration: nobody comes in past a handler of handshakes that is not asked.
+    const handles = [...this.#handlers.keys()].filter((name) => name !== 'hello');
+    this.#write({ do: 'ready', protocol: PROTOCOL, events, handles });
+    for (const name of ['request', 'open', 'message', 'close']) {
       if (this.#handlers.has(name) && !offered.includes(name)) {
         this.log(`the handler of ${name} is never called: \`events\` of the configuration is without it`, 'warn');
       }
-    }
-    if (offered.includes('handshake') && !this.#handlers.has('handshake')) {
-      this.log('everybody may connect: `events` has handshake, and there is no handler of it', 'warn');
     }
     if (this.#handlers.has('tick') && !hello.tick_ms) {
       this.log('the handler of tick is never called: the configuration has no `tick`', 'warn');

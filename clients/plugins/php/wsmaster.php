@@ -355,14 +355,13 @@ final class Plugin extends Commands
         $this->hello = $hello;
         $offered = $hello['events'] ?? [];
         $wanted = array_values(array_filter($offered, fn (string $name): bool => isset($this->handlers[$name])));
-        $this->write(['do' => 'ready', 'protocol' => self::PROTOCOL, 'events' => $wanted]);
-        foreach (['handshake', 'request', 'open', 'message', 'close'] as $name) {
+        // The server compares this with its configuration: nobody comes in past a handler of handshakes that is not asked.
+        $handles = array_values(array_diff(array_keys($this->handlers), ['hello']));
+        $this->write(['do' => 'ready', 'protocol' => self::PROTOCOL, 'events' => $wanted, 'handles' => $handles]);
+        foreach (['request', 'open', 'message', 'close'] as $name) {
             if (isset($this->handlers[$name]) && !in_array($name, $offered, true)) {
                 $this->log("the handler of $name is never called: `events` of the configuration is without it", 'warn');
             }
-        }
-        if (in_array('handshake', $offered, true) && !isset($this->handlers['handshake'])) {
-            $this->log('everybody may connect: `events` has handshake, and there is no handler of it', 'warn');
         }
         if (isset($this->handlers['tick']) && empty($hello['tick_ms'])) {
             $this->log('the handler of tick is never called: the configuration has no `tick`', 'warn');

@@ -276,12 +276,12 @@ class Plugin(Commands):
         self.hello = hello
         offered = hello.get("events", [])
         wanted = [name for name in offered if name in self._handlers]
-        self._write({"do": "ready", "protocol": PROTOCOL, "events": wanted})
-        for name in ("handshake", "request", "open", "message", "close"):
+        # The server compares this with its configuration: nobody comes in past a handler of handshakes that is not asked.
+        handles = [name for name in self._handlers if name != "hello"]
+        self._write({"do": "ready", "protocol": PROTOCOL, "events": wanted, "handles": handles})
+        for name in ("request", "open", "message", "close"):
             if name in self._handlers and name not in offered:
                 self.log(f"on_{name} is never called: `events` of the configuration is without {name}", "warn")
-        if "handshake" in offered and "handshake" not in self._handlers:
-            self.log("everybody may connect: `events` has handshake, and there is no on_handshake", "warn")
         if "tick" in self._handlers and not hello.get("tick_ms"):
             self.log("on_tick is never called: the configuration has no `tick`", "warn")
 

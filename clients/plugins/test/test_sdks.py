@@ -44,14 +44,16 @@ class Sdk:
     def test_says_which_handlers_are_in_vain(self):
         with self.start(greeted=False) as host:
             host.greet(events=["message", "close"], tick_ms=0)
-            texts = [host.hear()["text"] for _ in range(4)]
-            for text, name in zip(texts, ("handshake", "request", "open", "tick")):
+            texts = [host.hear()["text"] for _ in range(3)]
+            for text, name in zip(texts, ("request", "open", "tick")):
                 self.assertIn(f"{name} is never called", text)
 
-    def test_says_that_everybody_may_connect(self):
-        with self.start(greeted=False, environment={"PROBE_OPEN_DOOR": "1"}) as host:
-            self.assertNotIn("handshake", host.greet()["events"])
-            self.assertIn("everybody may connect", host.hear()["text"])
+    def test_says_what_it_handles_whether_it_is_offered_or_not(self):
+        own = ["handshake", "request", "open", "message", "close", "tick", "process", "worker_error", "stop"]
+        for environment, handles in (({}, own), ({"PROBE_OPEN_DOOR": "1"}, own[1:])):
+            with self.start(greeted=False, environment=environment) as host:
+                said = host.greet(events=["message"])["handles"]
+                self.assertEqual(sorted(set(said) - {"dropped"}), sorted(handles))
 
     def test_refuses_another_protocol(self):
         with self.start(greeted=False) as host:

@@ -25,6 +25,8 @@ pub enum Command<'a> {
     Ready {
         /// What it wants to be told, of what its configuration grants.
         events: Option<Vec<EventKind>>,
+        /// What it has handlers for, whatever its configuration grants. Names that are no kinds of events are left out.
+        handles: Option<Vec<EventKind>>,
     },
     /// A message for one connection.
     Push {
@@ -173,6 +175,8 @@ struct Fields<'a> {
     level: Option<Level>,
     protocol: Option<u32>,
     events: Option<Vec<EventKind>>,
+    #[serde(borrow)]
+    handles: Option<Vec<Cow<'a, str>>>,
 }
 
 /// The value of a header, or the values of one that is sent several times.
@@ -218,7 +222,12 @@ impl<'a> Fields<'a> {
         const CONNECTION: &str = "the field \"connection\" is missing";
         Ok(match &*self.verb {
             "ready" => match self.protocol {
-                None | Some(PROTOCOL) => Command::Ready { events: self.events },
+                None | Some(PROTOCOL) => Command::Ready {
+                    events: self.events,
+                    handles: self.handles.map(|names| {
+                        names.iter().filter_map(|name| EventKind::of_name(name)).collect()
+                    }),
+                },
                 Some(_) => return Err("the server speaks protocol 1"),
             },
             "push" => Command::Push {

@@ -216,7 +216,14 @@ fn introductions_are_known() {
 #[test]
 fn commands_are_understood() {
     for (line, expected) in [
-        (r#"{"do":"ready","protocol":1,"events":["open"]}"#, "Ready { events: Some([Open]) }"),
+        (
+            r#"{"do":"ready","protocol":1,"events":["open"]}"#,
+            "Ready { events: Some([Open]), handles: None }",
+        ),
+        (
+            r#"{"do":"ready","protocol":1,"handles":["handshake","tick","from the future"]}"#,
+            "Ready { events: None, handles: Some([Handshake]) }",
+        ),
         (
             r#"{"do":"push","connection":5,"text":"hi"}"#,
             "Push { connection: 5, payload: Text(\"hi\") }",

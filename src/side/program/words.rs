@@ -13,14 +13,15 @@ use serde_json::value::RawValue;
 use wsmaster_ipc::{
     AskTicket, Command,
     link::ToMaster,
-    side_cell::{SideCell, SideCounter},
+    side_cell::{Decider, SideCell, SideCounter},
 };
 use wsmaster_protocol::plugin::{self, EventKind, Level};
 use wsmaster_workers::Message;
 
 use super::{Host, LINE_BYTES_MAX, Phase};
 use crate::side::{
-    orders::{self, NO_SUCH_REQUEST},
+    deciding::Given,
+    orders::{self, NO_SUCH_REQUEST, Ready},
     pipe::Taken,
     questions::Question,
     station::{MasterIsDead, PACKETS_PER_TURN_MAX, Station},
@@ -165,13 +166,18 @@ impl Host<'_> {
             log::warn!("a question that is none was passed over");
             return;
         };
-        if !self.wanted.contains(&kind) {
+        // Who may come in is known when the program has said what it handles.
+        let is_early = kind == EventKind::Handshake && matches!(self.phase, Phase::Starting { .. });
+        let is_put = self.wanted.contains(&kind);
+        if !is_put && !is_early {
             self.settle(ticket, &plugin::Answer::Unwanted);
         } else if self.queue.is_over() || !self.questions.has_room() {
             self.settle(ticket, &plugin::Answer::Full);
         } else {
             self.questions.keep(Question { kind, ticket }, self.station.now_ms());
-            self.queue.push_kept(line);
+            if is_put {
+                self.queue.push_kept(line);
+            }
         }
     }
 
@@ -272,8 +278,8 @@ impl Host<'_> {
         if let Some((level, text)) = effect.log {
             log::log!(log_level(level), "{text}");
         }
-        if let Some(events) = effect.ready {
-            self.is_ready(events);
+        if let Some(ready) = effect.ready {
+            self.is_ready(&ready);
         }
         if !effect.invalid {
             self.cell.add(SideCounter::Commands, 1);
@@ -288,15 +294,29 @@ impl Host<'_> {
         }
     }
 
-    fn is_ready(&mut self, events: Option<Vec<EventKind>>) {
-        if let Some(events) = events {
-            self.wanted.retain(|kind| events.contains(kind));
-            let unwanted: Vec<EventKind> =
-                QUESTIONS.into_iter().filter(|kind| !self.wanted.contains(kind)).collect();
-            for question in self.questions.take(&unwanted) {
-                self.settle(question.ticket, &plugin::Answer::Unwanted);
-            }
+    fn is_ready(&mut self, ready: &Ready) {
+        let given = Given {
+            process: &self.config.name,
+            file: self.config_file,
+            is_application: self.is_application,
+            asks: self.config.events.contains(&EventKind::Handshake),
+        };
+        if let Some(reason) = given.contradiction(ready) {
+            log::error!("{reason}");
+            self.station.link.say(&ToMaster::Failed { reason });
+            self.kill();
+            return;
         }
+        if let Some(events) = &ready.events {
+            self.wanted.retain(|kind| events.contains(kind));
+        }
+        let unwanted: Vec<EventKind> =
+            QUESTIONS.into_iter().filter(|kind| !self.wanted.contains(kind)).collect();
+        for question in self.questions.take(&unwanted) {
+            self.settle(question.ticket, &plugin::Answer::Unwanted);
+        }
+        let decides = self.wanted.contains(&EventKind::Handshake);
+        self.cell.set_decider(if decides { Decider::Program } else { Decider::Nobody });
         if let Phase::Starting { .. } = self.phase {
             self.phase = Phase::Ready;
             self.outputs.iter_mut().for_each(|output| output.keep_last(false));
