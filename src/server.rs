@@ -149,10 +149,10 @@ pub struct ServerWith<F> {
 
 impl<F> ServerWith<F> {
     /// Runs the server in this process, as its master, until it is told to stop (SIGTERM, SIGINT). The process must
-    /// have one thread: workers are forked from it.
+    /// have one thread, and have no other as long as this runs: workers are forked from it.
     ///
     /// # Errors
-    /// See [`ServerError`].
+    /// See [`ServerError`]; [`master::StartError::Threads`] when the process has more than one thread.
     pub fn run<H>(self) -> Result<(), ServerError>
     where
         H: Handler,

@@ -174,6 +174,13 @@ pub enum StartError {
     /// What the configuration names, certificates and programs, cannot be used.
     #[error(transparent)]
     Config(#[from] ConfigErrors),
+    /// The process has further threads, of which workers that are forked from it would have copies of the locks and nothing
+    /// that ever opens them.
+    #[error(
+        "the process has {0} threads and workers can be forked from a process with one only: run the server before anything \
+         starts a thread (an async runtime, a logger, a metrics exporter), or make these in Handler::on_start"
+    )]
+    Threads(usize),
     /// The system has no more of something.
     #[error("{0}: {1}")]
     System(&'static str, io::Error),
@@ -228,6 +235,10 @@ where
     /// See [`StartError`].
     pub fn prepare(plan: Plan, make: F) -> Result<Self, StartError> {
         let Plan { config, reload, on_serving, in_background, processes, tasks, passed } = plan;
+        // What follows, every fork above all, is sound in a process with one thread only. Without /proc nobody can tell.
+        if let Ok(threads @ 2..) = process::thread_count() {
+            return Err(StartError::Threads(threads));
+        }
         title::prepare();
         programs::check(&config)?;
         let surroundings = surroundings::settle(&config)?;

@@ -45,6 +45,14 @@ impl std::fmt::Display for Ended {
     }
 }
 
+/// How many threads this process has (proc(5), task).
+///
+/// # Errors
+/// There is no /proc, or it does not show this process.
+pub fn thread_count() -> io::Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
 /// The pid of this process.
 pub fn own_pid() -> i32 {
     nix::unistd::getpid().as_raw()
