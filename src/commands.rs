@@ -39,7 +39,7 @@ use crate::{
 /// The program: reads the arguments and does what they say.
 pub fn main() -> ExitCode {
     title::prepare();
-    signal::ignore_broken_pipes();
+    signal::ignore_failed_writes();
     let command = match cli::parse(std::env::args_os()) {
         Ok(command) => command,
         Err(answer) => return answered(&answer).into(),

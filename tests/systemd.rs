@@ -79,6 +79,28 @@ fn systemd_hears_that_the_master_lives() {
 }
 
 #[test]
+fn a_systemd_that_does_not_read_is_not_waited_for_and_hears_all_later() {
+    let notices = Notices::open();
+    let filler = UnixDatagram::unbound().expect("a socket");
+    filler.set_nonblocking(true).expect("a socket");
+    let path = notices.directory.path().join("notify");
+    let mut filled = 0;
+    while filler.send_to(b"WATCHDOG=1\n", &path).is_ok() {
+        filled += 1;
+    }
+    assert!(filled > 0);
+    let server = Server::start(notices.setup().env("WATCHDOG_USEC", "200000"));
+    server.reload().expect_code(0);
+    // What was said meanwhile comes in its order.
+    notices.expect("READY=1");
+    notices.expect("RELOADING=1");
+    notices.expect("READY=1");
+    while filler.send_to(b"WATCHDOG=1\n", &path).is_ok() {}
+    server.stop().expect_code(0);
+    assert_eq!(server.wait_exit(), 0);
+}
+
+#[test]
 fn a_server_that_systemd_did_not_start_says_nothing() {
     let notices = Notices::open();
     let server = Server::start(Setup::default());

@@ -21,7 +21,7 @@
 use std::{io, path::PathBuf};
 
 use wsmaster_ipc::sys::{
-    files, inheritance::Inheritance, privilege, process, resource, schedule, user::Identity,
+    files, inheritance::Inheritance, privilege, process, resource, schedule, signal, user::Identity,
 };
 
 use super::StartError;
@@ -55,6 +55,8 @@ pub(super) enum Kind {
 
 /// Looks at what the settings ask for, and takes on what the master and all others are to have. Nothing is opened yet.
 pub(super) fn settle(config: &Config) -> Result<Surroundings, StartError> {
+    // A server of the library has not been through the command line.
+    signal::ignore_failed_writes();
     let inheritance = Inheritance::of_this_process()
         .map_err(|error| StartError::System("signals and limits", error))?;
     let server = &config.server;

@@ -91,6 +91,40 @@ fn a_server_without_a_log_file_says_so() {
     run(&["logs", "reopen", "--pid-file", "/nonexistent/w.pid"]).expect_code(3);
 }
 
+#[test]
+fn a_file_that_may_grow_no_more_costs_lines_and_programs_know_nothing_of_it() {
+    const LIMIT: usize = 4 << 20;
+    // SIGXFSZ as proc(5) shows it.
+    const FILE_SIZE_BIT: u64 = 1 << (25 - 1);
+    let directory = tempfile::tempdir().expect("a directory");
+    let log = directory.path().join("w.log");
+    fs::write(&log, "x\n".repeat(LIMIT / 2 - 500)).expect("ours");
+    let program = "[[process]]\nname = \"looker\"\ncommand = \"bash\"\nargs = [\"-c\", \"\"\"\n\
+                   grep SigIgn /proc/self/status > signals\n\
+                   echo '{\"do\":\"ready\"}' >&4; cat <&3 >/dev/null\"\"\"]\n";
+    let server = Server::start(
+        Setup::default()
+            .workers(2)
+            .through(&["prlimit", &format!("--fsize={LIMIT}")])
+            .config_toml(program)
+            .arg("--log-file")
+            .arg(log.to_string_lossy()),
+    );
+    eventually("the file to be full", PATIENCE, || {
+        server.reload().expect_code(0);
+        (server.status()["log"]["lines_lost"].as_u64() > Some(0)).then_some(())
+    });
+    server.reload().expect_code(0);
+    Client::connect(&server).expect_alive();
+    assert!(fs::metadata(&log).expect("it is there").len() <= LIMIT as u64);
+    let signals = read(&server.directory().join("signals"));
+    let ignored = signals.split_whitespace().nth(1).expect("a mask");
+    let ignored = u64::from_str_radix(ignored, 16).expect("a number");
+    assert_eq!(ignored & FILE_SIZE_BIT, 0, "{signals}");
+    server.stop().expect_code(0);
+    assert_eq!(server.wait_exit(), 0);
+}
+
 /// A server whose log is on a disk of 64 KiB, in a mount namespace of its own that ends with it.
 struct OnSmallDisk {
     errand: Errand,

@@ -10,7 +10,7 @@ use nix::{
     },
 };
 
-use super::io_error;
+use super::{io_error, signal::is_file_size_ignored_by_others};
 
 /// Ignored signals, blocked signals, and the soft limit of descriptors.
 ///
@@ -35,16 +35,20 @@ impl Inheritance {
         let (descriptors, _) = getrlimit(Resource::RLIMIT_NOFILE).map_err(io_error)?;
         let ignored = signals()
             .filter(|signal| *signal != libc::SIGPIPE && is_ignored(*signal))
+            .filter(|signal| *signal != libc::SIGXFSZ || is_file_size_ignored_by_others())
             .fold(0, |bits, signal| bits | bit(signal));
         Ok(Self { ignored, blocked, descriptors })
     }
 
-    /// Takes all of it on, in a process that is about to execute a program and has every other signal at its default.
+    /// Takes all of it on, in a process that is about to execute a program and has every other signal at its default, but
+    /// for SIGPIPE and SIGXFSZ, which this server ignores; std sees to SIGPIPE.
     /// Between fork(2) and execve(2) it may be called: it allocates nothing.
     ///
     /// # Errors
     /// None that a correct kernel gives.
     pub(super) fn take_on(&self) -> io::Result<()> {
+        // SAFETY: "default" runs no code.
+        unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_DFL) };
         for signal in signals().filter(|signal| self.ignored & bit(*signal) != 0) {
             // SAFETY: "ignore" runs no code.
             unsafe { libc::signal(signal, libc::SIG_IGN) };

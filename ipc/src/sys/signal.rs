@@ -3,6 +3,7 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use nix::sys::{
@@ -35,12 +36,12 @@ pub fn restore(mask: &Mask) -> io::Result<()> {
     pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&mask.0), None).map_err(io_error)
 }
 
-/// Every signal's action to its default, but SIGPIPE's to ignored: a write to a closed pipe is an answer, not a death. The
-/// mask is not touched; real-time signals included, since one that kills by default is sent to reopen logs.
+/// Every signal's action to its default, but those of SIGPIPE and SIGXFSZ to ignored: a write to a closed pipe, or to a file
+/// that may grow no more, is an answer, not a death. The mask is not touched; real-time signals included, since one that kills by default is sent to reopen logs.
 pub(super) fn reset_all() -> io::Result<()> {
     for number in 1..=nix::libc::SIGRTMAX() {
-        let action =
-            if number == nix::libc::SIGPIPE { nix::libc::SIG_IGN } else { nix::libc::SIG_DFL };
+        let is_of_writes = number == nix::libc::SIGPIPE || number == nix::libc::SIGXFSZ;
+        let action = if is_of_writes { nix::libc::SIG_IGN } else { nix::libc::SIG_DFL };
         // SAFETY: the dispositions set are "ignore" and "default", which run no code. The call fails for SIGKILL,
         // SIGSTOP and the two signals that the C library keeps for itself, which is right.
         unsafe { nix::libc::signal(number, action) };
@@ -48,10 +49,26 @@ pub(super) fn reset_all() -> io::Result<()> {
     Ok(())
 }
 
-/// Ignores writes to closed pipes and sockets in this process: they give an error instead of a signal.
-pub fn ignore_broken_pipes() {
+/// Has writes to closed pipes and sockets, and to files that have the size that this process may give them (RLIMIT_FSIZE), give
+/// an error instead of a signal, in this process and its children. What is executed has SIGXFSZ as this process was started
+/// with it ([`Inheritance`](super::inheritance::Inheritance)).
+pub fn ignore_failed_writes() {
     // SAFETY: "ignore" runs no code.
     unsafe { nix::libc::signal(nix::libc::SIGPIPE, nix::libc::SIG_IGN) };
+    // SAFETY: as above. What is returned is compared only.
+    let before = unsafe { nix::libc::signal(nix::libc::SIGXFSZ, nix::libc::SIG_IGN) };
+    if !IGNORES_FILE_SIZE.swap(true, Ordering::Relaxed) {
+        IGNORED_FILE_SIZE_BEFORE.store(before == nix::libc::SIG_IGN, Ordering::Relaxed);
+    }
+}
+
+/// Whether [`ignore_failed_writes`] has been called, and whether SIGXFSZ was ignored before.
+static IGNORES_FILE_SIZE: AtomicBool = AtomicBool::new(false);
+static IGNORED_FILE_SIZE_BEFORE: AtomicBool = AtomicBool::new(false);
+
+/// Whether SIGXFSZ is ignored for no other reason than that this process was started so.
+pub(super) fn is_file_size_ignored_by_others() -> bool {
+    !IGNORES_FILE_SIZE.load(Ordering::Relaxed) || IGNORED_FILE_SIZE_BEFORE.load(Ordering::Relaxed)
 }
 
 /// The number of the first real-time signal that programs may use (signal(7)).
