@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use crate::{
     channels::check_name,
     close::{self, CloseCode},
+    digits,
     frame::CLOSE_REASON_BYTES_MAX,
 };
 
@@ -94,6 +95,7 @@ pub struct Disconnect {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PushBody<'a> {
+    #[serde(deserialize_with = "connection")]
     connection: u64,
     text: Option<String>,
     #[serde(borrow, default, deserialize_with = "given")]
@@ -108,6 +110,7 @@ struct BroadcastBody<'a> {
     #[serde(borrow, default, deserialize_with = "given")]
     json: Option<&'a RawValue>,
     binary_base64: Option<String>,
+    #[serde(default, deserialize_with = "exclude")]
     exclude: Option<u64>,
 }
 
@@ -122,14 +125,16 @@ struct PublishBody<'a> {
     #[serde(borrow, default, deserialize_with = "given")]
     json: Option<&'a RawValue>,
     binary_base64: Option<String>,
+    #[serde(default, deserialize_with = "exclude")]
     exclude: Option<u64>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct DisconnectBody {
+    #[serde(deserialize_with = "connection")]
     connection: u64,
-    #[serde(default = "normal_closure")]
+    #[serde(default = "normal_closure", deserialize_with = "code")]
     code: u16,
     #[serde(default)]
     reason: String,
@@ -138,6 +143,18 @@ struct DisconnectBody {
 /// A field that is there is given, also when it is `null`: that is a JSON value like any other, and not the lack of one.
 fn given<'de: 'a, 'a, D: Deserializer<'de>>(field: D) -> Result<Option<&'a RawValue>, D::Error> {
     <&RawValue>::deserialize(field).map(Some)
+}
+
+fn connection<'de, D: Deserializer<'de>>(field: D) -> Result<u64, D::Error> {
+    digits::required(field, "connection")
+}
+
+fn exclude<'de, D: Deserializer<'de>>(field: D) -> Result<Option<u64>, D::Error> {
+    digits::optional(field, "exclude")
+}
+
+fn code<'de, D: Deserializer<'de>>(field: D) -> Result<u16, D::Error> {
+    digits::required(field, "code")
 }
 
 fn normal_closure() -> u16 {
@@ -281,6 +298,28 @@ mod tests {
         let error = Push::read(b"[7]").unwrap_err();
         assert_eq!(error.to_string(), "the body: expected a JSON object");
         assert!(Push::read(b"{\"connection\":7,\"text\":\"\xff\"}").is_err());
+    }
+
+    #[test]
+    fn a_number_is_understood_as_its_digits_too() {
+        for number in ["7", "\"7\""] {
+            let push = Push::read(format!(r#"{{"connection":{number},"text":"a"}}"#).as_bytes());
+            assert_eq!(push.unwrap().connection, 7);
+            let call = Broadcast::read(format!(r#"{{"text":"a","exclude":{number}}}"#).as_bytes());
+            assert_eq!(call.unwrap().exclude, Some(7));
+            let body = format!(r#"{{"channel":"a","text":"a","exclude":{number}}}"#);
+            assert_eq!(Publish::read(body.as_bytes()).unwrap().exclude, Some(7));
+            let body = format!(r#"{{"connection":{number},"code":"4000"}}"#);
+            let call = Disconnect::read(body.as_bytes()).unwrap();
+            assert_eq!((call.connection, call.code), (7, 4000));
+        }
+        for number in ["\"\"", "\"7a\"", "-7", "7.5", "null", "[7]"] {
+            let body = format!(r#"{{"connection":{number},"text":"a"}}"#);
+            let error = Push::read(body.as_bytes()).unwrap_err().sentence;
+            assert!(error.contains("the field \"connection\" is no whole number"), "{error}");
+        }
+        let error = Push::read(br#"{"text":"a"}"#).unwrap_err().sentence;
+        assert!(error.contains("missing field `connection`"), "{error}");
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub mod calendar;
 pub mod channels;
 pub mod close;
 pub mod deflate;
+mod digits;
 pub mod frame;
 pub mod handshake;
 pub mod http;

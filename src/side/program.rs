@@ -46,6 +46,8 @@ use crate::{
 const LINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// How long the host waits for the end of what it has killed before it ends itself.
 const KILLED_TIME: Duration = Duration::from_secs(1);
+/// Turns in which the last commands are read of a program that has ended: more than the largest pipe has.
+const LAST_TURNS_MAX: usize = 64;
 /// From the start of a program to its word that it is ready.
 const READY_TIME: Duration = Duration::from_secs(10);
 
@@ -455,7 +457,13 @@ impl Host<'_> {
         self.end_what_it_started();
         // Its last words may have come after the last look at its pipes.
         self.commands.wake();
-        self.read_commands();
+        for _ in 0..LAST_TURNS_MAX {
+            if !self.commands.is_readable() {
+                break;
+            }
+            self.read_commands();
+        }
+        self.obey_the_rest();
         for output in &mut self.outputs {
             output.wake();
             output.read();

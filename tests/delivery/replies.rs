@@ -195,7 +195,7 @@ const TABLE: &[(&str, &str)] = &[
         r#"{"success":false,"action":"error","code":"invalid_request","error":"The field \"data.recipients\" must be an array of connection ids.","request_action":"message","channel":"mine"}"#,
     ),
     (
-        r#"{"action":"message","data":{"channel":"mine","message":1,"recipients":["5"]}}"#,
+        r#"{"action":"message","data":{"channel":"mine","message":1,"recipients":["5a"]}}"#,
         r#"{"success":false,"action":"error","code":"invalid_request","error":"The field \"data.recipients\" must be an array of connection ids.","request_action":"message","channel":"mine"}"#,
     ),
     (

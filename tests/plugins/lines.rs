@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tungstenite::Message;
 
 use crate::{
-    puppet::{Puppet, application, table},
-    support::{App, Client, Server, Setup, request, run_with_input},
+    puppet::{Puppet, application, shell, table, wait_process},
+    support::{Api, App, Client, Server, Setup, request, run_with_input},
 };
 
 /// What some reader takes for the end of a line, as it may stand in a text of JSON.
@@ -121,4 +121,77 @@ fn the_client_writes_one_event_for_each_message_too() {
         .map(|line| serde_json::from_str(line).expect("each line is JSON"))
         .collect();
     assert!(heard.iter().any(|event| event["text"] == ENDS), "{output}");
+}
+
+/// Says that it is ready, and waits for a connection, which is then in `$id`.
+const OPENED: &str = r#"read -r _ <&3; echo '{"do":"ready"}' >&4; read -r open <&3
+    id=${open#*'"connection":'}; id=${id%%[!0-9]*};"#;
+
+#[test]
+fn a_last_command_without_an_end_of_line_is_executed_or_refused_aloud() {
+    for (then, name) in [("exit 0", "ends"), ("exec 4>&-; exec cat <&3 >/dev/null", "closes")] {
+        let said = "printf '{\"do\":\"push\",\"connection\":%s,\"text\":\"the last\"}' \"$id\" >&4";
+        let config = "[[route]]\npath = \"/p/*\"\napp = \"plugin:p\"\n\n".to_owned()
+            + &shell("p", &format!("{OPENED} {said}; {then}"), "restart = \"never\"");
+        let server = Server::start(Setup::default().workers(2).app(App::Echo).config_toml(&config));
+        let mut client = Client::open(server.addr(), "/p/");
+        client.expect_text("the last");
+        assert!(!server.log().contains("has no end"), "{name}");
+
+        let said = "printf '{\"do\":\"push\",\"connection\":' >&4";
+        let config = shell(
+            "p",
+            &format!("{OPENED} {said}; {then}"),
+            "restart = \"never\"\nevents = [\"open\"]",
+        );
+        let server = Server::start(Setup::default().app(App::Echo).config_toml(&config));
+        let _client = Client::open(server.addr(), "/");
+        server.wait_log(
+            "WARN  p: its last line has no end and is no command, and was refused: {\"do\":\"push\",\"connection\":",
+        );
+        let process = wait_process(&server, "p", |process| process["invalid_commands"] == 1);
+        assert_eq!(process["commands"], 1, "{name}: ready alone");
+    }
+}
+
+#[test]
+fn an_id_is_taken_as_its_digits_wherever_it_is_given() {
+    let setup = Setup::default().workers(2).config_toml(&table("p", ""));
+    let server = Server::start(setup);
+    let puppet = Puppet::of(&server, "p");
+    let (mut one, mut other) = (Client::connect(&server), Client::connect(&server));
+    let (id, other_id) = (one.id().to_string(), other.id().to_string());
+    let delivered = json!({"success": true, "result": "delivered"});
+    assert_eq!(
+        puppet.ask(json!({"do": "push", "connection": id, "text": "by its digits"})),
+        delivered
+    );
+    one.expect_text("by its digits");
+    let said = puppet.ask(json!({"do": "broadcast", "text": "to one", "exclude": other_id}));
+    assert_eq!(said["delivered"], 1);
+    one.expect_text("to one");
+    assert_eq!(puppet.ask(json!({"do": "exists", "connection": id}))["exists"], true);
+    let wrong = puppet.ask(json!({"do": "push", "connection": "seven", "text": "x"}));
+    assert_eq!(wrong["result"], "invalid");
+    let error = wrong["error"].as_str().expect("a sentence");
+    assert!(error.starts_with("the field \"connection\" is no whole number"), "{error}");
+
+    let api = Api::of(&server);
+    let pushed = api.post("push", &json!({"connection": id, "text": "over HTTP"}));
+    assert_eq!(pushed.expect_status(200).json()["result"], "delivered");
+    one.expect_text("over HTTP");
+    let refused = api.post("push", &json!({"connection": "seven", "text": "x"}));
+    assert!(refused.expect_status(400).text().contains("\\\"connection\\\" is no whole number"));
+
+    for client in [&mut one, &mut other] {
+        client.subscribe("c");
+    }
+    one.send_json(&json!({"action": "message", "data": {"channel": "c", "message": 1, "recipients": [other_id]}}));
+    assert_eq!(other.expect_message("c")["message"], 1);
+
+    assert_eq!(
+        puppet.ask(json!({"do": "disconnect", "connection": id, "code": "4000"})),
+        delivered
+    );
+    one.expect_close(4000);
 }

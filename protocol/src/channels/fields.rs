@@ -11,6 +11,7 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use super::error::{ErrorCode, ProtocolError};
+use crate::digits::Listed;
 
 /// A field that should have a certain type.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -81,7 +82,7 @@ pub(super) fn read(text: &str) -> Result<Envelope<'_>, ProtocolError<'static>> {
 }
 
 /// The ids in the JSON text of `recipients`, sorted, each once; `IllTyped` if it is not an array of whole numbers
-/// from 0 to 2^64 - 1.
+/// from 0 to 2^64 - 1, or of their digits as texts.
 ///
 /// # Errors
 ///
@@ -288,7 +289,7 @@ impl<'a> Visitor<'a> for IdsVisitor<'_> {
 
     fn visit_seq<S: SeqAccess<'a>>(self, mut seq: S) -> Result<Vec<u64>, S::Error> {
         let mut ids = Vec::new();
-        while let Some(id) = seq.next_element()? {
+        while let Some(Listed(id)) = seq.next_element()? {
             if ids.len() == self.recipients_max {
                 *self.too_many = true;
                 return Err(serde::de::Error::custom("too many"));

@@ -357,7 +357,7 @@ fn a_message_is_passed_on_byte_for_byte() {
 #[test]
 fn recipients() {
     type Outcome = Result<Option<Vec<u64>>, &'static str>;
-    let cases: [(&str, Outcome); 14] = [
+    let cases: [(&str, Outcome); 15] = [
         ("null", Ok(None)),
         ("[]", Ok(Some(vec![]))),
         ("[7]", Ok(Some(vec![7]))),
@@ -368,7 +368,8 @@ fn recipients() {
         ("[18446744073709551616]", Err("invalid_request")),
         ("[-1]", Err("invalid_request")),
         ("[1.0]", Err("invalid_request")),
-        ("[\"1\"]", Err("invalid_request")),
+        ("[\"1\",\"18446744073709551615\"]", Ok(Some(vec![1, u64::MAX]))),
+        ("[\"\"]", Err("invalid_request")),
         ("[null]", Err("invalid_request")),
         ("7", Err("invalid_request")),
         ("{}", Err("invalid_request")),

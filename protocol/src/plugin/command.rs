@@ -3,11 +3,11 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::{Answer, Body, EventKind, HEADERS_BYTES_MAX, HEADERS_MAX, PROTOCOL};
-use crate::{close, http::Response};
+use crate::{close, digits, http::Response};
 
 /// One line of a program, understood.
 #[derive(Debug, Clone)]
@@ -148,6 +148,7 @@ struct Fields<'a> {
     verb: Cow<'a, str>,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "connection")]
     connection: Option<u64>,
     #[serde(borrow)]
     channel: Option<Cow<'a, str>>,
@@ -159,14 +160,19 @@ struct Fields<'a> {
     binary: Option<Cow<'a, str>>,
     #[serde(borrow)]
     message: Option<&'a RawValue>,
+    #[serde(default, deserialize_with = "exclude")]
     exclude: Option<u64>,
+    #[serde(default, deserialize_with = "code")]
     code: Option<u16>,
     #[serde(borrow)]
     reason: Option<Cow<'a, str>>,
     #[serde(borrow)]
     process: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "worker")]
     worker: Option<u16>,
+    #[serde(default, deserialize_with = "request")]
     request: Option<u64>,
+    #[serde(default, deserialize_with = "status")]
     status: Option<u16>,
     #[serde(borrow)]
     headers: Option<BTreeMap<Cow<'a, str>, Values<'a>>>,
@@ -178,6 +184,17 @@ struct Fields<'a> {
     #[serde(borrow)]
     handles: Option<Vec<Cow<'a, str>>>,
 }
+
+/// Functions that read the number in a field of the same name.
+macro_rules! numbers {
+    ($($field:ident: $number:ty),*) => {$(
+        fn $field<'de, D: Deserializer<'de>>(json: D) -> Result<Option<$number>, D::Error> {
+            digits::optional(json, stringify!($field))
+        }
+    )*};
+}
+
+numbers!(connection: u64, exclude: u64, code: u16, worker: u16, request: u64, status: u16);
 
 /// The value of a header, or the values of one that is sent several times.
 #[derive(Deserialize)]

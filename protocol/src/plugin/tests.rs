@@ -276,6 +276,31 @@ fn commands_are_understood() {
 }
 
 #[test]
+fn a_number_is_understood_as_its_digits_too() {
+    for line in [
+        r#"{"do":"push","connection":5,"text":"x"}"#,
+        r#"{"do":"broadcast","text":"x","exclude":9007199254740991}"#,
+        r#"{"do":"publish","channel":"c","text":"x","exclude":5}"#,
+        r#"{"do":"disconnect","connection":5,"code":4000}"#,
+        r#"{"do":"info","connection":5}"#,
+        r#"{"do":"exists","connection":5}"#,
+        r#"{"do":"send","worker":2,"text":"x"}"#,
+        r#"{"do":"accept","request":7}"#,
+        r#"{"do":"reject","request":7,"status":401}"#,
+        r#"{"do":"respond","request":7,"status":404}"#,
+    ] {
+        let mut fields: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(line).unwrap();
+        for value in fields.values_mut().filter(|value| value.is_number()) {
+            *value = value.to_string().into();
+        }
+        let texts = serde_json::to_string(&fields).unwrap();
+        let understood = |line| format!("{:?}", parse(line).unwrap().command);
+        assert_eq!(understood(line), understood(&texts), "{texts}");
+    }
+}
+
+#[test]
 fn what_is_no_command_is_refused_with_its_mark() {
     for (line, sentence, id) in [
         ("", "a JSON object", None),
@@ -287,7 +312,19 @@ fn what_is_no_command_is_refused_with_its_mark() {
         (r#"{"do":"push","connection":5}"#, "exactly one of", None),
         (r#"{"do":"push","connection":5,"text":"x","json":1}"#, "exactly one of", None),
         (r#"{"do":"push","connection":5,"message":1}"#, "exactly one of", None),
-        (r#"{"do":"push","connection":-5,"text":"x"}"#, "invalid value", None),
+        (
+            r#"{"do":"push","connection":-5,"text":"x"}"#,
+            "the field \"connection\" is no whole number",
+            None,
+        ),
+        (r#"{"do":"push","connection":"5a","text":"x","id":1}"#, "as a text: \"5a\"", Some("1")),
+        (
+            r#"{"do":"broadcast","exclude":"","text":"x"}"#,
+            "the field \"exclude\" is no whole number",
+            None,
+        ),
+        (r#"{"do":"respond","request":"+7"}"#, "the field \"request\" is no whole number", None),
+        (r#"{"do":"respond","request":7,"status":"70000"}"#, "from 0 to 65535", None),
         (r#"{"do":"push","connection":5,"binary":"***"}"#, "not base64", None),
         (r#"{"do":"publish","text":"x"}"#, "\"channel\" is missing", None),
         (r#"{"do":"disconnect","connection":5,"code":1005}"#, "\"code\"", None),

@@ -37,6 +37,18 @@ const LAST_MAIL_TURNS_MAX: usize = 16;
 /// The kinds of questions.
 const QUESTIONS: [EventKind; 2] = [EventKind::Handshake, EventKind::Request];
 
+/// Of a line that was refused, how many characters the log repeats.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// What became of a line of the program.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Obeyed {
+    /// It was a command, or empty.
+    Done,
+    /// It was no command.
+    Refused,
+}
+
 /// What came out of a packet.
 enum Arrived {
     /// A line for the program, or for its predecessor.
@@ -255,15 +267,30 @@ impl Host<'_> {
                     self.kill();
                     return;
                 }
+                Taken::Nothing => return,
                 // What is closed has left the poll by that: nobody else has this end.
-                Taken::Nothing | Taken::End => return,
+                Taken::End => {
+                    self.obey_the_rest();
+                    return;
+                }
             }
         }
     }
 
-    fn obey(&mut self, line: &[u8]) {
+    /// The last command of a program that has closed its commands, or has ended, without the end of its line.
+    pub(super) fn obey_the_rest(&mut self) {
+        let rest = self.commands.rest();
+        if self.obey(&rest) == Obeyed::Refused {
+            // Its reply may find nobody any more.
+            let shown: String =
+                String::from_utf8_lossy(&rest).chars().take(SHOWN_CHARS_MAX).collect();
+            log::warn!("its last line has no end and is no command, and was refused: {shown}");
+        }
+    }
+
+    fn obey(&mut self, line: &[u8]) -> Obeyed {
         if line.is_empty() {
-            return;
+            return Obeyed::Done;
         }
         let now_ms = self.station.now_ms();
         let line = String::from_utf8_lossy(line);
@@ -284,7 +311,7 @@ impl Host<'_> {
         if !effect.invalid {
             self.cell.add(SideCounter::Commands, 1);
             self.invalid_lines = 0;
-            return;
+            return Obeyed::Done;
         }
         self.cell.add(SideCounter::InvalidCommands, 1);
         self.invalid_lines += 1;
@@ -292,6 +319,7 @@ impl Host<'_> {
             log::error!("it wrote {INVALID_LINES_MAX} lines that are no commands, and is ended");
             self.kill();
         }
+        Obeyed::Refused
     }
 
     fn is_ready(&mut self, ready: &Ready) {
