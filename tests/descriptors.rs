@@ -110,6 +110,62 @@ fn a_large_message_that_does_not_fit_is_counted_and_told_to_who_asked() {
 }
 
 #[test]
+fn clients_cannot_take_what_is_in_reserve() {
+    let config = "[server]\nrlimit_nofile = 64\n";
+    let server = Server::start(Setup::default().workers(2).config_toml(config));
+    let pids = server.worker_pids();
+    let mut inside = Client::connect_to_worker(&server, 0);
+    let mut outside = Client::connect_to_worker(&server, 1);
+    inside.subscribe(CHANNEL);
+    outside.subscribe(CHANNEL);
+    let crowd: Vec<TcpStream> = (0..4).flat_map(|_| crowd(&server)).collect();
+    server.wait_until("both workers to be full", PATIENCE, |status| {
+        let is_full = |worker: &Value| worker["accept_pauses"].as_u64() > Some(0);
+        status["workers"].as_array().is_some_and(|workers| workers.iter().all(is_full))
+    });
+    for round in 0..20 {
+        let text = format!("{round}{}", "x".repeat(LARGE_BYTES));
+        outside.publish(CHANNEL, &json!(text));
+        inside.expect_matching("the large message", PATIENCE, |message| {
+            message.to_string().contains(&text)
+        });
+        inside.publish(CHANNEL, &json!(text));
+    }
+    assert_eq!(server.worker_pids(), pids);
+    assert_eq!(total(&server, "dropped_no_descriptors"), 0);
+    drop(crowd);
+    // Whoever comes next is served.
+    Client::connect(&server).expect_alive();
+}
+
+#[test]
+fn a_full_host_passes_large_messages_on_and_counts_those_that_it_cannot_take() {
+    let server = Server::start(
+        Setup::default().workers(2).app(App::Plugin("idle")).config_toml(&program("> heard")),
+    );
+    let is_ready = |status: &Value| status["processes"][0]["state"] == "ready";
+    server.wait_until("the program to be ready", PATIENCE, is_ready);
+    let workers = server.worker_pids();
+    let host = server_processes(&server).into_iter().find(|pid| !workers.contains(pid));
+    let host = host.expect("a host");
+    let heard = || fs::read_to_string(server.directory().join("heard")).unwrap_or_default();
+    let mut client = Client::open(server.addr(), "/");
+    fill(host);
+    client.send_text(&format!("first {}", "x".repeat(LARGE_BYTES)));
+    eventually("the large message", PATIENCE, || heard().contains("first xxx").then_some(()));
+    limit_descriptors(host, NOTHING_LEFT);
+    client.send_text(&format!("second {}", "x".repeat(LARGE_BYTES)));
+    client.send_text("third");
+    eventually("the small message", PATIENCE, || heard().contains("third").then_some(()));
+    assert!(!heard().contains("second"));
+    server.wait_until("the loss to be counted", PATIENCE, |status| {
+        status["processes"][0]["dropped_events"] == 1
+    });
+    server.wait_log("a large message was lost: no descriptor was left");
+    assert!(server_processes(&server).contains(&host));
+}
+
+#[test]
 fn full_processes_take_the_log_that_was_opened_again() {
     let server = with_side_process();
     let processes = server_processes(&server);
@@ -210,12 +266,19 @@ fn a_full_worker_covers_for_one_that_is_down_or_is_asked_again() {
     limit_descriptors(full, "1024");
 }
 
+/// A program that reads what it is told, and puts it there.
+fn program(put: &str) -> String {
+    format!(
+        "[[process]]\nname = \"idle\"\ncommand = \"sh\"\n\
+         args = [\"-c\", \"echo '{{\\\"do\\\":\\\"ready\\\"}}' >&4; exec cat <&3 {put}\"]\n"
+    )
+}
+
 /// Two workers and a program that does nothing, with a log file.
 fn with_side_process() -> Server {
-    let program = "[[process]]\nname = \"idle\"\ncommand = \"sh\"\n\
-                   args = [\"-c\", \"echo '{\\\"do\\\":\\\"ready\\\"}' >&4; exec cat <&3 >/dev/null\"]\n";
+    let program = program("> /dev/null");
     let server = Server::start(
-        Setup::default().workers(2).arg("--log-file").arg("w.log").config_toml(program),
+        Setup::default().workers(2).arg("--log-file").arg("w.log").config_toml(&program),
     );
     let is_ready = |status: &Value| status["processes"][0]["state"] == "ready";
     server.wait_until("the program to be ready", PATIENCE, is_ready);

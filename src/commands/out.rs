@@ -8,6 +8,8 @@ use std::{
     io::{self, Write},
 };
 
+use wsmaster_ipc::sys::log_output::LogOutput;
+
 use crate::cli::Exit;
 
 /// Writes a line to the standard error, as `eprintln!` does, but goes on where that cannot be written.
@@ -47,6 +49,18 @@ pub(super) fn unwritten(error: &io::Error) -> Exit {
 pub(super) fn say(text: &str) {
     if let Err(error) = write(text) {
         let _ = unwritten(&error);
+    }
+}
+
+/// As [`say`], for a process that others wait for: where the standard output has no room at once, it says so in the log.
+pub(super) fn say_without_waiting(text: &str) {
+    let written = LogOutput::stream(1).and_then(|mut out| out.write_all(text.as_bytes()));
+    match written {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            log::warn!("nobody reads the standard output: what was to be printed there is lost");
+        }
+        Err(error) => drop(unwritten(&error)),
     }
 }
 

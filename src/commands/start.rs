@@ -193,7 +193,7 @@ fn tell(serving: &Serving, made_key: Option<&Secret>, promise: &std::cell::Cell<
             Ok(()) => logging::leave_streams(),
             Err(error) => log::warn!("the terminal could not be left: {error}"),
         },
-        // The terminal may be gone; the server goes on.
-        None => out::say(&text),
+        // The terminal may be gone or stopped; the server goes on.
+        None => out::say_without_waiting(&text),
     }
 }

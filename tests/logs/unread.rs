@@ -3,7 +3,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader, Read, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     process::{Child, Command, Stdio},
@@ -113,6 +113,33 @@ fn a_pipe_that_nobody_reads_costs_lines_and_nothing_else() {
         command.stderr(writer);
     });
     server.expect_undisturbed("a pipe", reader);
+}
+
+#[test]
+fn a_server_whose_banner_nobody_reads_serves_and_stops() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let full = "x".repeat(4096);
+    let mut filler = writer.try_clone().expect("a descriptor");
+    // One page at a time, as long as there is room for one more.
+    let room = 16;
+    for _ in 0..room {
+        filler.write_all(full.as_bytes()).expect("a pipe holds 16 pages");
+    }
+    let mut server = Unread::start(|command, _| {
+        command.stdout(writer).args(["--log-file", "w.log"]);
+    });
+    let mut client = Client::open(server.addr, "/");
+    client.send_text("hello");
+    client.expect_text("hello");
+    let log = server.directory.path().join("w.log");
+    eventually("a word about the banner", PATIENCE, || {
+        let log = std::fs::read_to_string(&log).ok()?;
+        log.contains("nobody reads the standard output").then_some(())
+    });
+    server.cli(&["stop"]).expect_code(0);
+    let code = eventually("the end", PATIENCE, || server.child.try_wait().expect("our child"));
+    assert_eq!(code.code(), Some(0));
+    drop(reader);
 }
 
 #[test]
