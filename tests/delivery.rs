@@ -50,7 +50,7 @@ fn a_hundred_thousand_deliveries_none_lost_none_doubled_all_in_order() {
         let texts = swarm.texts(member);
         let deliveries = texts.iter().filter(|text| mark_of_its_sender(text).is_some()).count();
         assert_eq!(deliveries, MESSAGES, "deliveries to member {member}");
-        let replies = texts.iter().filter(|text| *text == &success("message", ROOM)).count();
+        let replies = texts.iter().filter(|text| *text == &success("message_sent", ROOM)).count();
         let sent = publishers.contains(&member).then_some(MESSAGES_OF_A_PUBLISHER);
         assert_eq!(replies, sent.unwrap_or(0), "replies to member {member}");
         assert_eq!(texts.len(), deliveries + replies, "other texts to member {member}");
@@ -230,7 +230,7 @@ fn recipients_choose_among_the_subscribers_of_all_workers() {
     }
     // `publish` has waited for one reply of each pair.
     for _ in 0..11 {
-        assert_eq!(clients[0].expect_reply("message")["success"], true);
+        assert_eq!(clients[0].expect_reply("message_sent")["success"], true);
     }
     outsider.expect_silence(Duration::from_millis(50));
 }
@@ -289,7 +289,7 @@ fn messages_pass_as_they_were_written() {
             let time = time.unwrap_or_else(|| panic!("{value:.200} came as {found:.200}"));
             assert!(is_unix_time(time), "{time}");
         }
-        sender.expect_text(&success("message", ROOM));
+        sender.expect_text(&success("message_sent", ROOM));
     }
 }
 

@@ -31,6 +31,7 @@
 //! |---|---|
 //! | [`welcome`](reply::welcome) | `{"action":"welcome","heartbeat_interval":30,"connection_id":1,"authenticated":false,"worker":2}` |
 //! | [`success`](reply::success) | `{"success":true,"action":"subscribe","channel":"chat.room.1","id":7}` |
+//! | [`success`](reply::success) of a `message` | `{"success":true,"action":"message_sent","channel":"chat.room.1","id":7}` |
 //! | [`delivery`](reply::delivery) | `{"action":"message","channel":"chat.room.1","sender":1,"message":"hi","time":1760000000.123}` |
 //! | [`error`](reply::error) | `{"success":false,"action":"error","code":"not_subscribed","error":"…","request_action":"message","channel":"chat.room.1","id":7}` |
 //! | [`ping`](reply::ping), [`pong`](reply::pong) | `{"action":"ping"}`, `{"action":"pong","id":7}` |

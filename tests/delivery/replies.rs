@@ -188,7 +188,7 @@ const TABLE: &[(&str, &str)] = &[
     ),
     (
         r#"{"action":"message","data":{"channel":"mine","message":1,"recipients":[]}}"#,
-        r#"{"success":true,"action":"message","channel":"mine"}"#,
+        r#"{"success":true,"action":"message_sent","channel":"mine"}"#,
     ),
     (
         r#"{"action":"message","data":{"channel":"mine","message":1,"recipients":5}}"#,
@@ -211,7 +211,7 @@ const TABLE: &[(&str, &str)] = &[
     (r#"{"action":"ping","id":null}"#, r#"{"action":"pong"}"#),
     (
         r#"{"action":"message","data":{"channel":"mine","message":1,"recipients":[]},"id":"m"}"#,
-        r#"{"success":true,"action":"message","channel":"mine","id":"m"}"#,
+        r#"{"success":true,"action":"message_sent","channel":"mine","id":"m"}"#,
     ),
     (
         r#"{"action":"unsubscribe","data":{"channel":"mine"},"id":9}"#,
@@ -343,6 +343,30 @@ fn requests_that_come_in_one_segment_are_answered_in_their_order() {
     client.expect_text(r#"{"action":"pong","id":6}"#);
 }
 
+/// A client that decides on `action` alone, with one `switch`, as clients of this protocol are written.
+#[test]
+fn a_delivery_is_told_from_every_other_answer_by_its_action() {
+    let server = Server::start(Setup::default());
+    let mut client = Client::connect(&server);
+    client.send_text(&request("subscribe", ROOM));
+    client.send_text(&message(ROOM, &json!("hello")));
+    client.send_text(&request("unsubscribe", ROOM));
+    client.send_text(&message(ROOM, &json!("unheard")));
+    client.send_text(r#"{"action":"ping"}"#);
+    let mut shown = Vec::new();
+    let mut others = Vec::new();
+    while others.last().is_none_or(|action| action != "pong") {
+        let frame = client.expect_json(PATIENCE);
+        match frame["action"].as_str().expect("each has one") {
+            "message" => shown.push((frame["message"].clone(), frame["sender"].clone())),
+            other => others.push(other.to_owned()),
+        }
+    }
+    assert_eq!(shown, [(json!("hello"), json!(client.id()))]);
+    others.sort_unstable();
+    assert_eq!(others, ["error", "message_sent", "pong", "subscribe", "unsubscribe"]);
+}
+
 #[test]
 fn requests_may_come_with_the_handshake() {
     let server = Server::start(Setup::default());
@@ -364,7 +388,7 @@ fn requests_may_come_with_the_handshake() {
         r#"{"action":"welcome","#,
         &success("subscribe", ROOM),
         r#""message":"early","#,
-        &success("message", ROOM),
+        &success("message_sent", ROOM),
     ] {
         let at = rest.find(part).unwrap_or_else(|| panic!("no {part} in its place in {text}"));
         rest = &rest[at + part.len()..];

@@ -336,8 +336,12 @@ impl Client {
     #[track_caller]
     fn expect_success(&mut self, action: &str, channel: &str) {
         let is_answer = |value: &Value| {
-            let answered = if value["action"] == "error" { "request_action" } else { "action" };
-            value[answered] == action && value["channel"] == channel && !is_delivery(value)
+            let is_its = match value["action"].as_str() {
+                Some("error") => value["request_action"] == action,
+                Some("message_sent") => action == "message",
+                other => other == Some(action) && !is_delivery(value),
+            };
+            is_its && value["channel"] == channel
         };
         let reply = self.expect_matching(&format!("answer to {action}"), PATIENCE, is_answer);
         assert_eq!(reply["success"], true, "{reply}");
@@ -373,7 +377,7 @@ impl Client {
 
 /// Whether a message of the server is a delivery of a channel and not the answer to a request.
 fn is_delivery(value: &Value) -> bool {
-    value["action"] == "message" && value.get("success").is_none()
+    value["action"] == "message"
 }
 
 fn json_of(message: &Message) -> Option<Value> {

@@ -240,7 +240,7 @@ fn channel_room(text: &str) -> (Option<&'static str>, Vec<String>) {
             (Some(r#"{"success":true,"action":"subscribe","channel":"bench.room"}"#), vec![])
         }
         _ => (
-            Some(r#"{"success":true,"action":"message","channel":"bench.room"}"#),
+            Some(r#"{"success":true,"action":"message_sent","channel":"bench.room"}"#),
             vec![format!(r#"{{"action":"message","sender":1,"message":{message},"time":1.5}}"#)],
         ),
     }

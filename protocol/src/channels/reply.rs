@@ -36,10 +36,10 @@ pub fn welcome(
     out.push(b'}');
 }
 
-/// The request was carried out.
+/// The request was carried out; see [`ActionName::in_answer`].
 pub fn success(out: &mut Vec<u8>, action: ActionName, channel: &str, id: Option<RequestId<'_>>) {
     out.extend_from_slice(b"{\"success\":true,\"action\":\"");
-    out.extend_from_slice(action.as_str().as_bytes());
+    out.extend_from_slice(action.in_answer().as_bytes());
     out.extend_from_slice(b"\",\"channel\":");
     push_string(out, channel);
     push_id(out, id);

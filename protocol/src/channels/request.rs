@@ -95,7 +95,7 @@ pub enum ActionName {
 }
 
 impl ActionName {
-    /// The value of `action` in requests and replies.
+    /// The value of `action` in requests, and of `request_action` in errors.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Subscribe => "subscribe",
@@ -103,6 +103,15 @@ impl ActionName {
             Self::Message => "message",
             Self::Ping => "ping",
             Self::Pong => "pong",
+        }
+    }
+
+    /// The value of `action` in the answer that it was carried out. That of a message differs from the action of a delivery,
+    /// so that a client tells them apart by this field alone.
+    pub const fn in_answer(self) -> &'static str {
+        match self {
+            Self::Message => "message_sent",
+            Self::Subscribe | Self::Unsubscribe | Self::Ping | Self::Pong => self.as_str(),
         }
     }
 

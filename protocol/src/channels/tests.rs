@@ -72,7 +72,7 @@ fn requests_that_are_carried_out() {
         ),
         (
             r#"{"action":"message","data":{"channel":"chat.room.1","message":"Hello everyone!","recipients":[1,2,3]}}"#,
-            r#"{"success":true,"action":"message","channel":"chat.room.1"}"#,
+            r#"{"success":true,"action":"message_sent","channel":"chat.room.1"}"#,
         ),
         (r#"{"action":"ping"}"#, r#"{"action":"pong"}"#),
         (r#"{"action":"pong"}"#, ""),

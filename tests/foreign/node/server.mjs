@@ -120,8 +120,8 @@ export async function channels(open) {
       sender.send('message', { channel: ROOM, message });
       // The sender gets its own message and the answer, in either order.
       const got = [await sender.receive(), await sender.receive()];
-      const answer = got.findIndex((frame) => 'success' in frame);
-      assert.deepEqual(got.splice(answer, 1), [{ success: true, action: 'message', channel: ROOM }]);
+      const answer = got.findIndex((frame) => frame.action === 'message_sent');
+      assert.deepEqual(got.splice(answer, 1), [{ success: true, action: 'message_sent', channel: ROOM }]);
       for (const { time, ...delivery } of [got[0], await other.receive()]) {
         assert.ok(time > 1_600_000_000);
         assert.deepEqual(delivery, { action: 'message', channel: ROOM, sender: sender.id, message });

@@ -158,7 +158,7 @@ async def channels() -> None:
             await sender.send("message", channel=ROOM, message=message)
             # The sender gets its own message and the answer, in either order.
             got = [await sender.receive(), await sender.receive()]
-            answer = {"success": True, "action": "message", "channel": ROOM}
+            answer = {"success": True, "action": "message_sent", "channel": ROOM}
             assert answer in got, got
             got.remove(answer)
             for delivery in (got[0], await other.receive()):

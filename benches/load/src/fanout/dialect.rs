@@ -171,7 +171,10 @@ mod tests {
                 r#"{"success":true,"action":"subscribe","channel":"bench.room"}"#,
                 Some(Heard::Joined),
             ),
-            (r#"{"success":true,"action":"message","channel":"bench.room"}"#, Some(Heard::Other)),
+            (
+                r#"{"success":true,"action":"message_sent","channel":"bench.room"}"#,
+                Some(Heard::Other),
+            ),
             (r#"{"action":"welcome","heartbeat_interval":30}"#, Some(Heard::Other)),
             (r#"{"success":false,"action":"error","code":"not_subscribed"}"#, None),
         ];
