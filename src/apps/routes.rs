@@ -2,7 +2,8 @@
 
 use crate::config::{App, Config};
 
-/// Paths and applications. Of several paths that fit, the longest wins; an exact one is longer than a `/*`.
+/// Paths and applications. `/chat/*` is `/chat` and all that begins with `/chat/`. Of several paths that fit, the longest wins;
+/// an exact one wins over a `/*`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Routes {
     /// The applications, each once. The first is that of all paths without a route.
@@ -13,8 +14,9 @@ pub(super) struct Routes {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Route {
-    /// Without the `*` at its end.
+    /// Without the `/*` at its end.
     path: String,
+    /// All below it belongs to it.
     is_prefix: bool,
     app: usize,
 }
@@ -38,12 +40,13 @@ impl Routes {
                 apps.push(route.app.clone());
                 apps.len() - 1
             });
-            let (path, is_prefix) = match route.path.strip_suffix('*') {
+            let (path, is_prefix) = match route.path.strip_suffix("/*") {
                 Some(stem) => (stem, true),
                 None => (route.path.as_str(), false),
             };
             routes.push(Route { path: path.to_owned(), is_prefix, app });
         }
+        // `/chat/` is an exact path, longer than `/chat/*`, which fits it too.
         routes.sort_by_key(|route| (std::cmp::Reverse(route.path.len()), route.is_prefix));
         Self { apps, routes }
     }
@@ -60,8 +63,9 @@ impl Routes {
 
     /// Where a decoded path leads.
     pub(super) fn find(&self, path: &str) -> Found {
-        let fits = |route: &&Route| {
-            if route.is_prefix { path.starts_with(&route.path) } else { path == route.path }
+        let fits = |route: &&Route| match path.strip_prefix(route.path.as_str()) {
+            Some(rest) => rest.is_empty() || (route.is_prefix && rest.starts_with('/')),
+            None => false,
         };
         match self.routes.iter().find(fits) {
             Some(route) => Found { app: route.app, is_routed: true },
@@ -112,6 +116,40 @@ mod tests {
             assert!(found.is_routed);
         }
         assert_eq!(routes.apps().len(), 5, "each once: {:?}", routes.apps());
+    }
+
+    #[test]
+    fn a_route_of_all_below_a_path_has_the_path_too_unless_another_route_is_exact() {
+        let app = |table: &[(&str, App)], path| {
+            let routes = routes(table);
+            routes.apps()[routes.find(path).app].clone()
+        };
+        let below = [("/chat/*", App::Echo)];
+        for (path, expected) in [
+            ("/chat", App::Echo),
+            ("/chat/", App::Echo),
+            ("/chat/a", App::Echo),
+            ("/chat//", App::Echo),
+            ("/chatter", App::Channels),
+            ("/cha", App::Channels),
+            ("/", App::Channels),
+        ] {
+            assert_eq!(app(&below, path), expected, "{path}");
+        }
+        // In whichever order they stand.
+        let mut both =
+            [("/chat", App::Broadcast), ("/chat/*", App::Echo), ("/chat/", App::Channels)];
+        for _ in 0..2 {
+            assert_eq!(app(&both, "/chat"), App::Broadcast);
+            assert_eq!(app(&both, "/chat/"), App::Channels);
+            assert_eq!(app(&both, "/chat/a"), App::Echo);
+            both.reverse();
+        }
+        let nested = [("/a/*", App::Echo), ("/a/b/*", App::Broadcast)];
+        assert_eq!(app(&nested, "/a/b"), App::Broadcast);
+        assert_eq!(app(&nested, "/a/bc"), App::Echo);
+        assert_eq!(app(&[("/*", App::Echo)], "/"), App::Echo);
+        assert_eq!(app(&[("/*", App::Echo)], "/any/where"), App::Echo);
     }
 
     #[test]

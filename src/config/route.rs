@@ -48,7 +48,7 @@ args = ["chat.mjs"]
 /// One `[[route]]`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RouteConfig {
-    /// A path without its query, decoded: `/chat` is itself alone, `/chat/*` all that begins with `/chat/`. No other
+    /// A path without its query, decoded: `/chat` is itself alone, `/chat/*` is `/chat` and all that begins with `/chat/`. No other
     /// route has the same.
     pub path: String,
     /// What its connections are connected to.
@@ -68,8 +68,8 @@ static KEYS: &[TableKey<RouteConfig>] = &[
         ),
         synonyms: &["location", "match", "pattern", "prefix", "uri", "url"],
         about: "The path of the request, without its query and with %20 and its like decoded. It is \
-                meant exactly, unless it ends in /*: then it is everything that begins so. Of \
-                several that fit, the longest wins.",
+                meant exactly, unless it ends in /*: /chat/* is /chat and everything below it. Of \
+                several that fit, the longest wins, and an exact one before one with /*.",
         access: field!(path),
     },
     TableKey {

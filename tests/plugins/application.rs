@@ -42,7 +42,7 @@ fn a_connection_belongs_to_the_application_of_its_path() {
     own.expect_text("0 hello");
     own.send(Message::binary(vec![0_u8, 255]));
     assert_eq!(own.expect_any(PATIENCE), Message::binary(vec![0_u8, 255]));
-    let mut echo = Client::open(server.addr(), "/p");
+    let mut echo = Client::open(server.addr(), "/pp");
     echo.send_text("not for it");
     echo.expect_text("not for it");
     let mut channels = Client::open(server.addr(), "/chat");
@@ -334,4 +334,26 @@ fn the_server_tells_that_it_has_started_and_that_it_stops() {
             puppet.events().iter().map(|event| event["event"].clone()).collect();
         assert_eq!(kinds, ["hello", "server_start", "server_stop", "stop"]);
     }
+}
+
+#[test]
+fn a_route_of_all_below_a_path_has_the_path_too_unless_another_one_is_exact() {
+    let server = Server::start(Setup::default().app(App::Echo).config_toml(&application("p", "")));
+    Puppet::of(&server, "p");
+    for path in ["/p", "/p/", "/p/a", "/p?a=b"] {
+        let mut own = Client::open(server.addr(), path);
+        own.send_text("hello");
+        own.expect_text("0 hello");
+    }
+    let mut echo = Client::open(server.addr(), "/pp");
+    echo.send_text("hello");
+    echo.expect_text("hello");
+
+    let config = application("p", "") + "[[route]]\npath = \"/p\"\napp = \"channels\"\n";
+    let server = Server::start(Setup::default().app(App::Echo).config_toml(&config));
+    Puppet::of(&server, "p");
+    assert_eq!(Client::open(server.addr(), "/p").expect_json(PATIENCE)["action"], "welcome");
+    let mut own = Client::open(server.addr(), "/p/");
+    own.send_text("hello");
+    own.expect_text("0 hello");
 }

@@ -259,7 +259,7 @@ fn a_program_answers_requests() {
         assert_eq!(connection.receive("POST").text(), format!("0 POST /p/echo {number}"));
     }
     // What is not below the route is not its.
-    assert_eq!(ask("GET", "/p", b"").status, 404);
+    assert_eq!(ask("GET", "/pp", b"").status, 404);
     assert_eq!(ask("GET", "/", b"").status, 426);
     let wrong = puppet.ask(json!({"do": "respond", "request": 1, "status": 99}));
     assert_eq!(wrong["result"], "invalid");

@@ -130,9 +130,7 @@ fn chat_rooms_in_node() {
 fn an_inbox_in_php() {
     let more = "events = [\"handshake\"]\n\
                 env = { INBOX_SECRET = \"a secret of the site\", INBOX_KEY = \"a key of the programs\" }";
-    let config = "[[route]]\npath = \"/inbox\"\napp = \"plugin:inbox\"\n\
-                  [[route]]\npath = \"/inbox/*\"\napp = \"plugin:inbox\"\n"
-        .to_owned()
+    let config = "[[route]]\npath = \"/inbox/*\"\napp = \"plugin:inbox\"\n".to_owned()
         + &process("inbox", "php", "php/inbox.php", more);
     let server = Server::start(Setup::default().workers(2).config_toml(&config));
     Puppet::of(&server, "inbox");

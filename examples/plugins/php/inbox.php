@@ -11,10 +11,6 @@
  * instead of a WebSocket. When this program is started again the server tells it who is connected.
  *
  *     [[route]]
- *     path = "/inbox"
- *     app = "plugin:inbox"
- *
- *     [[route]]
  *     path = "/inbox/*"
  *     app = "plugin:inbox"
  *
