@@ -56,7 +56,8 @@ pub use wsmaster_ipc::{
 pub use wsmaster_protocol as protocol;
 pub use wsmaster_workers::{
     AskError, Closed, ClosedBy, Context, Durable, Handler, HttpHead, HttpRequest, JobError,
-    JobOrder, Limits, Message, Responder, SubscribeError, Tally, TaskError, TimerId, Verdict,
+    JobOrder, Limits, Message, Responder, SubscribeError, Tally, TaskError, TimerId, USER_KEY,
+    Undecided, Verdict,
 };
 
 /// Has the code of the documentation's page compiled with the tests.
