@@ -30,6 +30,7 @@ mod render;
 mod route;
 mod rules;
 mod secret;
+mod service_links;
 mod settings;
 mod source;
 mod spans;
@@ -48,6 +49,7 @@ use reading::Reading;
 
 pub use address::{AddressError, ListenAddress};
 pub use certificates::{CERTIFICATES_MAX, CertificateConfig};
+pub(crate) use environment::passed_over;
 pub use error::{ConfigError, ConfigErrors, ERRORS_MAX, Place};
 pub use file::FILE_BYTES_MAX;
 pub(crate) use file::{FileText, error as file_error, read_again as read_file_again, unreadable};
@@ -226,6 +228,17 @@ impl Config {
             Some(key) => Some(self.sources.origin(key)),
             None => certificates::origin(self, path).or_else(|| self.sources.table_origin(path)),
         }
+    }
+
+    /// The settings in the file that are secrets, or have the name of one.
+    pub(crate) fn secrets_of_file(&self) -> Vec<String> {
+        let is_of_file = |path: &str| matches!(self.origin(path), Some(Origin::File { .. }));
+        let key = (!self.api.key.is_empty() && is_of_file("api.key")).then(|| "api.key".to_owned());
+        let variables = self.processes.iter().enumerate().flat_map(|(number, process)| {
+            let secret = process.env.keys().filter(|name| secret::is_name_of_one(name));
+            secret.map(move |name| format!("process[{number}].env.{name}"))
+        });
+        key.into_iter().chain(variables).collect()
     }
 
     /// Whether the `[[process]]` of this name is an application: the server's, or that of a route.

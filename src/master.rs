@@ -6,6 +6,7 @@
 
 mod activation;
 mod calls;
+mod clock;
 mod coming_up;
 mod control;
 mod forking;

@@ -247,3 +247,34 @@ fn one_answer(answer: &[u8]) -> (String, thread::JoinHandle<String>) {
     });
     (url, server)
 }
+
+/// What is sent may still be on its way when the close comes, and may break the connection off behind it.
+#[test]
+fn a_close_of_the_server_is_told_whatever_is_still_being_sent() {
+    let config = "[limits]\nmessage_bytes_max = 1000\n";
+    let server = Server::start(Setup::default().app(App::Echo).config_toml(config));
+    for bytes in [1_001, 100_000, 8_000_000] {
+        let line = "x".repeat(bytes) + "\n";
+        for input in [line.clone(), line.clone() + "behind\n", format!("before\n{line}{line}")] {
+            let output = talk(&server, &[], input.as_bytes()).expect_code(1);
+            assert!(output.stderr.starts_with("closed by the server: 1009"), "{bytes}: {output}");
+            let output = talk(&server, &["--json"], input.as_bytes()).expect_code(1);
+            let close = events(&output.stdout).pop().expect("an end");
+            assert_eq!(
+                (&close["by"], &close["code"]),
+                (&json!("server"), &json!(1009)),
+                "{output}"
+            );
+        }
+    }
+    // Many that are each small enough arrive before a close that ends them, and none is told as if it were well.
+    let server = Server::start(Setup::default());
+    let long = "{\"action\":\"ping\"}\n".repeat(200_000);
+    let url = format!("ws://{}/", server.addr());
+    let talking =
+        thread::spawn(move || run_with_input(&["client", &url, "--json"], long.as_bytes()));
+    server.wait_until("a client", PATIENCE, |status| status["total"]["connections"] != 0);
+    server.stop().expect_code(0);
+    let output = talking.join().expect("no panic");
+    assert_eq!(output.code, 1, "{}", output.stderr);
+}

@@ -7,11 +7,11 @@ use wsmaster_ipc::sys::{
     files, random,
 };
 
-use super::{Loaded, banner, given::Given, load_all, out, out::complain, stop};
+use super::{Loaded, banner, environment, given::Given, load_all, out, out::complain, stop};
 use crate::{
     apps::BuiltIn,
     cli::Exit,
-    config::{Config, Door, Overrides, Secret},
+    config::{self, Config, Door, Overrides, Secret},
     logging,
     master::{Found, Master, PassedSockets, Plan, Serving, StartError, find, rehearse_start},
     programs,
@@ -102,6 +102,7 @@ fn serve(config: &mut Config, given: Given, promise: Rc<std::cell::Cell<Option<P
         complain!("the log file {} cannot be opened: {error}; see server.log_file", path.display());
         return Exit::Failed;
     }
+    tell_of_what_was_read(&given, config);
     let passed = match PassedSockets::take() {
         Ok(passed) => passed,
         Err(error) => return refused(config, &error),
@@ -140,6 +141,29 @@ fn serve(config: &mut Config, given: Given, promise: Rc<std::cell::Cell<Option<P
             Exit::Usage
         }
         Err(error) => refused(config, &error),
+    }
+}
+
+/// Says what of the configuration somebody may want to know.
+fn tell_of_what_was_read(given: &Given, config: &Config) {
+    let env = environment();
+    let passed_over = config::passed_over(&env);
+    if !passed_over.is_empty() {
+        log::info!(
+            "these variables are of a Kubernetes service and set nothing here: {}",
+            passed_over.join(", ")
+        );
+    }
+    let secrets = config.secrets_of_file();
+    if let Some(file) = given.file.as_ref().filter(|file| file.is_open_to_all)
+        && !secrets.is_empty()
+    {
+        log::warn!(
+            "everybody on this machine can read {} in {}: chmod o-r {}",
+            secrets.join(", "),
+            file.name,
+            file.name
+        );
     }
 }
 

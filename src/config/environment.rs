@@ -1,7 +1,7 @@
 //! What the environment sets: `WSMASTER_SERVER_PORT=9600` is `port` of `[server]`.
 //!
 //! Owns the names of the variables. Every variable that starts with `WSMASTER_` must be known, so
-//! that a typing error does not pass for a setting.
+//! that a typing error does not pass for a setting; but for what Kubernetes sets for a service.
 
 use std::path::PathBuf;
 
@@ -9,6 +9,7 @@ use super::CONFIG_VARIABLE;
 use super::error::Place;
 use super::keys::Key;
 use super::reading::Reading;
+use super::service_links::is_service_link;
 use super::source::Origin;
 use super::suggest::nearest;
 use super::table::KEYS;
@@ -28,8 +29,11 @@ pub(super) fn config_path(env: &[(String, String)]) -> Option<PathBuf> {
 
 /// Takes the values of the variables.
 pub(super) fn read(env: &[(String, String)], reading: &mut Reading) {
-    let ours = env.iter().filter(|(name, _)| {
-        name.starts_with(PREFIX) && !name.starts_with(PLUGIN_PREFIX) && name != CONFIG_VARIABLE
+    let ours = env.iter().filter(|(name, value)| {
+        name.starts_with(PREFIX)
+            && !name.starts_with(PLUGIN_PREFIX)
+            && name != CONFIG_VARIABLE
+            && !is_service_link(name, value, env)
     });
     for (name, text) in ours {
         let Some(index) = KEYS.iter().position(|key| key.variable() == *name) else {
@@ -44,6 +48,14 @@ pub(super) fn read(env: &[(String, String)], reading: &mut Reading) {
         let origin = Origin::Environment { variable: name.clone() };
         reading.take(index, &Raw::Word(text), origin, Place::Environment, name);
     }
+}
+
+/// Variables with our prefix that Kubernetes has set for a service, and that set nothing here.
+pub(crate) fn passed_over(env: &[(String, String)]) -> Vec<&str> {
+    let is_passed_over = |(name, value): &&(String, String)| {
+        name.starts_with(PREFIX) && is_service_link(name, value, env)
+    };
+    env.iter().filter(is_passed_over).map(|(name, _)| name.as_str()).collect()
 }
 
 fn unknown(name: &str) -> String {

@@ -67,9 +67,31 @@ impl Serialize for Secret {
     }
 }
 
+/// Whether a variable with this name holds a secret, as such names are.
+pub(super) fn is_name_of_one(name: &str) -> bool {
+    let name = name.to_ascii_uppercase();
+    ["PASSWORD", "PASSWD", "SECRET", "TOKEN", "API_KEY", "PRIVATE_KEY", "CREDENTIAL"]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_secrets() {
+        for (name, expected) in [
+            ("DB_PASSWORD", true),
+            ("github_token", true),
+            ("STRIPE_API_KEY", true),
+            ("NODE_ENV", false),
+            ("KEYBOARD", false),
+            ("PATH", false),
+        ] {
+            assert_eq!(is_name_of_one(name), expected, "{name}");
+        }
+    }
 
     #[test]
     fn a_secret_is_never_shown() {

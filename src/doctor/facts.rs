@@ -11,6 +11,8 @@ pub(crate) struct Facts {
     pub(crate) uid: u32,
     /// What is wrong with the configuration, a line each.
     pub(crate) config_errors: Vec<String>,
+    /// The file of the configuration and the secrets in it, where everybody may read it.
+    pub(crate) exposed: Option<(String, Vec<String>)>,
     /// Why user or group of the configuration cannot be.
     pub(crate) account_error: Option<String>,
     /// Why programs of the configuration cannot be executed, a line each.
@@ -131,6 +133,7 @@ pub(super) fn sound() -> Facts {
     Facts {
         uid: 1000,
         config_errors: Vec::new(),
+        exposed: None,
         account_error: None,
         program_errors: Vec::new(),
         tls: None,

@@ -24,6 +24,8 @@ use crate::{
     tls::{self, Told},
 };
 
+/// The bit of a file's mode that lets everybody read it.
+const READABLE_BY_ALL: u32 = 0o004;
 const CGROUPS: &str = "/sys/fs/cgroup";
 /// How long a running server may take to say where it listens.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -51,6 +53,7 @@ pub(crate) fn read(config: &Config, config_errors: Vec<String>) -> Facts {
     Facts {
         uid,
         config_errors,
+        exposed: exposed(config),
         account_error,
         program_errors: match programs::check(config) {
             Ok(()) => Vec::new(),
@@ -78,6 +81,15 @@ pub(crate) fn read(config: &Config, config_errors: Vec<String>) -> Facts {
         unix_secs,
         clock_is_synchronised: clock::is_synchronised(),
     }
+}
+
+/// The file of the configuration and the secrets in it, where everybody may read it.
+fn exposed(config: &Config) -> Option<(String, Vec<String>)> {
+    let name = config.sources.file.clone()?;
+    let facts = fs::metadata(&name).ok()?;
+    let secrets = config.secrets_of_file();
+    let is_open = facts.is_file() && facts.mode() & READABLE_BY_ALL != 0;
+    (is_open && !secrets.is_empty()).then_some((name, secrets))
 }
 
 /// As a start does, but for what it keeps.

@@ -38,6 +38,14 @@ fn configuration(facts: &Facts, config: &Config) -> Finding {
 fn hints(facts: &Facts, config: &Config) -> Vec<Finding> {
     let server = &config.server;
     let mut hints = Vec::new();
+    if let Some((file, secrets)) = &facts.exposed {
+        hints.push(Finding::warning(
+            "secrets",
+            format!("{} in {file}", secrets.join(", ")),
+            "everybody on this machine can read it",
+            format!("chmod o-r {file}; another secret, if somebody may have read it"),
+        ));
+    }
     if server.daemonize && server.log_file.is_none() {
         hints.push(Finding::warning(
             "log",
@@ -181,6 +189,13 @@ mod tests {
             ),
             ("[server]\ndaemonize = true", |_| {}, "log", Level::Warning, "server.log_file"),
             ("[server]\nhost = \"0.0.0.0\"", |_| {}, "api", Level::Warning, "api.key"),
+            (
+                "",
+                |f| f.exposed = Some(("w.toml".to_owned(), vec!["api.key".to_owned()])),
+                "secrets",
+                Level::Warning,
+                "chmod o-r w.toml",
+            ),
             ("[server]\nchroot = \"/srv\"", |f| f.uid = 0, "chroot", Level::Warning, "server.user"),
             ("", |f| f.uid = 0, "user", Level::Warning, "server.user"),
             ("[server]\nuser = \"u\"", |f| f.uid = 0, "user", Level::Ok, ""),

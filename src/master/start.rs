@@ -18,7 +18,7 @@ use wsmaster_ipc::{
 use wsmaster_workers::Handler;
 
 use super::{
-    Master, PassedSockets, SeatKept,
+    Master, PassedSockets, SeatKept, clock,
     coming_up::ComingUp,
     control::Control,
     forking,
@@ -253,6 +253,9 @@ where
         let workers = config.server.workers;
         let listeners = Listeners::bind(&config, pid_file.was_left_behind(), passed)?;
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if let Some(warning) = clock::warning(since_1970, program_made()) {
+            log::warn!("{warning}");
+        }
         let seed = random::seed().map_err(system("random numbers"))?;
         let names: Vec<&str> = processes.iter().map(|process| process.name.as_str()).collect();
         let directory = Rc::new(Directory::new(
@@ -342,6 +345,12 @@ where
         master.register().map_err(system("the poll"))?;
         Ok(master)
     }
+}
+
+/// When the file of this program was made, since 1970.
+fn program_made() -> Option<Duration> {
+    let made = std::env::current_exe().ok()?.metadata().ok()?.modified().ok()?;
+    made.duration_since(UNIX_EPOCH).ok()
 }
 
 /// What the master asks workers with.

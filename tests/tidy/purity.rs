@@ -66,6 +66,7 @@ const PURE: &[&str] = &[
     "src/doctor/parsing.rs",
     "src/doctor/setup.rs",
     "src/doctor/system.rs",
+    "src/master/clock.rs",
     "src/master/log_keeper.rs",
     "src/master/report.rs",
     "src/master/settings.rs",

@@ -32,6 +32,8 @@ impl Address {
     /// # Errors
     /// What is wrong with it, in one line.
     pub(super) fn parse(url: &str) -> Result<Self, String> {
+        let encoded = encoded(url);
+        let url = encoded.as_str();
         let uri: Uri = url.parse().map_err(|_| format!("not a URL; {EXPECTED}"))?;
         let (scheme, default_port) = match uri.scheme_str().map(str::to_ascii_lowercase).as_deref()
         {
@@ -70,6 +72,27 @@ impl Address {
     }
 }
 
+/// What stands in path and query and may not stand there in a request (RFC 3986, 2.1) is percent-encoded, as a browser does it.
+/// What is encoded already stays, and so does a `%` that encodes nothing.
+fn encoded(url: &str) -> String {
+    let authority = url.find("://").map_or(0, |at| at + 3);
+    let path = url[authority..].find(['/', '?', '#']).map_or(url.len(), |at| authority + at);
+    let (before, rest) = url.split_at(path);
+    let mut encoded = before.to_owned();
+    for character in rest.chars() {
+        match character {
+            '\u{21}'..='\u{7e}' if !"\"<>\\^`{|}".contains(character) => encoded.push(character),
+            other => {
+                let mut bytes = [0; 4];
+                for byte in other.encode_utf8(&mut bytes).bytes() {
+                    encoded.push_str(&format!("%{byte:02X}"));
+                }
+            }
+        }
+    }
+    encoded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +111,10 @@ mod tests {
             ("WSS://h:9501/a", Wss, "h", 9501, "h:9501", "/a"),
             ("wss://[::1]:8443/", Wss, "::1", 8443, "[::1]:8443", "/"),
             ("wss://[::1]", Wss, "::1", 443, "[::1]", "/"),
+            ("ws://h/a b?q=\"x\"", Ws, "h", 80, "h", "/a%20b?q=%22x%22"),
+            ("ws://h/Gr\u{fc}\u{df}e/\u{1f600}", Ws, "h", 80, "h", "/Gr%C3%BC%C3%9Fe/%F0%9F%98%80"),
+            ("ws://h?n=a\tb{c}", Ws, "h", 80, "h", "/?n=a%09b%7Bc%7D"),
+            ("ws://h/a%20b/100%?x=%C3%BC&y=a+b", Ws, "h", 80, "h", "/a%20b/100%?x=%C3%BC&y=a+b"),
         ] {
             let address = Address {
                 scheme,

@@ -34,6 +34,8 @@ use crate::cli::{ClientOptions, Exit};
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long the server may take to answer our close.
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
+/// The code of a close that is as it should be.
+const NORMAL: u16 = 1000;
 /// Messages printed before the input is looked at again.
 const MESSAGES_PER_TURN_MAX: usize = 256;
 
@@ -324,14 +326,16 @@ impl<'o> Conversation<'o> {
     }
 
     fn note_close(&mut self, frame: Option<CloseFrame>) {
-        let by_us = match self.phase {
-            Phase::Open => false,
-            Phase::Closing { .. } => true,
-            Phase::Closed { .. } => return,
-        };
         let (code, reason) = match frame {
             Some(frame) => (Some(frame.code.into()), frame.reason.to_string()),
             None => (None, String::new()),
+        };
+        let by_us = match self.phase {
+            Phase::Open => false,
+            // An answer repeats our code, or has none (RFC 6455, 5.5.1). Another one was on its way before ours came: the
+            // server may not have taken what we have sent.
+            Phase::Closing { .. } => matches!(code, None | Some(NORMAL)),
+            Phase::Closed { .. } => return,
         };
         let deadline = Instant::now() + CLOSE_PATIENCE;
         self.phase = Phase::Closed { by_us, code, reason, deadline };
@@ -395,7 +399,7 @@ impl<'o> Conversation<'o> {
     /// Both sides have said that they close.
     fn finish(&self) -> Over {
         let Phase::Closed { by_us, code, reason, .. } = &self.phase else { return Over::Well };
-        let is_normal = *by_us || matches!(code, None | Some(1000));
+        let is_normal = *by_us || matches!(code, None | Some(NORMAL));
         if self.output.closed(*by_us, *code, reason, !is_normal).is_err() {
             return Over::Unread;
         }

@@ -14,13 +14,15 @@ use std::{
 use rustls::{ClientConfig, ClientConnection, Error, ProtocolVersion};
 use rustls_pki_types::ServerName;
 
-use super::complaint;
+use super::{complaint, transport::takes_nothing_more};
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct TlsStream {
     socket: TcpStream,
     session: ClientConnection,
+    /// The other side takes nothing more: what is to be written is dropped.
+    is_deaf: bool,
 }
 
 impl TlsStream {
@@ -38,7 +40,7 @@ impl TlsStream {
             .map_err(|_| "the host has no name that a certificate could be for".to_owned())?;
         let session = ClientConnection::new(config, name.to_owned())
             .map_err(|error| complaint::words(&error))?;
-        let mut stream = Self { socket, session };
+        let mut stream = Self { socket, session, is_deaf: false };
         stream.shake_hands(deadline).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
                 "the server ended the connection in the middle of the TLS handshake; is TLS spoken there?"
@@ -111,9 +113,8 @@ impl TlsStream {
 
     /// Why the server takes nothing more, if it has said so: the alert may lie unread in front of the break.
     fn last_words(&mut self, error: io::Error) -> io::Error {
-        match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {}
-            _ => return error,
+        if !takes_nothing_more(&error) {
+            return error;
         }
         while matches!(self.session.read_tls(&mut self.socket), Ok(1..)) {
             if let Err(why) = self.session.process_new_packets() {
@@ -146,6 +147,9 @@ impl Write for TlsStream {
     /// Nothing is taken before what was taken last has left, so little waits here.
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.flush()?;
+        if self.is_deaf {
+            return Ok(bytes.len());
+        }
         let count = self.session.writer().write(bytes)?;
         match self.flush() {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
@@ -154,7 +158,16 @@ impl Write for TlsStream {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.push().map_err(|error| self.last_words(error))
+        if self.is_deaf {
+            return Ok(());
+        }
+        match self.push().map_err(|error| self.last_words(error)) {
+            Err(error) if takes_nothing_more(&error) && !self.session.is_handshaking() => {
+                self.is_deaf = true;
+                Ok(())
+            }
+            pushed => pushed,
+        }
     }
 }
 

@@ -13,13 +13,22 @@ use rustls::ClientConfig;
 
 use super::{address::Address, tls::TlsStream};
 
-/// What carries the bytes.
+/// What carries the bytes. A server that takes nothing more may have said why before: what is written to it is dropped from
+/// then on, and reading tells the rest.
 #[derive(Debug)]
 pub(super) enum Transport {
     /// TCP as it is.
-    Plain(TcpStream),
+    Plain(PlainStream),
     /// TLS on TCP.
     Tls(Box<TlsStream>),
+}
+
+/// TCP as it is.
+#[derive(Debug)]
+pub(super) struct PlainStream {
+    stream: TcpStream,
+    /// The other side takes nothing more.
+    is_deaf: bool,
 }
 
 /// How long the parts of connecting took.
@@ -56,7 +65,10 @@ impl Transport {
         let socket = connect_to_one_of(&addresses, address, deadline)?;
         let connect = begun.elapsed();
         let Some(config) = tls else {
-            return Ok((Self::Plain(socket), Took { resolve, connect, tls: None }));
+            return Ok((
+                Self::Plain(PlainStream { stream: socket, is_deaf: false }),
+                Took { resolve, connect, tls: None },
+            ));
         };
         let begun = Instant::now();
         let stream = TlsStream::connect(socket, &address.host, config, deadline)
@@ -70,7 +82,7 @@ impl Transport {
         // Zero would mean for ever.
         let patience = patience.max(Duration::from_millis(1));
         match self {
-            Self::Plain(stream) => stream.set_read_timeout(Some(patience)),
+            Self::Plain(plain) => plain.stream.set_read_timeout(Some(patience)),
             Self::Tls(stream) => stream.wait_at_most(patience),
         }
     }
@@ -78,7 +90,7 @@ impl Transport {
     /// From now on nothing waits.
     pub(super) fn never_wait(&self) -> io::Result<()> {
         match self {
-            Self::Plain(stream) => stream.set_nonblocking(true),
+            Self::Plain(plain) => plain.stream.set_nonblocking(true),
             Self::Tls(stream) => stream.never_wait(),
         }
     }
@@ -120,6 +132,11 @@ fn resolve(address: &Address, deadline: Instant) -> Result<Vec<SocketAddr>, Stri
     }
 }
 
+/// Whether the other side has closed the connection, or broken it off.
+pub(super) fn takes_nothing_more(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
 /// An error in words for a person.
 pub(super) fn plain(error: &io::Error) -> String {
     match error.kind() {
@@ -133,7 +150,7 @@ pub(super) fn plain(error: &io::Error) -> String {
 impl Read for Transport {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.read(buffer),
+            Self::Plain(plain) => plain.stream.read(buffer),
             Self::Tls(stream) => stream.read(buffer),
         }
     }
@@ -142,14 +159,21 @@ impl Read for Transport {
 impl Write for Transport {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Plain(stream) => stream.write(bytes),
+            Self::Plain(plain) if plain.is_deaf => Ok(bytes.len()),
+            Self::Plain(plain) => match plain.stream.write(bytes) {
+                Err(error) if takes_nothing_more(&error) => {
+                    plain.is_deaf = true;
+                    Ok(bytes.len())
+                }
+                written => written,
+            },
             Self::Tls(stream) => stream.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Plain(stream) => stream.flush(),
+            Self::Plain(_) => Ok(()),
             Self::Tls(stream) => stream.flush(),
         }
     }
@@ -158,7 +182,7 @@ impl Write for Transport {
 impl AsRawFd for Transport {
     fn as_raw_fd(&self) -> RawFd {
         match self {
-            Self::Plain(stream) => stream.as_raw_fd(),
+            Self::Plain(plain) => plain.stream.as_raw_fd(),
             Self::Tls(stream) => stream.as_raw_fd(),
         }
     }
