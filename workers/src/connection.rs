@@ -66,6 +66,8 @@ pub(crate) struct Connection {
 pub(crate) struct Flags {
     /// The kernel may have bytes for us: it has said so and not yet been read empty.
     pub(crate) readable: bool,
+    /// A byte that was sent as urgent is among what has come: a read ends before it, so that a short one proves nothing.
+    pub(crate) urgent: bool,
     /// The peer has sent its end; there is at most what the kernel still holds.
     pub(crate) peer_done: bool,
     /// It is a WebSocket of whose end the application has not been told.

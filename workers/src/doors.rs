@@ -10,7 +10,7 @@ use mio::{
 };
 use wsmaster_ipc::{
     Slot,
-    sys::listener::{Listener, Sending},
+    sys::listener::{Listener, Sending, keep_urgent_bytes},
 };
 use wsmaster_protocol::peer::Peer;
 
@@ -45,6 +45,8 @@ impl Door {
             }
             Ear::Unix(listener) => {
                 let (stream, _) = listener.accept()?;
+                // Older kernels have no urgent bytes there, and say so.
+                let _ = keep_urgent_bytes(&stream);
                 Ok((Stream::Unix(stream), Peer::Unix))
             }
         }
@@ -83,6 +85,7 @@ impl Doors {
         let number = self.doors.iter().position(Option::is_none).unwrap_or(self.doors.len());
         let token = Source::Listener(number as u32).token();
         socket.set_sending(self.sending)?;
+        socket.keep_urgent_bytes()?;
         let ear = match socket {
             Listener::Tcp(socket) => {
                 let mut socket = TcpListener::from_std(socket);

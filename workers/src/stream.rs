@@ -51,7 +51,8 @@ impl Stream {
     /// # Errors
     /// The kernel is out of memory or watches (epoll_ctl(2)).
     pub(crate) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        let interests = Interest::READABLE | Interest::WRITABLE;
+        // Of urgent bytes too: a read ends before one, however much is behind it (tcp(7)).
+        let interests = Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY;
         match self {
             Self::Tcp(stream) => registry.register(stream, token, interests),
             Self::Unix(stream) => registry.register(stream, token, interests),

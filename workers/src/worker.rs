@@ -328,6 +328,7 @@ impl<H: Handler> Worker<H> {
                     let Some(connection) = self.core.registry.at_mut(index) else { continue };
                     connection.flags.readable |= event.is_readable() || event.is_error();
                     connection.flags.peer_done |= event.is_read_closed();
+                    connection.flags.urgent |= event.is_priority();
                     let readable = connection.flags.readable;
                     if event.is_writable()
                         && connection.waiting_bytes() > 0

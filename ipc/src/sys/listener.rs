@@ -58,6 +58,16 @@ sockopt_impl!(
 );
 
 impl Listener {
+    /// Sets that a byte which a peer sends as urgent (tcp(7), `MSG_OOB`) stays in its place among the others. By default the
+    /// kernel takes it out, and what it was a part of cannot be understood. Connections of TCP have it from their listener
+    /// when they come; each of a unix socket has to be told ([`keep_urgent_bytes`]).
+    ///
+    /// # Errors
+    /// What setsockopt(2) says.
+    pub fn keep_urgent_bytes(&self) -> io::Result<()> {
+        keep_urgent_bytes(self)
+    }
+
     /// Sets how its connections send, from the next one on. A unix socket has neither.
     ///
     /// # Errors
@@ -80,6 +90,14 @@ impl Listener {
             Self::Unix(listener) => Self::Unix(listener.try_clone()?),
         })
     }
+}
+
+/// As [`Listener::keep_urgent_bytes`], of a single connection.
+///
+/// # Errors
+/// What setsockopt(2) says.
+pub fn keep_urgent_bytes(socket: &impl AsFd) -> io::Result<()> {
+    setsockopt(socket, sockopt::OobInline, &true).map_err(io_error)
 }
 
 /// A listener that came from another process.

@@ -184,10 +184,11 @@ impl<H: Handler> Worker<H> {
                 }
                 Ok(Received::Bytes(count)) => {
                     // A short read has emptied the socket (epoll(7), Q9): what comes later is told of again. Unless the
-                    // peer's end is behind it, which was told of already.
+                    // peer's end is behind it, which was told of already, or an urgent byte.
                     if count < buffer.len()
                         && connection.stream.short_read_is_empty()
                         && !connection.flags.peer_done
+                        && !connection.flags.urgent
                     {
                         connection.flags.readable = false;
                     }
@@ -212,6 +213,7 @@ impl<H: Handler> Worker<H> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     connection.flags.readable = false;
+                    connection.flags.urgent = false;
                     return None;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
