@@ -6,7 +6,10 @@ mod support;
 #[path = "bad_frames/wire.rs"]
 mod wire;
 
-use std::time::{Duration, Instant};
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
 
 use support::{App, KeepAlive, PATIENCE, Server, Setup};
 use wire::{FIN, PING, PONG, Wire, frame};
@@ -66,4 +69,49 @@ fn a_kept_connection_may_be_idle_and_its_next_request_has_all_its_time() {
     connection.send_raw(b"GET /health");
     assert_eq!(connection.receive("GET").status, 408);
     assert_eq!(server.status()["totals"]["handshake_timeouts"], 1);
+}
+
+/// Has 600 KB echoed and takes 20 KB of it in a second, through a small buffer; after eight seconds it takes nothing more.
+const SLOW_READER: &str = r#"
+import socket, sys, time
+peer = socket.socket()
+peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+peer.connect(("127.0.0.1", int(sys.argv[1])))
+peer.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+length = 200000
+for _ in range(3):
+    peer.sendall(b"\x82\xff" + length.to_bytes(8, "big") + b"\0\0\0\0" + b"a" * length)
+end = time.monotonic() + 8
+while time.monotonic() < end:
+    assert peer.recv(2000), "the server has closed"
+    time.sleep(0.1)
+print("slow and steady", flush=True)
+sys.stdin.read()
+"#;
+
+/// What the kernel of a reader takes is a sign of life, also where it is too little for the socket to be writable again before
+/// its pong is due.
+#[test]
+fn a_slow_and_steady_reader_is_not_taken_for_dead_and_one_that_stops_is() {
+    let server = echo("[limits]\nping_interval = \"1s\"\npong_timeout = \"1s\"\n");
+    let port = server.addr().port().to_string();
+    let mut reader = Command::new("python3")
+        .args(["-c", SLOW_READER, &port])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3 is needed");
+    let mut said = String::new();
+    let mut output = std::io::BufReader::new(reader.stdout.take().expect("piped"));
+    std::io::BufRead::read_line(&mut output, &mut said).expect("a line");
+    assert_eq!(said, "slow and steady\n", "{server}");
+    let totals = &server.status()["totals"];
+    assert_eq!((&totals["ping_timeouts"], &totals["messages_in"]), (&0.into(), &3.into()));
+    // From now on it takes nothing.
+    server.wait_until("the frozen one to be closed", PATIENCE, |status| {
+        status["totals"]["ping_timeouts"] == 1
+    });
+    drop(reader.stdin.take());
+    reader.wait().expect("it ends");
 }

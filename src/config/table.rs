@@ -389,7 +389,9 @@ pub(super) static KEYS: &[Key] = &[
         default: "20s",
         automatic: None,
         aliases: &[],
-        about: "Time a client has to answer a ping before it counts as gone.",
+        about: "Time a client has to answer a ping before it counts as gone. One that has not yet \
+                taken what was sent before the ping has this time again, as long as its system goes on \
+                taking it.",
         access: field!(limits.pong_timeout),
     },
     Key {

@@ -8,6 +8,7 @@ mod answering;
 mod channels;
 mod commands;
 mod compressing;
+mod delivering;
 mod ending;
 mod holding;
 mod jobs;
@@ -32,6 +33,7 @@ use wsmaster_ipc::{
 
 use self::{
     compressing::Compressor,
+    delivering::Undelivered,
     relief::{SharedFrames, Waiting},
 };
 use crate::{
@@ -111,6 +113,8 @@ pub(crate) struct Core {
     pub(crate) leaving: bool,
     /// What waits in all outboxes.
     waiting: Waiting,
+    /// What was before the ping of connections that have not answered it, if anything was.
+    undelivered: FxHashMap<u32, Undelivered>,
     /// What connections have sent and what could not be handled yet, in bytes.
     unfinished_bytes: usize,
     /// What has left them, is encrypted, and waits for its sockets.
@@ -175,6 +179,7 @@ impl Core {
             random,
             leaving: false,
             waiting: Waiting::default(),
+            undelivered: FxHashMap::default(),
             unfinished_bytes: 0,
             backlogs: Backlogs::default(),
             shared: SharedFrames::default(),

@@ -11,7 +11,10 @@ use mio::{
     Interest, Registry, Token,
     net::{TcpStream, UnixStream},
 };
-use wsmaster_ipc::sys::socket;
+use wsmaster_ipc::sys::{
+    delivery::{self, Delivery},
+    socket,
+};
 
 use crate::tls::{Facts, TlsStream};
 
@@ -133,6 +136,30 @@ impl Stream {
             Self::Tcp(stream) => stream.write_vectored(slices),
             Self::Unix(stream) => stream.write_vectored(slices),
             Self::Tls(stream) => stream.write_vectored(slices),
+        }
+    }
+
+    /// Bytes that were written and that the peer's kernel has not taken.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(crate) fn left_bytes(&self) -> io::Result<u64> {
+        match self {
+            Self::Tcp(stream) => delivery::left_bytes(stream.as_fd()),
+            Self::Unix(stream) => delivery::left_bytes(stream.as_fd()),
+            Self::Tls(stream) => delivery::left_bytes(stream.socket().as_fd()),
+        }
+    }
+
+    /// How far what was written has come.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub(crate) fn delivery(&self) -> io::Result<Delivery> {
+        match self {
+            Self::Tcp(stream) => delivery::of_tcp(stream),
+            Self::Unix(stream) => delivery::of_unix(stream),
+            Self::Tls(stream) => delivery::of_tcp(stream.socket()),
         }
     }
 

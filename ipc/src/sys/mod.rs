@@ -7,6 +7,7 @@
 pub mod activation;
 pub mod clock;
 pub mod daemon;
+pub mod delivery;
 pub mod files;
 pub mod inheritance;
 pub mod listener;

@@ -100,6 +100,7 @@ impl Core {
     pub(crate) fn bury(&mut self) {
         while let Some(index) = self.gone.pop() {
             self.wheel.cancel(index);
+            self.undelivered.remove(&index);
             if let Some(connection) = self.registry.remove(index) {
                 self.admission.leave(connection.counted);
                 self.forget_unfinished(connection.summed_bytes);

@@ -63,7 +63,15 @@ impl Core {
                 let mut ping = Vec::new();
                 encode_ping(b"", &mut ping);
                 self.enqueue(index, |outbox| outbox.push_copy(&ping));
+                self.note_ping(index, ping.len());
                 // Again at once: to be idle for too long may be due before the pong is.
+                self.watch(index);
+            }
+            // It takes what was sent before the ping, steadily and in steps too small for the socket to be writable again.
+            Due::PongLate if self.has_taken_some(index) => {
+                if let Some(connection) = self.registry.at_mut(index) {
+                    connection.times.pinged_ms = Some(self.now_ms);
+                }
                 self.watch(index);
             }
             Due::PongLate => {
