@@ -15,6 +15,7 @@ mod handover;
 mod listeners;
 mod log_keeper;
 mod logs;
+mod lost;
 mod memory;
 mod news;
 mod pid_file;
@@ -160,6 +161,8 @@ pub struct Master<F> {
 struct SeatKept {
     /// Processes forked for it so far.
     forks: u64,
+    /// Whose its connections are.
+    tenures: lost::Tenures,
 }
 
 /// A living process.
@@ -457,7 +460,10 @@ where
                 let link = child.link.as_fd().as_raw_fd();
                 let _ = self.poll.registry().deregister(&mut SourceFd(&link));
                 match child.role {
-                    Role::Worker(cell) => self.totals.bury(&cell),
+                    Role::Worker(cell) => {
+                        self.totals.bury(&cell);
+                        self.tell_of_lost_connections(pid);
+                    }
                     Role::Side(number) => {
                         self.end_life_of(number);
                         self.clean_up_after(pid);

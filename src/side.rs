@@ -12,6 +12,7 @@ mod context;
 mod deciding;
 mod directory;
 mod introductions;
+mod known;
 mod leftovers;
 mod lines;
 mod orders;

@@ -17,6 +17,8 @@ mod examples;
 mod faults;
 #[path = "plugins/lines.rs"]
 mod lines;
+#[path = "plugins/lost.rs"]
+mod lost;
 #[path = "plugins/puppet.rs"]
 mod puppet;
 #[path = "plugins/starts.rs"]

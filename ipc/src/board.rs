@@ -105,6 +105,11 @@ impl Board {
         ConnectionId::new(slot, serial)
     }
 
+    /// The serial number of the last id of a slot.
+    pub fn last_serial(&self, slot: Slot) -> u64 {
+        self.word(slot.number(), SERIAL_WORD).load(Ordering::Relaxed)
+    }
+
     /// Whether [`Self::next_id`] would give one.
     pub fn has_id(&self, slot: Slot, now: Instant) -> bool {
         self.word(slot.number(), SERIAL_WORD).load(Ordering::Relaxed) < self.clock.tick(now)

@@ -6,6 +6,7 @@
 mod answer;
 mod command;
 mod event;
+mod lost;
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +15,9 @@ pub use command::{Command, CommandError, Level, Line, Payload, Recipient, parse}
 pub use event::{
     Asked, ClosedBy, Fate, Hello, Opened, Reply, about, channel, closed, dropped, from_process,
     handshake, hello, introduced, introducer, message, numbered, opened, published, reload_end,
-    reload_start, reply, request, server, stop, tick, worker,
+    reload_start, reply, request, server, stop, subject, tick, worker,
 };
+pub use lost::Lost;
 
 use serde::{Deserialize, Serialize};
 

@@ -15,7 +15,7 @@ use wsmaster_ipc::{
 };
 use wsmaster_workers::{Handler, Seat, Worker};
 
-use super::{Child, Master, Role, settings, surroundings::Kind, tls::Tls, token::Source};
+use super::{Child, Master, Role, lost, settings, surroundings::Kind, tls::Tls, token::Source};
 use crate::{
     config::{Config, Restart},
     logging,
@@ -68,6 +68,7 @@ where
         let info = WorkerInfo { slot, config: self.config.clone(), directory };
         let (make, surroundings, master) = (&self.make, &self.surroundings, process::own_pid());
         let in_background = self.in_background;
+        let next_serial = lost::next_serial(&self.board, slot);
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: worker {slot}"));
             logging::set_role(&format!("worker {slot}"));
@@ -83,6 +84,9 @@ where
             work(seat, make(&info), in_background)
         })?;
         let cell = self.board.cell(slot, generation);
+        if let Some(seat) = self.seats.get_mut(usize::from(child.0)) {
+            seat.tenures.begin(Pid(pid as u32), next_serial);
+        }
         self.remember(pid, Role::Worker(cell), link)
     }
 

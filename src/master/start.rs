@@ -284,7 +284,9 @@ where
         let postbox = Postbox::new(writers, NEWS_BYTES_MAX);
         let handle = Handle::new(directory.master(), board.clone(), postbox);
         let surveys = surveys(&handle, &mailboxes, seed).map_err(system("mailboxes"))?;
-        let seats = (0..workers).map(|_| SeatKept { forks: 0 }).collect();
+        let seats = (0..workers)
+            .map(|_| SeatKept { forks: 0, tenures: super::lost::Tenures::default() })
+            .collect();
         if !directory.sides().is_empty() {
             process::adopt_orphans().map_err(system("adopting orphans"))?;
         }

@@ -5,7 +5,8 @@
 
 use std::collections::HashMap;
 
-use wsmaster_protocol::plugin::{self, EventKind};
+use wsmaster_ipc::ConnectionId;
+use wsmaster_protocol::plugin::{self, EventKind, Lost};
 
 /// See the module.
 #[derive(Debug)]
@@ -65,6 +66,28 @@ impl Leftovers {
         }
     }
 
+    /// These connections have ended with their worker. `end` writes the line that tells of it.
+    pub(super) fn lose(
+        &mut self,
+        lost: &Lost,
+        end: impl Fn(ConnectionId) -> Vec<u8>,
+        mut tell: impl FnMut(Vec<u8>),
+    ) {
+        let ids = self.kept.keys().filter_map(|number| ConnectionId::try_from(*number).ok());
+        let gone: Vec<ConnectionId> =
+            ids.filter(|id| lost.covers(id.slot().number(), id.serial())).collect();
+        for id in gone {
+            let line = end(id);
+            if self.bytes + line.len() > self.bytes_max {
+                let lines = self.forget(id.as_u64());
+                self.dropped +=
+                    lines.iter().filter(|(kind, _)| *kind == EventKind::Message).count() as u64;
+            } else {
+                self.take_old(line, &mut tell);
+            }
+        }
+    }
+
     /// Whether something is kept.
     pub(super) fn is_empty(&self) -> bool {
         self.kept.is_empty()
@@ -92,6 +115,8 @@ impl Leftovers {
 
 #[cfg(test)]
 mod tests {
+    use wsmaster_ipc::Slot;
+
     use super::*;
 
     fn line(kind: &str, connection: u64, number: u32) -> Vec<u8> {
@@ -130,6 +155,28 @@ mod tests {
         assert_eq!(told(&whole, &[]), (vec![1, 2, 3], 0));
         let half = [line("message", 7, 1), line("message", 7, 2), line("close", 7, 3)];
         assert_eq!(told(&half, &[]), (vec![], 2));
+    }
+
+    #[test]
+    fn what_ended_with_its_worker_is_told_when_it_is_whole() {
+        let id = |slot, serial| ConnectionId::new(Slot::new(slot).unwrap(), serial).unwrap();
+        let of = |kind, id: ConnectionId, number| line(kind, id.as_u64(), number);
+        let (whole, half, other) = (id(1, 5), id(1, 6), id(2, 5));
+        let mut leftovers = Leftovers::new(10_000);
+        for line in [
+            of("open", whole, 1),
+            of("message", whole, 2),
+            of("message", half, 3),
+            of("message", other, 4),
+        ] {
+            leftovers.take_old(line, |_| panic!("not yet"));
+        }
+        let mut told = Vec::new();
+        let lost = Lost { worker: 1, first: 1, end: 10 };
+        leftovers.lose(&lost, |id| of("close", id, 9), |line| told.push(line));
+        let expected = [of("open", whole, 1), of("message", whole, 2), of("close", whole, 9)];
+        assert_eq!(told, expected);
+        assert_eq!((leftovers.take_dropped(), leftovers.kept.len()), (1, 1));
     }
 
     #[test]

@@ -28,6 +28,7 @@ use wsmaster_protocol::plugin::{self, EventKind};
 
 use super::{
     introductions::Introductions,
+    known::{KNOWN_CONNECTIONS_MAX, Known},
     leftovers::Leftovers,
     orders::Pending,
     output::Output,
@@ -98,6 +99,7 @@ struct Host<'c> {
     queue: LineQueue,
     questions: Questions,
     leftovers: Leftovers,
+    known: Known,
     /// When the last of them are given up.
     leftovers_until: Instant,
     introductions: Introductions,
@@ -239,6 +241,7 @@ fn begin<'c>(
         events: Some(File::from(events)),
         queue,
         leftovers: Leftovers::new(config.queue_bytes_max),
+        known: Known::new(&wanted, KNOWN_CONNECTIONS_MAX),
         leftovers_until: now + config.answer_timeout,
         introductions: Introductions::of(introducers, config.queue_bytes_max),
         introductions_until: now + INTRODUCTIONS_TIME,

@@ -28,12 +28,16 @@ impl LineQueue {
     }
 
     /// Adds an event, or counts it as dropped when there is no room. `tell` writes the line that says how many were
-    /// dropped; it comes before the next event that has room again.
-    pub(super) fn push_event(&mut self, line: Vec<u8>, tell: impl FnOnce(&mut Vec<u8>, u64)) {
+    /// dropped; it comes before the next event that has room again. Whether it is added.
+    pub(super) fn push_event(
+        &mut self,
+        line: Vec<u8>,
+        tell: impl FnOnce(&mut Vec<u8>, u64),
+    ) -> bool {
         if self.bytes + line.len() > self.bytes_max && self.bytes > 0 {
             self.dropped += 1;
             self.dropped_in_all += 1;
-            return;
+            return false;
         }
         if self.dropped > 0 {
             let mut word = Vec::new();
@@ -41,6 +45,13 @@ impl LineQueue {
             self.push(word);
         }
         self.push(line);
+        true
+    }
+
+    /// So many things that the program would want to know have no line of their own: it is told like dropped events.
+    pub(super) fn count_dropped(&mut self, count: u64) {
+        self.dropped += count;
+        self.dropped_in_all += count;
     }
 
     /// Adds a line that is not dropped whatever waits: whoever calls looks at [`Self::is_over`] first.

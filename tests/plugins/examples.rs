@@ -124,6 +124,14 @@ fn chat_rooms_in_node() {
     assert_eq!(ann.expect_json(PATIENCE), json!({"left": "bea"}));
     let counts = request(server.addr(), "GET", "/rooms/", &[], b"").json();
     assert_eq!(counts, json!({"rooms": {"kitchen": 1}}));
+    // Workers that are killed leave nobody behind whose name is taken for ever.
+    for worker in 0..2 {
+        assert!(signal(server.worker_pid(worker), Signal::Kill));
+    }
+    let mut ann = eventually("her name to be free", PATIENCE, || {
+        Client::try_open(server.addr(), "/rooms/kitchen?name=ann", &[]).ok()
+    });
+    assert_eq!(ann.expect_json(PATIENCE)["people"], json!(["ann"]));
 }
 
 #[test]

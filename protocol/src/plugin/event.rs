@@ -209,12 +209,29 @@ pub fn numbered(line: &[u8], number: u64) -> Option<(EventKind, Vec<u8>)> {
 /// Which connection a line of [`opened`], [`message`] or [`closed`] is about, and which of the three it is; `None` for any
 /// other line.
 pub fn about(line: &[u8]) -> Option<(EventKind, u64)> {
+    subject_among(&[EventKind::Open, EventKind::Message, EventKind::Close], line)
+}
+
+/// As [`about`], and of lines of [`channel`] and [`published`] as well.
+pub fn subject(line: &[u8]) -> Option<(EventKind, u64)> {
+    let kinds = [
+        EventKind::Message,
+        EventKind::Open,
+        EventKind::Close,
+        EventKind::Publish,
+        EventKind::Subscribe,
+        EventKind::Unsubscribe,
+    ];
+    subject_among(&kinds, line)
+}
+
+fn subject_among(kinds: &[EventKind], line: &[u8]) -> Option<(EventKind, u64)> {
     let rest = line.strip_prefix(b"{\"event\":\"")?;
-    [EventKind::Open, EventKind::Message, EventKind::Close].into_iter().find_map(|kind| {
+    kinds.iter().find_map(|kind| {
         let rest = rest.strip_prefix(kind.name().as_bytes())?;
         let rest = rest.strip_prefix(b"\",\"connection\":")?;
         let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
-        Some((kind, std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?))
+        Some((*kind, std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?))
     })
 }
 

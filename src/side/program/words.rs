@@ -11,16 +11,17 @@ use std::{
 
 use serde_json::value::RawValue;
 use wsmaster_ipc::{
-    AskTicket, Command,
+    AskTicket, Command, ConnectionId,
     link::ToMaster,
     side_cell::{Decider, SideCell, SideCounter},
 };
-use wsmaster_protocol::plugin::{self, EventKind, Level};
+use wsmaster_protocol::plugin::{self, EventKind, Level, Lost};
 use wsmaster_workers::Message;
 
 use super::{Host, LINE_BYTES_MAX, Phase};
 use crate::side::{
     deciding::Given,
+    known::KNOWN_CONNECTIONS_MAX,
     orders::{self, NO_SUCH_REQUEST, Ready},
     pipe::Taken,
     questions::Question,
@@ -55,6 +56,8 @@ enum Arrived {
     Line { line: Vec<u8>, is_old: bool },
     /// A worker has told of all connections.
     Introduced(u16),
+    /// A worker has ended, and these connections with it.
+    Lost(Lost),
     /// Somebody waits for what the program says to this.
     Question { line: Vec<u8>, ticket: AskTicket },
 }
@@ -110,6 +113,8 @@ impl Host<'_> {
                 Command::Event { payload, life, ticket: None } => {
                     if let Some(worker) = plugin::introducer(payload) {
                         arrived.extend((life == own_life).then_some(Arrived::Introduced(worker)));
+                    } else if let Some(lost) = Lost::read(payload) {
+                        arrived.push(Arrived::Lost(lost));
                     } else if is_wanted(payload, wanted) {
                         let line = payload.to_vec();
                         arrived.push(Arrived::Line { line, is_old: life < own_life });
@@ -149,6 +154,8 @@ impl Host<'_> {
                     let Self { introductions, queue, .. } = self;
                     introductions.come_from(worker, |line| queue.push_kept(line));
                 }
+                Arrived::Lost(lost) if listens => self.lose(&lost),
+                Arrived::Lost(_) => {}
                 Arrived::Question { line, ticket } if listens => self.put(&line, ticket),
                 Arrived::Question { ticket, .. } => {
                     self.settle(ticket, &plugin::Answer::Ended);
@@ -159,16 +166,47 @@ impl Host<'_> {
     }
 
     fn tell(&mut self, line: Vec<u8>, is_old: bool) {
-        let Self { queue, leftovers, introductions, .. } = self;
+        let Self { queue, leftovers, introductions, known, .. } = self;
         if !self.is_application {
-            queue.push_event(line, plugin::dropped);
+            let subject = plugin::subject(&line);
+            if queue.push_event(line, plugin::dropped) {
+                known.tell(subject);
+            }
             return;
         }
-        let pass = |line| introductions.pass(line, |line| queue.push_kept(line));
+        let pass = |line: Vec<u8>| {
+            known.tell(plugin::subject(&line));
+            introductions.pass(line, |line| queue.push_kept(line));
+        };
         if is_old {
             leftovers.take_old(line, pass);
         } else {
             leftovers.take_new(line, pass);
+        }
+    }
+
+    /// Tells the program of the ends that their worker did not tell of before its own.
+    fn lose(&mut self, lost: &Lost) {
+        let end = |id: ConnectionId| {
+            let mut line = Vec::new();
+            let (reason, by) = ("the worker has ended", plugin::ClosedBy::Lost);
+            plugin::closed(&mut line, id.as_u64(), None, reason, by);
+            line
+        };
+        let Self { queue, leftovers, introductions, .. } = self;
+        // A beginning that waits is known of nowhere else. It is passed on with its end, or neither is.
+        leftovers.lose(lost, end, |line| introductions.pass(line, |line| queue.push_kept(line)));
+        for id in self.known.lose(lost) {
+            self.tell(end(id), false);
+        }
+        let passed_over = self.known.take_passed_over();
+        if passed_over > 0 {
+            log::warn!(
+                "it has had {KNOWN_CONNECTIONS_MAX} connections at a time and {passed_over} more: \
+                 of these it is not told which have ended with worker {}",
+                lost.worker
+            );
+            self.queue.count_dropped(passed_over);
         }
     }
 
@@ -337,6 +375,7 @@ impl Host<'_> {
         }
         if let Some(events) = &ready.events {
             self.wanted.retain(|kind| events.contains(kind));
+            self.known.want(&self.wanted);
         }
         let unwanted: Vec<EventKind> =
             QUESTIONS.into_iter().filter(|kind| !self.wanted.contains(kind)).collect();
