@@ -44,19 +44,25 @@ impl Tool {
             Self::Curl => on_path("curl"),
         };
         if found.is_none() {
-            assert!(
-                std::env::var_os("CI").is_none_or(|ci| ci != "true"),
-                "{self:?} is missing: scripts/setup installs it"
-            );
-            let test = std::thread::current().name().unwrap_or("a test").to_owned();
-            // Not by eprintln!, of which the test harness shows nothing when the test passes.
-            let _ = writeln!(
-                io::stderr(),
-                "SKIPPED {test}: {self:?} is missing; scripts/setup installs it"
-            );
+            skip(&format!("{self:?}"));
         }
         found
     }
+}
+
+/// Says that a test is skipped for want of `tool`, where nobody overlooks it.
+///
+/// # Panics
+/// When the environment says `CI=true`: there everything must run.
+#[track_caller]
+pub(crate) fn skip(tool: &str) {
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "{tool} is missing: scripts/setup installs it"
+    );
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Not by eprintln!, of which the test harness shows nothing when the test passes.
+    let _ = writeln!(io::stderr(), "SKIPPED {test}: {tool} is missing; scripts/setup installs it");
 }
 
 /// The place where scripts/setup puts what it installs, whatever directory cargo builds in.
@@ -65,14 +71,16 @@ pub(crate) fn root() -> &'static Path {
 }
 
 /// A program in target/foreign, if `proof`, which is written last, is there.
-fn installed(proof: &str, program: &str) -> Option<PathBuf> {
+pub(crate) fn installed(proof: &str, program: &str) -> Option<PathBuf> {
     let foreign = root().join("target/foreign");
     foreign.join(proof).exists().then(|| foreign.join(program)).filter(|program| program.exists())
 }
 
-fn on_path(name: &str) -> Option<PathBuf> {
+/// A program of the system. Debian keeps some servers where only root's search path leads.
+pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| file.is_file())
+    let directories = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    directories.map(|directory| directory.join(name)).find(|file| file.is_file())
 }
 
 /// Runs one scenario of a client against a server, with all that the client may want to know in its environment. Its
