@@ -8,6 +8,7 @@ mod facts;
 mod limits;
 mod network;
 mod parsing;
+mod proxies;
 mod reading;
 mod setup;
 mod system;
@@ -76,6 +77,7 @@ pub(crate) fn examine(facts: &Facts, config: &Config) -> Vec<Finding> {
         certificates::examine(facts),
         limits::examine(facts, config),
         network::examine(facts, config),
+        proxies::examine(config),
         system::examine(facts),
     ]
     .concat()

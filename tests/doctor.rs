@@ -77,6 +77,19 @@ fn people_read_a_page_without_colours_in_a_pipe() {
 }
 
 #[test]
+fn believing_every_client_is_warned_of() {
+    let place = place();
+    let file = place.path().join("w.toml");
+    fs::write(&file, "[server]\ntrusted_proxies = \"0.0.0.0/0\"\n").expect("ours");
+    let file = file.to_string_lossy().into_owned();
+    let arguments = ["--json", "-c", &file, "--listen", "127.0.0.1:0"];
+    let output = doctor(place.path(), &arguments).expect_code(0);
+    let finding = finding(&output, "proxies");
+    assert_eq!(finding["level"], "warning", "{finding}");
+    assert!(finding["meaning"].as_str().is_some_and(|text| text.contains("everybody is believed")));
+}
+
+#[test]
 fn a_wrong_configuration_is_a_problem_and_the_rest_is_looked_at_all_the_same() {
     let place = place();
     let file = place.path().join("w.toml");

@@ -57,6 +57,16 @@ impl Trust {
         self.networks.iter().any(|network| network.contains(address))
     }
 
+    /// The networks that are believed, each with the number of its first bits that count.
+    pub fn networks(&self) -> impl Iterator<Item = (IpAddr, u8)> + '_ {
+        self.networks.iter().map(|network| (network.address, network.bits))
+    }
+
+    /// Whether who comes by a unix socket is believed.
+    pub fn includes_unix(&self) -> bool {
+        self.unix
+    }
+
     /// Whether nobody is believed.
     pub fn is_empty(&self) -> bool {
         self.networks.is_empty() && !self.unix
