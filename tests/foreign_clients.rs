@@ -1,16 +1,20 @@
 //! The server as clients see it that nobody here wrote: Python's `websockets`, Node's `ws` and its built-in
-//! `WebSocket`, Chromium on the playground page, and curl.
+//! `WebSocket`, Chromium on the playground page, curl, and two dozen other libraries of Python, Node.js, Perl, Ruby and
+//! Tcl, whose behaviour stands in a table of their language.
 //!
 //! Each test starts a server and has one scenario of `tests/foreign/` run against it. `scripts/setup` installs the
 //! clients; where one is missing its tests are skipped with a line that says so, and fail under `CI=true`.
 
 #[path = "foreign/driver.rs"]
 mod driver;
+#[path = "foreign/libraries.rs"]
+mod libraries;
 mod support;
 
 use std::{ffi::OsStr, fs, process::Command};
 
 use driver::{Tool, drive, root};
+use libraries::Scenario;
 use serde_json::{Value, json};
 use support::{App, Server, Setup};
 
@@ -397,4 +401,50 @@ fn curl_large_body_waits_for_100_continue() {
     let arguments = ["--data", &large, "-H", &key, "-H", "Expect: 100-continue"];
     let Some(answer) = curl(&server, &arguments, "/api/broadcast") else { return };
     assert!(answer.starts_with("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 "), "{answer}");
+}
+
+macro_rules! libraries {
+    ($($language:ident: $tool:ident;)*) => {
+        $(mod $language {
+            use super::{Scenario, Tool, libraries::compare};
+
+            #[test]
+            fn libraries_echo() {
+                compare(Tool::$tool, Scenario::Echo);
+            }
+
+            #[test]
+            fn libraries_compressed() {
+                compare(Tool::$tool, Scenario::Compressed);
+            }
+
+            #[test]
+            fn libraries_silent() {
+                compare(Tool::$tool, Scenario::Silent);
+            }
+
+            #[test]
+            fn libraries_stop() {
+                compare(Tool::$tool, Scenario::Stop);
+            }
+
+            #[test]
+            fn libraries_kill() {
+                compare(Tool::$tool, Scenario::Kill);
+            }
+
+            #[test]
+            fn libraries_refused() {
+                compare(Tool::$tool, Scenario::Refused);
+            }
+        })*
+    };
+}
+
+libraries! {
+    python: Python;
+    node: Node;
+    perl: Perl;
+    ruby: Ruby;
+    tcl: Tcl;
 }

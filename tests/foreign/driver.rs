@@ -25,9 +25,27 @@ pub(crate) enum Tool {
     Chromium,
     /// curl.
     Curl,
+    /// Perl with Mojolicious and AnyEvent::WebSocket::Client.
+    Perl,
+    /// Ruby with faye-websocket.
+    Ruby,
+    /// Tcl with Tcllib.
+    Tcl,
 }
 
 impl Tool {
+    /// Its script below tests/foreign that drives many libraries.
+    pub(crate) fn libraries(self) -> Option<&'static str> {
+        match self {
+            Self::Python => Some("python/libraries.py"),
+            Self::Node => Some("node/libraries.mjs"),
+            Self::Perl => Some("perl/libraries.pl"),
+            Self::Ruby => Some("ruby/libraries.rb"),
+            Self::Tcl => Some("tcl/libraries.tcl"),
+            Self::Chromium | Self::Curl => None,
+        }
+    }
+
     /// Where it is. `None` when it is missing: the test is skipped then, which is said where nobody overlooks it.
     ///
     /// # Panics
@@ -42,6 +60,14 @@ impl Tool {
                 names.into_iter().find_map(on_path)
             }
             Self::Curl => on_path("curl"),
+            Self::Perl => on_path("perl")
+                .filter(|_| Path::new("/usr/share/perl5/AnyEvent/WebSocket/Client.pm").exists())
+                .filter(|_| Path::new("/usr/share/perl5/Mojolicious.pm").exists()),
+            // The one of the system, whatever else is on the path.
+            Self::Ruby => Some(PathBuf::from("/usr/bin/ruby"))
+                .filter(|program| program.exists())
+                .filter(|_| Path::new("/usr/share/doc/ruby-faye-websocket").exists()),
+            Self::Tcl => on_path("tclsh").filter(|_| Path::new("/usr/share/doc/tcllib").exists()),
         };
         if found.is_none() {
             skip(&format!("{self:?}"));
@@ -84,7 +110,7 @@ pub(crate) fn on_path(name: &str) -> Option<PathBuf> {
 }
 
 /// Runs one scenario of a client against a server, with all that the client may want to know in its environment. Its
-/// exit code is the verdict.
+/// exit code is the verdict. Returns what it has printed, which is nothing where the tool is missing.
 #[track_caller]
 pub(crate) fn drive(
     tool: Tool,
@@ -92,8 +118,8 @@ pub(crate) fn drive(
     scenario: &str,
     server: &Server,
     env: &[(&str, &OsStr)],
-) {
-    let Some(program) = tool.find() else { return };
+) -> String {
+    let Some(program) = tool.find() else { return String::new() };
     let mut command = Command::new("timeout");
     command.args(["--kill-after=5", &CLIENT_TIMEOUT_S.to_string()]).arg(program);
     command.arg(root().join("tests/foreign").join(script)).arg(scenario);
@@ -122,4 +148,5 @@ pub(crate) fn drive(
     // A scenario that was left out by mistake would end well, too.
     let done = format!("done {scenario}");
     assert!(stdout.lines().any(|line| line == done), "no line {done:?} in\n{stdout}");
+    stdout.into_owned()
 }
