@@ -22,6 +22,8 @@ use support::{
 
 /// More than travels inside a packet between processes.
 const LARGE_BYTES: usize = 100 * 1024;
+/// Still more, and so few that all of a test have room in one outbox.
+const LARGE_ENOUGH_BYTES: usize = 33 * 1024;
 /// So few that none is left in reserve.
 const NOTHING_LEFT: &str = "3";
 const CHANNEL: &str = "full";
@@ -76,18 +78,19 @@ fn a_large_message_that_does_not_fit_is_counted_and_told_to_who_asked() {
     outside.subscribe(CHANNEL);
     let key = format!("Bearer {}", server.api_key());
     let headers = [("Authorization", key.as_str()), ("Content-Type", "application/json")];
-    let mut ways: Vec<KeepAlive> = (0..16).map(|_| KeepAlive::open(server.addr())).collect();
+    let mut ways: Vec<KeepAlive> = (0..12).map(|_| KeepAlive::open(server.addr())).collect();
     for way in &mut ways {
         way.request("GET", "/health/live", &[], b"").expect_status(200);
     }
     limit_descriptors(pids[0], NOTHING_LEFT);
-    outside.publish(CHANNEL, &json!("x".repeat(LARGE_BYTES)));
+    outside.publish(CHANNEL, &json!("x".repeat(LARGE_ENOUGH_BYTES)));
     server.wait_until("the loss to be counted", PATIENCE, |status| {
         status["totals"]["dropped_no_descriptors"] == 1
     });
     server.wait_log("no descriptor was left");
-    let push = json!({"connection": inside.id(), "text": "x".repeat(LARGE_BYTES)}).to_string();
-    let broadcast = json!({"text": "x".repeat(LARGE_BYTES)}).to_string();
+    let push =
+        json!({"connection": inside.id(), "text": "x".repeat(LARGE_ENOUGH_BYTES)}).to_string();
+    let broadcast = json!({"text": "x".repeat(LARGE_ENOUGH_BYTES)}).to_string();
     let (mut refused, mut missed) = (0, 0);
     for way in &mut ways {
         let reply = way.request("POST", "/api/push", &headers, push.as_bytes());

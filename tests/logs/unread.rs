@@ -10,7 +10,8 @@ use std::{
 };
 
 use super::support::{
-    App, Client, Deadline, PATIENCE, Server, Setup, Signal, eventually, run, signal, working_below,
+    App, Client, Deadline, PATIENCE, Server, Setup, Signal, eventually, in_time, run, signal,
+    working_below,
 };
 
 /// A program that prints more than any pipe holds.
@@ -41,14 +42,16 @@ impl Unread {
         let child = command.spawn().expect("the program is there");
         drop(command);
         let pid_file = at.join("w.pid").to_string_lossy().into_owned();
-        let addr = eventually("the server to serve", PATIENCE, || {
+        // From here on it is ended with the test, whatever comes.
+        let mut server = Self { child, directory, addr: ([127, 0, 0, 1], 0).into() };
+        server.addr = eventually("the server to serve", PATIENCE, || {
             let output = run(&["status", "--json", "--pid-file", &pid_file]);
             let status: serde_json::Value = serde_json::from_str(&output.stdout).ok()?;
             let is_up = status["activity"] == "supervising"
                 && status["workers"].as_array()?.iter().all(|worker| worker["state"] == "ready");
             is_up.then(|| status["listen"].as_str()?.parse().ok()).flatten()
         });
-        Self { child, directory, addr }
+        server
     }
 
     fn cli(&self, words: &[&str]) -> super::support::Output {
@@ -100,9 +103,11 @@ impl Drop for Unread {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        for pid in working_below(self.directory.path()) {
-            signal(pid, Signal::Kill);
-        }
+        let _ = in_time(PATIENCE, || {
+            let left = working_below(self.directory.path());
+            left.iter().for_each(|pid| drop(signal(*pid, Signal::Kill)));
+            left.is_empty().then_some(())
+        });
     }
 }
 
