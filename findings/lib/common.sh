@@ -39,6 +39,16 @@ debian_packages() {
     for file in "$here"/*.deb; do dpkg -x "$file" "$here/root"; done
 }
 
+# A package of Debian that has to be installed, in this version.
+debian_installed() {
+    local found
+    found=$(dpkg-query -W -f '${Version}' "$1" 2>/dev/null) || true
+    [[ $found == "$2" ]] || cannot_run "needs $1 $2 of Debian 12 installed, found: ${found:-none}"
+}
+
+# Starts a program of Python that stands in $here and uses lib/peer.py: see serve.
+serve_peer() { PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$lib serve python3 "$@"; }
+
 # Starts a server that prints its port as its first line, and prints that port.
 serve() {
     local output=$here/server-${#servers[@]}.out
