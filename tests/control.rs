@@ -18,7 +18,7 @@ use std::{
 use support::{Client, PATIENCE, Server, Setup, Signal, cpu_ms, descriptors, eventually, signal};
 
 fn socket(server: &Server) -> PathBuf {
-    server.directory().join("wsmaster.sock")
+    server.directory().join("wsmaster.pid.control")
 }
 
 #[track_caller]

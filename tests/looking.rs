@@ -156,8 +156,8 @@ fn a_worker_that_does_not_answer_is_named_and_holds_up_nobody() {
     let question = json!({"do": "survey", "slot": 1, "question":
         {"what": {"connections": {"channel": null, "user": null}}, "from": 0, "rows_max": 9}});
     for _ in 0..50 {
-        let mut stream =
-            UnixStream::connect(server.directory().join("wsmaster.sock")).expect("it listens");
+        let mut stream = UnixStream::connect(server.directory().join("wsmaster.pid.control"))
+            .expect("it listens");
         stream.write_all(format!("{question}\n").as_bytes()).expect("connected");
     }
     assert!(signal(pid, Signal::Cont));
@@ -198,10 +198,20 @@ fn what_cannot_be_looked_at_is_told_in_a_line() {
 }
 
 #[test]
-fn top_ends_with_its_terminal() {
+fn what_looks_ends_with_its_terminal() {
     let server = Server::start(Setup::default());
+    // Also where the hang-up is ignored, as below nohup(1).
+    for before in ["trap - HUP", "trap '' HUP"] {
+        for words in ["top", "status --watch=0.1", "status --json --watch=0.1"] {
+            ends_with_its_terminal(&server, before, words);
+        }
+    }
+}
+
+#[track_caller]
+fn ends_with_its_terminal(server: &Server, before: &str, words: &str) {
     let top = format!(
-        "exec {} top --pid-file {}",
+        "{before}; exec {} {words} --pid-file {}",
         env!("CARGO_BIN_EXE_wsmaster"),
         server.pid_file().display()
     );
@@ -220,5 +230,7 @@ fn top_ends_with_its_terminal() {
     assert_eq!(top.len(), 1, "{top:?}");
     terminal.kill().expect("it is our child");
     terminal.wait().expect("it is our child");
-    eventually("top to end", PATIENCE, || (!is_alive(top[0])).then_some(()));
+    eventually(format!("the end of {words} with {before}"), PATIENCE, || {
+        (!is_alive(top[0])).then_some(())
+    });
 }

@@ -217,7 +217,7 @@ fn every_process_says_who_it_is_and_has_one_thread() {
 fn a_worker_holds_nothing_of_the_master_and_of_other_workers() {
     let server = Server::start(Setup::default().workers(3));
     let _client = Client::connect_to_worker(&server, 1);
-    let control = sockets_at(&server.directory().join("wsmaster.sock"));
+    let control = sockets_at(&server.directory().join("wsmaster.pid.control"));
     assert!(!control.is_empty(), "the control socket stands beside the PID file");
     // A successor as well: its fork is another one than those of the start.
     let killed = server.kill_worker(2, Signal::Kill);

@@ -7,6 +7,7 @@ mod view;
 
 use std::{
     io::{self, IsTerminal},
+    os::fd::AsFd,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -22,7 +23,10 @@ use ratatui::{
     crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
 };
 use signal_hook::flag;
-use wsmaster_ipc::sys::signal::number;
+use wsmaster_ipc::sys::{
+    signal::number,
+    terminal::{end_by_hangup, wait_for_end},
+};
 
 use self::model::{Key, Model, Update};
 use super::{
@@ -50,6 +54,7 @@ pub(super) fn top(target: &Target, interval: Duration) -> Exit {
     let (tell, updates) = sync_channel(UPDATES_MAX);
     look(server.pid_file().to_owned(), interval, tell.clone());
     look_for_extremes(server.pid_file().to_owned(), interval, tell);
+    end_with_the_terminal();
     let shown = ended_by_signal().and_then(|ended| {
         // It also sees to it that a panic leaves the terminal as it was.
         let mut terminal = ratatui::try_init()?;
@@ -66,8 +71,17 @@ pub(super) fn top(target: &Target, interval: Duration) -> Exit {
     }
 }
 
-/// Set by the signals that ask a program to end. Not by SIGHUP, which ends it at once: there is no terminal left to restore,
-/// and whoever reads on from one that is gone gets an end of file again and again.
+/// There is no terminal left to restore when it is gone, and whoever reads on from it gets an end of file again and again. Its
+/// SIGHUP may be ignored (nohup), or go to others, so it is watched besides.
+fn end_with_the_terminal() {
+    thread::spawn(|| {
+        if wait_for_end(io::stdin().as_fd()).is_ok() {
+            end_by_hangup();
+        }
+    });
+}
+
+/// Set by the signals that ask a program to end. Not by SIGHUP, which ends it at once.
 fn ended_by_signal() -> io::Result<Arc<AtomicBool>> {
     let ended = Arc::new(AtomicBool::new(false));
     for signal in [number::TERM, number::INT, number::QUIT] {

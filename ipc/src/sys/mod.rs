@@ -25,6 +25,7 @@ pub mod schedule;
 pub mod signal;
 pub mod socket;
 pub mod spawn;
+pub mod terminal;
 pub mod title;
 pub mod user;
 
