@@ -19,7 +19,7 @@ use std::{
 };
 
 use kernel::{links, send};
-use support::{Api, Client, PATIENCE, Server, Setup, Signal, eventually, raw};
+use support::{Api, Client, PATIENCE, Server, Setup, Signal, eventually, raw, request};
 
 /// The parts of a line: level, role and text.
 #[track_caller]
@@ -37,6 +37,19 @@ fn parts(line: &str) -> (&str, &str, &str) {
 
 fn read(file: &Path) -> String {
     fs::read_to_string(file).unwrap_or_default()
+}
+
+/// An access log for who looks for something: what was asked and answered, without what a query may hold.
+#[test]
+fn with_debug_each_request_and_answer_has_a_line() {
+    let server = Server::start(Setup::default().config_toml("[server]\nlog_level = \"debug\"\n"));
+    request(server.addr(), "POST", "/no%20thing?token=secret", &[], b"").expect_status(404);
+    let client = Client::open(server.addr(), "/chat?token=secret");
+    for line in ["POST \"/no%20thing\"", "is answered 404", "is a WebSocket at \"/chat\" now"] {
+        server.wait_log(line);
+    }
+    assert!(!server.log().contains("secret"), "{server}");
+    drop(client);
 }
 
 #[test]

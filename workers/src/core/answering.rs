@@ -77,6 +77,9 @@ impl Core {
     /// Puts an HTTP answer into the outbox.
     pub(crate) fn write_response(&mut self, index: u32, response: &Response, manner: Manner) {
         let Manner { keep_alive, head_only } = manner;
+        if let Some(connection) = self.registry.at(index) {
+            log::debug!("{}: is answered {}", connection.durable.peer, response.status());
+        }
         let later = (response.status() == 503).then(|| self.with_retry_after(response));
         let response = later.as_ref().unwrap_or(response);
         let unix_seconds = Self::unix_ms() / 1000;
