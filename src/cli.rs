@@ -53,6 +53,17 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// How much a reload is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// Read the configuration again, replace the workers and the programs that have changed.
+    Everything,
+    /// Show the certificates that are in their files now.
+    Certificates,
+    /// Start side processes again: those with this name, or all.
+    Processes(Option<String>),
+}
+
 /// What was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
@@ -80,8 +91,8 @@ pub enum Command {
     Reload {
         /// Which server.
         target: Target,
-        /// Only show the certificates that are in their files now.
-        certificates: bool,
+        /// How much of it.
+        what: Reload,
     },
     /// Tell how the running server is.
     Status {
@@ -285,11 +296,22 @@ mod tests {
             ("restart -c x --timeout 500ms", Command::Restart { flags: flags.clone(), timeout }),
             (
                 "reload --pid-file p --config x",
-                Command::Reload { target: target.clone(), certificates: false },
+                Command::Reload { target: target.clone(), what: Reload::Everything },
             ),
             (
                 "reload --certificates -c x --pid-file p",
-                Command::Reload { target, certificates: true },
+                Command::Reload { target, what: Reload::Certificates },
+            ),
+            (
+                "reload --processes",
+                Command::Reload { target: here.clone(), what: Reload::Processes(None) },
+            ),
+            (
+                "reload --processes chat/1",
+                Command::Reload {
+                    target: here.clone(),
+                    what: Reload::Processes(Some("chat/1".to_owned())),
+                },
             ),
             ("status", Command::Status { target: here.clone(), json: false, watch: None }),
             ("status --json", Command::Status { target: here.clone(), json: true, watch: None }),

@@ -61,7 +61,7 @@ fn run(command: Command) -> Exit {
         Command::Start { flags } => start::start(&flags),
         Command::Stop { target, timeout } => stop::stop(&target, timeout),
         Command::Restart { flags, timeout } => start::restart(&flags, timeout),
-        Command::Reload { target, certificates } => reload::reload(&target, certificates),
+        Command::Reload { target, what } => reload::reload(&target, what),
         Command::Status { target, json, watch } => status::status(&target, json, watch),
         Command::Connections { target, listing } => connections::connections(&target, &listing),
         Command::Client(options) => client::client(&options),

@@ -19,6 +19,7 @@ mod lost;
 mod memory;
 mod news;
 mod pid_file;
+mod programs;
 mod rehearsal;
 mod report;
 mod settings;
@@ -35,7 +36,7 @@ mod token;
 mod watchdog;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     os::fd::{AsFd, AsRawFd},
     rc::Rc,
@@ -151,6 +152,16 @@ pub struct Master<F> {
     told_to_leave: HashMap<Pid, LeaveReason>,
     /// Words of the server's life that a full line did not take.
     news_missed: u64,
+    /// Programs that are to go, and the first generation of workers that does not know them.
+    retiring: Vec<(ChildId, u64)>,
+    /// Places that programs have left, and the first generation of workers that does not know these.
+    freed: HashMap<ChildId, u64>,
+    /// Programs whose next process the callers of a reload wait for.
+    awaited: HashSet<ChildId>,
+    /// What the program of a place said last when it ended before it was ready.
+    last_words: HashMap<ChildId, String>,
+    /// One of them did not come up.
+    reload_failed: bool,
     stopping: bool,
     failure: Option<StartError>,
     done: bool,
@@ -172,6 +183,8 @@ struct Child {
     link: MasterLink,
     /// The pid of the program that it is the host of.
     program: Option<u32>,
+    /// What the files of the program were.
+    files: Option<u64>,
 }
 
 /// What a child is.
@@ -230,6 +243,7 @@ where
             self.turn_ticket_keys();
             self.end_hanging_workers();
             self.look_at_the_task_processes();
+            self.let_programs_go();
             self.keep_the_log();
             self.hand_out_again();
             self.answer_renewers();
@@ -392,6 +406,7 @@ where
             self.reload_lines.push(line);
         }
         self.spread(report);
+        self.note_of_program(report);
         if matches!(report, Report::ReloadFinished { .. }) {
             self.close_retired_listeners();
         }
@@ -437,9 +452,9 @@ where
                     log::error!("{}: {reason}", self.name_of(pid));
                     self.fail_the_start_of(pid, reason);
                 }
-                Heard::Message(ToMaster::Runs { pid: program }) => {
+                Heard::Message(ToMaster::Runs { pid: program, files }) => {
                     if let Some(child) = self.children.get_mut(&pid) {
-                        child.program = Some(program);
+                        (child.program, child.files) = (Some(program), Some(files));
                     }
                 }
                 Heard::Message(ToMaster::LastWords { line }) => self.note_last_words(pid, line),

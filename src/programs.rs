@@ -4,20 +4,30 @@
 //! nothing. What only an execution shows (a library that is missing, a script with an error in it) is told at the start.
 
 use std::{
+    collections::HashMap,
     ffi::{OsStr, OsString},
     fs::{self, File, Metadata},
+    hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
-    os::unix::{
-        ffi::OsStrExt,
-        fs::{MetadataExt, PermissionsExt},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{MetadataExt, PermissionsExt},
+        },
     },
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use wsmaster_ipc::sys::{files, resource, user::Identity};
+use wsmaster_ipc::sys::{files, process, resource, socket, user::Identity};
 
 use crate::config::{Config, ConfigErrors, ProcessConfig};
 
+/// How long the files may take to be looked at at a reload. The master serves nobody meanwhile.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The largest report of what was seen.
+const REPORT_BYTES_MAX: usize = 512 * 1024;
 /// What execvp(3) takes when there is no `PATH`.
 const PATH_DEFAULT: &str = "/bin:/usr/bin";
 /// The kernel reads no more of a first line with `#!` (execve(2)).
@@ -40,15 +50,103 @@ struct Problem {
 /// # Errors
 /// One for each program that could not be executed, at the key that is to be changed.
 pub(crate) fn check(config: &Config) -> Result<(), ConfigErrors> {
-    let problems = config.processes.iter().enumerate().filter_map(|(number, program)| {
-        let problem = find_problem(config, program)?;
-        Some((format!("process[{number}].{}", problem.key), problem.what))
-    });
-    let problems: Vec<(String, String)> = problems.collect();
+    let problems = problems(config);
     if problems.is_empty() {
         return Ok(());
     }
     Err(config.refuse(problems.iter().map(|(key, what)| (key.as_str(), what.clone()))))
+}
+
+/// What the files of a program are, as far as it can be seen without reading them: the command, what its first line names not
+/// included, and every argument that is the name of a file.
+pub(crate) fn fingerprint(program: &ProcessConfig) -> u64 {
+    let place = Place::of(program, None);
+    let mut hasher = DefaultHasher::new();
+    let mut add = |file: &Path| {
+        let facts = fs::metadata(file).ok().filter(Metadata::is_file);
+        let facts = facts.map(|facts| {
+            (facts.dev(), facts.ino(), facts.size(), facts.mtime(), facts.mtime_nsec())
+        });
+        facts.hash(&mut hasher);
+    };
+    match place.find(program.command.as_os_str()) {
+        Ok(command) => add(&command),
+        Err(_) => add(&place.at(&program.command)),
+    }
+    for argument in program.args.iter().filter(|argument| !argument.is_empty()) {
+        add(&place.at(Path::new(argument)));
+    }
+    hasher.finish()
+}
+
+/// The fingerprints of all programs, by name, and what keeps one from being executed. A process of its own looks, and is not
+/// waited for long: a file system that hangs must not hang the master. To be called in a process with one thread.
+///
+/// # Errors
+/// As [`check`]; that there is no answer is told as a fault of the first program.
+pub(crate) fn look_apart(config: &Config) -> Result<HashMap<String, u64>, ConfigErrors> {
+    if config.processes.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let errors = match ask(config) {
+        Ok(Ok(fingerprints)) => return Ok(fingerprints),
+        Ok(Err(problems)) => problems,
+        Err(error) => {
+            vec![("process[0].command".to_owned(), format!("the files of programs: {error}"))]
+        }
+    };
+    Err(config.refuse(errors.iter().map(|(key, what)| (key.as_str(), what.clone()))))
+}
+
+type Seen = Result<HashMap<String, u64>, Vec<(String, String)>>;
+
+fn ask(config: &Config) -> io::Result<Seen> {
+    let (ours, theirs) = socket::packet_pair(REPORT_BYTES_MAX)?;
+    let line = theirs.as_raw_fd();
+    let child = process::fork_child(vec![line], || {
+        let Ok(report) = serde_json::to_vec(&look(config)) else { return 1 };
+        i32::from(!matches!(
+            socket::send_packet(theirs.as_fd(), &report, None),
+            Ok(socket::Sent::Whole)
+        ))
+    })?;
+    // So that its end is seen.
+    drop(theirs);
+    let heard = hear(ours.as_fd());
+    process::end_child(child);
+    heard
+}
+
+fn hear(line: BorrowedFd<'_>) -> io::Result<Seen> {
+    if !socket::wait_readable(line, PATIENCE)? {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    let mut buffer = vec![0; REPORT_BYTES_MAX];
+    match socket::receive_packet(line, &mut buffer)? {
+        socket::Received::Packet { length, cut: false, .. } => {
+            Ok(serde_json::from_slice(buffer.get(..length).unwrap_or_default())?)
+        }
+        socket::Received::Packet { cut: true, .. }
+        | socket::Received::Empty
+        | socket::Received::Closed => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+fn look(config: &Config) -> Seen {
+    let problems = problems(config);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let seen = |program: &ProcessConfig| (program.name.clone(), fingerprint(program));
+    Ok(config.processes.iter().map(seen).collect())
+}
+
+fn problems(config: &Config) -> Vec<(String, String)> {
+    let problems = config.processes.iter().enumerate().filter_map(|(number, program)| {
+        let problem = find_problem(config, program)?;
+        Some((format!("process[{number}].{}", problem.key), problem.what))
+    });
+    problems.collect()
 }
 
 fn find_problem(config: &Config, program: &ProcessConfig) -> Option<Problem> {

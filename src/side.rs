@@ -8,6 +8,7 @@
 //! - [`TaskHandler`]: what a task process does for the workers; [`Task`].
 //! - `directory`: who is called what, and has which mailbox.
 
+mod changes;
 mod context;
 mod deciding;
 mod directory;
@@ -26,8 +27,9 @@ mod queue;
 mod station;
 mod tasks;
 
+pub(crate) use changes::Changes;
 pub use context::{Ended, ProcessContext, ProcessMessage, Wait};
-pub(crate) use directory::{Body, Directory, Instances, Side};
+pub(crate) use directory::{Body, Directory, Installed, Instances, Side};
 pub use process::Process;
 pub(crate) use program::{host, mark_of};
 pub(crate) use station::SideSeat;

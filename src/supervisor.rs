@@ -18,6 +18,8 @@
 //! | is to be tried | | | | | | Forking, fork |
 //! | time is up | | Stopping, TERM | | Stopping, TERM | KILL | Forking, fork |
 //! | stop | Stopped, or when forked Stopping | Stopping, ask stop | Stopping, ask stop | Stopping, ask stop | Stopping, ask stop | Stopped |
+//! | replaced by another | | Draining, ask drain | Draining, ask drain | | | Forking, fork |
+//! | removed | Vacant, or when forked Stopping | Stopping, ask stop | Stopping, ask stop | Stopping, ask stop | Stopping | Vacant |
 //!
 //! A *failure* is Forking (fork) for the first in a row, BackingOff after it, and GivenUp if the restart policy says so.
 //! A slot that listens and is not Ready for `cover_after` is covered by the process of another one, until it is Ready again.
@@ -32,6 +34,7 @@ mod message;
 mod policy;
 mod recycle;
 mod reload;
+mod room;
 mod slot;
 mod stop;
 mod tally;
@@ -133,6 +136,15 @@ impl Supervisor {
         }
     }
 
+    /// The same with so many vacant slots behind the others, as far as there are numbers for them.
+    #[must_use]
+    pub fn with_vacant_slots(mut self, count: usize) -> Self {
+        let first = self.slots.len();
+        let ids = (first..first + count).map_while(|index| u16::try_from(index).ok());
+        self.slots.extend(ids.map(|index| Slot::vacant(ChildId(index))));
+        self
+    }
+
     /// Tells the supervisor what happened. `now` must not go back from one call to the next. Whatever the event, all that
     /// is due at `now` is done as well.
     pub fn handle(&mut self, event: Event, now: Instant) {
@@ -144,6 +156,9 @@ impl Supervisor {
             Event::Died { pid, how } => self.handle_died(pid, how, now),
             Event::Recycle { pid, why } => self.handle_recycle(pid, why, now),
             Event::Retry { child } => self.handle_retry(child),
+            Event::Install { child, spec } => self.handle_install(child, spec),
+            Event::Replace { child, spec, why } => self.handle_replace(child, spec, why, now),
+            Event::Remove { child } => self.handle_remove(child, now),
             Event::CoverFailed { child, by } => self.handle_cover_failed(child, by, now),
             Event::Reload => self.handle_reload(now),
             Event::Stop => self.handle_stop(now),
@@ -226,7 +241,7 @@ impl Supervisor {
         Status {
             activity: self.activity(),
             generation: self.generation,
-            children: self.slots.len(),
+            children: self.slots.len() - in_phase(Phase::Vacant),
             ready: in_phase(Phase::Ready),
             backing_off: in_phase(Phase::BackingOff),
             given_up: in_phase(Phase::GivenUp),
@@ -255,7 +270,14 @@ impl Supervisor {
 
     /// Whether every child that has not been given up serves.
     pub fn all_ready(&self) -> bool {
-        self.slots.iter().all(|slot| matches!(slot.state.phase(), Phase::Ready | Phase::GivenUp))
+        let is_well = |phase| matches!(phase, Phase::Ready | Phase::GivenUp | Phase::Vacant);
+        self.slots.iter().all(|slot| is_well(slot.state.phase()))
+    }
+
+    /// The generation of the oldest process among those of the children that a reload replaces, if there is one.
+    pub fn oldest_generation(&self) -> Option<u64> {
+        let slots = self.slots.iter().filter(|slot| slot.spec.reloadable);
+        slots.flat_map(Slot::processes).map(|process| process.generation).min()
     }
 
     fn find(&self, pid: Pid) -> Option<(ChildId, Place)> {

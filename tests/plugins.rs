@@ -21,6 +21,8 @@ mod lines;
 mod lost;
 #[path = "plugins/puppet.rs"]
 mod puppet;
+#[path = "plugins/reloads.rs"]
+mod reloads;
 #[path = "plugins/starts.rs"]
 mod starts;
 #[path = "plugins/successors.rs"]

@@ -344,6 +344,8 @@ impl World {
                 self.slots.values_mut().for_each(|slot| slot.covered_by = None);
             }
             Event::Ready { .. } | Event::Recycle { .. } | Event::Tick => {}
+            // The children of this world are workers, which neither come nor go.
+            Event::Install { .. } | Event::Replace { .. } | Event::Remove { .. } => {}
         }
         let now = self.start + self.now;
         self.supervisor.handle(event, now);
@@ -528,6 +530,7 @@ impl World {
             | Report::Died { .. }
             | Report::BackingOff { .. }
             | Report::GivenUp { .. }
+            | Report::Removed { .. }
             | Report::Covered { .. }
             | Report::Uncovered { .. }
             | Report::ReloadQueued

@@ -68,6 +68,8 @@ pub enum ToChild {
         /// What it is.
         what: LifeEvent,
     },
+    /// Side processes have come, gone or taken other names: the attached memory file says who is where.
+    Names,
     /// Show the certificates in the attached memory file from now on, and answer.
     Certificates {
         /// Of these; later ones have a higher number.
@@ -95,6 +97,8 @@ pub enum ToMaster {
     Runs {
         /// The pid of the program, which is a child of the sender.
         pid: u32,
+        /// What its files were: two of these are the same when they are.
+        files: u64,
     },
     /// Its program ended without having said that it is ready, and this was the last line on its stderr.
     LastWords {

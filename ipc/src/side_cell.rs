@@ -95,6 +95,13 @@ impl SideCell {
         }
     }
 
+    /// Takes all that was counted back to zero: the seat is somebody else's now. For the master, while nobody is in it.
+    pub fn clear_counters(&self) {
+        for (counter, _) in SideCounter::ALL {
+            self.set(counter, 0);
+        }
+    }
+
     /// The life is over, and what it said of its queue with it. For the master.
     pub fn end_life(&self) {
         self.write_word(LIFE_WORD, self.life().number << 1);

@@ -12,7 +12,7 @@ use clap_complete::Shell;
 
 use super::listen;
 use super::looking::interval;
-use super::{CertCommand, ClientOptions, Command, ConfigCommand, Listing, Target};
+use super::{CertCommand, ClientOptions, Command, ConfigCommand, Listing, Reload, Target};
 use crate::config::{ListenAddress, Overrides, check_value, parse_duration};
 
 /// Stands below the help of the program and, as sections, in the manual page.
@@ -72,9 +72,12 @@ Every connection is closed. To replace the processes gracefully: wsmaster reload
         wait: WaitFlag,
     },
 
-    /// Replace the processes of the running server gracefully, with its configuration read again
+    /// Replace the workers of the running server gracefully, with its configuration read again
     #[command(after_help = "\
-The configuration is checked first; if it is wrong, nothing happens to the server.
+The configuration is checked first, with the commands of programs; if it is wrong, nothing happens to the server.
+Programs ([[process]]) stay, but for those whose table, command or script has changed, which are started again; new ones are
+started, and those that are gone from the configuration end. What a script reads by itself is not looked at:
+  wsmaster reload --processes chat
 Where nothing but certificates has changed, they are exchanged and no worker is replaced.
 Exit code 3: it is not running.")]
     Reload {
@@ -83,6 +86,15 @@ Exit code 3: it is not running.")]
         /// Only show the certificates that are in their files now; no worker is replaced
         #[arg(long)]
         certificates: bool,
+        /// Only start side processes again, all or those with this name; no worker is replaced
+        #[arg(
+            long,
+            value_name = "NAME",
+            num_args = 0..=1,
+            default_missing_value = "",
+            conflicts_with = "certificates"
+        )]
+        processes: Option<String>,
     },
 
     /// Tell how the running server is: a line for each of its processes
@@ -325,8 +337,13 @@ impl From<Action> for Command {
             Action::Restart { settings, wait } => {
                 Self::Restart { flags: settings.into(), timeout: wait.timeout }
             }
-            Action::Reload { target, certificates } => {
-                Self::Reload { target: target.into(), certificates }
+            Action::Reload { target, certificates, processes } => {
+                let what = match processes {
+                    Some(name) => Reload::Processes(Some(name).filter(|name| !name.is_empty())),
+                    None if certificates => Reload::Certificates,
+                    None => Reload::Everything,
+                };
+                Self::Reload { target: target.into(), what }
             }
             Action::Status { target, json, watch } => {
                 Self::Status { target: target.into(), json, watch }

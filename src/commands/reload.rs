@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use super::{out, out::complain, pid_file, running};
 use crate::{
-    cli::{Exit, Target},
+    cli::{Exit, Reload, Target},
     master::{Question, ReloadAnswer, ask, control_path},
 };
 
 /// No reload takes longer: each worker has its deadlines.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-pub(super) fn reload(target: &Target, certificates: bool) -> Exit {
+pub(super) fn reload(target: &Target, what: Reload) -> Exit {
     let path = match pid_file(target) {
         Ok(path) => path,
         Err(exit) => return exit,
@@ -19,7 +19,11 @@ pub(super) fn reload(target: &Target, certificates: bool) -> Exit {
     if let Err(exit) = running(&path) {
         return exit;
     }
-    let question = if certificates { Question::ReloadCertificates } else { Question::Reload };
+    let question = match what {
+        Reload::Everything => Question::Reload,
+        Reload::Certificates => Question::ReloadCertificates,
+        Reload::Processes(name) => Question::ReloadProcesses { name },
+    };
     let answer: ReloadAnswer = match ask(&control_path(&path), &question, PATIENCE) {
         Ok(answer) => answer,
         Err(error) => {

@@ -14,7 +14,6 @@ use crate::{
     config::{self, Config, Door, Overrides, Secret},
     logging,
     master::{Found, Master, PassedSockets, Plan, Serving, StartError, find, rehearse_start},
-    programs,
 };
 
 /// Starts, and returns when the server has stopped; or, as a daemon, when it serves.
@@ -127,7 +126,6 @@ fn serve(config: &mut Config, given: Given, promise: Rc<std::cell::Cell<Option<P
                     None => config.api.enabled = false,
                 }
             }
-            programs::check(&config)?;
             Ok(config)
         })
         .passed_sockets(passed)

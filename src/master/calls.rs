@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     config::{Config, ConfigErrors},
-    logging,
+    logging, programs,
     server::WorkerInfo,
     supervisor::Event,
     tls::{Loaded, load_apart},
@@ -80,9 +80,13 @@ where
                 (None, Reach::Everything) | (_, Reach::Certificates) => config.clone(),
             };
             let loaded = load_apart(&new, tls::now_unix_s())?;
-            Ok::<_, ConfigErrors>((new, loaded))
+            let fingerprints = match reach {
+                Reach::Everything => programs::look_apart(&new)?,
+                Reach::Certificates => HashMap::new(),
+            };
+            Ok::<_, ConfigErrors>((new, loaded, fingerprints))
         };
-        let (new, loaded) = match read(&self.config) {
+        let (new, loaded, fingerprints) = match read(&self.config) {
             Ok(new) => new,
             Err(errors) => {
                 let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -102,7 +106,8 @@ where
         }
         let before = self.config.clone();
         let mut changed = before.clone();
-        let lines = settings::adopt(&mut changed, new);
+        let programs = self.compare_programs(&new, &fingerprints);
+        let lines = settings::adopt(&mut changed, new, programs.as_ref().err().map(String::as_str));
         match self.listeners.change(&changed) {
             Ok(new) => self.introduce_listeners(&new),
             Err(error) => {
@@ -122,6 +127,12 @@ where
                 return Err(vec![format!("no keys for TLS tickets: {error}")]);
             }
         };
+        if let Ok(changes) = programs {
+            let sides =
+                forking::stop_timeout_max(&self.config, &self.processes, &changes.directory);
+            self.supervisor.set_policy(settings::policy(&self.config, sides));
+            self.change_programs(changes);
+        }
         let workers_stay = match (reach, renewal) {
             (Reach::Certificates, Renewal::Same | Renewal::Other) => {
                 let line = "the certificates are those that are shown already";
@@ -147,7 +158,7 @@ where
         Ok(Begun::Replacing)
     }
 
-    fn note_reload(&mut self, level: Level, line: String) {
+    pub(super) fn note_reload(&mut self, level: Level, line: String) {
         log::log!(level, "{line}");
         self.reload_lines.push(line);
     }
@@ -180,14 +191,18 @@ where
     }
 
     pub(super) fn answer_reloaders(&mut self) {
-        if self.supervisor.is_reloading() {
+        if self.supervisor.is_reloading() || (!self.awaited.is_empty() && !self.stopping) {
             return;
         }
+        let failed = std::mem::take(&mut self.reload_failed);
         let lines = std::mem::take(&mut self.reload_lines);
         if self.reloaders.is_empty() {
             return;
         }
-        let ok = self.supervisor.all_ready() && !self.stopping && !report::tell_of_failure(&lines);
+        let ok = self.supervisor.all_ready()
+            && !self.stopping
+            && !failed
+            && !report::tell_of_failure(&lines);
         let answer = ReloadAnswer { ok, lines, refused: false };
         for number in std::mem::take(&mut self.reloaders) {
             self.answer(number, &answer);
@@ -228,6 +243,20 @@ where
                 self.reopen_log(Some(number));
             }
             Progress::Asked(Question::Reload) => self.take_reloader(number, Reach::Everything),
+            Progress::Asked(Question::ReloadProcesses { name }) => {
+                match self.restart_programs(name.as_deref()) {
+                    Ok(count) => {
+                        let line = format!("processes started again: {count}");
+                        self.note_reload(Level::Info, line);
+                        caller_waits(&mut self.callers, number);
+                        self.reloaders.push(number);
+                    }
+                    Err(lines) => {
+                        let refused = !self.stopping;
+                        self.answer(number, &ReloadAnswer { ok: false, lines, refused });
+                    }
+                }
+            }
             Progress::Asked(Question::ReloadCertificates) => {
                 self.take_reloader(number, Reach::Certificates);
             }
@@ -247,7 +276,8 @@ where
     pub(super) fn take_reloaders(&mut self, numbers: Vec<u32>, reach: Reach) {
         let before = self.reload_lines.len();
         let answer = match self.begin_reload(reach) {
-            Ok(Begun::Over) => {
+            // Otherwise programs are on their way.
+            Ok(Begun::Over) if self.awaited.is_empty() => {
                 let lines = self.reload_lines.split_off(before);
                 for number in &numbers {
                     caller_waits(&mut self.callers, *number);
@@ -255,7 +285,7 @@ where
                 self.renewers.extend(numbers.into_iter().map(|number| (number, lines.clone())));
                 return;
             }
-            Ok(Begun::Replacing) => {
+            Ok(Begun::Over | Begun::Replacing) => {
                 for number in &numbers {
                     caller_waits(&mut self.callers, *number);
                 }

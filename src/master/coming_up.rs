@@ -29,8 +29,6 @@ pub(super) struct ComingUp {
     failures: u32,
     /// The same of each program, before it was ready.
     program_failures: HashMap<ChildId, u32>,
-    /// What the programs said last that ended before they were ready.
-    last_words: HashMap<ChildId, String>,
     /// What a reload was asked to change, which waits until all have come up.
     reload: Option<Reach>,
     /// Callers that wait for it.
@@ -41,13 +39,11 @@ pub(super) struct ComingUp {
 
 impl ComingUp {
     pub(super) fn new(on_serving: Option<OnServing>) -> Self {
-        let (program_failures, last_words) = (HashMap::new(), HashMap::new());
         let (reload, reloaders, restarts_sides) = (None, Vec::new(), false);
         Self {
             on_serving,
             failures: 0,
-            program_failures,
-            last_words,
+            program_failures: HashMap::new(),
             reload,
             reloaders,
             restarts_sides,
@@ -114,7 +110,7 @@ where
         // One that was ready before it ended is none that did not come up.
         if *failures >= START_FAILURES_MAX || (is_last && *failures > 0) {
             let times = if *failures > 1 { format!(", {failures} times") } else { String::new() };
-            let words = match coming_up.last_words.get(&child) {
+            let words = match self.last_words.get(&child) {
                 Some(words) => format!("; its last words: {}", logging::escape(words)),
                 None => "; the log may say more".to_owned(),
             };
@@ -126,6 +122,7 @@ where
     pub(super) fn fail_the_start_of(&mut self, pid: Pid, reason: String) {
         let is_worker =
             matches!(self.children.get(&pid).map(|child| &child.role), Some(Role::Worker(_)));
+        self.note_last_words(pid, reason.clone());
         if self.coming_up.is_some() {
             let name = self.name_of(pid);
             self.fail(match is_worker {
@@ -136,18 +133,17 @@ where
     }
 
     pub(super) fn note_last_words(&mut self, pid: Pid, line: String) {
-        if let (Some(coming_up), Some(child)) = (&mut self.coming_up, self.supervisor.child_of(pid))
-        {
-            coming_up.last_words.insert(child, line);
+        if let Some(child) = self.supervisor.child_of(pid) {
+            self.last_words.insert(child, line);
         }
     }
 
-    fn is_program(&self, child: ChildId) -> bool {
+    pub(super) fn is_program(&self, child: ChildId) -> bool {
         let side = usize::from(child.0).checked_sub(self.seats.len());
-        let body = side.and_then(|side| self.directory.sides().get(side)).map(|side| side.body);
+        let body = side.and_then(|side| self.directory.sides().get(side)).map(|side| &side.body);
         match body {
             Some(Body::Program(_)) => true,
-            Some(Body::Closure(_) | Body::Tasks) | None => false,
+            Some(Body::Closure(_) | Body::Tasks | Body::Vacant) | None => false,
         }
     }
 
@@ -263,7 +259,7 @@ fn is_unasked(phase: Phase, how: ExitStatus) -> bool {
         | Phase::BackingOff
         | Phase::GivenUp => true,
         Phase::Leaving | Phase::Draining => !how.is_success(),
-        Phase::Stopped => false,
+        Phase::Stopped | Phase::Vacant => false,
     }
 }
 

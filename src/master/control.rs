@@ -42,6 +42,11 @@ pub(crate) enum Question {
     Reload,
     /// Show the certificates that are in their files now, and say how it went.
     ReloadCertificates,
+    /// Start side processes again, and say how it went.
+    ReloadProcesses {
+        /// Those with this name; all of them.
+        name: Option<String>,
+    },
     /// What connections or channels a worker has.
     Survey {
         /// The worker's slot.

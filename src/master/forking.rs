@@ -20,9 +20,12 @@ use crate::{
     config::{Config, Restart},
     logging,
     server::WorkerInfo,
-    side::{self, Body, Directory, Process, SideSeat, TaskInfo},
-    supervisor::{ChildId, Pid, RestartPolicy},
+    side::{self, Body, Directory, Process, Side, SideSeat, TaskInfo},
+    supervisor::{ChildId, ChildSpec, Pid, RestartPolicy},
 };
+
+/// What the host of a program, and the kernel, have to end a side process after its own time.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl<F, H> Master<F>
 where
@@ -113,11 +116,9 @@ where
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: process {}", side.full_name()));
             // A program with a user of its own is started as that user, which its host must be able to do.
-            let starts_as_root = match side.body {
-                Body::Closure(_) | Body::Tasks => false,
-                Body::Program(program) => {
-                    config.processes.get(program).is_some_and(|program| program.user.is_some())
-                }
+            let starts_as_root = match &side.body {
+                Body::Closure(_) | Body::Tasks | Body::Vacant => false,
+                Body::Program(program) => program.config.user.is_some(),
             };
             if let Err(reason) = surroundings.enter(Kind::Side { starts_as_root }, master) {
                 seat.link.say(&ToMaster::Failed { reason });
@@ -126,14 +127,12 @@ where
             if in_background {
                 leave_streams();
             }
-            match side.body {
+            match &side.body {
                 Body::Closure(closure) => {
-                    processes.get(closure).map_or(1, |process| process.run(seat))
+                    processes.get(*closure).map_or(1, |process| process.run(seat))
                 }
-                Body::Program(program) => config
-                    .processes
-                    .get(program)
-                    .map_or(1, |program| side::host(seat, config, program, mark, inheritance)),
+                Body::Program(program) => side::host(seat, config, program, mark, inheritance),
+                Body::Vacant => 1,
                 Body::Tasks => {
                     let info = TaskInfo { number: side.instance, config: config.clone() };
                     queues
@@ -173,7 +172,7 @@ where
         let descriptor = link.as_fd().as_raw_fd();
         let token = Source::Child(pid.0).token();
         self.poll.registry().register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
-        self.children.insert(pid, Child { role, link, program: None });
+        self.children.insert(pid, Child { role, link, program: None, files: None });
         Ok(pid)
     }
 }
@@ -186,28 +185,38 @@ struct Takeaway {
     keep: Vec<RawFd>,
 }
 
-/// When a side process is started again.
-pub(super) fn restart(
+/// What the supervisor is to know of the side process in a place.
+pub(super) fn spec(
     config: &Config,
     processes: &[Process],
     directory: &Directory,
     number: usize,
-) -> RestartPolicy {
-    let body = directory.sides().get(number).map(|side| side.body);
-    let closure = |closure: usize| processes.get(closure).map(|process| process.restart);
-    let program = |program: usize| {
-        config.processes.get(program).map(|program| match program.restart {
+) -> ChildSpec {
+    let name = directory.sides().get(number).map_or_else(String::new, Side::full_name);
+    ChildSpec {
+        name,
+        restart: restart(processes, directory, number),
+        reloadable: false,
+        listens: false,
+        stop_timeout: Some(stop_timeout(config, processes, directory, number) + GRACE),
+    }
+}
+
+/// When a side process is started again.
+fn restart(processes: &[Process], directory: &Directory, number: usize) -> RestartPolicy {
+    let Some(side) = directory.sides().get(number) else { return RestartPolicy::Never };
+    match &side.body {
+        Body::Closure(number) => {
+            processes.get(*number).map_or(RestartPolicy::Never, |process| process.restart)
+        }
+        Body::Program(program) => match program.config.restart {
             Restart::Always => RestartPolicy::Always,
             Restart::OnFailure => RestartPolicy::OnFailure,
             Restart::Never => RestartPolicy::Never,
-        })
-    };
-    let policy = body.and_then(|body| match body {
-        Body::Closure(number) => closure(number),
-        Body::Program(number) => program(number),
-        Body::Tasks => Some(RestartPolicy::Always),
-    });
-    policy.unwrap_or(RestartPolicy::Never)
+        },
+        Body::Tasks => RestartPolicy::Always,
+        Body::Vacant => RestartPolicy::Never,
+    }
 }
 
 /// How long a side process may take to end.
@@ -217,13 +226,15 @@ pub(super) fn stop_timeout(
     directory: &Directory,
     number: usize,
 ) -> Duration {
-    let body = directory.sides().get(number).map(|side| side.body);
-    let time = body.and_then(|body| match body {
-        Body::Closure(number) => processes.get(number).map(|process| process.stop_timeout),
-        Body::Program(number) => config.processes.get(number).map(|program| program.stop_timeout),
-        Body::Tasks => Some(config.server.stop_timeout),
-    });
-    time.unwrap_or_default()
+    let Some(side) = directory.sides().get(number) else { return Duration::ZERO };
+    match &side.body {
+        Body::Closure(number) => {
+            processes.get(*number).map_or(Duration::ZERO, |process| process.stop_timeout)
+        }
+        Body::Program(program) => program.config.stop_timeout,
+        Body::Tasks => config.server.stop_timeout,
+        Body::Vacant => Duration::ZERO,
+    }
 }
 
 /// The longest that any side process may take to end.
@@ -232,7 +243,11 @@ pub(super) fn stop_timeout_max(
     processes: &[Process],
     directory: &Directory,
 ) -> Option<Duration> {
+    let is_somebody = |number: &usize| {
+        directory.sides().get(*number).is_some_and(|side| side.body != Body::Vacant)
+    };
     (0..directory.sides().len())
+        .filter(is_somebody)
         .map(|number| stop_timeout(config, processes, directory, number))
         .max()
 }

@@ -49,7 +49,7 @@ where
         for side in self.directory.sides() {
             match side.body {
                 Body::Program(_) => {}
-                Body::Closure(_) | Body::Tasks => continue,
+                Body::Closure(_) | Body::Tasks | Body::Vacant => continue,
             }
             if self.handle.notify(side.address, &line).is_err() {
                 log::error!(

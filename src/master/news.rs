@@ -76,6 +76,7 @@ where
             | Report::Recycling { .. }
             | Report::Overdue { .. }
             | Report::BackingOff { .. }
+            | Report::Removed { .. }
             | Report::GivenUp { .. }
             | Report::Covered { .. }
             | Report::Uncovered { .. }
@@ -90,13 +91,13 @@ where
     }
 
     fn hears_life(&self, number: usize) -> bool {
-        match self.directory.sides().get(number).map(|side| side.body) {
+        match self.directory.sides().get(number).map(|side| &side.body) {
             Some(Body::Closure(closure)) => {
-                self.processes.get(closure).is_some_and(|process| process.hears_life)
+                self.processes.get(*closure).is_some_and(|process| process.hears_life)
             }
             // It has its own words, in its mailbox.
             Some(Body::Program(_)) => false,
-            Some(Body::Tasks) | None => false,
+            Some(Body::Tasks | Body::Vacant) | None => false,
         }
     }
 
@@ -170,7 +171,8 @@ fn has_obeyed(how: ExitStatus, phase: Phase) -> bool {
             | Phase::Ready
             | Phase::BackingOff
             | Phase::GivenUp
-            | Phase::Stopped => false,
+            | Phase::Stopped
+            | Phase::Vacant => false,
         }
 }
 
@@ -180,7 +182,7 @@ pub(super) fn leave_reason(why: DrainReason) -> LeaveReason {
         DrainReason::Reload => LeaveReason::Reload,
         DrainReason::Recycle(RecycleReason::Share) => LeaveReason::Share,
         DrainReason::Recycle(RecycleReason::Memory(_)) => LeaveReason::Memory,
-        DrainReason::Recycle(RecycleReason::Asked) => LeaveReason::Asked,
+        DrainReason::Recycle(RecycleReason::Asked | RecycleReason::Changed) => LeaveReason::Asked,
     }
 }
 

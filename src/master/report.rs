@@ -39,6 +39,7 @@ pub(super) fn line(report: &Report, name: impl Fn(ChildId) -> String) -> (Level,
                     (Level::Warn, why)
                 }
                 RecycleReason::Asked => (Level::Info, "was asked to leave".to_owned()),
+                RecycleReason::Changed => (Level::Info, "has changed".to_owned()),
             };
             (level, format!("{} (pid {}) {why} and is replaced", name(*child), pid.0))
         }
@@ -85,6 +86,9 @@ pub(super) fn line(report: &Report, name: impl Fn(ChildId) -> String) -> (Level,
                     ),
                 ),
             }
+        }
+        Report::Removed { child } => {
+            (Level::Info, format!("{} was removed, and has ended", name(*child)))
         }
         Report::GivenUp { child, reason } => {
             let reason = match reason {
@@ -144,9 +148,12 @@ pub(super) fn line(report: &Report, name: impl Fn(ChildId) -> String) -> (Level,
 pub(super) fn is_orderly(phase: Phase) -> bool {
     match phase {
         Phase::Draining | Phase::Stopping | Phase::Leaving | Phase::Stopped => true,
-        Phase::Forking | Phase::Starting | Phase::Ready | Phase::BackingOff | Phase::GivenUp => {
-            false
-        }
+        Phase::Forking
+        | Phase::Starting
+        | Phase::Ready
+        | Phase::BackingOff
+        | Phase::GivenUp
+        | Phase::Vacant => false,
     }
 }
 

@@ -139,12 +139,6 @@ fn request_timeout(config: &Config) -> Duration {
     own.fold(Limits::default().request_timeout, Duration::max)
 }
 
-/// The programs that have connections of their own.
-fn applications(config: &Config) -> Vec<&str> {
-    let names = config.processes.iter().map(|process| process.name.as_str());
-    names.filter(|name| config.is_application(name)).collect()
-}
-
 /// The patience of the supervisor. `sides_stop_timeout_max` is the longest that a side process may take to end.
 pub(super) fn policy(config: &Config, sides_stop_timeout_max: Option<Duration>) -> Policy {
     Policy {
@@ -192,7 +186,8 @@ pub(super) fn stop_side(config: &Config, own: Duration) -> ToChild {
 }
 
 /// Takes a newly read configuration over, but for what only a start can change. One line for each setting that stays.
-pub(super) fn adopt(config: &mut Config, new: Config) -> Vec<String> {
+/// `programs_stay`: why the programs cannot be those of the new one.
+pub(super) fn adopt(config: &mut Config, new: Config, programs_stay: Option<&str>) -> Vec<String> {
     let mut stays = Vec::new();
     let mut new = new;
     macro_rules! keep {
@@ -206,20 +201,9 @@ pub(super) fn adopt(config: &mut Config, new: Config) -> Vec<String> {
             }
         )*};
     }
-    if new.processes != config.processes {
-        stays.push(
-            "process has changed, which takes effect at the next start: `wsmaster restart`"
-                .to_owned(),
-        );
+    if let Some(reason) = programs_stay {
+        stays.push(format!("{reason}; processes and routes stay as they are"));
         new.processes.clone_from(&config.processes);
-    }
-    // A program learns at its start that it is an application.
-    if applications(&new) != applications(config) {
-        stays.push(
-            "which programs are applications has changed, which takes effect at the next start, with \
-             server.app and all of route: `wsmaster restart`"
-                .to_owned(),
-        );
         new.routes.clone_from(&config.routes);
         new.server.app.clone_from(&config.server.app);
     }
@@ -276,7 +260,7 @@ mod tests {
         new.server.port = 1234;
         new.server.max_request = 77;
         new.limits.message_bytes_max = 99;
-        let lines = adopt(&mut config, new);
+        let lines = adopt(&mut config, new, None);
         assert_eq!(lines.len(), 1);
         assert!(lines[0].starts_with("server.port has changed"), "{lines:?}");
         assert_eq!(config.server.port, 9501);
@@ -298,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_changes_routes_but_not_who_is_an_application() {
+    fn a_reload_changes_programs_and_routes_together_or_neither() {
         let machine = Machine { uid: 1000, cpus: 2, runtime_dir: None };
         let toml = |routes: &str| {
             let process = "[[process]]\nname = \"a\"\ncommand = \"a\"\n";
@@ -306,12 +290,15 @@ mod tests {
         };
         let mut config = toml("[[route]]\npath = \"/a\"\napp = \"plugin:a\"\n");
         let moved = toml("[[route]]\npath = \"/b/*\"\napp = \"plugin:a\"\n");
-        assert_eq!(adopt(&mut config, moved.clone()), Vec::<String>::new());
+        assert_eq!(adopt(&mut config, moved.clone(), None), Vec::<String>::new());
         assert_eq!(config.routes, moved.routes);
-        let gone = toml("[[route]]\npath = \"/b/*\"\napp = \"echo\"\n");
-        let lines = adopt(&mut config, gone);
-        assert!(lines.len() == 1 && lines[0].contains("at the next start"), "{lines:?}");
-        assert_eq!(config.routes, moved.routes);
+        let mut gone = toml("[[route]]\npath = \"/b/*\"\napp = \"echo\"\n");
+        gone.processes.clear();
+        let lines = adopt(&mut config, gone.clone(), Some("there is no room"));
+        assert_eq!(lines, ["there is no room; processes and routes stay as they are"]);
+        assert_eq!((&config.routes, &config.processes), (&moved.routes, &moved.processes));
+        assert_eq!(adopt(&mut config, gone.clone(), None), Vec::<String>::new());
+        assert_eq!((&config.routes, &config.processes), (&gone.routes, &gone.processes));
     }
 
     #[test]

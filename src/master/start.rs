@@ -1,7 +1,7 @@
 //! How a server comes up: what it is to run, what it needs before any fork, and why it may not come up.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     rc::Rc,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -40,15 +40,16 @@ use crate::{
     config::{Config, ConfigErrors, ListenerConfig, MAIN_LISTENER},
     logging, programs,
     server::WorkerInfo,
-    side::{Directory, Process, TaskMaker},
+    side::{Body, Directory, Installed, Process, Side, TaskMaker},
     supervisor::{ChildSpec, RestartPolicy, Supervisor},
     tls::{Certificate, load_apart},
 };
 
 /// News that wait for a side process whose mailbox is full, in bytes.
 const NEWS_BYTES_MAX: usize = 1024 * 1024;
-/// What the host of a program, and the kernel, have to end a side process after its own time.
-const GRACE: Duration = Duration::from_secs(1);
+/// Instances of programs that reloads can bring to a server that runs, as long as no earlier ones go. Each has a mailbox that
+/// is made before the first fork: two descriptors of the master and one of every other process.
+const PROGRAMS_TO_COME_MAX: u16 = 16;
 
 /// What a master is to run.
 pub struct Plan {
@@ -261,14 +262,17 @@ where
         let directory = Rc::new(Directory::new(
             workers as u16,
             &names,
-            &config.processes,
+            Installed::all_of(&config),
             task_processes(&config, tasks.as_ref()),
+            // A configuration that cannot be read again brings no programs.
+            if reload.is_some() { PROGRAMS_TO_COME_MAX } else { 0 },
         ));
         let clock = SerialClock::new(Instant::now(), since_1970);
         let board = Board::new(workers as u16, directory.mailboxes(), clock, seed)
             .map_err(system("shared memory"))?;
         logging::count_losses_on(&board);
-        for side in directory.sides() {
+        let is_somebody = |side: &&Side| side.body != Body::Vacant;
+        for side in directory.sides().iter().filter(is_somebody) {
             // What comes for them before they are forked waits for them.
             board.side(side.address).begin_life();
         }
@@ -287,9 +291,10 @@ where
         let seats = (0..workers)
             .map(|_| SeatKept { forks: 0, tenures: super::lost::Tenures::default() })
             .collect();
-        if !directory.sides().is_empty() {
+        if directory.sides().iter().any(|side| is_somebody(&side)) {
             process::adopt_orphans().map_err(system("adopting orphans"))?;
         }
+        let vacant = directory.sides().iter().filter(|side| !is_somebody(side)).count();
         let specs = specs(&config, &processes, &directory);
         let sides = forking::stop_timeout_max(&config, &processes, &directory);
         let policy = settings::policy(&config, sides);
@@ -297,7 +302,7 @@ where
         let control = Control::open(&control_file)
             .map_err(|error| StartError::Control(control_file.display().to_string(), error))?;
         let mut master = Self {
-            supervisor: Supervisor::new(specs, policy, seed),
+            supervisor: Supervisor::new(specs, policy, seed).with_vacant_slots(vacant),
             signals,
             poll: Poll::new().map_err(system("the poll"))?,
             started: Instant::now(),
@@ -340,6 +345,11 @@ where
             memory: MemoryWatch::default(),
             told_to_leave: HashMap::new(),
             news_missed: 0,
+            retiring: Vec::new(),
+            freed: HashMap::new(),
+            awaited: HashSet::new(),
+            reload_failed: false,
+            last_words: HashMap::new(),
             stopping: false,
             failure: None,
             done: false,
@@ -370,13 +380,10 @@ fn specs(config: &Config, processes: &[Process], directory: &Directory) -> Vec<C
         listens: true,
         stop_timeout: None,
     });
-    let sides = directory.sides().iter().enumerate().map(|(number, side)| ChildSpec {
-        name: side.full_name(),
-        restart: forking::restart(config, processes, directory, number),
-        reloadable: false,
-        listens: false,
-        stop_timeout: Some(forking::stop_timeout(config, processes, directory, number) + GRACE),
-    });
+    let sides = directory.sides().iter().enumerate();
+    // These are the last ones, and have slots of their own kind.
+    let sides = sides.take_while(|(_, side)| side.body != Body::Vacant);
+    let sides = sides.map(|(number, _)| forking::spec(config, processes, directory, number));
     workers.chain(sides).collect()
 }
 

@@ -16,7 +16,7 @@ use crate::{
     logging,
     server::WorkerInfo,
     side::Body,
-    supervisor::{ChildView, Pid},
+    supervisor::{ChildView, Phase, Pid},
 };
 
 /// The counters of processes that have ended.
@@ -64,7 +64,7 @@ where
             .map(|(total, (_, name))| (name.to_owned(), (*total).into()))
             .collect();
         let mut workers: Vec<Value> =
-            self.supervisor.children(now).map(|view| self.child(&view)).collect();
+            self.children_now(now).map(|view| self.child(&view)).collect();
         let processes = workers.split_off(self.seats.len());
         let leaving: Vec<Value> = self
             .supervisor
@@ -118,6 +118,11 @@ where
         })
     }
 
+    /// All children that there are.
+    fn children_now(&self, now: Instant) -> impl Iterator<Item = ChildView<'_>> {
+        self.supervisor.children(now).filter(|child| child.state != Phase::Vacant)
+    }
+
     fn child(&self, view: &ChildView<'_>) -> Value {
         let mut child = Map::new();
         let role = match usize::from(view.id.0).checked_sub(self.seats.len()) {
@@ -158,11 +163,13 @@ where
     /// What the host of a program shows, which outlives it. A closure shows nothing.
     fn describe_program(&self, number: usize, into: &mut Map<String, Value>) {
         let Some(side) = self.directory.sides().get(number) else { return };
-        match side.body {
-            Body::Closure(_) | Body::Tasks => return,
-            Body::Program(_) => {}
+        match &side.body {
+            Body::Closure(_) | Body::Tasks | Body::Vacant => return,
+            Body::Program(program) => {
+                into.insert("application".to_owned(), program.is_application.into());
+            }
         }
-        into.insert("application".to_owned(), self.config.is_application(&side.name).into());
+        into.insert("retired".to_owned(), side.is_retired.into());
         let cell = self.board.side(side.address);
         into.insert("full".to_owned(), cell.is_full().into());
         for (counter, name) in SideCounter::ALL {

@@ -26,7 +26,7 @@ where
     /// The queues that a side process takes tasks from, if it does: its own, and that of all.
     pub(super) fn task_queues(&self, side: &Side) -> io::Result<Option<[TaskQueue; 2]>> {
         match side.body {
-            Body::Closure(_) | Body::Program(_) => return Ok(None),
+            Body::Closure(_) | Body::Program(_) | Body::Vacant => return Ok(None),
             Body::Tasks => {}
         }
         let queues = self.directory.tasks();
@@ -107,7 +107,7 @@ where
     fn task_process(&self, number: usize) -> Option<&Side> {
         let side = self.directory.sides().get(number)?;
         match side.body {
-            Body::Closure(_) | Body::Program(_) => None,
+            Body::Closure(_) | Body::Program(_) | Body::Vacant => None,
             Body::Tasks => Some(side),
         }
     }

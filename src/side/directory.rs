@@ -1,12 +1,14 @@
 //! Who of the side processes is called what, has which mailbox, and wants to be told of what. Pure.
 
+use std::rc::Rc;
+
 use wsmaster_ipc::{Address, ConnectionId, Slot, TaskQueues};
 use wsmaster_protocol::plugin::{EventKind, Recipient};
 
-use crate::config::ProcessConfig;
+use crate::config::{Config, ProcessConfig};
 
 /// All side processes of a server, in the order of their mailboxes.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Directory {
     workers: u16,
     sides: Vec<Side>,
@@ -15,7 +17,7 @@ pub(crate) struct Directory {
 }
 
 /// One running instance of a side process.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Side {
     /// The name of the process.
     pub(crate) name: String,
@@ -27,17 +29,41 @@ pub(crate) struct Side {
     pub(crate) address: Address,
     /// What runs in it.
     pub(crate) body: Body,
+    /// It was removed from the configuration: those who know it still may speak with it, and nobody new comes to know it.
+    pub(crate) is_retired: bool,
+}
+
+/// A program, and what it is told at its start of what it is.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Installed {
+    /// Its table of the configuration.
+    pub(crate) config: ProcessConfig,
+    /// It has connections of its own.
+    pub(crate) is_application: bool,
+}
+
+impl Installed {
+    /// All programs of a configuration.
+    pub(crate) fn all_of(config: &Config) -> Vec<Self> {
+        let installed = |program: &ProcessConfig| Self {
+            config: program.clone(),
+            is_application: config.is_application(&program.name),
+        };
+        config.processes.iter().map(installed).collect()
+    }
 }
 
 /// What runs in a side process.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Body {
     /// The closure with this number.
     Closure(usize),
-    /// The program with this number in the configuration.
-    Program(usize),
+    /// A program of the configuration.
+    Program(Rc<Installed>),
     /// The application's task handler.
     Tasks,
+    /// Nothing: the mailbox is there for a program that a reload may bring.
+    Vacant,
 }
 
 /// What task processes are called.
@@ -60,43 +86,61 @@ pub(crate) struct Instances {
 
 impl Directory {
     /// The side processes of a server with so many workers: closures first, then the programs of the configuration, then
-    /// task processes. Behind their mailboxes are the queues of tasks.
+    /// task processes, then `spare` mailboxes that nobody has. Behind all of them are the queues of tasks.
     pub(crate) fn new(
         workers: u16,
         closures: &[&str],
-        programs: &[ProcessConfig],
+        programs: Vec<Installed>,
         tasks: u16,
+        spare: u16,
     ) -> Self {
         let mut directory =
             Self { workers, sides: Vec::new(), listeners: Vec::new(), tasks: TaskQueues::NONE };
         for (number, name) in closures.iter().enumerate() {
-            directory.add(name, 1, Body::Closure(number), &[]);
+            directory.add(name, 1, &Body::Closure(number));
         }
-        for (number, program) in programs.iter().enumerate() {
-            let events = &program.events;
-            directory.add(&program.name, program.instances, Body::Program(number), events);
+        for program in programs {
+            let (name, instances) = (program.config.name.clone(), program.config.instances);
+            directory.add(&name, instances, &Body::Program(Rc::new(program)));
         }
-        directory.add(TASK, tasks, Body::Tasks, &[]);
+        directory.add(TASK, tasks, &Body::Tasks);
+        for _ in 0..spare {
+            directory.add("", 1, &Body::Vacant);
+        }
+        directory.find_listeners();
         // Behind all of these so far; the master's own is the last.
         directory.tasks = TaskQueues::new(directory.master(), tasks);
         directory
     }
 
-    fn add(&mut self, name: &str, instances: u16, body: Body, events: &[EventKind]) {
-        let first = Address(self.workers + self.sides.len() as u16);
+    fn add(&mut self, name: &str, instances: u16, body: &Body) {
         for instance in 0..instances {
-            let address = Address(first.0 + instance);
-            self.sides.push(Side { name: name.to_owned(), instance, instances, address, body });
+            let address = Address(self.workers + self.sides.len() as u16);
+            let (name, body) = (name.to_owned(), body.clone());
+            let is_retired = false;
+            self.sides.push(Side { name, instance, instances, address, body, is_retired });
         }
-        if !events.is_empty() {
-            let instances = Instances { first, count: instances };
-            self.listeners.push(Listener { instances, events: events.to_vec() });
-        }
+    }
+
+    /// Finds out once who wants to be told of what.
+    pub(super) fn find_listeners(&mut self) {
+        let listener = |side: &Side| match &side.body {
+            Body::Program(program) if side.is_first() && !program.config.events.is_empty() => {
+                let instances = Instances { first: side.address, count: side.instances };
+                Some(Listener { instances, events: program.config.events.clone() })
+            }
+            Body::Program(_) | Body::Closure(_) | Body::Tasks | Body::Vacant => None,
+        };
+        self.listeners = self.sides.iter().filter_map(listener).collect();
     }
 
     /// All of them.
     pub(crate) fn sides(&self) -> &[Side] {
         &self.sides
+    }
+
+    pub(super) fn sides_mut(&mut self) -> &mut Vec<Side> {
+        &mut self.sides
     }
 
     /// How many mailboxes the server has.
@@ -123,8 +167,8 @@ impl Directory {
     /// The instances of the program with this name.
     pub(crate) fn program(&self, name: &str) -> Option<Instances> {
         let is_meant = |side: &&Side| match side.body {
-            Body::Program(_) => side.name == name && side.instance == 0,
-            Body::Closure(_) | Body::Tasks => false,
+            Body::Program(_) => side.name == name && side.is_first(),
+            Body::Closure(_) | Body::Tasks | Body::Vacant => false,
         };
         let first = self.sides.iter().find(is_meant)?;
         Some(Instances { first: first.address, count: first.instances.max(1) })
@@ -142,7 +186,10 @@ impl Directory {
                     None => (name.as_ref(), 0),
                 };
                 let mut sides = self.sides.iter();
-                let found = sides.find(|side| side.name == name && side.instance == instance)?;
+                let is_meant = |side: &&Side| {
+                    side.name == name && side.instance == instance && side.is_there()
+                };
+                let found = sides.find(is_meant)?;
                 Some(found.address)
             }
         }
@@ -162,6 +209,16 @@ impl Directory {
 }
 
 impl Side {
+    /// Whether it has a name under which it can be found.
+    fn is_there(&self) -> bool {
+        !self.is_retired && !self.name.is_empty()
+    }
+
+    /// Whether its mailbox is the first of those of a program that can be found.
+    fn is_first(&self) -> bool {
+        self.instance == 0 && self.is_there()
+    }
+
     /// Its name, with its instance if it has several.
     pub(crate) fn full_name(&self) -> String {
         match self.instances {

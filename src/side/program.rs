@@ -27,6 +27,7 @@ use wsmaster_ipc::{
 use wsmaster_protocol::plugin::{self, EventKind};
 
 use super::{
+    directory::Installed,
     introductions::Introductions,
     known::{KNOWN_CONNECTIONS_MAX, Known},
     leftovers::Leftovers,
@@ -40,7 +41,7 @@ use super::{
 };
 use crate::{
     config::{Config, ProcessConfig},
-    logging,
+    logging, programs,
 };
 
 /// The longest line of a program, in bytes.
@@ -131,7 +132,7 @@ const OF_APPLICATIONS: [EventKind; 4] =
 pub(crate) fn host(
     seat: SideSeat,
     config: &Config,
-    program: &ProcessConfig,
+    program: &Installed,
     mark: &str,
     inheritance: Inheritance,
 ) -> i32 {
@@ -164,14 +165,17 @@ pub(crate) fn mark_of(run: &str, host: i32) -> String {
 fn begin<'c>(
     seat: SideSeat,
     whole: &'c Config,
-    config: &'c ProcessConfig,
+    program: &'c Installed,
     mark: String,
     inheritance: Inheritance,
 ) -> io::Result<Option<Host<'c>>> {
-    let is_application = whole.is_application(&config.name);
+    let Installed { config, is_application } = program;
+    let is_application = *is_application;
     let side = seat.side.clone();
     let workers = seat.handle.board().slots();
     let station = Station::new(seat)?;
+    // Before the execution: what comes into its place later is another one.
+    let files = programs::fingerprint(config);
     let running = Identity::look_up(config.user.as_deref(), None).and_then(|identity| {
         spawn::spawn(&Program {
             command: &config.command,
@@ -193,7 +197,7 @@ fn begin<'c>(
             return Ok(None);
         }
     };
-    station.link.say(&ToMaster::Runs { pid: pid.unsigned_abs() });
+    station.link.say(&ToMaster::Runs { pid: pid.unsigned_abs(), files });
     let life = Process::open(pid)?;
     station.watch(EVENTS, events.as_raw_fd())?;
     station.watch(COMMANDS, commands.as_raw_fd())?;

@@ -14,12 +14,15 @@ use wsmaster_ipc::{
     Answer, Command, Handle, LifeEvent,
     link::{ChildLink, Handed, Heard, ToChild, ToMaster},
     mailbox::{Mail, Mailbox},
-    sys::{random, reserve, signal::TermSignal},
+    sys::{memory, random, reserve, signal::TermSignal},
     wire,
 };
 use wsmaster_workers::asker::Asker;
 
-use super::directory::{Directory, Side};
+use super::{
+    changes::Listed,
+    directory::{Directory, Side},
+};
 use crate::logging;
 
 /// Packets taken from the mailbox in one turn.
@@ -86,6 +89,13 @@ const TERM: Token = Token(2);
 const FIRST_OWN: usize = 16;
 /// What a process has that got a SIGTERM of its own.
 const TERM_TIME: Duration = Duration::from_secs(5);
+
+/// The longest list of names, in bytes.
+const NAMES_BYTES_MAX: usize = 1024 * 1024;
+
+fn names_in(file: OwnedFd) -> io::Result<Vec<Listed>> {
+    Ok(serde_json::from_slice(&memory::read_sealed_file(file, NAMES_BYTES_MAX)?)?)
+}
 
 impl<D> Station<D> {
     pub(super) fn new(seat: SideSeat) -> io::Result<Self> {
@@ -178,6 +188,12 @@ impl<D> Station<D> {
                             | ToChild::Certificates { .. }
                             | ToChild::TicketKeys { .. },
                         ) => {}
+                        Heard::Message(ToChild::Names) => match descriptor.map(names_in) {
+                            Some(Ok(names)) => Rc::make_mut(&mut self.directory).rename(names),
+                            Some(Err(_)) | None => {
+                                log::warn!("the new names of other processes were not received");
+                            }
+                        },
                         Heard::Message(ToChild::TakeLog { number }) => {
                             let what = Handed::Log;
                             self.link.say(&match descriptor.map(logging::take) {

@@ -131,6 +131,8 @@ pub enum ChildState {
     },
     /// Nothing runs and nothing will: the supervisor is stopping.
     Stopped,
+    /// Nobody has this slot: it is there for a child that may come later.
+    Vacant,
 }
 
 impl ChildState {
@@ -141,7 +143,11 @@ impl ChildState {
             | Self::Ready { process, .. }
             | Self::Draining { process, .. }
             | Self::Stopping { process, .. } => Some(process),
-            Self::Forking | Self::BackingOff { .. } | Self::GivenUp { .. } | Self::Stopped => None,
+            Self::Forking
+            | Self::BackingOff { .. }
+            | Self::GivenUp { .. }
+            | Self::Stopped
+            | Self::Vacant => None,
         }
     }
 
@@ -156,6 +162,7 @@ impl ChildState {
             Self::BackingOff { .. } => Phase::BackingOff,
             Self::GivenUp { .. } => Phase::GivenUp,
             Self::Stopped => Phase::Stopped,
+            Self::Vacant => Phase::Vacant,
         }
     }
 }
@@ -182,6 +189,8 @@ pub enum Phase {
     GivenUp,
     /// Ended with the supervisor.
     Stopped,
+    /// Nobody's.
+    Vacant,
 }
 
 /// That a process which serves is to be replaced, when its turn has come.
@@ -202,6 +211,8 @@ pub enum RecycleReason {
     Memory(u64),
     /// Somebody asked for it.
     Asked,
+    /// What it runs has changed.
+    Changed,
 }
 
 /// Why a process is asked to make way for its successor.
@@ -222,6 +233,8 @@ pub enum StopCause {
     NotDraining,
     /// It stopped accepting unasked when no further process could leave. Its death counts as a failure.
     NoRoom,
+    /// It is not wanted any more. Its slot is vacant after it.
+    Removed,
     /// The supervisor is stopping.
     Shutdown,
 }

@@ -143,6 +143,7 @@ fn serving(slot: &Slot) -> Option<Pid> {
         | ChildState::Stopping { .. }
         | ChildState::BackingOff { .. }
         | ChildState::GivenUp { .. }
-        | ChildState::Stopped => None,
+        | ChildState::Stopped
+        | ChildState::Vacant => None,
     }
 }

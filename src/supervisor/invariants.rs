@@ -81,7 +81,7 @@ impl Supervisor {
                 ChildState::Stopping { cause, .. } => Some(cause == StopCause::Shutdown),
                 ChildState::Stopped => Some(true),
                 ChildState::Forking => fork_is_queued(&self.actions, slot.id).then_some(false),
-                ChildState::GivenUp { .. } => None,
+                ChildState::GivenUp { .. } | ChildState::Vacant => None,
                 ChildState::Starting { .. }
                 | ChildState::Ready { .. }
                 | ChildState::Draining { .. }
@@ -90,7 +90,9 @@ impl Supervisor {
             let is_expected = match self.course {
                 Course::Supervising => is_shutting_down != Some(true),
                 Course::Stopping { .. } => is_shutting_down != Some(false),
-                Course::Stopped => matches!(slot.state.phase(), Phase::Stopped | Phase::GivenUp),
+                Course::Stopped => {
+                    matches!(slot.state.phase(), Phase::Stopped | Phase::GivenUp | Phase::Vacant)
+                }
             };
             assert!(is_expected, "{:?} while {:?}: {:?}", slot.state, self.course, slot.id);
         }

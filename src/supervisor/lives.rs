@@ -43,6 +43,10 @@ impl Supervisor {
         let generation = self.slot(child).generation;
         let process = Process { pid, generation, forked_at: now };
         self.report(Report::Started { child, pid, generation });
+        if self.slot(child).is_removed && self.course == Course::Supervising {
+            self.stop_removed(child, process, now);
+            return;
+        }
         self.slot_mut(child).state = match self.course {
             Course::Supervising => {
                 ChildState::Starting { process, deadline: deadline(now, self.policy.ready_timeout) }
@@ -95,13 +99,15 @@ impl Supervisor {
                 self.leave_unasked(child, process, in_time, now);
             }
             ChildState::Stopping {
-                cause: StopCause::NotReady | StopCause::NoRoom | StopCause::Shutdown,
+                cause:
+                    StopCause::NotReady | StopCause::NoRoom | StopCause::Removed | StopCause::Shutdown,
                 ..
             }
             | ChildState::Forking
             | ChildState::BackingOff { .. }
             | ChildState::GivenUp { .. }
-            | ChildState::Stopped => {}
+            | ChildState::Stopped
+            | ChildState::Vacant => {}
         }
     }
 
@@ -133,12 +139,14 @@ impl Supervisor {
                 StopCause::NotReady | StopCause::NoRoom => {
                     self.fail(child, Failure::Hung(how), now);
                 }
+                StopCause::Removed => self.vacate(child),
                 StopCause::Shutdown => self.slot_mut(child).state = ChildState::Stopped,
             },
             ChildState::Forking
             | ChildState::BackingOff { .. }
             | ChildState::GivenUp { .. }
-            | ChildState::Stopped => {}
+            | ChildState::Stopped
+            | ChildState::Vacant => {}
         }
     }
 
@@ -215,7 +223,8 @@ impl Supervisor {
             | ChildState::BackingOff { .. }
             | ChildState::Forking
             | ChildState::GivenUp { .. }
-            | ChildState::Stopped => {}
+            | ChildState::Stopped
+            | ChildState::Vacant => {}
         }
     }
 
@@ -266,6 +275,10 @@ impl Supervisor {
     fn fail(&mut self, child: ChildId, failure: Failure, now: Instant) {
         if self.course != Course::Supervising {
             self.slot_mut(child).state = ChildState::Stopped;
+            return;
+        }
+        if self.slot(child).is_removed {
+            self.vacate(child);
             return;
         }
         let given_up = give_up(self.slot(child).spec.restart, failure);

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use super::child::{ChildId, DrainReason, ExitStatus, GiveUpReason, Phase, Pid, RecycleReason};
+use super::child::{
+    ChildId, ChildSpec, DrainReason, ExitStatus, GiveUpReason, Phase, Pid, RecycleReason,
+};
 
 /// Something that happened to a child or was asked of the supervisor.
 ///
@@ -52,6 +54,27 @@ pub enum Event {
         pid: Pid,
         /// Why.
         why: RecycleReason,
+    },
+    /// A vacant slot is given a child, which is started at once.
+    Install {
+        /// The slot.
+        child: ChildId,
+        /// What it is from now on.
+        spec: ChildSpec,
+    },
+    /// A child is another one from now on: its process ends, if it has one, and a successor follows.
+    Replace {
+        /// The slot.
+        child: ChildId,
+        /// What it is from now on.
+        spec: ChildSpec,
+        /// Why.
+        why: RecycleReason,
+    },
+    /// A child is not wanted any more: its process is asked to stop, and its slot is vacant after it.
+    Remove {
+        /// The slot.
+        child: ChildId,
     },
     /// A slot that waits before its next start is tried at once: somebody says that the cause is gone.
     Retry {
@@ -229,6 +252,11 @@ pub enum Report {
         attempt: u32,
         /// That it failed more often than it may, and therefore waits the longest delay.
         too_often: Option<TooOften>,
+    },
+    /// The last process of a child that was removed has ended.
+    Removed {
+        /// The slot, which is vacant.
+        child: ChildId,
     },
     /// A child is not started again.
     GivenUp {

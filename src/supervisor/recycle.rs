@@ -56,7 +56,8 @@ impl Supervisor {
             | ChildState::Stopping { .. }
             | ChildState::BackingOff { .. }
             | ChildState::GivenUp { .. }
-            | ChildState::Stopped => None,
+            | ChildState::Stopped
+            | ChildState::Vacant => None,
         });
         first.min_by_key(|(at, _)| *at).map(|(_, who)| who)
     }
@@ -85,7 +86,8 @@ impl Supervisor {
                     | Phase::Leaving
                     | Phase::BackingOff
                     | Phase::GivenUp
-                    | Phase::Stopped => false,
+                    | Phase::Stopped
+                    | Phase::Vacant => false,
                 }
         };
         matches!(self.reload, Reload::Rolling(_)) || self.slots.iter().any(moves)

@@ -166,7 +166,7 @@ impl Supervisor {
             | ChildState::Starting { .. }
             | ChildState::Draining { .. }
             | ChildState::Stopping { .. } => Turn::Wait,
-            ChildState::GivenUp { .. } | ChildState::Stopped => Turn::Skipped,
+            ChildState::GivenUp { .. } | ChildState::Stopped | ChildState::Vacant => Turn::Skipped,
         }
     }
 }

@@ -9,6 +9,7 @@ use super::child::{
     millis,
 };
 use super::cover::Cover;
+use super::policy::RestartPolicy;
 use super::tally::Tally;
 
 /// The most replaced processes that may still be finishing beside a slot's current one. Each holds the memory of its
@@ -30,6 +31,8 @@ pub(super) struct Slot {
     pub(super) restarts: u64,
     pub(super) replacements: u64,
     pub(super) last_exit: Option<ExitStatus>,
+    /// Its child was removed while a process for it was being forked.
+    pub(super) is_removed: bool,
 }
 
 /// Where in its slot a process stands.
@@ -54,7 +57,20 @@ impl Slot {
             restarts: 0,
             replacements: 0,
             last_exit: None,
+            is_removed: false,
         }
+    }
+
+    /// A slot that nobody has.
+    pub(super) fn vacant(id: ChildId) -> Self {
+        let spec = ChildSpec {
+            name: "vacant".to_owned(),
+            restart: RestartPolicy::Never,
+            reloadable: false,
+            listens: false,
+            stop_timeout: None,
+        };
+        Self { state: ChildState::Vacant, ..Self::new(id, spec) }
     }
 
     pub(super) fn place_of(&self, pid: Pid) -> Option<Place> {
@@ -91,7 +107,8 @@ impl Slot {
             ChildState::Ready { .. }
             | ChildState::Forking
             | ChildState::GivenUp { .. }
-            | ChildState::Stopped => None,
+            | ChildState::Stopped
+            | ChildState::Vacant => None,
         };
         let leaving = self.leaving.iter().filter_map(|leaving| leaving.pressure.deadline());
         current.into_iter().chain(leaving).min()
@@ -99,7 +116,8 @@ impl Slot {
 
     /// Whether nothing of this slot lives or is about to.
     pub(super) fn is_over(&self) -> bool {
-        self.leaving.is_empty() && matches!(self.state.phase(), Phase::Stopped | Phase::GivenUp)
+        self.leaving.is_empty()
+            && matches!(self.state.phase(), Phase::Stopped | Phase::GivenUp | Phase::Vacant)
     }
 
     pub(super) fn view(&self, covered_by: Option<ChildId>, now: Instant) -> ChildView<'_> {
@@ -122,7 +140,8 @@ impl Slot {
                 | ChildState::Draining { .. }
                 | ChildState::Stopping { .. }
                 | ChildState::GivenUp { .. }
-                | ChildState::Stopped => None,
+                | ChildState::Stopped
+                | ChildState::Vacant => None,
             },
             failures: self.tally.in_a_row(),
             too_often: matches!(self.state, ChildState::BackingOff { too_often: true, .. }),

@@ -85,6 +85,7 @@ impl Supervisor {
                 ChildState::Forking => ChildState::Forking,
                 ChildState::BackingOff { .. } | ChildState::Stopped => ChildState::Stopped,
                 ChildState::GivenUp { reason } => ChildState::GivenUp { reason },
+                ChildState::Vacant => ChildState::Vacant,
             };
         }
         // What has not been taken is not worth doing any more.

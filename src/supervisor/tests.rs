@@ -3,6 +3,7 @@
 //! Owns exact answers at exact times; what holds under any order of events is the model's business.
 
 mod cover;
+mod room;
 mod stories;
 
 use std::time::{Duration, Instant};

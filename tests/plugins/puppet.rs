@@ -68,6 +68,15 @@ impl<'s> Puppet<'s> {
         wait_process(self.server, &self.name, |process| process["state"] == state)
     }
 
+    /// Waits until `status` shows it no more.
+    #[track_caller]
+    pub(crate) fn wait_gone(&self) {
+        self.server.wait_until("the end of the process", PATIENCE, |status| {
+            let processes = status["processes"].as_array().expect("a list");
+            processes.iter().all(|process| process["name"] != self.name.as_str())
+        });
+    }
+
     /// Has it say no more that it is ready, from its next life on.
     pub(crate) fn be_mute(&self) {
         fs::write(self.file("mute"), "").expect("the directory is ours");

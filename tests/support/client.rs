@@ -214,6 +214,11 @@ impl Client {
         }
     }
 
+    /// The next message, unless the connection ends before one comes.
+    pub(crate) fn next_if_any(&mut self, within: Duration) -> Option<Message> {
+        self.kept.pop_front().or_else(|| self.receive(Deadline::after(within)))
+    }
+
     /// The next message, which must be this text.
     #[track_caller]
     pub(crate) fn expect_text(&mut self, text: &str) {

@@ -53,6 +53,8 @@ impl<H: Handler> Worker<H> {
                 Heard::Message(ToChild::Life { what }) => {
                     self.call(None, |handler, context| handler.on_life(context, what));
                 }
+                // Its successor will know the side processes as they are then.
+                Heard::Message(ToChild::Names) => {}
                 Heard::Message(ToChild::Certificates { number }) => {
                     let come = descriptor.map(|file| self.renew_certificates(file));
                     self.confirm(Handed::Certificates, number, come.is_some());
