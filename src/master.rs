@@ -105,6 +105,8 @@ pub struct Master<F> {
     /// Until all workers have served once.
     coming_up: Option<ComingUp>,
     in_background: bool,
+    /// The application is one of ours, as the configuration says; not that of a library server.
+    built_in: bool,
     make: F,
     surroundings: Surroundings,
     listeners: Listeners,

@@ -26,6 +26,7 @@ fn a_worker_that_dies_at_once_backs_off_and_disturbs_nobody() {
     let server = fragile(2, "");
     let mut witness = server.echoed_by_worker(0);
     let before = server.status();
+    assert_eq!(before["app"], "library", "it is not one of the configuration");
     let cpu_before_ms = cpu_ms(master_of(&before));
     break_worker(&server, 1);
     let deadline = Deadline::after(WATCHED);

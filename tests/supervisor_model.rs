@@ -309,9 +309,7 @@ impl World {
             }
             Event::Draining { pid } => {
                 self.lose(*pid);
-                if let Some(proc) = self.procs.get_mut(pid) {
-                    proc.has_left = true;
-                }
+                self.procs.entry(*pid).and_modify(|proc| proc.has_left = true);
             }
             Event::Retry { child } => {
                 if let Some(slot) = self.slots.get_mut(child) {
@@ -343,9 +341,9 @@ impl World {
                 self.serving.clear();
                 self.slots.values_mut().for_each(|slot| slot.covered_by = None);
             }
-            Event::Ready { .. } | Event::Recycle { .. } | Event::Tick => {}
             // The children of this world are workers, which neither come nor go.
             Event::Install { .. } | Event::Replace { .. } | Event::Remove { .. } => {}
+            Event::Ready { .. } | Event::Recycle { .. } | Event::Tick => {}
         }
         let now = self.start + self.now;
         self.supervisor.handle(event, now);

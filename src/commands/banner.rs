@@ -1,9 +1,9 @@
 //! What a start says when the server serves. Pure.
 
-use std::{fmt::Write, net::SocketAddr};
+use std::{fmt::Write, net::SocketAddr, path::Path};
 
 use crate::{
-    config::{App, Door, ListenerConfig, ListenerProtocol},
+    config::{App, Config, Door, ListenerConfig, ListenerProtocol, Origin},
     master::{Certificate, Endpoint, Serving},
 };
 
@@ -83,9 +83,44 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
         }
     }
     line("");
-    line("  In another terminal:  wsmaster status | reload | stop");
+    match target(&serving.config) {
+        None => line("  In another terminal:  wsmaster status | reload | stop"),
+        Some(target) => {
+            line(&format!("  In another terminal:  wsmaster status {target}"));
+            line(&format!("                        wsmaster reload {target}"));
+            line(&format!("                        wsmaster stop {target}"));
+        }
+    }
     line("");
     text
+}
+
+/// What the commands need to find this server, from whichever directory; `None` when they find it by themselves.
+fn target(config: &Config) -> Option<String> {
+    let absolute = |path: &Path| {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        quoted(&path.display().to_string())
+    };
+    let file = |name: &str| format!("-c {}", absolute(Path::new(name)));
+    match config.origin("server.pid_file") {
+        None | Some(Origin::Default) => None,
+        Some(Origin::File { name, .. }) => Some(file(name)),
+        // The other terminal may have another environment. `stop` waits as long as the file says.
+        Some(Origin::Environment { .. } | Origin::Flag { .. }) => {
+            let pid_file = format!("--pid-file {}", absolute(&config.server.pid_file));
+            let file = config.sources.file.as_deref().map(file);
+            Some(file.into_iter().chain([pid_file]).collect::<Vec<_>>().join(" "))
+        }
+    }
+}
+
+/// As a word that a shell leaves as it is.
+fn quoted(word: &str) -> String {
+    let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-+=:,@".contains(char);
+    if word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 fn describe(app: &App) -> String {

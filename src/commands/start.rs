@@ -130,6 +130,7 @@ fn serve(config: &mut Config, given: Given, promise: Rc<std::cell::Cell<Option<P
         })
         .passed_sockets(passed)
         .in_background(config.server.daemonize)
+        .built_in()
         .on_serving(move |serving| tell(serving, made_key.as_ref(), &promise));
     let result = Master::prepare(plan, BuiltIn::new).and_then(Master::run);
     match result {

@@ -112,7 +112,11 @@ fn table(status: &Value) -> String {
         rows.push(row(&word(&worker["name"]), &word(&worker["state"]), worker));
     }
     for process in list(&status["processes"]) {
-        rows.push(row(&word(&process["name"]), &word(&process["state"]), process));
+        let (name, mut state) = (word(&process["name"]), word(&process["state"]));
+        if process["retired"] == true {
+            state.push_str(", goes");
+        }
+        rows.push(row(&name, &state, process));
     }
     for process in list(&status["leaving"]) {
         rows.push(row(&word(&process["name"]), "leaving", process));
@@ -167,11 +171,16 @@ fn row(name: &str, state: &str, process: &Value) -> Vec<String> {
         Value::Null => process[of_program].clone(),
         value => value.clone(),
     };
+    // Of a program, and not of the process of ours that hosts it.
+    let own = |name: &str| match &process[format!("program_{name}")] {
+        Value::Null => &process[name],
+        of_program => of_program,
+    };
     let dropped =
         DROPPED.iter().filter_map(|name| process[*name].as_u64()).reduce(|one, other| one + other);
     vec![
         name.to_owned(),
-        word(&process["pid"]),
+        word(own("pid")),
         state.to_owned(),
         duration(&process["uptime_ms"]),
         word(&process["restarts"]),
@@ -182,8 +191,8 @@ fn row(name: &str, state: &str, process: &Value) -> Vec<String> {
         shown(&process["bytes_out"], amounts::bytes),
         shown(&either("outbox_bytes", "queued_bytes"), amounts::bytes),
         dropped.map_or_else(|| "-".to_owned(), amounts::count),
-        duration(&process["cpu_ms"]),
-        shown(&process["rss_bytes"], amounts::bytes),
+        duration(own("cpu_ms")),
+        shown(own("rss_bytes"), amounts::bytes),
     ]
 }
 
@@ -235,6 +244,10 @@ mod tests {
                 {"name": "worker 1", "state": "backing_off", "pid": null, "restarts": 4,
                  "retry_in_ms": 800, "last_exit": "signal 11", "covered_by": 0},
             ],
+            "processes": [
+                {"name": "queue", "state": "ready", "pid": 9, "rss_bytes": 1024, "cpu_ms": 1,
+                 "program_pid": 10, "program_rss_bytes": 2048, "program_cpu_ms": 3000},
+            ],
             "leaving": [],
             "totals": {"websockets": 12, "messages_in": 1_600_000},
         })
@@ -261,6 +274,7 @@ mod tests {
             line.split_whitespace().collect::<Vec<_>>().join(" ")
         };
         assert_eq!(line("worker 0"), "worker 0 8 ready 0.5s 0 12 1.50M - 3.8 MiB - 2.0 KiB 3 - -");
+        assert_eq!(line("queue"), "queue 10 ready - - - - - - - - - 3.0s 2.0 KiB");
         assert_eq!(line("all, so far"), "all, so far - - - 12 1.60M - - - - - - -");
     }
 }

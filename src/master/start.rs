@@ -57,6 +57,7 @@ pub struct Plan {
     reload: Option<ReadConfig>,
     on_serving: Option<OnServing>,
     in_background: bool,
+    built_in: bool,
     processes: Vec<Process>,
     tasks: Option<TaskMaker>,
     passed: Option<PassedSockets>,
@@ -79,6 +80,7 @@ impl Plan {
             reload: None,
             on_serving: None,
             in_background: false,
+            built_in: false,
             processes: Vec::new(),
             tasks: None,
             passed: None,
@@ -120,6 +122,13 @@ impl Plan {
     #[must_use]
     pub fn passed_sockets(mut self, passed: Option<PassedSockets>) -> Self {
         self.passed = passed;
+        self
+    }
+
+    /// The application is the one that the configuration names: the status says which.
+    #[must_use]
+    pub(crate) fn built_in(mut self) -> Self {
+        self.built_in = true;
         self
     }
 
@@ -235,7 +244,8 @@ where
     /// # Errors
     /// See [`StartError`].
     pub fn prepare(plan: Plan, make: F) -> Result<Self, StartError> {
-        let Plan { config, reload, on_serving, in_background, processes, tasks, passed } = plan;
+        let Plan { config, reload, on_serving, in_background, built_in, processes, tasks, passed } =
+            plan;
         // What follows, every fork above all, is sound in a process with one thread only. Without /proc nobody can tell.
         if let Ok(threads @ 2..) = process::thread_count() {
             return Err(StartError::Threads(threads));
@@ -310,6 +320,7 @@ where
             reload,
             coming_up: Some(ComingUp::new(on_serving)),
             in_background,
+            built_in,
             make,
             surroundings,
             tls: tls

@@ -85,6 +85,7 @@ where
             .config
             .routes
             .iter()
+            .filter(|_| self.built_in)
             .map(|route| json!({ "path": route.path, "app": route.app.name() }))
             .collect();
         json!({
@@ -92,7 +93,7 @@ where
             "listen": self.listeners.main().map(ToString::to_string),
             "listeners": self.listeners.status(),
             "tls": self.tls.as_ref().map(super::Tls::status),
-            "app": self.config.server.app.name(),
+            "app": if self.built_in { self.config.server.app.name() } else { "library".into() },
             "routes": routes,
             "config": self.config.sources.to_string(),
             "pid_file": self.pid_file.path(),
@@ -181,6 +182,14 @@ where
         into.insert("rss_bytes".to_owned(), resource::resident_bytes(pid.0 as i32).into());
         into.insert("own_bytes".to_owned(), resource::own_bytes(pid.0 as i32).into());
         into.insert("cpu_ms".to_owned(), resource::cpu_ms(pid.0 as i32).into());
+        if let Some(program) = self.children.get(&pid).and_then(|child| child.program) {
+            // What stands above is its host's.
+            let pid = program as i32;
+            into.insert("program_pid".to_owned(), program.into());
+            into.insert("program_rss_bytes".to_owned(), resource::resident_bytes(pid).into());
+            into.insert("program_own_bytes".to_owned(), resource::own_bytes(pid).into());
+            into.insert("program_cpu_ms".to_owned(), resource::cpu_ms(pid).into());
+        }
         if let Some(Role::Worker(cell)) = self.children.get(&pid).map(|child| &child.role) {
             for (counter, name) in Counter::ALL {
                 into.insert(name.to_owned(), cell.read(counter).into());

@@ -113,3 +113,18 @@ fn one_that_needs_a_second_attempt_or_a_while_comes_up_and_the_start_waits_for_i
     Client::connect(&server).expect_alive();
     server.stop().expect_code(0);
 }
+
+/// From any directory, in a shell.
+#[test]
+fn the_commands_that_the_banner_names_find_the_server() {
+    let server = Server::start(Setup::default().config_toml(&table("p", "")));
+    let banner = server.stdout();
+    for word in ["status", "reload", "stop"] {
+        let command = format!("wsmaster {word} ");
+        let line = banner.lines().find_map(|line| line.split_once(&command));
+        let (_, flags) = line.unwrap_or_else(|| panic!("no {word}: {banner}"));
+        let args: Vec<&str> = std::iter::once(word).chain(flags.split_whitespace()).collect();
+        run(&args).expect_code(0);
+    }
+    assert_eq!(server.wait_exit(), 0);
+}

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path, process::Command};
 
 use crate::{
     puppet::{Puppet, shell, wait_process},
-    support::{PATIENCE, Server, Setup, Signal, eventually},
+    support::{PATIENCE, Server, Setup, Signal, children_of, eventually},
 };
 
 /// Says that it is ready, and waits for the end of events or for `stop`.
@@ -142,6 +142,17 @@ fn status_shows_every_instance_with_its_host() {
         assert!(process["pid"].as_u64() > Some(1), "{process}");
         assert_eq!(process["restarts"], 0, "{process}");
         assert!(process["rss_bytes"].as_u64() > Some(0), "{process}");
+        // The host, and what it hosts, which is what people want to see.
+        let host = process["pid"].as_u64().expect("a pid") as u32;
+        let program = process["program_pid"].as_u64().expect("a pid");
+        assert_eq!(children_of(host), [program as u32], "{process}");
+        let memory = ["program_rss_bytes", "program_own_bytes"].map(|name| process[name].as_u64());
+        assert!(memory.iter().all(|bytes| *bytes > Some(0)), "{process}");
+        assert!(process["program_cpu_ms"].is_u64(), "{process}");
+        let shown = server.cli(&["status"]).expect_code(0).stdout;
+        let line = shown.lines().find(|line| line.split(' ').next() == Some(name));
+        let line: Vec<&str> = line.expect("a line").split_whitespace().collect();
+        assert_eq!(line[1], program.to_string(), "{shown}");
     }
     assert_eq!(server.worker_pids().len(), 2, "they are no workers");
     eventually("all of them for people", PATIENCE, || {

@@ -36,8 +36,23 @@ pub(super) struct Process {
     pub(super) restarts: u64,
     pub(super) cpu_ms: Option<u64>,
     pub(super) rss_bytes: Option<u64>,
+    program_pid: Option<u32>,
+    program_cpu_ms: Option<u64>,
+    program_rss_bytes: Option<u64>,
     #[serde(flatten)]
     pub(super) counters: Option<Counters>,
+}
+
+impl Process {
+    /// With what is a program's in the place of what is its host's.
+    fn with_its_program(mut self) -> Self {
+        if let Some(pid) = self.program_pid {
+            self.pid = Some(pid);
+            self.cpu_ms = self.program_cpu_ms;
+            self.rss_bytes = self.program_rss_bytes;
+        }
+        self
+    }
 }
 
 /// Counters of a worker, or of all.
@@ -300,15 +315,17 @@ fn lines(before: Option<&Status>, now: &Status, elapsed: Duration) -> Vec<Line> 
     });
     let workers = now.workers.iter().chain(&now.processes).cloned();
     let processes = std::iter::once(master).chain(workers).chain(leaving);
-    let known: Vec<&Process> = before
+    let processes = processes.map(Process::with_its_program);
+    let known: Vec<Process> = before
         .map(|before| {
             let others = before.workers.iter().chain(&before.processes).chain(&before.leaving);
-            std::iter::once(&before.master).chain(others).collect()
+            let all = std::iter::once(&before.master).chain(others).cloned();
+            all.map(Process::with_its_program).collect()
         })
         .unwrap_or_default();
     processes
         .map(|process| {
-            let same = |other: &&&Process| other.pid.is_some() && other.pid == process.pid;
+            let same = |other: &&Process| other.pid.is_some() && other.pid == process.pid;
             let before = known.iter().find(same);
             let cpu = before.and_then(|before| Some((before.cpu_ms?, process.cpu_ms?)));
             let counters = before.and_then(|before| Some((before.counters?, process.counters?)));
