@@ -6,6 +6,8 @@ mod support;
 mod activation;
 #[path = "support/kernel.rs"]
 mod kernel;
+#[path = "systemd/unit.rs"]
+mod unit;
 
 use std::{os::unix::net::UnixDatagram, process::Command, time::Duration};
 
