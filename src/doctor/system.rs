@@ -72,6 +72,13 @@ mod tests {
     };
 
     #[test]
+    fn the_readme_says_the_same_of_the_kernel() {
+        let (major, minor) = KERNEL_MIN;
+        let sentence = format!("You need Linux ({major}.{minor} or newer)");
+        assert!(include_str!("../../README.md").contains(&sentence), "{sentence}");
+    }
+
+    #[test]
     fn kernels_and_clocks() {
         type Case = (fn(&mut Facts), &'static str, Level);
         let cases: &[Case] = &[
