@@ -30,7 +30,8 @@ fn only_workers_know_the_key_and_nobody_tells_it() {
     let place = Place::new();
     let section = place.section("");
     let config = format!(
-        "[server]\nlog_level = \"debug\"\n{section}[[process]]\nname = \"beside\"\ncommand = \"sleep\"\nargs = [\"1000\"]\n"
+        "[server]\nlog_level = \"debug\"\n{section}[[process]]\nname = \"beside\"\ncommand = \"sh\"\n\
+         args = [\"-c\", \"echo '{{\\\"do\\\":\\\"ready\\\"}}' >&4; exec sleep 1000\"]\n"
     );
     let setup = crate::support::Setup::default().app(crate::support::App::Echo).workers(2);
     let server = Server::start(setup.config_toml(&config));
