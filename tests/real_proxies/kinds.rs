@@ -49,9 +49,19 @@ impl Kind {
         }
     }
 
-    /// Whether a WebSocket outlives that the proxy reads its configuration again.
-    pub(crate) fn keeps(self) -> bool {
-        !matches!(self, Self::Caddy)
+    /// Whether a WebSocket outlives that the proxy reads its configuration again: "yes", "no", or "either" where chance
+    /// decides.
+    pub(crate) fn keeps(self) -> &'static str {
+        match self {
+            Self::Caddy => "no",
+            Self::Lighttpd => "either",
+            Self::Nginx
+            | Self::HaProxy
+            | Self::Apache
+            | Self::Varnish
+            | Self::Envoy
+            | Self::Traefik => "yes",
+        }
     }
 
     /// What a client of the second port speaks.

@@ -83,7 +83,7 @@ impl Proxy {
         let place =
             Place { directory, http, https, admin, server: server.addr(), is_impatient: false };
         let reload = self.kind.reload(self.child.id(), &place);
-        let keeps = if self.kind.keeps() { "yes" } else { "no" };
+        let keeps = self.kind.keeps();
         let (http, https) = (http.to_string(), https.to_string());
         let certificate = directory.join("certificates/cert.pem");
         driver::drive(
