@@ -16,7 +16,7 @@ use wsmaster_protocol::{
 };
 use wsmaster_workers::{
     Closed, Context, Handler, HttpHead, HttpRequest, Message, Responder, TimerId, Verdict,
-    ipc::ConnectionId,
+    ipc::{ConnectionId, command::Group},
 };
 
 use self::{
@@ -35,6 +35,8 @@ pub struct BuiltIn {
     routes: Routes,
     /// In the places that the routes lead to.
     apps: Vec<Application>,
+    /// The groups of their connections, in the same places.
+    groups: Vec<Group>,
     /// Whose each connection is, if not the first application's.
     owners: FxHashMap<ConnectionId, usize>,
     web: Web,
@@ -111,6 +113,7 @@ impl BuiltIn {
             .and_then(|process| Some((directory.program(&process.name)?, process)));
         Self {
             apps: routes.apps().iter().map(make).collect(),
+            groups: routes.apps().iter().map(group_of).collect(),
             routes,
             owners: FxHashMap::default(),
             web: Web::new(config),
@@ -175,6 +178,11 @@ impl BuiltIn {
     }
 }
 
+/// The group of the connections of an application, by its name in the configuration.
+pub(crate) fn group_of(app: &App) -> Group {
+    Group::named(&app.name())
+}
+
 fn malformed_path() -> Response {
     Response::error(400, "the path is malformed")
 }
@@ -217,6 +225,7 @@ impl Handler for BuiltIn {
         if place != 0 {
             self.owners.insert(id, place);
         }
+        context.join_group(Some(self.groups[place]));
         self.plugins.on_open(context, self.apps[place].instances());
         match &mut self.apps[place] {
             Application::Channels(channels) => channels.on_open(context),
@@ -231,14 +240,16 @@ impl Handler for BuiltIn {
     #[inline]
     fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>) {
         let place = self.owner(context.current());
-        let Self { apps, plugins, .. } = self;
+        let Self { apps, groups, plugins, .. } = self;
         let app = &mut apps[place];
         plugins.on_message(context, message, app.instances());
         match app {
             Application::Channels(channels) => channels.on_message(context, message, plugins),
             // A full outbox closes the reader or drops the message, as the limits say; both are counted.
             Application::Echo => drop(context.reply(message)),
-            Application::Broadcast => drop(context.broadcast(message, None)),
+            Application::Broadcast => {
+                context.broadcast_to_group(groups[place], message, None);
+            }
             Application::Program(program) => {
                 if program.on_message(context, message) {
                     self.keep_trying(context);

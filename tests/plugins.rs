@@ -23,6 +23,8 @@ mod lost;
 mod puppet;
 #[path = "plugins/reloads.rs"]
 mod reloads;
+#[path = "plugins/scopes.rs"]
+mod scopes;
 #[path = "plugins/starts.rs"]
 mod starts;
 #[path = "plugins/successors.rs"]

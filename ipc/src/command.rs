@@ -1,5 +1,7 @@
 //! What one process may ask of another through its mailbox. Owns the vocabulary; its bytes are in [`crate::wire`].
 
+use std::num::NonZeroU32;
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{Address, ConnectionId};
@@ -23,6 +25,28 @@ pub struct AskTicket {
     pub request: u64,
 }
 
+/// Connections that belong together, such as those of one application: a broadcast can be for them alone.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct Group(NonZeroU32);
+
+impl Group {
+    /// The group with this name. It is the same in every process, and after every reload: a hash of the name (FNV-1a, 32 bits).
+    pub fn named(name: &str) -> Self {
+        let hash = name
+            .bytes()
+            .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        Self(NonZeroU32::new(hash).unwrap_or(NonZeroU32::MIN))
+    }
+
+    pub(crate) fn number(self) -> u32 {
+        self.0.get()
+    }
+
+    pub(crate) fn from_number(number: u32) -> Option<Self> {
+        NonZeroU32::new(number).map(Self)
+    }
+}
+
 /// A command as it stands in a packet: it borrows from the packet.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command<'a> {
@@ -37,8 +61,10 @@ pub enum Command<'a> {
         /// Who wants to know what became of it.
         ticket: Option<AskTicket>,
     },
-    /// A message for every connection of the receiving worker.
+    /// A message for every connection of the receiving worker, or for those of one group.
     Broadcast {
+        /// The group; without one everybody is meant.
+        group: Option<Group>,
         /// Text or binary.
         kind: PayloadKind,
         /// The message.

@@ -9,7 +9,7 @@ use std::sync::{
 pub use crate::postbox::PostError;
 use crate::{
     board::Board,
-    command::{AskTicket, Command, PayloadKind, Recipients},
+    command::{AskTicket, Command, Group, PayloadKind, Recipients},
     desk::Desk,
     id::{Address, ConnectionId, Slot},
     postbox::{Attached, Postbox},
@@ -151,20 +151,19 @@ impl Handle {
         self.post(of.address(), &Command::Survey { question, ticket: self.ticket(request) })
     }
 
-    /// Sends a message to every connection of these workers. Tells for each worker whether its mailbox took it.
+    /// Sends a message to every connection of these workers, or of a group. Tells for each worker whether its mailbox took it.
     ///
     /// # Errors
     /// Of the whole call: the body has no room. Of one worker: see [`PostError`].
     pub fn broadcast(
         &self,
         to: impl Iterator<Item = Slot>,
-        kind: PayloadKind,
-        payload: &[u8],
-        exclude: Option<ConnectionId>,
+        broadcast: &Broadcast<'_>,
         request: Option<u64>,
     ) -> Result<Vec<Posted>, PostError> {
+        let Broadcast { group, kind, payload, exclude } = *broadcast;
         let ticket = request.map(|request| self.ticket(request));
-        self.post_to_many(to, &Command::Broadcast { kind, payload, exclude, ticket })
+        self.post_to_many(to, &Command::Broadcast { group, kind, payload, exclude, ticket })
     }
 
     /// Sends a message to the subscribers of a channel on these workers; [`Self::subscribed`] names the workers that
@@ -386,6 +385,19 @@ pub struct Posted {
     pub to: Slot,
     /// Whether its mailbox took the command.
     pub result: Result<(), PostError>,
+}
+
+/// A message for many connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Broadcast<'a> {
+    /// Whose it is; without one every connection's.
+    pub group: Option<Group>,
+    /// Text or binary.
+    pub kind: PayloadKind,
+    /// The message.
+    pub payload: &'a [u8],
+    /// A connection that does not get it: usually the sender.
+    pub exclude: Option<ConnectionId>,
 }
 
 /// A message for a channel.

@@ -9,7 +9,7 @@
 //! travel in a sealed memory file beside it. A packet with an attachment holds one command.
 
 use crate::{
-    command::{Answer, AskTicket, Command, Outcome, PayloadKind, Recipients, TaskAnswer},
+    command::{Answer, AskTicket, Command, Group, Outcome, PayloadKind, Recipients, TaskAnswer},
     id::{Address, ConnectionId},
 };
 
@@ -127,8 +127,10 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
             writer.u64(id.as_u64());
             writer.body(payload);
         }
-        Command::Broadcast { kind, payload, exclude, ticket } => {
+        Command::Broadcast { group, kind, payload, exclude, ticket } => {
             writer.head(BROADCAST, Some(kind), ticket, exclude);
+            // No group has the number 0.
+            writer.u32(group.map_or(0, Group::number));
             writer.body(payload);
         }
         Command::Publish { channel, kind, payload, exclude, only, ticket } => {
@@ -296,6 +298,7 @@ impl<'a> Decoder<'a> {
                 ticket,
             },
             BROADCAST => Command::Broadcast {
+                group: Group::from_number(self.u32()?),
                 kind: payload_kind,
                 payload: self.body(attached)?,
                 exclude,
@@ -480,6 +483,10 @@ impl Writer<'_> {
         self.packet.extend_from_slice(&number.to_le_bytes());
     }
 
+    fn u32(&mut self, number: u32) {
+        self.packet.extend_from_slice(&number.to_le_bytes());
+    }
+
     fn u64(&mut self, number: u64) {
         self.packet.extend_from_slice(&number.to_le_bytes());
     }
@@ -540,7 +547,20 @@ mod tests {
         vec![
             Command::Push { id: id(1), kind: PayloadKind::Text, payload, ticket: None },
             Command::Push { id: id(2), kind: PayloadKind::Binary, payload, ticket },
-            Command::Broadcast { kind: PayloadKind::Text, payload, exclude: Some(id(9)), ticket },
+            Command::Broadcast {
+                group: Some(Group::named("plugin:chat")),
+                kind: PayloadKind::Text,
+                payload,
+                exclude: Some(id(9)),
+                ticket,
+            },
+            Command::Broadcast {
+                group: None,
+                kind: PayloadKind::Binary,
+                payload,
+                exclude: None,
+                ticket: None,
+            },
             Command::Publish {
                 channel: "chat.room.1",
                 kind: PayloadKind::Text,

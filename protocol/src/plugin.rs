@@ -11,7 +11,7 @@ mod lost;
 mod tests;
 
 pub use answer::{Answer, Body, HEADERS_BYTES_MAX, HEADERS_MAX, response};
-pub use command::{Command, CommandError, Level, Line, Payload, Recipient, parse};
+pub use command::{Audience, Command, CommandError, Level, Line, Payload, Recipient, parse};
 pub use event::{
     Asked, ClosedBy, Fate, Hello, Opened, Reply, about, channel, closed, dropped, from_process,
     handshake, hello, introduced, introducer, message, numbered, opened, published, reload_end,

@@ -82,7 +82,7 @@ pub(super) static KEYS: &[Key] = &[
         automatic: None,
         aliases: &[],
         about: "What clients are connected to: \"channels\" is the channel server, \"echo\" sends \
-                each message back, \"broadcast\" sends it to everybody, and \"plugin:NAME\" is \
+                each message back, \"broadcast\" sends it to all of its own clients, and \"plugin:NAME\" is \
                 your own program: the [[process]] of that name. A [[route]] can say something else \
                 for a path.",
         access: field!(server.app),

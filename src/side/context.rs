@@ -11,7 +11,9 @@ use std::{
 use serde_json::Value;
 use wsmaster_ipc::{
     Command, ConnectionId, Handle, LifeEvent, Outcome, PayloadKind, PostError, Slot,
-    handle::Publication, link::ToMaster, wire,
+    handle::{Broadcast, Publication},
+    link::ToMaster,
+    wire,
 };
 use wsmaster_protocol::plugin::Recipient;
 use wsmaster_workers::{
@@ -267,7 +269,7 @@ impl ProcessContext {
         Ok(ids)
     }
 
-    /// Sends to every connection, and waits for how many it reached.
+    /// Sends to every connection, whatever application it belongs to, and waits for how many it reached.
     ///
     /// # Errors
     /// See [`AskError`].
@@ -277,9 +279,10 @@ impl ProcessContext {
         exclude: Option<ConnectionId>,
     ) -> Result<Tally, AskError> {
         let workers: Vec<Slot> = self.handle.workers().collect();
-        let message = (message.kind(), message.payload());
+        let (kind, payload) = (message.kind(), message.payload());
+        let broadcast = Broadcast { group: None, kind, payload, exclude };
         self.ask(|asker, now_ms, mark| {
-            asker.broadcast(&workers, message, exclude, Tally::default(), now_ms, mark)
+            asker.broadcast(&workers, &broadcast, Tally::default(), now_ms, mark)
         })
         .into_tally()
     }

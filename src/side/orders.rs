@@ -2,11 +2,13 @@
 
 use serde_json::value::RawValue;
 use wsmaster_ipc::{
-    Answer, AskTicket, ConnectionId, Outcome, PayloadKind, Slot, handle::Publication,
+    Answer, AskTicket, ConnectionId, Outcome, PayloadKind, Slot,
+    command::Group,
+    handle::{Broadcast, Publication},
 };
 use wsmaster_protocol::{
     channels::{check_name, reply as channel_reply},
-    plugin::{self, Command, EventKind, Level, Payload, Reply as Answered},
+    plugin::{self, Audience, Command, EventKind, Level, Payload, Reply as Answered},
 };
 use wsmaster_workers::{
     Tally,
@@ -64,9 +66,10 @@ pub(super) struct Ready {
     pub(super) handles: Option<Vec<EventKind>>,
 }
 
-/// Carries out one line of a program.
+/// Carries out one line of a program. `own`: the group of its connections, if it is an application.
 pub(super) fn carry_out(
     line: &str,
+    own: Option<Group>,
     asker: &mut Asker<Pending>,
     directory: &Directory,
     now_ms: u64,
@@ -141,13 +144,24 @@ pub(super) fn carry_out(
             Ok(of) => (Shape::Exists, asker.info(of, now_ms, pending(id, Shape::Exists))),
             Err(_) => return answer_now(id, Shape::Exists, Reply::One(Outcome::NoSuchConnection)),
         },
-        Command::Broadcast { payload, exclude } => {
+        Command::Broadcast { to, payload, exclude } => {
+            let group = match (to, own) {
+                (Some(Audience::Own) | None, Some(own)) => Some(own),
+                (Some(Audience::Own), None) => {
+                    let error = "a program that is no application has no connections of its own";
+                    let answer = id.map(|id| write(Some(id), &refused("invalid", error)));
+                    return Effect { answer, ..Effect::default() };
+                }
+                // Who listens to all has nobody else that it could mean.
+                (None, None) | (Some(Audience::All), _) => None,
+            };
             let workers: Vec<Slot> = asker.handle().workers().collect();
             let exclude = exclude.and_then(|id| ConnectionId::try_from(id).ok());
             let pending = pending(id, Shape::Outcome);
-            let message = bytes(&payload);
+            let (kind, payload) = bytes(&payload);
+            let broadcast = Broadcast { group, kind, payload, exclude };
             let tally = Tally::default();
-            (Shape::Outcome, asker.broadcast(&workers, message, exclude, tally, now_ms, pending))
+            (Shape::Outcome, asker.broadcast(&workers, &broadcast, tally, now_ms, pending))
         }
         Command::Publish { channel, payload, exclude } => {
             if let Err(code) = check_name(&channel, CHANNEL_BYTES_MAX) {

@@ -14,6 +14,7 @@ use std::{
 };
 
 use wsmaster_ipc::{
+    command::Group,
     link::ToMaster,
     side_cell::{Decider, SideCell, SideCounter},
     sys::{
@@ -40,7 +41,8 @@ use super::{
     station::{SideSeat, Station},
 };
 use crate::{
-    config::{Config, ProcessConfig},
+    apps::group_of,
+    config::{App, Config, ProcessConfig},
     logging, programs,
 };
 
@@ -115,6 +117,8 @@ struct Host<'c> {
     dropped_shown: u64,
     /// It has connections of its own.
     is_application: bool,
+    /// The group of these.
+    own: Option<Group>,
     wanted: Vec<EventKind>,
     commands: Pipe,
     invalid_lines: u32,
@@ -256,6 +260,7 @@ fn begin<'c>(
         cell,
         dropped_shown: 0,
         is_application,
+        own: is_application.then(|| group_of(&App::Plugin(config.name.clone()))),
         wanted,
         commands: Pipe::new(commands, LINE_BYTES_MAX),
         invalid_lines: 0,

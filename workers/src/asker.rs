@@ -6,7 +6,7 @@
 use wsmaster_ipc::{
     Address, Answer, AskTicket, Command, ConnectionId, Handle, Outcome, PayloadKind, PostError,
     Slot,
-    handle::{Posted, Publication},
+    handle::{Broadcast, Posted, Publication},
 };
 
 use crate::{
@@ -98,19 +98,17 @@ impl<D> Asker<D> {
         self.one(of, now_ms, done, |handle, request| handle.survey(of, question, request))
     }
 
-    /// Sends to every connection of these workers; `tally` is what has been reached already.
+    /// Sends to every connection of these workers, or of a group; `tally` is what has been reached already.
     pub fn broadcast(
         &mut self,
         to: &[Slot],
-        message: (PayloadKind, &[u8]),
-        exclude: Option<ConnectionId>,
+        broadcast: &Broadcast<'_>,
         tally: Tally,
         now_ms: u64,
         done: D,
     ) -> Asked<D> {
-        let (kind, payload) = message;
         self.many(to, tally, now_ms, done, |handle, request| {
-            handle.broadcast(to.iter().copied(), kind, payload, exclude, Some(request))
+            handle.broadcast(to.iter().copied(), broadcast, Some(request))
         })
     }
 

@@ -1,7 +1,7 @@
 //! One connection: what must outlive a worker ([`Durable`]), and what need not.
 
 use serde::{Deserialize, Serialize};
-use wsmaster_ipc::ConnectionId;
+use wsmaster_ipc::{ConnectionId, command::Group};
 use wsmaster_protocol::{
     http::RequestHead,
     peer::Peer,
@@ -28,6 +28,8 @@ pub struct Durable {
     pub secure: bool,
     /// The number of the listener it came to.
     pub listener: u16,
+    /// What the application has put it into.
+    pub group: Option<Group>,
     /// When it was accepted, in ms since 1970.
     pub opened_unix_ms: u64,
     /// The request that became a WebSocket: line and headers.

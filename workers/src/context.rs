@@ -6,8 +6,8 @@ use serde_json::Value;
 use wsmaster_ipc::{
     Address, ConnectionId, Handle, Outcome, PostError, Slot,
     board::Counter,
-    command::Recipients,
-    handle::{Posted, Publication},
+    command::{Group, Recipients},
+    handle::{Broadcast, Posted, Publication},
 };
 use wsmaster_protocol::{close::CloseCode, http::Response};
 
@@ -124,6 +124,13 @@ impl<'w> Context<'w> {
         connection.durable.context.get_or_insert_default().insert(key.to_owned(), value);
     }
 
+    /// Puts it into a group, and out of the one that it is in. Without one it gets what is for everybody.
+    pub fn join_group(&mut self, group: Option<Group>) {
+        if let Some(connection) = self.current.and_then(|index| self.core.registry.at_mut(index)) {
+            connection.durable.group = group;
+        }
+    }
+
     // ----- the connections of this worker -----
 
     /// The facts about a WebSocket of this worker.
@@ -226,14 +233,20 @@ impl<'w> Context<'w> {
 
     // ----- many connections -----
 
-    /// Sends to every WebSocket of the server. Whether every worker's mailbox took it; what did not is counted.
+    /// Sends to every WebSocket of the server, whatever application it belongs to. Whether every worker's mailbox took it; what
+    /// did not is counted.
     pub fn broadcast(&mut self, message: Message<'_>, exclude: Option<ConnectionId>) -> bool {
-        self.core.broadcast_here(message, exclude);
-        let others = self.others();
-        let (kind, payload) = (message.kind(), message.payload());
-        let posted =
-            self.core.loop_handle().broadcast(others.into_iter(), kind, payload, exclude, None);
-        all_posted(posted)
+        self.broadcast_among(None, message, exclude)
+    }
+
+    /// As [`Self::broadcast`], to the connections of one group ([`Self::join_group`]).
+    pub fn broadcast_to_group(
+        &mut self,
+        group: Group,
+        message: Message<'_>,
+        exclude: Option<ConnectionId>,
+    ) -> bool {
+        self.broadcast_among(Some(group), message, exclude)
     }
 
     /// As [`Self::broadcast`], and tells later how many connections it reached.
@@ -243,11 +256,10 @@ impl<'w> Context<'w> {
         exclude: Option<ConnectionId>,
         done: impl FnOnce(&mut Context<'_>, Result<Tally, AskError>) + 'static,
     ) {
-        let tally = self.core.broadcast_here(message, exclude);
+        let tally = self.core.broadcast_here(None, message, exclude);
         let others = self.others();
-        let (message, now_ms) = ((message.kind(), message.payload()), self.core.now_ms);
-        let done = several(done);
-        let asked = self.core.asker.broadcast(&others, message, exclude, tally, now_ms, done);
+        let (broadcast, now_ms) = (cast(None, message, exclude), self.core.now_ms);
+        let asked = self.core.asker.broadcast(&others, &broadcast, tally, now_ms, several(done));
         self.core.note(asked);
     }
 
@@ -461,6 +473,18 @@ impl<'w> Context<'w> {
         })
     }
 
+    fn broadcast_among(
+        &mut self,
+        group: Option<Group>,
+        message: Message<'_>,
+        exclude: Option<ConnectionId>,
+    ) -> bool {
+        self.core.broadcast_here(group, message, exclude);
+        let others = self.others();
+        let broadcast = cast(group, message, exclude);
+        all_posted(self.core.loop_handle().broadcast(others.into_iter(), &broadcast, None))
+    }
+
     fn publish_here(&mut self, publication: &Publication<'_>) -> Tally {
         let message = Message::from_parts(publication.kind, publication.payload);
         let only = Recipients::to_bytes(publication.only);
@@ -477,6 +501,14 @@ impl<'w> Context<'w> {
         let own = self.core.slot;
         self.core.loop_handle().subscribed(channel).filter(|slot| *slot != own).collect()
     }
+}
+
+fn cast<'a>(
+    group: Option<Group>,
+    message: Message<'a>,
+    exclude: Option<ConnectionId>,
+) -> Broadcast<'a> {
+    Broadcast { group, kind: message.kind(), payload: message.payload(), exclude }
 }
 
 fn all_posted(posted: Result<Vec<Posted>, PostError>) -> bool {

@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 use slab::Slab;
-use wsmaster_ipc::ConnectionId;
+use wsmaster_ipc::{ConnectionId, command::Group};
 
 use crate::{connection::Connection, token::Key};
 
@@ -103,6 +103,13 @@ impl Registry {
     /// How many places there are: those in use, and those that once were.
     pub(crate) fn places(&self) -> u32 {
         self.generations.len() as u32
+    }
+
+    /// The places of a group; without one, all in use.
+    pub(crate) fn indexes_of(&self, group: Option<Group>) -> Vec<u32> {
+        let Some(group) = group else { return self.indexes() };
+        let members = self.connections.iter().filter(|(_, it)| it.durable.group == Some(group));
+        members.map(|(index, _)| index as u32).collect()
     }
 
     /// All places in use.

@@ -58,9 +58,13 @@ class Commands {
     return this.#perform({ do: 'push', connection, ...body(message, ['text', 'json', 'binary']) });
   }
 
-  /** Sends `{text}`, `{json}` or `{binary}` to all but `exclude`. The reply counts `delivered`, `dropped`. */
-  broadcast({ exclude, ...message }) {
-    return this.#perform({ do: 'broadcast', ...body(message, ['text', 'json', 'binary']), exclude });
+  /**
+   * Sends `{text}`, `{json}` or `{binary}` to every connection of this program but `exclude`; with `to: 'all'` to those of
+   * the whole server. A program that is no application has none of its own, and means all. The reply counts `delivered` and
+   * `dropped`.
+   */
+  broadcast({ exclude, to, ...message }) {
+    return this.#perform({ do: 'broadcast', ...body(message, ['text', 'json', 'binary']), exclude, to });
   }
 
   /**

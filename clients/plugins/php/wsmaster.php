@@ -59,15 +59,20 @@ class Commands
         return ($this->perform)(['do' => 'push', 'connection' => $connection, ...$body]);
     }
 
-    /** Sends one message to every connection but `$exclude`. The reply counts `delivered` and `dropped`. */
+    /**
+     * Sends one message to every connection of this program but `$exclude`; with `to: 'all'` to those of the whole server.
+     *
+     * A program that is no application has none of its own, and means all. The reply counts `delivered` and `dropped`.
+     */
     public function broadcast(
         ?string $text = null,
         mixed $json = null,
         ?string $binary = null,
         ?int $exclude = null,
+        ?string $to = null,
     ): ?array {
         $body = self::body(compact('text', 'json', 'binary'));
-        return ($this->perform)(['do' => 'broadcast', ...$body, ...self::given(compact('exclude'))]);
+        return ($this->perform)(['do' => 'broadcast', ...$body, ...self::given(compact('exclude', 'to'))]);
     }
 
     /**

@@ -86,9 +86,14 @@ class Commands:
         json: Any = None,
         binary: bytes | None = None,
         exclude: int | None = None,
+        to: str | None = None,
     ) -> Fields | None:
-        """Sends one message to every connection but `exclude`. The reply counts `delivered` and `dropped`."""
-        return self._do({"do": "broadcast", **_body(text=text, json=json, binary=binary), **_given(exclude=exclude)})
+        """Sends one message to every connection of this program but `exclude`; `to="all"`: of the whole server.
+
+        A program that is no application has none of its own, and means all. The reply counts `delivered` and `dropped`.
+        """
+        body = _body(text=text, json=json, binary=binary)
+        return self._do({"do": "broadcast", **body, **_given(exclude=exclude, to=to)})
 
     def publish(
         self,

@@ -18,6 +18,16 @@ pub struct Line<'a> {
     pub command: Command<'a>,
 }
 
+/// Whose connections a broadcast is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Audience {
+    /// Those of the program.
+    Own,
+    /// All of the server.
+    All,
+}
+
 /// What a program can want.
 #[derive(Debug, Clone)]
 pub enum Command<'a> {
@@ -35,8 +45,10 @@ pub enum Command<'a> {
         /// The message.
         payload: Payload<'a>,
     },
-    /// A message for every connection.
+    /// A message for many connections.
     Broadcast {
+        /// Whose.
+        to: Option<Audience>,
         /// The message.
         payload: Payload<'a>,
         /// One that does not get it.
@@ -162,6 +174,7 @@ struct Fields<'a> {
     message: Option<&'a RawValue>,
     #[serde(default, deserialize_with = "exclude")]
     exclude: Option<u64>,
+    to: Option<Audience>,
     #[serde(default, deserialize_with = "code")]
     code: Option<u16>,
     #[serde(borrow)]
@@ -251,9 +264,11 @@ impl<'a> Fields<'a> {
                 connection: self.connection.ok_or(CONNECTION)?,
                 payload: self.payload(false)?,
             },
-            "broadcast" => {
-                Command::Broadcast { payload: self.payload(false)?, exclude: self.exclude }
-            }
+            "broadcast" => Command::Broadcast {
+                to: self.to,
+                payload: self.payload(false)?,
+                exclude: self.exclude,
+            },
             "publish" => Command::Publish {
                 payload: self.payload(true)?,
                 channel: self.channel.ok_or("the field \"channel\" is missing")?,

@@ -333,7 +333,7 @@ impl Host<'_> {
         let now_ms = self.station.now_ms();
         let line = String::from_utf8_lossy(line);
         let Station { asker, directory, .. } = &mut self.station;
-        let effect = orders::carry_out(&line, asker, directory, now_ms, unix_ms());
+        let effect = orders::carry_out(&line, self.own, asker, directory, now_ms, unix_ms());
         if let Some(answer) = effect.answer {
             self.queue.push_answer(answer);
         }

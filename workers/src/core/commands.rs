@@ -18,8 +18,9 @@ impl Core {
                     self.answer(ticket.reply_to, ticket.request, Answer::One(outcome));
                 }
             }
-            Command::Broadcast { kind, payload, exclude, ticket } => {
-                let tally = self.broadcast_here(Message::from_parts(kind, payload), exclude);
+            Command::Broadcast { group, kind, payload, exclude, ticket } => {
+                let message = Message::from_parts(kind, payload);
+                let tally = self.broadcast_here(group, message, exclude);
                 if let Some(ticket) = ticket {
                     self.answer(ticket.reply_to, ticket.request, many(&tally));
                 }
@@ -72,9 +73,9 @@ impl Core {
                     self.answer(ticket.reply_to, ticket.request, Answer::NoRoom);
                 }
             }
-            Command::Broadcast { exclude, ticket, .. } => {
-                let everybody = self.registry.indexes();
-                self.answer_missed(&everybody, exclude, ticket);
+            Command::Broadcast { group, exclude, ticket, .. } => {
+                let members = self.registry.indexes_of(group);
+                self.answer_missed(&members, exclude, ticket);
             }
             Command::Publish { channel, exclude, only, ticket, .. } => {
                 let members = self.members_of(channel, only);

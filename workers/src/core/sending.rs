@@ -1,7 +1,11 @@
 //! Messages into outboxes: to one connection, to many, and what happens when there is no room.
 
 use bytes::Bytes;
-use wsmaster_ipc::{ConnectionId, Outcome, PayloadKind, board::Counter, command::Recipients};
+use wsmaster_ipc::{
+    ConnectionId, Outcome, PayloadKind,
+    board::Counter,
+    command::{Group, Recipients},
+};
 use wsmaster_protocol::{
     close::CloseCode,
     frame::{MessageKind, encode_message, header_len},
@@ -169,14 +173,15 @@ impl Core {
         Some(result)
     }
 
-    /// Sends to every WebSocket of this worker.
+    /// Sends to every WebSocket of this worker, or of a group.
     pub(crate) fn broadcast_here(
         &mut self,
+        group: Option<Group>,
         message: Message<'_>,
         exclude: Option<ConnectionId>,
     ) -> Tally {
-        let everybody = self.registry.indexes();
-        self.send_to_all(&everybody, message, exclude)
+        let members = self.registry.indexes_of(group);
+        self.send_to_all(&members, message, exclude)
     }
 
     /// Sends to this worker's subscribers of a channel.

@@ -60,6 +60,7 @@ impl<H: Handler> Worker<H> {
                             peer,
                             secure: false,
                             listener,
+                            group: None,
                             opened_unix_ms: Core::unix_ms(),
                             head: None,
                             subprotocol: None,
