@@ -25,10 +25,7 @@ pub(super) fn is_service_link(name: &str, value: &str, env: &[(String, String)])
     // WSMASTER_PORT_9501_TCP, and _PROTO, _PORT and _ADDR behind it.
     let Some((service, rest)) = name.split_once("_PORT_") else { return false };
     let parts: Vec<&str> = rest.split('_').collect();
-    let (number, protocol) = match parts.as_slice() {
-        [number, protocol] | [number, protocol, _] => (number, protocol),
-        _ => return false,
-    };
+    let ([number, protocol] | [number, protocol, _]) = parts.as_slice() else { return false };
     if !is_number(number) || !PROTOCOLS.contains(protocol) {
         return false;
     }
