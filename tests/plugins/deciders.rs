@@ -3,11 +3,10 @@
 
 use std::{fs, net::SocketAddr, path::Path, thread};
 
-use serde_json::{Value, json};
 use tungstenite::Error;
 
 use crate::{
-    puppet::{Puppet, application, shell, wait_process},
+    puppet::{Puppet, shell, wait_process},
     support::{App, Client, PATIENCE, Server, Setup, Signal, eventually, signal},
 };
 
@@ -169,19 +168,19 @@ fn nobody_comes_in_before_the_program_has_said_what_it_handles() {
 
 #[test]
 fn a_reload_of_a_configuration_that_does_not_ask_opens_no_door() {
-    let config = application("p", "events = [\"handshake\"]");
-    let server = Server::start(Setup::default().workers(2).app(App::Echo).config_toml(&config));
-    let puppet = Puppet::of(&server, "p");
-    let rejected = |server: &Server| {
-        matches!(Client::try_open(server.addr(), "/p/?reject", &[]),
-            Err(Error::Http(answer)) if answer.status() == 401)
-    };
-    assert!(rejected(&server));
-    fs::write(server.directory().join("wsmaster.toml"), application("p", "")).expect("it is ours");
-    server.reload().expect_code(0);
-    assert!(rejected(&server), "the program that decides is still the same");
-    let asked: Vec<Value> =
-        puppet.events().into_iter().filter(|event| event["event"] == "handshake").collect();
-    assert_eq!(asked.len(), 2);
-    assert_eq!(asked[1]["query"], json!("reject"));
+    let script = "read -r _ <&3; echo '{\"do\":\"ready\",\"handles\":[\"handshake\"]}' >&4; while read -r e <&3; do case $e in \
+                  '{\"event\":\"handshake\",'*) r=${e#*'\"request\":'}; \
+                  echo '{\"do\":\"reject\",\"request\":'\"${r%%[!0-9]*}\"'}' >&4;; \
+                  '{\"event\":\"stop\",'*) exit 0;; esac; done";
+    let config = |more: &str| ROUTE.to_owned() + &shell("p", script, more);
+    let setup = Setup::default().workers(2).app(App::Echo);
+    let server = Server::start(setup.config_toml(&config("events = [\"handshake\"]")));
+    assert_eq!(knock(server.addr()), 403, "as the program decides");
+    fs::write(server.directory().join("wsmaster.toml"), config("")).expect("it is ours");
+    // Whatever comes of it: the program that runs is asked, and one that is started again is closed.
+    let _ = server.reload();
+    for _ in 0..50 {
+        let status = knock(server.addr());
+        assert!(matches!(status, 403 | 503), "nobody decides: {status}");
+    }
 }
