@@ -33,7 +33,7 @@ use crate::{
     cli::{self, CertCommand, Command, ConfigCommand, Exit, Target},
     config::{Config, ConfigErrors, Overrides, default_toml},
     master::{FindError, Found, find},
-    programs, tls,
+    missing, programs, tls,
 };
 
 /// The program: reads the arguments and does what they say.
@@ -165,7 +165,8 @@ fn running(path: &std::path::Path) -> Result<wsmaster_ipc::sys::process::Process
     match find(path) {
         Ok(Found::Running(process)) => Ok(process),
         Ok(Found::NoFile) => {
-            complain!("wsmaster is not running: there is no pid file {}", path.display());
+            let why = missing::directory(path).map_or_else(String::new, |why| format!(": {why}"));
+            complain!("wsmaster is not running: there is no pid file {}{why}", path.display());
             Err(Exit::NotRunning)
         }
         Ok(Found::Stale) => {

@@ -42,6 +42,7 @@ pub mod config;
 mod doctor;
 pub mod logging;
 pub mod master;
+mod missing;
 mod programs;
 pub mod server;
 pub mod side;

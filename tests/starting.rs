@@ -115,3 +115,36 @@ fn a_clock_behind_the_program_is_told_of() {
     assert!(signal(child.id(), Signal::Term));
     assert_eq!(child.wait().expect("ours").code(), Some(0));
 }
+
+#[test]
+fn a_directory_that_was_deleted_is_named() {
+    let place = tempfile::tempdir().expect("a directory");
+    let path = |name: &str| place.path().join(name).to_string_lossy().into_owned();
+    for name in ["log", "run", "here"] {
+        fs::create_dir(path(name)).expect("ours");
+    }
+    let pid_file = path("run/w.pid");
+    let log_file = path("log/w.log");
+    let start = ["start", "-d", "--listen", "127.0.0.1:0", "--pid-file", &pid_file];
+    run(&[&start[..], &["--log-file", &log_file]].concat()).expect_code(0);
+    fs::remove_dir_all(path("log")).expect("ours");
+    let output = run(&["logs", "reopen", "--pid-file", &pid_file]).expect_code(1);
+    let missing = |name: &str| format!("there is no directory {}", path(name));
+    assert!(output.stderr.contains(&missing("log")), "{output}");
+    run(&["stop", "--pid-file", &pid_file]).expect_code(0);
+    let output = run(&[&start[..], &["--log-file", &log_file]].concat()).expect_code(1);
+    assert!(output.stderr.contains(&missing("log")), "{output}");
+    fs::remove_dir_all(path("run")).expect("ours");
+    let output = run(&["status", "--pid-file", &pid_file]).expect_code(3);
+    assert!(output.stderr.contains(&missing("run")), "{output}");
+
+    let script = format!(
+        "cd {} && rmdir ../here && exec {} start --listen 127.0.0.1:0 --pid-file w.pid",
+        path("here"),
+        env!("CARGO_BIN_EXE_wsmaster")
+    );
+    let output = Command::new("sh").args(["-c", &script]).output().expect("sh(1)");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("the working directory was deleted"), "{stderr}");
+}

@@ -14,6 +14,7 @@ use crate::{
     config::{self, Config, Door, Overrides, Secret},
     logging,
     master::{Found, Master, PassedSockets, Plan, Serving, StartError, find, rehearse_start},
+    missing,
 };
 
 /// Starts, and returns when the server has stopped; or, as a daemon, when it serves.
@@ -98,7 +99,8 @@ fn serve(config: &mut Config, given: Given, promise: Rc<std::cell::Cell<Option<P
     }
     if let Err(error) = logging::start(server.log_file.as_deref(), server.log_level.into()) {
         let path = server.log_file.clone().unwrap_or_default();
-        complain!("the log file {} cannot be opened: {error}; see server.log_file", path.display());
+        let why = missing::directory(&path).unwrap_or_else(|| error.to_string());
+        complain!("the log file {} cannot be opened: {why}; see server.log_file", path.display());
         return Exit::Failed;
     }
     tell_of_what_was_read(&given, config);

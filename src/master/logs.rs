@@ -28,8 +28,9 @@ where
         let result = match logging::path() {
             None => Err("there is no file to open: server.log_file is not set".to_owned()),
             Some(path) => logging::reopen().map_err(|error| {
+                let why = crate::missing::directory(&path).unwrap_or_else(|| error.to_string());
                 let path = path.display();
-                format!("the log file {path} cannot be opened again, and the old one stays in use: {error}")
+                format!("the log file {path} cannot be opened again, and the old one stays in use: {why}")
             }),
         };
         match (result, caller) {

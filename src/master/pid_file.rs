@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::missing;
 use wsmaster_ipc::sys::{
     lock::{self, LockError, LockedFile, Lookup},
     process::{self, Process},
@@ -88,7 +89,10 @@ impl PidFile {
     pub(super) fn make_place(path: &Path) -> Result<PathBuf, PidFileError> {
         let shown = path.display().to_string();
         let unusable = |source| PidFileError::Unusable { path: shown.clone(), source };
-        let path = std::path::absolute(path).map_err(unusable)?;
+        let path = std::path::absolute(path).map_err(|error| {
+            let why = missing::directory(path).unwrap_or_else(|| error.to_string());
+            unusable(io::Error::new(error.kind(), why))
+        })?;
         if let Some(directory) = path.parent() {
             make_directory(directory).map_err(unusable)?;
             check_directory(directory)?;

@@ -54,7 +54,9 @@ pub enum CertificateFault {
     #[error("expected at most {0} certificates, found more")]
     TooMany(usize),
     /// It cannot be read.
-    #[error("the certificate cannot be understood: expected X.509 version 3")]
+    #[error(
+        "the certificate cannot be understood: expected X.509 version 3 (`openssl x509 -req` makes version 1 unless it is told -extfile)"
+    )]
     Certificate,
     /// There is none in the text.
     #[error("expected a private key in PEM form (-----BEGIN PRIVATE KEY-----), found none")]
