@@ -105,7 +105,9 @@ impl Drop for Unread {
         let _ = self.child.wait();
         let _ = in_time(PATIENCE, || {
             let left = working_below(self.directory.path());
-            left.iter().for_each(|pid| drop(signal(*pid, Signal::Kill)));
+            for pid in &left {
+                signal(*pid, Signal::Kill);
+            }
             left.is_empty().then_some(())
         });
     }
