@@ -61,8 +61,8 @@ pub use render::default_toml;
 pub use route::{ROUTES_MAX, RouteConfig};
 pub use secret::Secret;
 pub use settings::{
-    ApiConfig, App, ChannelsConfig, ClientAuth, CompressionConfig, ForwardedHeader, LimitsConfig,
-    LogLevel, RatePolicy, ServerConfig, SlowClient, Takeover, TlsConfig, TlsVersion,
+    ApiConfig, App, ChannelsConfig, ClientAuth, CompressionConfig, DrainCloseCode, ForwardedHeader,
+    LimitsConfig, LogLevel, RatePolicy, ServerConfig, SlowClient, Takeover, TlsConfig, TlsVersion,
 };
 pub use source::{Origin, Sources};
 pub(crate) use surroundings::cpu_list;

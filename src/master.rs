@@ -176,6 +176,8 @@ struct SeatKept {
     forks: u64,
     /// Whose its connections are.
     tenures: lost::Tenures,
+    /// Those of them that may live, the youngest last.
+    processes: Vec<Pid>,
 }
 
 /// A living process.

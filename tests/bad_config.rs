@@ -95,7 +95,7 @@ fn a_server_that_is_told_to_reload_nonsense_goes_on_as_it_was() {
 
     fs::write(&name, "[limits]\nsubscriptions_max = 1\n").expect("the directory is ours");
     server.reload().expect_code(0);
-    client.expect_close(1012);
+    client.expect_close(1001);
     let mut client = Client::connect(&server);
     client.subscribe("one");
     client.send_json(&serde_json::json!({"action": "subscribe", "data": {"channel": "two"}}));

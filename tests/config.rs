@@ -126,7 +126,7 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!(server.cpu_affinity, CpuAffinity::Unchanged);
     assert_eq!((server.log_rotate_bytes, server.log_rotate_keep), (None, 5));
     assert_eq!(server.stop_timeout, Duration::from_secs(10));
-    assert_eq!(server.reconnect_spread, Duration::from_secs(2));
+    assert_eq!(server.reconnect_spread, Duration::from_secs(5));
     assert_eq!((server.max_request, limits.connections_max), (0, 100_000));
     assert_eq!((server.max_request_spread, server.worker_memory_max), (0, 0));
     assert_eq!((server.restarts_max, server.restarts_window), (10, Duration::from_secs(60)));

@@ -136,7 +136,7 @@ fn threads_are_started_when_there_is_work_and_hear_no_signals() {
         client.send_text("sleep 100");
     }
     assert!(signal(worker, Signal::Term));
-    client.expect_close(1012);
+    client.expect_close(1001);
     eventually("its end", PATIENCE, || (!is_alive(worker)).then_some(()));
     assert_ne!(place.worker_pid(0), worker);
     // The last one is that of the connection's end.
@@ -170,7 +170,7 @@ fn a_reload_waits_for_the_jobs_that_run_and_nobody_else_does() {
     let mut next = open(&place);
     assert_eq!(ask(&mut next, "hello", PATIENCE), "hello");
     for client in &mut clients {
-        client.expect_close(1012);
+        client.expect_close(1001);
     }
     // Their clients are gone; it is the jobs that the old ones wait for.
     eventually("the old ones to end", PATIENCE, || {

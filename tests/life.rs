@@ -95,7 +95,7 @@ fn a_reload_is_heard_of_before_any_worker_leaves_and_the_leaving_one_has_the_las
     assert!(kernel::send(u32::try_from(master).expect("a pid"), "HUP"));
     // What the application says when it has to leave comes before the close.
     client.expect_text("goodbye: Reload");
-    client.expect_close(1012);
+    client.expect_close(1001);
     for (slot, pid) in pids.iter().enumerate() {
         let name = format!("worker-{slot}");
         let begins = chronicle.expect(&name, "ReloadStart");

@@ -301,6 +301,6 @@ fn clients_of_a_removed_listener_are_asked_to_come_back() {
             break frame.expect("with a reason");
         }
     };
-    assert_eq!(u16::from(close.code), 1012);
+    assert_eq!(u16::from(close.code), 1001);
     eventually("the file to be removed", Duration::from_secs(5), || (!path.exists()).then_some(()));
 }

@@ -29,7 +29,7 @@ fn a_worker_is_replaced_after_its_share_of_messages() {
     client.expect_silence(Duration::from_millis(1500));
     assert_eq!(server.worker_pid(0), pid);
     client.expect_alive();
-    let reason = client.expect_close(1012);
+    let reason = client.expect_close(1001);
     assert!(reason.starts_with("restarting; retry_after_ms="), "{reason}");
     server.wait_replaced(0, pid);
     let status = server.wait_ready();
@@ -54,7 +54,7 @@ fn workers_that_have_done_their_shares_together_go_one_after_the_other() {
         }
     }
     for client in &mut clients {
-        let reason = client.expect_close(1012);
+        let reason = client.expect_close(1001);
         assert!(reason.starts_with("restarting; retry_after_ms="), "{reason}");
     }
     let status = server.wait_until("four successors", PATIENCE, |status| {
@@ -113,7 +113,7 @@ fn workers_that_leak_are_replaced_one_after_the_other_and_nobody_is_refused() {
     });
     for client in &mut leaky {
         assert_eq!(place::text(client, PATIENCE), "goodbye: Memory");
-        client.expect_close(1012);
+        client.expect_close(1001);
     }
     for (slot, worker) in workers(&status).enumerate() {
         assert_eq!(worker["restarts"], 0, "{status}");

@@ -35,7 +35,7 @@ fn every_client_is_told_to_come_back_within_the_spread() {
 
     let mut waits_ms = BTreeSet::new();
     for (member, end) in swarm.ends() {
-        let End::Closed(1012, reason) = end else { panic!("member {member}: {end:?}") };
+        let End::Closed(1001, reason) = end else { panic!("member {member}: {end:?}") };
         let wait_ms = reason.strip_prefix("restarting; retry_after_ms=");
         let wait_ms = wait_ms.and_then(|ms| ms.parse::<u64>().ok());
         let wait_ms = wait_ms.unwrap_or_else(|| panic!("member {member}: {reason}"));
@@ -85,11 +85,9 @@ fn nobody_is_refused_in_twenty_reloads() {
         });
     }
     let landings = storm.end();
-    // A handshake is completed, or the client is told in so many words to come back: by a close frame with 1012, or by
-    // an answer 503 if the worker was on its way out when the request came.
-    let is_answered = |landing: &Landing| {
-        matches!(landing, Landing::Served | Landing::ToldToComeBack(1012 | 503))
-    };
+    // A handshake is completed, or the client is told in so many words to come back: by a close frame. Nobody is refused.
+    let is_answered =
+        |landing: &Landing| matches!(landing, Landing::Served | Landing::ToldToComeBack(1001));
     assert_eq!(landings.count(|landing| !is_answered(landing)), 0, "{landings:?}");
     let served = landings.count(|landing| *landing == Landing::Served);
     assert!(served * 10 > landings.count(|_| true) * 9, "most are served: {landings:?}");
@@ -112,7 +110,7 @@ fn new_limits_hold_and_what_a_start_must_change_is_said() {
     server.rewrite_config(&config("1KiB", 512));
     let output = server.reload().expect_code(0);
     assert!(!output.stdout.contains("has changed"), "{output}");
-    client.expect_close(1012);
+    client.expect_close(1001);
     let mut client = Client::connect(&server);
     client.send_text(&message);
     client.expect_close(1009);
@@ -166,7 +164,7 @@ fn a_wrong_configuration_changes_nothing() {
     }
     server.rewrite_config(good);
     server.reload().expect_code(0);
-    client.expect_close(1012);
+    client.expect_close(1001);
 }
 
 #[test]

@@ -57,7 +57,7 @@ fn what_the_master_does() {
                 continue;
             }
             Effect::Reload => {
-                let reason = client.expect_close(1012);
+                let reason = client.expect_close(1001);
                 assert!(reason.starts_with("restarting; retry_after_ms="), "{name}: {reason}");
                 server.wait_replaced(0, pid);
                 assert_eq!(server.wait_ready()["reloads"], 1, "{name}");
@@ -95,7 +95,7 @@ fn what_a_worker_does() {
     for _ in 0..5 {
         assert!(send(pid, "TERM"));
     }
-    let reason = client.expect_close(1012);
+    let reason = client.expect_close(1001);
     assert!(reason.starts_with("restarting; retry_after_ms="), "{reason}");
     server.wait_replaced(1, pid);
     let status = server.wait_ready();
@@ -210,7 +210,7 @@ fn two_hundred_signals_and_then_a_stop() {
     let sent = Command::new("bash").args(["-c", &script]).status().expect("bash(1)");
     assert!(sent.success(), "the master is gone");
     let end = client.expect_end(PATIENCE);
-    let is_told = matches!(end, support::Closing::Frame(1001 | 1012, _));
+    let is_told = matches!(end, support::Closing::Frame(1001, _));
     assert!(is_told, "{end:?}");
     assert_eq!(server.wait_exit(), 0);
     assert!(!server.pid_file().exists());

@@ -59,7 +59,7 @@ fn from_the_start_to_the_stop() {
     // A reload replaces every process and tells the clients to come back.
     let reload = server.cli_begin(&["reload"]);
     for client in [&mut alice, &mut bob] {
-        let reason = client.expect_close(1012);
+        let reason = client.expect_close(1001);
         assert!(reason.starts_with("restarting; retry_after_ms="), "{reason}");
     }
     let output = reload.wait().expect_code(0);

@@ -130,7 +130,7 @@ fn a_fault_or_a_request_to_leave_ends_one_worker_only() {
                 assert!(matches!(end, Closing::Cut(_)), "{name}: {end:?}");
             }
             None => {
-                let reason = client.expect_close(1012);
+                let reason = client.expect_close(1001);
                 assert!(reason.starts_with("restarting; retry_after_ms="), "{name}: {reason}");
             }
         }

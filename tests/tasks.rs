@@ -266,7 +266,7 @@ fn a_worker_that_is_replaced_tells_who_waits() {
     expect_busy(&place, "task");
     let before = place.worker_pid(0);
     place.reload();
-    client.expect_close(1012);
+    client.expect_close(1001);
     assert_eq!(request.receive("GET").text(), "Unanswered");
     // The queue and the process that is at the task are not concerned.
     assert_eq!(place.process("task")["is_at_a_task"], true);

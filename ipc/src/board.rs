@@ -153,12 +153,27 @@ impl Board {
         (0..self.slots).filter_map(Slot::new).filter(move |slot| self.is_interested(*slot, bit))
     }
 
-    /// Sets or clears a bit. Only the worker that owns the slot may call it.
+    /// Sets or clears a bit. Only workers of the slot may call it, and only one that is alone there may clear a bit.
     pub fn set_interest(&self, slot: Slot, bit: InterestBit, interested: bool) {
         let (word, mask) = interest_place(bit);
         let word = self.word(slot.number(), word);
-        let before = word.load(Ordering::Relaxed);
-        word.store(if interested { before | mask } else { before & !mask }, Ordering::Release);
+        if interested {
+            word.fetch_or(mask, Ordering::Release);
+        } else {
+            word.fetch_and(!mask, Ordering::Release);
+        }
+    }
+
+    /// Leaves no bits of a slot set but these. Only the worker that is alone there may call it. A bit that stays is set throughout.
+    pub fn keep_interest(&self, slot: Slot, bits: impl Iterator<Item = InterestBit>) {
+        let mut words = vec![0; INTEREST_WORDS];
+        for bit in bits {
+            words[bit.number() / 64] |= 1 << (bit.number() % 64);
+        }
+        for (number, bits) in words.into_iter().enumerate() {
+            let word = SLOT_WORDS - INTEREST_WORDS + number;
+            self.word(slot.number(), word).store(bits, Ordering::Release);
+        }
     }
 
     /// Forgets what a dead worker was interested in.
@@ -418,6 +433,10 @@ mod tests {
         board.set_interest(slot(0), bit, true);
         board.set_interest(slot(2), bit, false);
         assert_eq!(board.interested(bit).collect::<Vec<_>>(), [slot(0)]);
+        board.set_interest(slot(0), board.interest_bit("chat.room.2"), true);
+        board.keep_interest(slot(0), [bit].into_iter());
+        assert!(board.is_interested(slot(0), bit));
+        assert!(!board.is_interested(slot(0), board.interest_bit("chat.room.2")));
         board.clear_interest(slot(0));
         assert_eq!(board.interested(bit).count(), 0);
     }

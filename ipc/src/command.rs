@@ -148,6 +148,9 @@ pub enum Command<'a> {
         /// What is to be done.
         payload: &'a [u8],
     },
+    /// What the answer to the next command says already. Only between two processes of one slot, where the answer is made by
+    /// both of them and given by the last.
+    Part(Part<'a>),
     /// Word of something that happened, for a side process that wants to know. What stands in it is the business of those
     /// who send and read it.
     Event {
@@ -159,6 +162,20 @@ pub enum Command<'a> {
         /// Who waits for what the process says to it: an [`Answer::Info`].
         ticket: Option<AskTicket>,
     },
+}
+
+/// A part of an answer that several processes make.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part<'a> {
+    /// Of a broadcast or a publish.
+    Many {
+        /// As in [`Answer::Many`].
+        delivered: u64,
+        /// As in [`Answer::Many`].
+        dropped: u64,
+    },
+    /// Of a list: a JSON array of ids.
+    Ids(&'a [u8]),
 }
 
 /// What became of a command.
@@ -207,6 +224,8 @@ pub enum Outcome {
     OutboxFull,
     /// The message is larger than an empty outbox (`limits.outbox_bytes_max`): no connection can be sent it.
     TooLarge,
+    /// The worker that has the connection leaves, and does not keep up with what its successor passes on: no effect.
+    MailboxFull,
 }
 
 /// Connection ids as they stand in a packet.

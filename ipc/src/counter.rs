@@ -100,6 +100,10 @@ counters! {
     total DroppedMailboxFull "dropped_mailbox_full",
     /// Commands of other processes with a body too large for a packet that were lost, since no descriptor was left to take it.
     total DroppedNoDescriptors "dropped_no_descriptors",
+    /// Commands passed on to the worker before in the slot, which is leaving.
+    total Relayed "relayed",
+    /// Commands that the worker before did not take, because it did not keep up.
+    total DroppedRelayFull "dropped_relay_full",
     /// Commands for a connection that is not here (any more).
     total StaleCommands "stale_commands",
     /// Answers that did not come in time.

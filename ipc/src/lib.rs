@@ -6,6 +6,7 @@
 //! - [`id`]: who is who: slots, connection ids, mailbox addresses.
 //! - [`command`] and [`wire`]: what one process may ask of another, and its bytes.
 //! - [`mailbox`]: the receiving end; [`postbox`]: the sending end with its bounded backlog.
+//! - [`relay`]: what a successor passes on to the worker before it.
 //! - [`counter`]: what a worker counts.
 //! - [`board`]: the shared memory: serial numbers, those counters, which worker has subscribers of which channel.
 //! - [`desk`] and [`tasks`]: what a task process is at; the queues that it takes tasks from.
@@ -25,12 +26,13 @@ pub mod life;
 pub mod link;
 pub mod mailbox;
 pub mod postbox;
+pub mod relay;
 pub mod side_cell;
 pub mod sys;
 pub mod tasks;
 pub mod wire;
 
-pub use command::{Answer, AskTicket, Command, Outcome, PayloadKind, TaskAnswer};
+pub use command::{Answer, AskTicket, Command, Outcome, Part, PayloadKind, TaskAnswer};
 pub use handle::{Handle, PostError};
 pub use id::{Address, ConnectionId, Slot};
 pub use life::{LeaveReason, LifeEvent};

@@ -29,13 +29,17 @@ pub enum ToChild {
     Drain {
         /// Why.
         reason: LeaveReason,
-        /// Clients are told to come back at a random moment within this time.
+        /// Clients are told one by one within this time, and to come back at a random moment within as much.
         reconnect_spread_ms: u64,
+        /// With this close code.
+        close_code: u16,
         /// Who has not finished its close handshake by then is cut off.
         deadline_ms: u64,
     },
     /// The server stops: tell the clients that it goes away, and leave.
     Stop {
+        /// Clients are told one by one within this time.
+        spread_ms: u64,
         /// As above.
         deadline_ms: u64,
     },
@@ -47,6 +51,9 @@ pub enum ToChild {
         /// What is to be known of the listener, as a seat has it.
         rules: serde_json::Value,
     },
+    /// The successor is about to be started: it reads the slot's mailbox, and passes on what is for this worker. The end of the
+    /// line that is to be read comes beside this message.
+    Relay,
     /// Let go of the listeners of another slot.
     Uncover {
         /// The slot.
@@ -278,9 +285,9 @@ mod tests {
             Heard::Message(ToMaster::Failed { reason: "no \"luck\"".into() })
         );
         assert_eq!(master.hear(), Heard::Silence);
-        assert!(master.say(&ToChild::Stop { deadline_ms: 5 }));
+        assert!(master.say(&ToChild::Stop { spread_ms: 2, deadline_ms: 5 }));
         drop(master);
-        assert_eq!(child.hear(), Heard::Message(ToChild::Stop { deadline_ms: 5 }));
+        assert_eq!(child.hear(), Heard::Message(ToChild::Stop { spread_ms: 2, deadline_ms: 5 }));
         assert_eq!(child.hear(), Heard::Closed);
     }
 

@@ -137,6 +137,13 @@ impl Body {
     }
 }
 
+impl Mailbox {
+    /// Lets nothing more come in: what waits can still be taken, and who sends is told that nobody takes it.
+    pub fn end_reading(&self) {
+        socket::end_reading(self.reader.as_fd());
+    }
+}
+
 impl AsFd for Mailbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()

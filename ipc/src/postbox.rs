@@ -99,6 +99,7 @@ impl Postbox {
             | Command::Info { .. }
             | Command::List { .. }
             | Command::Survey { .. }
+            | Command::Part(_)
             | Command::Answer { .. }
             | Command::Message { .. }
             | Command::Task { .. }

@@ -9,7 +9,9 @@
 //! travel in a sealed memory file beside it. A packet with an attachment holds one command.
 
 use crate::{
-    command::{Answer, AskTicket, Command, Group, Outcome, PayloadKind, Recipients, TaskAnswer},
+    command::{
+        Answer, AskTicket, Command, Group, Outcome, Part, PayloadKind, Recipients, TaskAnswer,
+    },
     id::{Address, ConnectionId},
 };
 
@@ -50,6 +52,8 @@ const ANSWER_TASK_FAILED: u8 = 14;
 const ANSWER_TASK_DIED: u8 = 15;
 const SURVEY: u8 = 16;
 const ANSWER_NO_ROOM: u8 = 17;
+const PART_MANY: u8 = 18;
+const PART_IDS: u8 = 19;
 
 /// As many bytes from the front of a packet as [`task_ticket`] needs: version, kind, flags, ticket.
 pub const TASK_HEAD_BYTES: usize = 13;
@@ -84,6 +88,8 @@ pub fn body<'a>(command: &Command<'a>) -> &'a [u8] {
         | Command::Task { payload, .. }
         | Command::Event { payload, .. } => payload,
         Command::Survey { question, .. } => question,
+        Command::Part(Part::Ids(json)) => json,
+        Command::Part(Part::Many { .. }) => &[],
         Command::Answer { answer, .. } => match answer {
             Answer::Info(json) => json,
             Answer::Task(TaskAnswer::Done(result)) => result,
@@ -107,6 +113,7 @@ pub fn fields_bytes(command: &Command<'_>) -> usize {
         | Command::Info { .. }
         | Command::List { .. }
         | Command::Survey { .. }
+        | Command::Part(_)
         | Command::Answer { .. }
         | Command::Message { .. }
         | Command::Task { .. }
@@ -153,6 +160,15 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
         Command::Survey { question, ticket } => {
             writer.head(SURVEY, None, Some(ticket), None);
             writer.body(question);
+        }
+        Command::Part(Part::Many { delivered, dropped }) => {
+            writer.head(PART_MANY, None, None, None);
+            writer.u64(delivered);
+            writer.u64(dropped);
+        }
+        Command::Part(Part::Ids(json)) => {
+            writer.head(PART_IDS, None, None, None);
+            writer.body(json);
         }
         Command::Event { payload, life, ticket } => {
             writer.head(EVENT, None, ticket, None);
@@ -370,6 +386,8 @@ impl<'a> Decoder<'a> {
                 Command::Event { payload: self.body(attached)?, life, ticket }
             }
             LIST => Command::List { ticket: ticket.ok_or(WireError::BadField)? },
+            PART_MANY => Command::Part(Part::Many { delivered: self.u64()?, dropped: self.u64()? }),
+            PART_IDS => Command::Part(Part::Ids(self.body(attached)?)),
             SURVEY => Command::Survey {
                 ticket: ticket.ok_or(WireError::BadField)?,
                 question: self.body(attached)?,
@@ -511,6 +529,7 @@ fn outcome_number(outcome: Outcome) -> u16 {
         Outcome::Closing => 2,
         Outcome::OutboxFull => 3,
         Outcome::TooLarge => 4,
+        Outcome::MailboxFull => 5,
     }
 }
 
@@ -521,6 +540,7 @@ fn outcome_from(number: u16) -> Option<Outcome> {
         Outcome::Closing,
         Outcome::OutboxFull,
         Outcome::TooLarge,
+        Outcome::MailboxFull,
     ]
     .get(usize::from(number))
     .copied()
@@ -593,6 +613,8 @@ mod tests {
             task_answer(TaskAnswer::Failed("no")),
             task_answer(TaskAnswer::Died),
             Command::Survey { question: payload, ticket: asked },
+            Command::Part(Part::Many { delivered: 3, dropped: 4 }),
+            Command::Part(Part::Ids(payload)),
         ]
     }
 

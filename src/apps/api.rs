@@ -231,6 +231,10 @@ fn outcome(connection: u64, result: Result<Outcome, AskError>) -> Response {
             "the message is larger than limits.outbox_bytes_max: no client can be sent it"
                 .to_owned(),
         ),
+        Ok(Outcome::MailboxFull) => {
+            let (status, word) = ask_error(AskError::MailboxFull);
+            (status, word, AskError::MailboxFull.to_string())
+        }
         Err(error) => {
             let (status, word) = ask_error(error);
             (status, word, error.to_string())

@@ -87,7 +87,7 @@ impl Web {
             Place::Server => Response::new(204).header("Allow", "GET, HEAD, POST, OPTIONS"),
             Place::Live => Response::new(200).json(&json!({ "live": true })),
             Place::Health | Place::Ready => {
-                let ready = context.is_serving();
+                let ready = !context.is_stopping();
                 let status = if ready { 200 } else { 503 };
                 let worker = context.slot();
                 let body = json!({ "live": true, "ready": ready, "worker": worker });

@@ -18,7 +18,8 @@ use super::listener::{Door, ListenerProtocol, Mode};
 use super::process::Restart;
 use super::secret::Secret;
 use super::settings::{
-    App, ClientAuth, ForwardedHeader, LogLevel, RatePolicy, SlowClient, Takeover, TlsVersion,
+    App, ClientAuth, DrainCloseCode, ForwardedHeader, LogLevel, RatePolicy, SlowClient, Takeover,
+    TlsVersion,
 };
 use super::surroundings::{CpuAffinity, DescriptorLimit, FileMask};
 use super::value::Value;
@@ -204,6 +205,7 @@ text! {
     Subprotocols: Self::to_string, |text| text.parse().ok();
     Takeover: |who| word(*who, &Self::WORDS), |text| named(text, &Takeover::WORDS);
     ClientAuth: |wanted| word(*wanted, &Self::WORDS), |text| named(text, &ClientAuth::WORDS);
+    DrainCloseCode: |code| word(*code, &Self::WORDS), |text| named(text, &DrainCloseCode::WORDS);
     TlsVersion: |version| word(*version, &Self::WORDS), |text| named(text, &TlsVersion::WORDS);
     Restart: |restart| word(*restart, &Self::WORDS), |text| named(text, &Restart::WORDS);
 }

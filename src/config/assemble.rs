@@ -16,8 +16,8 @@ use super::process;
 use super::route;
 use super::secret::Secret;
 use super::settings::{
-    ApiConfig, App, ChannelsConfig, ClientAuth, CompressionConfig, ForwardedHeader, LimitsConfig,
-    LogLevel, RatePolicy, ServerConfig, SlowClient, Takeover, TlsConfig, TlsVersion,
+    ApiConfig, App, ChannelsConfig, ClientAuth, CompressionConfig, DrainCloseCode, ForwardedHeader,
+    LimitsConfig, LogLevel, RatePolicy, ServerConfig, SlowClient, Takeover, TlsConfig, TlsVersion,
 };
 use super::source::{Given, Origin, Provenance, Sources};
 use super::surroundings::{CpuAffinity, DescriptorLimit};
@@ -127,6 +127,7 @@ fn blank(sources: Sources) -> Config {
             oom_score_adj: None,
             stop_timeout: Duration::ZERO,
             reconnect_spread: Duration::ZERO,
+            drain_close_code: DrainCloseCode::Away,
             max_request: 0,
             max_request_spread: 0,
             worker_memory_max: 0,

@@ -62,8 +62,10 @@ pub struct ServerConfig {
     pub oom_score_adj: Option<i32>,
     /// How long processes may take to stop before they are killed.
     pub stop_timeout: Duration,
-    /// Clients told to reconnect come back at a random moment within this time.
+    /// Clients are told one by one, within this time, that their worker leaves.
     pub reconnect_spread: Duration,
+    /// What a close frame says at a reload.
+    pub drain_close_code: DrainCloseCode,
     /// Messages after which a worker is replaced gracefully; 0 is never.
     pub max_request: u64,
     /// Messages that a worker may add to that, by chance; `"auto"` is resolved already.
@@ -267,6 +269,15 @@ pub enum ClientAuth {
     Required,
     /// Who shows none is let in; who shows a wrong one is refused.
     Optional,
+}
+
+/// The close code of a worker that is replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainCloseCode {
+    /// 1001, which every client knows.
+    Away,
+    /// 1012, "service restart", which some libraries take for an error.
+    Restart,
 }
 
 /// A version of TLS.

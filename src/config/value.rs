@@ -234,7 +234,13 @@ fn read_duration(raw: &Raw<'_>) -> Option<Duration> {
 fn read_choice(raw: &Raw<'_>, words: &[&str], numbered: &[&str]) -> Option<Value> {
     let by_number = |index: u64| numbered.get(usize::try_from(index).ok()?).copied();
     let word = match raw {
-        Raw::Integer(number) => by_number(u64::try_from(*number).ok()?)?,
+        Raw::Integer(number) => {
+            let text = number.to_string();
+            match words.iter().find(|word| **word == text) {
+                Some(word) => word,
+                None => by_number(u64::try_from(*number).ok()?)?,
+            }
+        }
         Raw::Word(text) | Raw::Quoted(text) => {
             match words.iter().find(|word| is_same_word(word, text)) {
                 Some(word) => word,

@@ -5,7 +5,9 @@
 
 use super::listener::{Door, ListenerProtocol};
 use super::process::Restart;
-use super::settings::{App, ClientAuth, LogLevel, RatePolicy, SlowClient, Takeover, TlsVersion};
+use super::settings::{
+    App, ClientAuth, DrainCloseCode, LogLevel, RatePolicy, SlowClient, Takeover, TlsVersion,
+};
 
 impl App {
     /// The names of those that come with the server.
@@ -89,6 +91,11 @@ impl Door {
 impl ClientAuth {
     pub(super) const WORDS: [(&'static str, Self); 2] =
         [("required", Self::Required), ("optional", Self::Optional)];
+}
+
+impl DrainCloseCode {
+    pub(super) const WORDS: [(&'static str, Self); 2] =
+        [("1001", Self::Away), ("1012", Self::Restart)];
 }
 
 impl TlsVersion {

@@ -9,8 +9,9 @@ use std::{
 use mio::{Interest, unix::SourceFd};
 use wsmaster_ipc::{
     Address, Handle, Slot,
-    link::{self, ChildLink, MasterLink, ToMaster},
+    link::{self, ChildLink, MasterLink, ToChild, ToMaster},
     postbox::Postbox,
+    relay,
     sys::{daemon, process, title},
 };
 use wsmaster_workers::{Handler, Seat, Worker};
@@ -48,9 +49,11 @@ where
         let generation = kept.forks;
         let listeners = self.listeners.of_slot(child.0)?;
         let tls = self.tls.as_ref().map(Tls::for_a_worker).transpose()?;
+        let elder = self.join_to_elder(child);
         let Takeaway { mailbox, link, child_link, handle, mut keep } =
             self.takeaway(slot.address())?;
         keep.extend(listeners.iter().map(|listening| listening.socket.as_fd().as_raw_fd()));
+        keep.extend(elder.as_ref().map(AsRawFd::as_raw_fd));
         if let Some(sealed) = &tls {
             keep.extend([sealed.material.as_raw_fd(), sealed.ticket_keys.as_raw_fd()]);
         }
@@ -63,6 +66,7 @@ where
             mailbox,
             link: child_link,
             handle,
+            elder,
             limits: settings::limits(&self.config),
             tls,
             take_log: Box::new(logging::take),
@@ -87,10 +91,26 @@ where
             work(seat, make(&info), in_background)
         })?;
         let cell = self.board.cell(slot, generation);
-        if let Some(seat) = self.seats.get_mut(usize::from(child.0)) {
-            seat.tenures.begin(Pid(pid as u32), next_serial);
+        let pid = self.remember(pid, Role::Worker(cell), link)?;
+        if let Some(kept) = self.seats.get_mut(usize::from(child.0)) {
+            kept.tenures.begin(pid, next_serial);
+            kept.processes.push(pid);
         }
-        self.remember(pid, Role::Worker(cell), link)
+        Ok(pid)
+    }
+
+    /// Makes the line between the worker of a slot that is leaving, if one is, and its successor, and hands the older one its end.
+    /// The successor's end. Without one, what is for the older one's clients is lost, and said to be.
+    fn join_to_elder(&mut self, child: ChildId) -> Option<OwnedFd> {
+        let kept = self.seats.get_mut(usize::from(child.0))?;
+        kept.processes.retain(|pid| self.children.contains_key(pid));
+        let elder = self.children.get(kept.processes.last()?)?;
+        let (writer, reader) = relay::line()
+            .inspect_err(|error| {
+                log::warn!("a leaving worker is not joined to its successor: {error}");
+            })
+            .ok()?;
+        elder.link.say_with(&ToChild::Relay, reader.as_fd()).then_some(writer)
     }
 
     fn fork_side(&mut self, number: usize) -> io::Result<Pid> {

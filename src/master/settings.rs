@@ -14,7 +14,7 @@ use wsmaster_workers::{
 
 use super::watchdog;
 use crate::{
-    config::{self, Config, ListenerConfig, ListenerProtocol, Takeover},
+    config::{self, Config, DrainCloseCode, ListenerConfig, ListenerProtocol, Takeover},
     supervisor::Policy,
 };
 
@@ -67,6 +67,7 @@ pub(super) fn limits(config: &Config) -> Limits {
         close_timeout: limits.close_timeout,
         subscriptions_max: limits.subscriptions_max,
         request_timeout: request_timeout(config),
+        relay_bytes_max: limits.backlog_bytes_max,
         requests_max: config.server.max_request,
         requests_spread: config.server.max_request_spread,
         compression: compression(config),
@@ -143,7 +144,7 @@ fn request_timeout(config: &Config) -> Duration {
 pub(super) fn policy(config: &Config, sides_stop_timeout_max: Option<Duration>) -> Policy {
     Policy {
         stop_timeout: config.server.stop_timeout,
-        leave_timeout: config.limits.close_timeout + GRACE,
+        leave_timeout: drain_deadline(config) + GRACE,
         // A worker answers at once; a side process that is started again ends first.
         drain_timeout: sides_stop_timeout_max
             .map(|time| time + GRACE)
@@ -170,19 +171,33 @@ pub(super) fn drain(config: &Config, reason: LeaveReason) -> ToChild {
     ToChild::Drain {
         reason,
         reconnect_spread_ms: millis(config.server.reconnect_spread),
-        deadline_ms: millis(config.limits.close_timeout),
+        close_code: match config.server.drain_close_code {
+            DrainCloseCode::Away => 1001,
+            DrainCloseCode::Restart => 1012,
+        },
+        deadline_ms: millis(drain_deadline(config)),
     }
+}
+
+/// How long a worker that is replaced may take: for what programs and others were asked before, as long as they have to stop;
+/// and for its clients, until the last of them was told and has had its time to answer.
+fn drain_deadline(config: &Config) -> Duration {
+    let clients = config.server.reconnect_spread + config.limits.close_timeout;
+    clients.max(config.server.stop_timeout)
 }
 
 /// What a worker is told when the server stops: it is done a little before it would be killed.
 pub(super) fn stop(config: &Config) -> ToChild {
     let most = config.server.stop_timeout.mul_f64(0.8);
-    ToChild::Stop { deadline_ms: millis(config.limits.close_timeout.min(most)) }
+    let spread = config.server.reconnect_spread;
+    let deadline = (spread + config.limits.close_timeout).min(most);
+    ToChild::Stop { spread_ms: millis(spread), deadline_ms: millis(deadline) }
 }
 
 /// What a side process is told that has `own` to end: it is done a little before it would be killed.
 pub(super) fn stop_side(config: &Config, own: Duration) -> ToChild {
-    ToChild::Stop { deadline_ms: millis(own.min(config.server.stop_timeout.mul_f64(0.8))) }
+    let deadline = own.min(config.server.stop_timeout.mul_f64(0.8));
+    ToChild::Stop { spread_ms: 0, deadline_ms: millis(deadline) }
 }
 
 /// Takes a newly read configuration over, but for what only a start can change. One line for each setting that stays.
@@ -307,6 +322,6 @@ mod tests {
         let mut config = Config::defaults(&machine);
         config.limits.close_timeout = Duration::from_secs(60);
         config.server.stop_timeout = Duration::from_secs(10);
-        assert_eq!(stop(&config), ToChild::Stop { deadline_ms: 8000 });
+        assert_eq!(stop(&config), ToChild::Stop { spread_ms: 5000, deadline_ms: 8000 });
     }
 }

@@ -299,7 +299,11 @@ where
         let handle = Handle::new(directory.master(), board.clone(), postbox);
         let surveys = surveys(&handle, &mailboxes, seed).map_err(system("mailboxes"))?;
         let seats = (0..workers)
-            .map(|_| SeatKept { forks: 0, tenures: super::lost::Tenures::default() })
+            .map(|_| SeatKept {
+                forks: 0,
+                tenures: super::lost::Tenures::default(),
+                processes: Vec::new(),
+            })
             .collect();
         if directory.sides().iter().any(|side| is_somebody(&side)) {
             process::adopt_orphans().map_err(system("adopting orphans"))?;

@@ -422,6 +422,7 @@ impl ProcessContext {
                 | Command::Info { .. }
                 | Command::List { .. }
                 | Command::Survey { .. }
+                | Command::Part(_)
                 | Command::Answer { .. }
                 | Command::Task { .. }
                 | Command::Event { .. } => {}

@@ -303,7 +303,7 @@ fn answer_line(id: Option<&RawValue>, shape: Shape, reply: Reply) -> Option<Vec<
         Reply::Unanswered | Reply::Task(_) => {
             write(Some(id), &refused("unanswered", "the worker did not answer in time"))
         }
-        Reply::MailboxFull => {
+        Reply::MailboxFull | Reply::One(Outcome::MailboxFull) => {
             write(Some(id), &refused("mailbox_full", "the worker does not keep up"))
         }
         Reply::NoRoom => write(

@@ -178,11 +178,12 @@ impl<D> Station<D> {
                     let (heard, descriptor) = self.link.hear_with();
                     match heard {
                         Heard::Message(
-                            ToChild::Stop { deadline_ms } | ToChild::Drain { deadline_ms, .. },
+                            ToChild::Stop { deadline_ms, .. } | ToChild::Drain { deadline_ms, .. },
                         ) => noted.stop = Some(Duration::from_millis(deadline_ms)),
                         // It has no listener and no client, and is asked for none.
                         Heard::Message(
-                            ToChild::Cover { .. }
+                            ToChild::Relay
+                            | ToChild::Cover { .. }
                             | ToChild::Uncover { .. }
                             | ToChild::Retire { .. }
                             | ToChild::Certificates { .. }
@@ -336,6 +337,7 @@ fn answer_bodiless<D>(
         | Command::List { .. }
         | Command::Survey { .. }
         | Command::Message { .. }
+        | Command::Part(_)
         | Command::Task { .. } => None,
     }
 }

@@ -49,7 +49,7 @@ fn a_running_server_shows_it_nowhere() {
             seen.push((what, format!("{reply:?}\n{}", String::from_utf8_lossy(&reply.body))));
         }
         server.reload().expect_code(0);
-        client.expect_close(1012);
+        client.expect_close(1001);
         // A worker that falls over says what it can about it.
         let pid = server.kill_worker(0, Signal::Segv);
         server.wait_replaced(0, pid);

@@ -30,7 +30,9 @@ impl Crowd {
 
 #[test]
 fn a_broadcast_reaches_the_clients_of_its_own_application_unless_it_asks_for_all() {
-    let config = application("p", "")
+    // All at once: those who are not told yet are reached, too.
+    let config = "[server]\nreconnect_spread = 0\n\n".to_owned()
+        + &application("p", "")
         + &table("ear", "events = [\"message\"]")
         + "[[route]]\npath = \"/wall\"\napp = \"broadcast\"\n\
            [[route]]\npath = \"/other-wall\"\napp = \"broadcast\"\n\

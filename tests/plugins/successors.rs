@@ -200,7 +200,7 @@ fn a_reload_of_workers_leaves_the_application_alone() {
     client.send_text("before");
     client.expect_text("0 before");
     server.reload().expect_code(0);
-    client.expect_close(1012);
+    client.expect_close(1001);
     let mut client = Client::open(server.addr(), "/");
     client.send_text("after");
     client.expect_text("0 after");
@@ -208,7 +208,7 @@ fn a_reload_of_workers_leaves_the_application_alone() {
     let opens = puppet.events().into_iter().filter(|event| event["event"] == "open");
     assert!(opens.into_iter().all(|event| event.get("again").is_none()));
     puppet
-        .expect("the end of the first", |event| event["event"] == "close" && event["code"] == 1012);
+        .expect("the end of the first", |event| event["event"] == "close" && event["code"] == 1001);
 }
 
 #[test]

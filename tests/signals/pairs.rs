@@ -123,7 +123,7 @@ esac; done"#;
     let mut clients = [0, 1].map(|slot| Client::connect_to_worker(&server, slot));
     server.signal(Signal::Hup);
     for client in &mut clients {
-        client.expect_close(1012);
+        client.expect_close(1001);
     }
     server.wait_until("the reload and the storm", PATIENCE, |status| {
         status["reloads"] == 1
@@ -174,7 +174,7 @@ esac; done"#;
     match then {
         Then::Ends => {
             for (slot, client) in clients.iter_mut().enumerate() {
-                expect_told(client, cut && slot == 1, &[1001, 1012]);
+                expect_told(client, cut && slot == 1, &[1001]);
             }
             assert_eq!(server.wait_exit(), 0);
             assert!(!server.pid_file().exists());
@@ -182,7 +182,7 @@ esac; done"#;
         Then::Serves { reloads, sides, replacements } => {
             for (slot, client) in clients.iter_mut().enumerate() {
                 if replacements[slot] > 0 || (cut && slot == 1) {
-                    expect_told(client, cut && slot == 1, &[1012]);
+                    expect_told(client, cut && slot == 1, &[1001]);
                 } else {
                     client.expect_alive();
                 }

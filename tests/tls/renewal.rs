@@ -116,8 +116,8 @@ fn a_reload_of_certificates_alone_replaces_nobody_even_if_nothing_is_new() {
     let mut socket = place.way().open(server.addr());
     let reload = server.cli_begin(&["reload"]);
     match socket.read() {
-        Ok(Message::Close(Some(frame))) => assert_eq!(frame.code, CloseCode::Restart),
-        other => panic!("expected a close with 1012, found {other:?}"),
+        Ok(Message::Close(Some(frame))) => assert_eq!(frame.code, CloseCode::Away),
+        other => panic!("expected a close with 1001, found {other:?}"),
     }
     reload.wait().expect_code(0);
     server.wait_replaced(0, pid);

@@ -45,11 +45,6 @@ impl<D> Asker<D> {
         &self.handle
     }
 
-    /// Whether no question is open, and no task.
-    pub fn is_empty(&self) -> bool {
-        self.asks.is_empty() && self.tasks.is_empty()
-    }
-
     /// Tasks that are not answered.
     pub fn tasks_len(&self) -> usize {
         self.tasks.len()
@@ -234,6 +229,7 @@ impl<D> Asker<D> {
             | Command::Info { .. }
             | Command::List { .. }
             | Command::Survey { .. }
+            | Command::Part(_)
             | Command::Message { .. }
             | Command::Task { .. }
             | Command::Event { .. }) => Err(other),

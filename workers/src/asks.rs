@@ -190,6 +190,7 @@ impl<D> Asks<D> {
         let ask = self.open.get_mut(&request)?;
         let reply = match (&mut ask.progress, answer) {
             (Progress::One(asked), _) if *asked != from => return None,
+            (Progress::One(_), Answer::One(Outcome::MailboxFull)) => Reply::MailboxFull,
             (Progress::One(_), Answer::One(outcome)) => Reply::One(*outcome),
             (Progress::One(_), Answer::Info(json)) => Reply::Info(json.to_vec()),
             (Progress::One(_), Answer::NoRoom) => Reply::NoRoom,

@@ -165,7 +165,7 @@ impl<'w> Context<'w> {
     /// # Errors
     /// The mailbox of its owner is full.
     pub fn push(&mut self, id: ConnectionId, message: Message<'_>) -> Result<(), PostError> {
-        if id.slot() == self.core.slot {
+        if self.core.is_here(id) {
             self.core.push_here(id, message);
             return Ok(());
         }
@@ -180,7 +180,7 @@ impl<'w> Context<'w> {
         done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static,
     ) {
         let done = one(done);
-        if id.slot() == self.core.slot {
+        if self.core.is_here(id) {
             let outcome = self.core.push_here(id, message);
             self.core.finished.push_back((done, Reply::One(outcome)));
             return;
@@ -200,7 +200,7 @@ impl<'w> Context<'w> {
         done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static,
     ) {
         let done = one(done);
-        if id.slot() == self.core.slot {
+        if self.core.is_here(id) {
             let outcome = self.core.disconnect_here(id, code, reason);
             self.core.finished.push_back((done, Reply::One(outcome)));
             return;
@@ -219,7 +219,7 @@ impl<'w> Context<'w> {
             done(context, reply.into_info());
             true
         });
-        if id.slot() == self.core.slot {
+        if self.core.is_here(id) {
             let reply = match self.core.describe(id) {
                 Some(json) => Reply::Info(json),
                 None => Reply::One(Outcome::NoSuchConnection),
@@ -257,7 +257,8 @@ impl<'w> Context<'w> {
         done: impl FnOnce(&mut Context<'_>, Result<Tally, AskError>) + 'static,
     ) {
         let tally = self.core.broadcast_here(None, message, exclude);
-        let others = self.others();
+        let mut others = self.others();
+        others.extend(self.core.lineage.is_shared().then_some(self.core.slot));
         let (broadcast, now_ms) = (cast(None, message, exclude), self.core.now_ms);
         let asked = self.core.asker.broadcast(&others, &broadcast, tally, now_ms, several(done));
         self.core.note(asked);
@@ -267,11 +268,12 @@ impl<'w> Context<'w> {
     pub fn publish(&mut self, publication: &Publication<'_>) -> bool {
         self.publish_here(publication);
         let others = self.other_subscribed(publication.channel);
+        let in_slot = self.core.publish_in_slot(publication);
         if others.is_empty() {
-            return true;
+            return in_slot;
         }
         let posted = self.core.loop_handle().publish(others.into_iter(), publication, None);
-        all_posted(posted)
+        in_slot & all_posted(posted)
     }
 
     /// As [`Self::publish`], and tells later how many connections it reached.
@@ -281,7 +283,12 @@ impl<'w> Context<'w> {
         done: impl FnOnce(&mut Context<'_>, Result<Tally, AskError>) + 'static,
     ) {
         let tally = self.publish_here(publication);
-        let others = self.other_subscribed(publication.channel);
+        let mut others = self.other_subscribed(publication.channel);
+        if self.core.lineage.is_shared() {
+            let own = self.core.slot;
+            let subscribed = self.core.loop_handle().subscribed(publication.channel);
+            others.extend(subscribed.filter(|slot| *slot == own));
+        }
         let (now_ms, done) = (self.core.now_ms, several(done));
         let asked = self.core.asker.publish(&others, publication, tally, now_ms, done);
         self.core.note(asked);
@@ -448,6 +455,11 @@ impl<'w> Context<'w> {
         Core::unix_ms()
     }
 
+    /// Whether the server stops. While only this worker leaves, its successor serves.
+    pub fn is_stopping(&self) -> bool {
+        self.core.stopping
+    }
+
     /// Whether the worker takes new connections: not while it leaves.
     pub fn is_serving(&self) -> bool {
         !self.core.leaving
@@ -482,7 +494,8 @@ impl<'w> Context<'w> {
         self.core.broadcast_here(group, message, exclude);
         let others = self.others();
         let broadcast = cast(group, message, exclude);
-        all_posted(self.core.loop_handle().broadcast(others.into_iter(), &broadcast, None))
+        let posted = self.core.loop_handle().broadcast(others.into_iter(), &broadcast, None);
+        self.core.broadcast_in_slot(group, message, exclude) & all_posted(posted)
     }
 
     fn publish_here(&mut self, publication: &Publication<'_>) -> Tally {

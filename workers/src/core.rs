@@ -13,6 +13,7 @@ mod ending;
 mod holding;
 mod jobs;
 mod output;
+mod relaying;
 mod relief;
 mod sending;
 mod surveying;
@@ -29,6 +30,7 @@ use rustc_hash::FxHashMap;
 use wsmaster_ipc::{
     AskTicket, ConnectionId, Handle, Slot,
     board::{Cell, Counter, InterestBit},
+    relay::Relay,
 };
 
 use self::{
@@ -43,10 +45,12 @@ use crate::{
     complaints::Complaints,
     context::Context,
     exchange::Manner,
+    farewells::Farewells,
     handler::{Closed, Undecided, Verdict},
     handshakes::HandshakeRules,
     jobs::{JobEnd, JobError, Jobs, Work},
     limits::Limits,
+    lineage::Lineage,
     listening::{Listeners, Proxies},
     registry::Registry,
     timers::Timers,
@@ -111,6 +115,16 @@ pub(crate) struct Core {
     pub(crate) ended_jobs: VecDeque<EndedJob>,
     pub(crate) random: fastrand::Rng,
     pub(crate) leaving: bool,
+    /// The whole server stops: there will be no successor.
+    pub(crate) stopping: bool,
+    /// Who is to be told that the worker leaves, and when.
+    pub(crate) farewells: Farewells,
+    /// Which process of its slot this worker is.
+    pub(crate) lineage: Lineage,
+    /// The line to the worker before, while that leaves.
+    pub(crate) elder: Option<Relay>,
+    /// What the worker after this one has of the answer to the command that comes next.
+    pub(crate) carried: relaying::Carried,
     /// What waits in all outboxes.
     waiting: Waiting,
     /// What was before the ping of connections that have not answered it, if anything was.
@@ -138,10 +152,17 @@ impl std::fmt::Debug for Core {
 }
 
 impl Core {
-    pub(crate) fn new(slot: Slot, cell: Cell, handle: Handle, limits: Limits, seed: u64) -> Self {
-        let mut random = fastrand::Rng::with_seed(seed);
-        // Answers to questions of the process before us may still come: they must not look like answers to ours.
-        let first_request = random.u64(1..u64::MAX / 2);
+    pub(crate) fn new(
+        slot: Slot,
+        cell: Cell,
+        handle: Handle,
+        limits: Limits,
+        lineage: Lineage,
+        seed: u64,
+    ) -> Self {
+        let random = fastrand::Rng::with_seed(seed);
+        // Answers to questions of the process before may still come: they do not look like answers to ours.
+        let first_request = lineage.first_request();
         let ask_timeout_ms = limits.ask_timeout.as_millis() as u64;
         Self {
             slot,
@@ -178,6 +199,11 @@ impl Core {
             timers: Timers::default(),
             random,
             leaving: false,
+            stopping: false,
+            farewells: Farewells::default(),
+            lineage,
+            elder: None,
+            carried: relaying::Carried::default(),
             waiting: Waiting::default(),
             undelivered: FxHashMap::default(),
             unfinished_bytes: 0,

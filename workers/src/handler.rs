@@ -77,7 +77,7 @@ pub trait Handler {
     /// of it as [`LifeEvent::WorkerError`].
     fn on_stop(&mut self, _context: &mut Context<'_>, _reason: LeaveReason) {}
 
-    /// Another process of the server sent a message.
+    /// Another process of the server sent a message. While a worker leaves, its successor is told.
     fn on_process_message(
         &mut self,
         _context: &mut Context<'_>,

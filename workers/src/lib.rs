@@ -9,8 +9,8 @@
 //! - [`asker`]: questions to other processes. [`survey`]: questions of those who look at the server.
 //! - [`jobs`]: blocking work, on threads.
 //! - [`tls`]: connections that are encrypted.
-//! - pure parts: [`admission`], [`outbox`], [`pace`], [`complaints`], [`topics`], [`frequency`], [`wheel`], [`patience`],
-//!   [`asks`], [`gate`], [`tasks`], [`timers`], [`token`].
+//! - pure parts: [`admission`], [`outbox`], [`pace`], [`complaints`], [`topics`], [`frequency`], [`farewells`], [`wheel`], [`patience`],
+//!   [`asks`], [`gate`], [`lineage`], [`tasks`], [`timers`], [`token`].
 
 pub mod admission;
 pub mod asker;
@@ -21,12 +21,14 @@ pub mod context;
 mod core;
 mod doors;
 mod exchange;
+pub mod farewells;
 pub mod frequency;
 pub mod gate;
 pub mod handler;
 mod handshakes;
 pub mod jobs;
 pub mod limits;
+pub mod lineage;
 mod listening;
 pub mod outbox;
 pub mod pace;

@@ -60,6 +60,8 @@ pub struct Limits {
     pub subscriptions_max: usize,
     /// How long another worker may take to answer.
     pub ask_timeout: Duration,
+    /// Bytes that may wait for the worker before, which is leaving and to which this one passes on what is its own.
+    pub relay_bytes_max: usize,
     /// Messages received before the worker asks to be replaced. Zero: never.
     pub requests_max: u64,
     /// At most so many messages more, chosen at random by each worker.
@@ -112,6 +114,7 @@ impl Default for Limits {
             close_timeout: Duration::from_secs(5),
             subscriptions_max: 128,
             ask_timeout: Duration::from_secs(5),
+            relay_bytes_max: 32 * 1024 * 1024,
             requests_max: 0,
             requests_spread: 0,
             turn_interval_max: Duration::ZERO,

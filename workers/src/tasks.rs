@@ -35,8 +35,7 @@ pub enum TaskError {
     /// The process that was at it died. It may have been done in part.
     #[error("the task process died while it was at the task")]
     Died,
-    /// No answer came in the time that was given, or before the worker had to leave its mailbox to its successor. It may
-    /// still be done.
+    /// No answer came in the time that was given, or before the worker had to end. It may still be done.
     #[error("the task was not answered in time")]
     Unanswered,
 }

@@ -17,6 +17,8 @@ pub enum Source {
     Writer(u16),
     /// A job is over.
     Jobs,
+    /// The worker before, which is leaving, takes more of what is passed on to it, or is gone.
+    Elder,
     /// Something happened to a connection.
     Connection(Key),
 }
@@ -51,6 +53,7 @@ impl Source {
                 (5, u64::from(key.index) | u64::from(key.generation) << INDEX_BITS)
             }
             Self::Jobs => (6, 0),
+            Self::Elder => (7, 0),
         };
         Token((value << KIND_BITS | kind) as usize)
     }
@@ -70,6 +73,7 @@ impl Source {
                 generation: (value >> INDEX_BITS) as u32,
             }),
             6 => Self::Jobs,
+            7 => Self::Elder,
             _ => return None,
         })
     }

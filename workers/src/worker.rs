@@ -33,9 +33,10 @@ use wsmaster_ipc::{
     board::Counter,
     link::{ChildLink, ToMaster},
     mailbox::Mailbox,
+    relay::Relay,
     sys::{random, reserve, signal::TermSignal},
 };
-use wsmaster_protocol::deflate::Inflater;
+use wsmaster_protocol::{close::CloseCode, deflate::Inflater};
 
 use crate::{
     core::Core,
@@ -43,6 +44,7 @@ use crate::{
     handler::Handler,
     handshakes::HandshakeRules,
     limits::Limits,
+    lineage::Lineage,
     listening::{Listeners, Listening, Proxies},
     threads::Threads,
     tls,
@@ -85,6 +87,8 @@ pub struct Seat {
     pub link: ChildLink,
     /// The way to all other processes.
     pub handle: Handle,
+    /// The line to the worker before, if that is still leaving: what is its own is passed on to it.
+    pub elder: Option<OwnedFd>,
     /// What it may be made to hold.
     pub limits: Limits,
     /// What its connections are encrypted with, if they are.
@@ -132,20 +136,29 @@ enum Life {
     /// It serves, and has asked the master for a successor.
     Recycling,
     /// It takes nothing new, and is gone when its connections are, or at this moment of the loop's clock.
-    Leaving { deadline_ms: u64, reason: LeaveReason },
+    Leaving { deadline_ms: u64, reason: LeaveReason, parting: Parting },
     /// The master is dead.
     Orphaned,
 }
 
-/// Whose the mailbox is. It is the slot's, and a successor reads on where its predecessor stopped.
+/// What a worker that leaves tells its clients.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Parting {
+    /// To come back, with this code, within this time.
+    ComeBack { code: CloseCode, spread_ms: u64 },
+    /// That the server goes away.
+    GoneAway,
+}
+
+/// Where the mail comes from. The mailbox is the slot's, and a successor reads on where its predecessor stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Post {
-    /// This worker's.
+    /// The mailbox is this worker's.
     Ours,
-    /// This worker's until its questions are answered, and until this moment of the loop's clock at the most.
-    HandingOver { until_ms: u64 },
-    /// The successor's.
-    Successors,
+    /// It is the successor's, which is not there yet.
+    HandedOver,
+    /// It is the successor's, which passes on what is for this worker.
+    Relayed,
 }
 
 impl<H> std::fmt::Debug for Worker<H> {
@@ -172,6 +185,7 @@ impl<H: Handler> Worker<H> {
             mailbox,
             link,
             handle,
+            elder,
             limits,
             tls,
             take_log,
@@ -202,9 +216,21 @@ impl<H: Handler> Worker<H> {
         })?;
         let cell = handle.board().cell(slot, generation);
         cell.clear();
-        handle.board().clear_interest(slot);
+        // What the worker before is interested in stays until it is gone.
+        if elder.is_none() {
+            handle.board().clear_interest(slot);
+        }
+        let elder = elder.map(|line| Relay::new(line, limits.relay_bytes_max));
+        if let Some(elder) = &elder {
+            let descriptor = elder.as_fd().as_raw_fd();
+            let either = Interest::READABLE | Interest::WRITABLE;
+            registry.register(&mut SourceFd(&descriptor), Source::Elder.token(), either)?;
+        }
+        let first_serial = handle.board().last_serial(slot) + 1;
+        let lineage = Lineage::new(slot.address(), generation, first_serial, elder.is_some());
         let threads = Threads::new(limits.job_threads);
-        let mut core = Core::new(slot, cell, handle, limits, random::seed()?);
+        let mut core = Core::new(slot, cell, handle, limits, lineage, random::seed()?);
+        core.elder = elder;
         let accept = |sealed| tls::Acceptor::new(sealed, core.backlogs.clone());
         let tls = tls.map(accept).transpose()?;
         core.listeners = known;
@@ -261,11 +287,12 @@ impl<H: Handler> Worker<H> {
             self.accept();
             self.serve_all(&mut active);
             self.look_at_the_clock();
-            self.hand_over();
+            self.say_farewells();
             self.flush();
             self.hand_out_jobs();
         }
         self.abandon_jobs();
+        self.end_questions();
         match self.life {
             Life::Leaving { reason, .. } => {
                 self.call(None, |handler, context| handler.on_stop(context, reason));
@@ -273,6 +300,7 @@ impl<H: Handler> Worker<H> {
             // Whatever it would do for the server, there is none.
             Life::Serving | Life::Recycling | Life::Orphaned => {}
         }
+        self.end_mail();
         self.flush();
         Ok(())
     }
@@ -281,7 +309,10 @@ impl<H: Handler> Worker<H> {
         match self.life {
             Life::Serving | Life::Recycling => false,
             Life::Leaving { deadline_ms, .. } => {
-                let is_over = self.core.registry.is_empty() && self.core.jobs.is_empty();
+                // One that leaves for longer than this one would hear nothing any more.
+                let is_over = self.core.registry.is_empty()
+                    && self.core.jobs.is_empty()
+                    && !self.core.lineage.has_elder();
                 is_over || self.core.now_ms >= deadline_ms
             }
             Life::Orphaned => true,
@@ -297,12 +328,8 @@ impl<H: Handler> Worker<H> {
             Life::Serving | Life::Recycling | Life::Orphaned => None,
         };
         let backlog = self.backlog.then_some(self.core.now_ms + BACKLOG_RETRY_MS);
-        let handing_over = match self.post {
-            Post::HandingOver { until_ms } => Some(until_ms),
-            Post::Ours | Post::Successors => None,
-        };
-        let moments =
-            [self.core.wake_at_ms(), self.doors.wake_at_ms(), leaving, handing_over, backlog];
+        let farewell = self.core.farewells.next_ms();
+        let moments = [self.core.wake_at_ms(), self.doors.wake_at_ms(), leaving, farewell, backlog];
         let next_ms = moments.into_iter().flatten().min();
         let wait = next_ms.map(|at| Duration::from_millis(at.saturating_sub(self.core.now_ms)));
         let most = Some(self.core.limits.turn_interval_max).filter(|most| !most.is_zero());
@@ -316,13 +343,17 @@ impl<H: Handler> Worker<H> {
                 Some(Source::Listener(number)) => self.doors.arrived(number),
                 Some(Source::Mailbox) => self.mail_waits = self.takes_mail(),
                 Some(Source::Link) => self.hear(),
+                Some(Source::Elder) if event.is_read_closed() || event.is_error() => {
+                    self.core.lose_elder();
+                    self.settle();
+                }
                 Some(Source::Term) => {
                     if self.term.take() {
                         self.ask_for_a_successor(LeaveReason::Asked);
                     }
                 }
                 // The flush at the end of the turn tries it; ended jobs are looked for in each turn.
-                Some(Source::Writer(_) | Source::Jobs) => {}
+                Some(Source::Writer(_) | Source::Elder | Source::Jobs) => {}
                 Some(Source::Connection(key)) => {
                     let Some(index) = self.core.registry.index_of(key) else { continue };
                     let Some(connection) = self.core.registry.at_mut(index) else { continue };
@@ -392,7 +423,8 @@ impl<H: Handler> Worker<H> {
         }
         self.core.bury();
         self.core.answer_surveys();
-        self.backlog = !self.core.loop_handle().flush();
+        let relayed = self.core.flush_relay();
+        self.backlog = !(self.core.loop_handle().flush() & relayed);
         self.core.show_gauges();
     }
 }

@@ -164,6 +164,13 @@ pub fn receive_packet(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
     }
 }
 
+/// Ends the receiving side of one end of a pair: the other end's packets are refused from now on ([`Sent::Closed`]), and those
+/// that wait can still be taken (unix(7), shutdown(2)).
+pub fn end_reading(socket: BorrowedFd<'_>) {
+    // It fails on sockets only that are not connected: then nothing comes anyway.
+    let _ = nix::sys::socket::shutdown(socket.as_raw_fd(), nix::sys::socket::Shutdown::Read);
+}
+
 /// Copies the front of what would be taken next, the bytes of a stream or one packet, without taking it or what came beside it.
 /// How many bytes it is that were copied; `None` when nothing waits. A reset is passed over as in [`receive_packet`].
 ///

@@ -2,8 +2,36 @@
 
 use super::super::access::field;
 use super::super::keys::{Automatic, Key, Section};
-use super::super::spans::{DAY, GIB, HOUR, MIB, SECOND, time, time_or_off};
+use super::super::settings::DrainCloseCode;
+use super::super::spans::{DAY, GIB, HOUR, MIB, MILLISECOND_100, SECOND, time, time_or_off};
 use super::super::value::{Kind, Value};
+use super::super::words::words;
+
+pub(super) const RECONNECT_SPREAD: Key = Key {
+    section: Section::Server,
+    name: "reconnect_spread",
+    kind: time_or_off(MILLISECOND_100, HOUR),
+    default: "5s",
+    automatic: None,
+    aliases: &[],
+    about: "Clients of a worker that is replaced, and all clients when the server stops, are told so one by one \
+            at random moments within this time, and served until then, so that they do not come back all at \
+            once. A worker with few clients takes less: 10 ms for each. A stop ends within stop_timeout all \
+            the same. 0: all at once.",
+    access: field!(server.reconnect_spread),
+};
+
+pub(super) const DRAIN_CLOSE_CODE: Key = Key {
+    section: Section::Server,
+    name: "drain_close_code",
+    kind: Kind::Choice { words: &words(&DrainCloseCode::WORDS), numbered: &[] },
+    default: "1001",
+    automatic: None,
+    aliases: &[],
+    about: "The close code for the clients of a worker that is replaced: 1001 (going away), which every library knows, or \
+            1012 (service restart), which several take for a breach of the protocol. The reason is the same.",
+    access: field!(server.drain_close_code),
+};
 
 pub(super) const MAX_REQUEST: Key = Key {
     section: Section::Server,

@@ -134,6 +134,7 @@ impl Host<'_> {
                 | Command::Info { .. }
                 | Command::List { .. }
                 | Command::Survey { .. }
+                | Command::Part(_)
                 | Command::Task { .. }
                 | Command::Answer { .. } => {}
             },

@@ -153,13 +153,13 @@ async function comeBack(open) {
   }
 }
 
-/** A reload closes with 1012 and says when to come back; who comes back then is served. */
+/** A reload closes with 1001 and says when to come back; who comes back then is served. */
 export async function reload(open) {
   const before = [await Member.onWorker(0, open), await Member.onWorker(1, open)];
   const reloaded = run('reload');
   const after = await Promise.all(before.map(async (member) => {
     const { code, reason } = await member.client.closed;
-    assert.equal(code, 1012);
+    assert.equal(code, 1001);
     const [, ms] = /^restarting; retry_after_ms=(\d+)$/.exec(reason) ?? assert.fail(reason);
     assert.ok(Number(ms) <= 300, reason);
     await new Promise((resolve) => setTimeout(resolve, Number(ms)));

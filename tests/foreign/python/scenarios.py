@@ -197,7 +197,7 @@ async def channels() -> None:
 
 
 async def reload() -> None:
-    """A reload closes with 1012 and says when to come back; the library's own reconnection does so."""
+    """A reload closes with 1001 and says when to come back; the library's own reconnection does so."""
     ids = []
     async with asyncio.timeout(60):
         reloading = None
@@ -209,12 +209,12 @@ async def reload() -> None:
             except ConnectionClosedError as end:
                 # It had come back to the other worker, whose turn was still to come, and is told the same there.
                 assert reloading is not None, end
-                expect(end.rcvd.code, 1012)
+                expect(end.rcvd.code, 1001)
                 continue
             if reloading is None:
                 reloading = asyncio.create_task(run("reload"))
                 end = await end_of(socket)
-                expect(end.rcvd.code, 1012)
+                expect(end.rcvd.code, 1001)
                 words, _, milliseconds = end.rcvd.reason.partition("; retry_after_ms=")
                 expect(words, "restarting")
                 assert 0 <= int(milliseconds) <= 300, end.rcvd.reason

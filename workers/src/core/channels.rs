@@ -24,7 +24,14 @@ impl Core {
         let parted = self.topics.unsubscribe(index, channel);
         match parted {
             Parted::Last => {
-                lose_interest(&mut self.interest, self.asker.handle(), self.slot, channel);
+                let is_alone = !self.lineage.is_shared();
+                lose_interest(
+                    &mut self.interest,
+                    self.asker.handle(),
+                    self.slot,
+                    channel,
+                    is_alone,
+                );
             }
             Parted::Less | Parted::Never => {}
         }
@@ -32,8 +39,17 @@ impl Core {
     }
 
     pub(super) fn leave_channels(&mut self, index: u32) {
+        let is_alone = !self.lineage.is_shared();
         let Self { topics, interest, asker, slot, .. } = self;
-        topics.forget(index, |channel| lose_interest(interest, asker.handle(), *slot, channel));
+        topics.forget(index, |channel| {
+            lose_interest(interest, asker.handle(), *slot, channel, is_alone);
+        });
+    }
+
+    /// Shows what this worker alone is interested in: nobody else is in its slot any more.
+    pub(super) fn show_own_interest(&self) {
+        let board = self.asker.handle().board();
+        board.keep_interest(self.slot, self.interest.keys().copied());
     }
 }
 
@@ -42,13 +58,17 @@ fn lose_interest(
     handle: &Handle,
     slot: Slot,
     channel: &str,
+    is_alone: bool,
 ) {
     let bit = handle.board().interest_bit(channel);
     if let Some(count) = interest.get_mut(&bit) {
         *count -= 1;
         if *count == 0 {
             interest.remove(&bit);
-            handle.board().set_interest(slot, bit, false);
+            // Others in this slot may have subscribers: a bit too many costs a packet, one too few a message.
+            if is_alone {
+                handle.board().set_interest(slot, bit, false);
+            }
         }
     }
 }

@@ -6,30 +6,16 @@ use wsmaster_ipc::{Address, Answer, AskTicket, Command, ConnectionId, Outcome, b
 use wsmaster_protocol::{close::CloseCode, session::Extension};
 
 use super::Core;
-use crate::{asks::Tally, handler::Message};
+use crate::handler::Message;
 
 impl Core {
-    /// Does what another process, or this one, asks for a connection or a channel of this worker.
+    /// Does what another process, or this one, asks for a connection of this worker.
     pub(crate) fn execute(&mut self, command: &Command<'_>) {
         match *command {
             Command::Push { id, kind, payload, ticket } => {
                 let outcome = self.push_here(id, Message::from_parts(kind, payload));
                 if let Some(ticket) = ticket {
                     self.answer(ticket.reply_to, ticket.request, Answer::One(outcome));
-                }
-            }
-            Command::Broadcast { group, kind, payload, exclude, ticket } => {
-                let message = Message::from_parts(kind, payload);
-                let tally = self.broadcast_here(group, message, exclude);
-                if let Some(ticket) = ticket {
-                    self.answer(ticket.reply_to, ticket.request, many(&tally));
-                }
-            }
-            Command::Publish { channel, kind, payload, exclude, only, ticket } => {
-                let message = Message::from_parts(kind, payload);
-                let tally = self.publish_here(channel, message, exclude, only);
-                if let Some(ticket) = ticket {
-                    self.answer(ticket.reply_to, ticket.request, many(&tally));
                 }
             }
             Command::Disconnect { id, code, reason, ticket } => {
@@ -45,14 +31,14 @@ impl Core {
                     self.answer(ticket.reply_to, ticket.request, answer);
                 }
             },
-            Command::List { ticket } => {
-                let ids: Vec<ConnectionId> = self.registry.ids().collect();
-                let json = serde_json::to_vec(&ids).unwrap_or_default();
-                self.answer(ticket.reply_to, ticket.request, Answer::Info(&json));
-            }
             Command::Survey { question, ticket } => self.surveys.push((ticket, question.to_vec())),
-            // Those are for the application; the loop takes them. A worker asks for no events and does no tasks.
-            Command::Answer { .. }
+            // Those are for the application, or are told by the last worker of the slot. A worker asks for no events and does no
+            // tasks.
+            Command::Broadcast { .. }
+            | Command::Publish { .. }
+            | Command::List { .. }
+            | Command::Part(_)
+            | Command::Answer { .. }
             | Command::Message { .. }
             | Command::Task { .. }
             | Command::Event { .. } => {}
@@ -97,6 +83,7 @@ impl Core {
             | Command::Info { .. }
             | Command::List { .. }
             | Command::Message { .. }
+            | Command::Part(_)
             | Command::Task { .. } => {}
         }
     }
@@ -176,12 +163,17 @@ impl Core {
 
     pub(crate) fn answer(&mut self, to: Address, request: u64, answer: Answer<'_>) {
         let from = self.asker.handle().own_address();
+        let ticket = AskTicket { reply_to: to, request };
+        if self.lineage.is_mark(ticket) {
+            return;
+        }
+        if self.lineage.has_asked(ticket) {
+            let done = self.asker.answered(request, from, &answer);
+            self.finished.extend(done);
+            return;
+        }
         // When the mailbox is full, which is counted, the asker's deadline tells it.
         let answer = Command::Answer { from, request, answer, ticket: None };
         let _ = self.asker.handle().post(to, &answer);
     }
-}
-
-fn many(tally: &Tally) -> Answer<'static> {
-    Answer::Many { delivered: tally.delivered, dropped: tally.dropped }
 }

@@ -10,7 +10,27 @@ use crate::{
     handler::{Closed, ClosedBy},
 };
 
+/// How long a kept connection that is idle is left open when the worker is replaced: its client may just be sending the next
+/// request, which is answered as the last one.
+const REQUEST_WAIT_MS: u64 = 1000;
+/// The same at a stop, which somebody waits for.
+const REQUEST_WAIT_AT_STOP_MS: u64 = 250;
+
 impl Core {
+    /// Chooses the moment at which a client is told that the worker leaves.
+    pub(crate) fn schedule_farewell(&mut self, index: u32) {
+        let Some(connection) = self.registry.at(index) else { return };
+        let wait_ms = match (&connection.state, self.stopping) {
+            (State::WebSocket(_), _) => 0,
+            // A request may be on its way: it is answered, and the answer says that it is the last one.
+            (State::Http(_), false) => REQUEST_WAIT_MS,
+            (State::Http(_), true) => REQUEST_WAIT_AT_STOP_MS,
+            (State::Lingering { .. }, _) => return,
+        };
+        let key = self.registry.key_of(index);
+        self.farewells.add(key, wait_ms, self.now_ms, &mut self.random);
+    }
+
     /// Begins the close handshake, or ends an HTTP connection. A connection that is closing already goes on doing so.
     pub(crate) fn close(&mut self, index: u32, code: CloseCode, reason: &'static str) {
         self.close_with(index, code, Cow::Borrowed(reason));

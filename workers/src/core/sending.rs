@@ -242,7 +242,7 @@ impl Core {
             match outcome {
                 Outcome::Delivered => tally.delivered += 1,
                 Outcome::OutboxFull | Outcome::TooLarge => tally.dropped += 1,
-                Outcome::NoSuchConnection | Outcome::Closing => {}
+                Outcome::NoSuchConnection | Outcome::Closing | Outcome::MailboxFull => {}
             }
         }
         tally

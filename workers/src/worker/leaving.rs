@@ -5,37 +5,42 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
 };
 
-use mio::unix::SourceFd;
+use mio::{Interest, unix::SourceFd};
 use wsmaster_ipc::{
     LeaveReason, Slot,
     board::Counter,
     link::{Handed, Heard, ToChild, ToMaster},
+    mailbox::Mailbox,
     sys::listener::Listener,
 };
 use wsmaster_protocol::close::CloseCode;
 
-use super::{Life, Post, Worker};
-use crate::{connection::State, exchange::Exchange, handler::Handler, listening::ListenerRules};
-
-/// How long a leaving worker waits for answers of other workers before its successor may start.
-const HAND_OVER_MS_MAX: u64 = 200;
+use super::{Life, Parting, Post, Worker};
+use crate::{
+    connection::State, exchange::Exchange, farewells::Farewells, handler::Handler,
+    listening::ListenerRules, token::Source,
+};
 
 impl<H: Handler> Worker<H> {
     pub(super) fn hear(&mut self) {
         loop {
             let (heard, descriptor) = self.link.hear_with();
             match heard {
-                Heard::Message(ToChild::Drain { reason, reconnect_spread_ms, deadline_ms }) => {
-                    self.leave(reason, deadline_ms, Some(reconnect_spread_ms));
-                    self.post = match self.post {
-                        Post::Ours => {
-                            Post::HandingOver { until_ms: self.core.now_ms + HAND_OVER_MS_MAX }
-                        }
-                        other @ (Post::HandingOver { .. } | Post::Successors) => other,
-                    };
+                Heard::Message(ToChild::Drain {
+                    reason,
+                    reconnect_spread_ms: spread_ms,
+                    close_code,
+                    deadline_ms,
+                }) => {
+                    let code = CloseCode::from(close_code);
+                    let parting = Parting::ComeBack { code, spread_ms };
+                    self.leave(reason, deadline_ms, spread_ms, parting);
+                    self.hand_over();
                 }
-                Heard::Message(ToChild::Stop { deadline_ms }) => {
-                    self.leave(LeaveReason::ServerStop, deadline_ms, None);
+                Heard::Message(ToChild::Relay) => self.read_relay(descriptor),
+                Heard::Message(ToChild::Stop { spread_ms, deadline_ms }) => {
+                    let reason = LeaveReason::ServerStop;
+                    self.leave(reason, deadline_ms, spread_ms, Parting::GoneAway);
                 }
                 Heard::Message(ToChild::Cover { slot, rules }) => {
                     self.cover(slot, rules, descriptor);
@@ -121,51 +126,99 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Stops taking anything new and tells every client: to come back within the spread, or that the server goes away.
-    pub(super) fn leave(
-        &mut self,
-        reason: LeaveReason,
-        deadline_ms: u64,
-        reconnect_spread_ms: Option<u64>,
-    ) {
-        let deadline_ms = self.core.now_ms.saturating_add(deadline_ms);
+    /// Stops taking anything new, and tells every client at its moment.
+    fn leave(&mut self, reason: LeaveReason, deadline_ms: u64, spread_ms: u64, parting: Parting) {
+        let now_ms = self.core.now_ms;
+        let mut ends_ms = now_ms.saturating_add(deadline_ms);
+        let mut reason = reason;
         match self.life {
-            Life::Serving | Life::Recycling => {}
-            Life::Leaving { deadline_ms: earlier, reason } => {
-                self.life = Life::Leaving { deadline_ms: deadline_ms.min(earlier), reason };
-                return;
+            // What the application says now still comes before the close.
+            Life::Serving | Life::Recycling => {
+                self.call(None, |handler, context| handler.on_leave(context, reason));
+            }
+            // A deadline may be brought forward, never put off.
+            Life::Leaving { deadline_ms: earlier_ms, reason: first, parting: before } => {
+                ends_ms = ends_ms.min(earlier_ms);
+                reason = first;
+                if before == parting || before == Parting::GoneAway {
+                    self.life = Life::Leaving { deadline_ms: ends_ms, reason, parting: before };
+                    return;
+                }
             }
             Life::Orphaned => return,
         }
-        // What the application says now still comes before the close.
-        self.call(None, |handler, context| handler.on_leave(context, reason));
-        self.life = Life::Leaving { deadline_ms, reason };
+        self.life = Life::Leaving { deadline_ms: ends_ms, reason, parting };
         self.core.leaving = true;
+        if parting == Parting::GoneAway {
+            self.core.stopping = true;
+            // Who waits in the listener would be reset with it.
+            self.accept();
+        }
         // The listener is the slot's: who comes from now on is the successor's. Those of slots that are down go to others.
         self.doors.close_all(self.poll.registry());
+        self.core.farewells = Farewells::begin(
+            now_ms,
+            spread_ms,
+            self.core.registry.websockets(),
+            ends_ms.saturating_sub(now_ms),
+            self.core.limits.close_timeout.as_millis() as u64,
+        );
         for index in self.core.registry.indexes() {
-            let (code, reason) = match reconnect_spread_ms {
-                Some(spread) => {
-                    let wait_ms = self.core.random.u64(0..=spread);
-                    let reason = format!("restarting; retry_after_ms={wait_ms}");
-                    (CloseCode::Restart, Cow::Owned(reason))
+            self.core.schedule_farewell(index);
+        }
+    }
+
+    /// Tells those whose moment has come.
+    pub(super) fn say_farewells(&mut self) {
+        let parting = match self.life {
+            Life::Leaving { parting, .. } => parting,
+            Life::Serving | Life::Recycling | Life::Orphaned => return,
+        };
+        while let Some(key) = self.core.farewells.take(self.core.now_ms) {
+            let Some(index) = self.core.registry.index_of(key) else { continue };
+            let Some(connection) = self.core.registry.at_mut(index) else { continue };
+            match connection.state {
+                State::WebSocket(_) => {
+                    let (code, reason) = match parting {
+                        Parting::ComeBack { code, spread_ms } => {
+                            let wait_ms = self.core.random.u64(0..=spread_ms);
+                            let reason = format!("restarting; retry_after_ms={wait_ms}");
+                            (code, Cow::Owned(reason))
+                        }
+                        Parting::GoneAway => (CloseCode::Away, Cow::Borrowed("the server stops")),
+                    };
+                    self.core.close_with(index, code, reason);
                 }
-                None => (CloseCode::Away, Cow::Borrowed("the server stops")),
-            };
-            let began = self.core.close_with(index, code, reason);
-            // A first request may be on its way: with a successor at hand it is waited for and answered, the last one.
-            let keeps_new = reconnect_spread_ms.is_some();
-            let idle = !began
-                && self.core.registry.at(index).is_some_and(|connection| {
-                    matches!(connection.state, State::Http(Exchange::Head { .. }))
-                        && !connection.has_input()
-                        && !(keeps_new && connection.messages_in == 0)
-                });
-            if idle {
-                self.core.linger(index);
+                State::Http(Exchange::Head { .. }) => {
+                    // What has come by now is answered: the kernel tells of it a moment later.
+                    connection.flags.readable = true;
+                    self.serve(index);
+                    self.end_if_idle(index, parting);
+                }
+                // What is unfinished has its own deadline, and the answer ends the connection.
+                State::Http(
+                    Exchange::Body { .. } | Exchange::Answering { .. } | Exchange::Undecided { .. },
+                )
+                | State::Lingering { .. } => {}
             }
         }
         self.settle();
+    }
+
+    /// Ends a connection on which no request has begun. With a successor at hand a first one is waited for.
+    fn end_if_idle(&mut self, index: u32, parting: Parting) {
+        let keeps_new = match parting {
+            Parting::ComeBack { .. } => true,
+            Parting::GoneAway => false,
+        };
+        let idle = self.core.registry.at(index).is_some_and(|connection| {
+            matches!(connection.state, State::Http(Exchange::Head { .. }))
+                && !connection.has_input()
+                && !(keeps_new && connection.messages_in == 0)
+        });
+        if idle {
+            self.core.linger(index);
+        }
     }
 
     pub(super) fn ask_for_a_successor(&mut self, reason: LeaveReason) {
@@ -178,20 +231,53 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    /// Leaves the mailbox to the successor, when what this worker has asked others is answered or has had its time; and only
-    /// then lets the master start the successor, which would take the answers for its own.
-    pub(super) fn hand_over(&mut self) {
-        let until_ms = match self.post {
-            Post::HandingOver { until_ms } => until_ms,
-            Post::Ours | Post::Successors => return,
+    /// Leaves the mailbox to the successor, and lets the master start it. What is for this worker is passed on from then on.
+    fn hand_over(&mut self) {
+        match self.post {
+            Post::Ours => {}
+            Post::HandedOver | Post::Relayed => return,
+        }
+        self.stop_reading_mail();
+        self.post = Post::HandedOver;
+        let last_serial = self.core.loop_handle().board().last_serial(self.core.slot);
+        self.core.lineage.hand_over(last_serial);
+        self.link.say(&ToMaster::Draining);
+    }
+
+    /// Reads from now on what the successor passes on.
+    fn read_relay(&mut self, line: Option<OwnedFd>) {
+        match self.post {
+            Post::Ours => return,
+            Post::Relayed => self.stop_reading_mail(),
+            Post::HandedOver => {}
+        }
+        let Some(line) = line else {
+            log::warn!("what is for this worker's clients cannot be heard: out of descriptors");
+            self.post = Post::HandedOver;
+            return;
         };
-        if !self.core.asker.is_empty() && self.core.now_ms < until_ms {
+        let descriptor = line.as_raw_fd();
+        let token = Source::Mailbox.token();
+        let registry = self.poll.registry();
+        if let Err(error) = registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE)
+        {
+            log::warn!("what is for this worker's clients cannot be heard: {error}");
+            self.post = Post::HandedOver;
             return;
         }
-        self.post = Post::Successors;
+        self.mailbox = Mailbox::new(line);
+        self.post = Post::Relayed;
+        self.mail_waits = true;
+    }
+
+    pub(super) fn stop_reading_mail(&mut self) {
         self.mail_waits = false;
         let mailbox = self.mailbox.as_fd().as_raw_fd();
         let _ = self.poll.registry().deregister(&mut SourceFd(&mailbox));
+    }
+
+    /// Waits no longer for what this worker has asked.
+    pub(super) fn end_questions(&mut self) {
         while let Some(unanswered) = self.core.asker.expire(u64::MAX) {
             self.core.cell.add(Counter::UnansweredAsks, 1);
             self.core.finished.push_back(unanswered);
@@ -199,13 +285,25 @@ impl<H: Handler> Worker<H> {
         let tasks = self.core.asker.abandon_tasks();
         self.core.finished.extend(tasks);
         self.settle();
-        self.link.say(&ToMaster::Draining);
+    }
+
+    /// Answers what the successor has passed on until now; it hears that no more is taken, and answers the rest itself.
+    pub(super) fn end_mail(&mut self) {
+        match self.post {
+            Post::Relayed => {}
+            Post::Ours | Post::HandedOver => return,
+        }
+        self.mailbox.end_reading();
+        self.mail_waits = true;
+        while self.mail_waits {
+            self.take_mail();
+        }
     }
 
     pub(super) fn takes_mail(&self) -> bool {
         match self.post {
-            Post::Ours | Post::HandingOver { .. } => true,
-            Post::Successors => false,
+            Post::Ours | Post::Relayed => true,
+            Post::HandedOver => false,
         }
     }
 }

@@ -2,8 +2,11 @@
 
 use wsmaster_ipc::{Answer, Command, Outcome, board::Counter, mailbox::Mail, wire};
 
-use super::{Life, PACKETS_PER_TURN_MAX, Worker, calls::Calls};
-use crate::handler::{Handler, Message};
+use super::{Life, PACKETS_PER_TURN_MAX, Post, Worker, calls::Calls};
+use crate::{
+    handler::{Handler, Message},
+    lineage::Owner,
+};
 
 impl<H: Handler> Worker<H> {
     pub(super) fn take_mail(&mut self) {
@@ -15,8 +18,10 @@ impl<H: Handler> Worker<H> {
             let may_have_body = board.attached_bytes(self.core.loop_handle().own_address()) > 0;
             match self.mailbox.receive(may_have_body) {
                 Mail::Empty => {
-                    let handle = self.core.loop_handle();
-                    handle.board().no_attached(handle.own_address());
+                    if !self.core.lineage.is_shared() {
+                        let handle = self.core.loop_handle();
+                        handle.board().no_attached(handle.own_address());
+                    }
                     self.mail_waits = false;
                     break;
                 }
@@ -49,8 +54,16 @@ impl<H: Handler> Worker<H> {
                     Err(_) => self.core.cell.add(Counter::BadPackets, 1),
                 },
                 Mail::Closed => {
-                    self.life = Life::Orphaned;
                     self.mail_waits = false;
+                    match self.post {
+                        Post::Ours => self.life = Life::Orphaned,
+                        // The successor is gone; if there is another one, the master says so.
+                        Post::Relayed => {
+                            self.stop_reading_mail();
+                            self.post = Post::HandedOver;
+                        }
+                        Post::HandedOver => {}
+                    }
                     break;
                 }
             }
@@ -61,7 +74,16 @@ impl<H: Handler> Worker<H> {
 impl<H: Handler> Calls<'_, H> {
     /// Does what one command says, and all that comes of it: the next one of the same sender finds it done.
     fn carry_out(&mut self, command: &Command<'_>) {
+        match self.core.lineage.owner(command) {
+            Owner::Ours => {}
+            Owner::All | Owner::Elder | Owner::Nobody => {
+                self.core.share(command);
+                self.settle();
+                return;
+            }
+        }
         match *command {
+            Command::Part(part) => self.core.carry(part),
             Command::Answer { from, request, ref answer, ticket } => {
                 let done = self.core.asker.answered(request, from, answer);
                 let waited = done.is_some_and(|(done, reply)| self.finish(done, reply));

@@ -122,9 +122,6 @@ impl<H: Handler> Worker<H> {
                 return refuse(self, &response);
             }
         };
-        if self.core.leaving {
-            return refuse(self, &restarts());
-        }
         let Some(connection) = self.core.registry.at_mut(index) else { return };
         let durable = &mut connection.durable;
         let rules = self.core.listeners.rules(durable.listener);
@@ -210,7 +207,6 @@ impl<H: Handler> Calls<'_, H> {
         let before = std::mem::replace(&mut connection.state, State::Http(Exchange::new()));
         let State::Http(Exchange::Undecided { head, .. }) = before else { return };
         match verdict {
-            Verdict::Accept { .. } if self.core.leaving => self.refuse_upgrade(index, &restarts()),
             Verdict::Accept { subprotocol, headers } => {
                 // It has been found good before; only what was read from it then could not wait with it.
                 if let Ok(upgrade) = check(&head) {
@@ -265,6 +261,9 @@ impl<H: Handler> Calls<'_, H> {
         self.core.registry.publish_id(id, index);
         self.core.restart_patience(index);
         self.guarded(Some(index), |handler, context| handler.on_open(context));
+        if self.core.leaving {
+            self.core.schedule_farewell(index);
+        }
     }
 
     fn refuse_upgrade(&mut self, index: u32, response: &Response) {
@@ -297,8 +296,4 @@ fn client_of(durable: &Durable, proxies: &Proxies, head: &RequestHead) -> (Peer,
     }
     let origin = forwarded::origin(durable.peer, head.headers(), proxies.header, &proxies.trust);
     (origin.peer, origin.secure.unwrap_or(durable.secure))
-}
-
-fn restarts() -> Response {
-    Response::error(503, "the server restarts")
 }

@@ -41,7 +41,7 @@ impl<H: Handler> Worker<H> {
         self.core.bury();
     }
 
-    fn serve(&mut self, index: u32) {
+    pub(super) fn serve(&mut self, index: u32) {
         let Some(connection) = self.core.registry.at(index) else { return };
         // TLS begins behind the header of a proxy.
         let awaits_hello = connection.stream.awaits_hello();

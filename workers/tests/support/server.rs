@@ -17,6 +17,7 @@ use wsmaster_workers::{
         link::{self, Heard, MasterLink, ToChild, ToMaster},
         mailbox::{Mailbox, MailboxPair},
         postbox::Postbox,
+        relay,
         sys::{listener::Listener, memory::sealed_file, socket::listeners},
     },
     tls::{Material, Sealed, TicketKeys},
@@ -101,6 +102,7 @@ impl Server {
         });
         let app = App::new(self.journal.clone());
         let slot = slot(number);
+        let elder = self.join_to_elder(slot);
         let thread = thread::spawn(move || {
             let take_log = Box::new(drop);
             let seat = Seat {
@@ -115,6 +117,7 @@ impl Server {
                 mailbox,
                 link: child,
                 handle,
+                elder,
                 limits,
                 tls,
                 take_log,
@@ -125,6 +128,17 @@ impl Server {
         let place = self.workers.len() - 1;
         self.expect_said(place, &ToMaster::Ready);
         place
+    }
+
+    /// As the master does: the line between the worker of this slot that was told to leave and its successor.
+    fn join_to_elder(&self, slot: Slot) -> Option<OwnedFd> {
+        let is_elder = |worker: &&Running| {
+            worker.slot == slot && worker.thread.as_ref().is_some_and(|it| !it.is_finished())
+        };
+        let elder = self.workers.iter().rev().find(is_elder)?;
+        let (writer, reader) = relay::line().expect("a line");
+        let said = elder.link.as_ref()?.say_with(&ToChild::Relay, reader.as_fd());
+        said.then_some(writer)
     }
 
     /// A handle such as a process at this address has: of a worker, or of one that only sends.

@@ -177,6 +177,7 @@ fn each_way_of_ending_is_told_once() {
         &ToChild::Drain {
             reason: LeaveReason::Reload,
             reconnect_spread_ms: 10,
+            close_code: 1012,
             deadline_ms: 10_000,
         },
     );

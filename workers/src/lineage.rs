@@ -1,0 +1,356 @@
+//! Whose a command is, while several processes of one slot live: the successor, which reads the slot's mailbox, and those that
+//! leave. Pure.
+//!
+//! Each passes on what is not its own to the one before it, over the line that joins them ([`wsmaster_ipc::relay`]); nothing goes
+//! the other way but through the mailbox. What is for one connection belongs to the process that gave out its id, an answer to
+//! the process that asked, which the number of the question tells. A message for many goes to all of them, in the order of the
+//! mailbox, and the last one answers for all. A process whose slot is shared posts what is not for itself alone to its own
+//! mailbox, as to any other; it knows by the ticket what came from itself, and does not do it twice.
+
+use wsmaster_ipc::{Address, AskTicket, Command};
+
+/// The bits of a question's number that count; those above say which life of the slot asks.
+const COUNT_BITS: u32 = 48;
+
+/// Which of a slot's processes this one is.
+#[derive(Clone, Debug)]
+pub struct Lineage {
+    own: Address,
+    life: u64,
+    first_serial: u64,
+    /// The last serial number that it has given out, once it gives out none any more and the mailbox is the successor's.
+    last_serial: Option<u64>,
+    has_elder: bool,
+}
+
+/// Whose a command is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner {
+    /// This process's alone.
+    Ours,
+    /// That of the process before, or of one before that.
+    Elder,
+    /// All processes' of the slot.
+    All,
+    /// Nobody's who lives.
+    Nobody,
+}
+
+impl Lineage {
+    /// The process with this mailbox, of this life of its slot, whose connections have serial numbers from `first_serial`.
+    /// `has_elder`: the process before lives, and takes what is passed on to it.
+    pub fn new(own: Address, life: u64, first_serial: u64, has_elder: bool) -> Self {
+        // A life counts from 1; after 65,536 of them nobody is left who could be confused.
+        let life = life & (u64::MAX >> COUNT_BITS);
+        Self { own, life, first_serial, last_serial: None, has_elder }
+    }
+
+    /// The number of this life's first question.
+    pub fn first_request(&self) -> u64 {
+        self.mark().request + 1
+    }
+
+    /// A ticket that says whose a message is, and whose answer nobody waits for.
+    pub fn mark(&self) -> AskTicket {
+        AskTicket { reply_to: self.own, request: self.life << COUNT_BITS }
+    }
+
+    /// Whether a ticket is only a [mark](Self::mark), of whichever process of the slot.
+    pub fn is_mark(&self, ticket: AskTicket) -> bool {
+        ticket.reply_to == self.own && ticket.request & (u64::MAX >> (64 - COUNT_BITS)) == 0
+    }
+
+    /// Whether this process has asked a question.
+    pub fn has_asked(&self, ticket: AskTicket) -> bool {
+        ticket.reply_to == self.own && ticket.request >> COUNT_BITS == self.life
+    }
+
+    /// Whether a connection of this slot could only be one of this process's own.
+    pub fn is_own_serial(&self, serial: u64) -> bool {
+        let before = self.has_elder && serial < self.first_serial;
+        let after = self.last_serial.is_some_and(|last| serial > last);
+        !before && !after
+    }
+
+    /// Whether other processes of this slot may have connections.
+    pub fn is_shared(&self) -> bool {
+        self.has_elder || self.last_serial.is_some()
+    }
+
+    /// Whether a process before this one takes what is passed on.
+    pub fn has_elder(&self) -> bool {
+        self.has_elder
+    }
+
+    /// From now on the successor reads the mailbox.
+    pub fn hand_over(&mut self, last_serial: u64) {
+        self.last_serial = Some(last_serial);
+    }
+
+    /// Whether it has done so.
+    pub fn has_handed_over(&self) -> bool {
+        self.last_serial.is_some()
+    }
+
+    /// The process before is gone.
+    pub fn lose_elder(&mut self) {
+        self.has_elder = false;
+    }
+
+    /// Whose a command is that came from the mailbox, or from the successor.
+    pub fn owner(&self, command: &Command<'_>) -> Owner {
+        match command {
+            Command::Push { id, .. }
+            | Command::Disconnect { id, .. }
+            | Command::Info { id, .. } => {
+                if self.has_elder && id.serial() < self.first_serial {
+                    Owner::Elder
+                } else {
+                    Owner::Ours
+                }
+            }
+            Command::Broadcast { .. } | Command::Publish { .. } | Command::List { .. } => {
+                Owner::All
+            }
+            Command::Answer { request, .. } => {
+                if request >> COUNT_BITS == self.life {
+                    Owner::Ours
+                } else if self.has_elder {
+                    Owner::Elder
+                } else {
+                    Owner::Nobody
+                }
+            }
+            Command::Survey { .. }
+            | Command::Message { .. }
+            | Command::Task { .. }
+            | Command::Part(_)
+            | Command::Event { .. } => Owner::Ours,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, VecDeque};
+
+    use wsmaster_ipc::{Answer, ConnectionId, Outcome, PayloadKind, Slot, command::Recipients};
+
+    use super::*;
+
+    const OWN: Address = Address(0);
+    /// Somebody in another slot.
+    const FAR: AskTicket = AskTicket { reply_to: Address(5), request: 9 };
+
+    /// A command, as far as it matters here.
+    #[derive(Clone, Debug)]
+    enum Letter {
+        Push { serial: u64, ticket: AskTicket },
+        Publish { number: u64, ticket: AskTicket, before: u64 },
+        Answer { request: u64, delivered: u64 },
+    }
+
+    impl Letter {
+        fn owner(&self, lineage: &Lineage) -> Owner {
+            let kind = PayloadKind::Text;
+            lineage.owner(&match *self {
+                Self::Push { serial, ticket } => {
+                    let id = ConnectionId::new(Slot::new(0).unwrap(), serial).unwrap();
+                    Command::Push { id, kind, payload: b"", ticket: Some(ticket) }
+                }
+                Self::Publish { ticket, .. } => Command::Publish {
+                    channel: "c",
+                    kind,
+                    payload: b"",
+                    exclude: None,
+                    only: Recipients::from_bytes(b""),
+                    ticket: Some(ticket),
+                },
+                Self::Answer { request, .. } => Command::Answer {
+                    from: OWN,
+                    request,
+                    answer: Answer::One(Outcome::Delivered),
+                    ticket: None,
+                },
+            })
+        }
+    }
+
+    struct Process {
+        lineage: Lineage,
+        inbox: VecDeque<Letter>,
+        serials: Vec<u64>,
+        next_request: u64,
+        /// Numbers of the publishes that its connections have got, in order.
+        heard: Vec<u64>,
+        answers: BTreeMap<u64, u64>,
+    }
+
+    /// A slot with its processes, the oldest first, and the mailbox that the youngest reads.
+    #[derive(Default)]
+    struct Sim {
+        mailbox: VecDeque<Letter>,
+        processes: Vec<Process>,
+        serial: u64,
+        lives: u64,
+        far_answers: Vec<u64>,
+    }
+
+    impl Sim {
+        fn begin_life(&mut self) {
+            self.lives += 1;
+            if let Some(elder) = self.processes.last_mut() {
+                elder.lineage.hand_over(self.serial);
+            }
+            let has_elder = !self.processes.is_empty();
+            let lineage = Lineage::new(OWN, self.lives, self.serial + 1, has_elder);
+            self.processes.push(Process {
+                next_request: lineage.first_request(),
+                lineage,
+                inbox: VecDeque::new(),
+                serials: Vec::new(),
+                heard: Vec::new(),
+                answers: BTreeMap::new(),
+            });
+        }
+
+        fn accept(&mut self) -> u64 {
+            self.serial += 1;
+            self.processes.last_mut().unwrap().serials.push(self.serial);
+            self.serial
+        }
+
+        /// A process asks for something: here if it can be nowhere else, or over the mailbox.
+        fn ask(&mut self, process: usize) -> AskTicket {
+            let process = &mut self.processes[process];
+            let ticket = AskTicket { reply_to: OWN, request: process.next_request };
+            process.next_request += 1;
+            ticket
+        }
+
+        /// One process takes one letter. Whether there was one.
+        fn step(&mut self, at: usize) -> bool {
+            let is_youngest = at + 1 == self.processes.len();
+            let from = if is_youngest { &mut self.mailbox } else { &mut self.processes[at].inbox };
+            let Some(letter) = from.pop_front() else { return false };
+            let process = &mut self.processes[at];
+            match (letter.owner(&process.lineage), letter) {
+                (Owner::Nobody, letter) => panic!("nobody's: {letter:?}"),
+                (Owner::Elder, letter) => self.processes[at - 1].inbox.push_back(letter),
+                (Owner::Ours, Letter::Answer { request, delivered }) => {
+                    let answered_before = process.answers.insert(request, delivered);
+                    assert_eq!(answered_before, None, "answered twice");
+                }
+                (Owner::Ours, Letter::Push { serial, ticket }) => {
+                    let delivered = u64::from(process.serials.contains(&serial));
+                    self.answer(at, ticket, delivered);
+                }
+                (Owner::All, Letter::Publish { number, ticket, before }) => {
+                    let mut before = before;
+                    if !process.lineage.has_asked(ticket) {
+                        process.heard.push(number);
+                        before += process.serials.len() as u64;
+                    }
+                    if process.lineage.has_elder() {
+                        let letter = Letter::Publish { number, ticket, before };
+                        self.processes[at - 1].inbox.push_back(letter);
+                    } else {
+                        self.answer(at, ticket, before);
+                    }
+                }
+                (owner, letter) => panic!("{letter:?} is {owner:?}"),
+            }
+            true
+        }
+
+        fn answer(&mut self, at: usize, ticket: AskTicket, delivered: u64) {
+            if ticket.reply_to != OWN {
+                self.far_answers.push(delivered);
+            } else if !self.processes[at].lineage.is_mark(ticket) {
+                self.mailbox.push_back(Letter::Answer { request: ticket.request, delivered });
+            }
+        }
+    }
+
+    /// Up to four processes in a slot, who push and publish to each other, read in any order.
+    #[test]
+    fn every_question_has_one_true_answer_and_all_hear_all_in_order() {
+        for seed in 0..300 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut sim = Sim::default();
+            let mut expected: Vec<BTreeMap<u64, u64>> = Vec::new();
+            let (mut far_asked, mut published) = (0, 0);
+            // What each process should hear: all that was published since its life began, but for its own.
+            let mut own: Vec<Vec<u64>> = Vec::new();
+            let mut since: Vec<u64> = Vec::new();
+            for _ in 0..4 {
+                // Whatever is under way when a successor begins is still answered.
+                sim.begin_life();
+                expected.push(BTreeMap::new());
+                own.push(Vec::new());
+                since.push(published + 1);
+                for _ in 0..3 {
+                    sim.accept();
+                }
+                for _ in 0..random.usize(1..30) {
+                    let from = random.usize(0..sim.processes.len());
+                    match random.u8(0..4) {
+                        0 => {
+                            let serial = random.u64(1..=sim.serial);
+                            let lineage = &sim.processes[from].lineage;
+                            if lineage.is_own_serial(serial) {
+                                assert!(sim.processes[from].serials.contains(&serial));
+                                continue;
+                            }
+                            let ticket = sim.ask(from);
+                            expected[from].insert(ticket.request, 1);
+                            sim.mailbox.push_back(Letter::Push { serial, ticket });
+                        }
+                        1 => {
+                            let serial = random.u64(1..=sim.serial);
+                            far_asked += 1;
+                            sim.mailbox.push_back(Letter::Push { serial, ticket: FAR });
+                        }
+                        2 if sim.processes[from].lineage.is_shared() => {
+                            published += 1;
+                            let ticket = if random.bool() {
+                                let ticket = sim.ask(from);
+                                // Those of all others who live.
+                                expected[from].insert(ticket.request, u64::MAX);
+                                ticket
+                            } else {
+                                sim.processes[from].lineage.mark()
+                            };
+                            own[from].push(published);
+                            let number = published;
+                            sim.mailbox.push_back(Letter::Publish { number, ticket, before: 0 });
+                        }
+                        _ => {
+                            let at = random.usize(0..sim.processes.len());
+                            sim.step(at);
+                        }
+                    }
+                }
+                // A successor begins only with an empty mailbox here, so that it is known who hears what.
+                loop {
+                    let steps = (0..sim.processes.len()).filter(|at| sim.step(*at)).count();
+                    if steps == 0 {
+                        break;
+                    }
+                }
+                for (request, delivered) in expected.iter_mut().flat_map(BTreeMap::iter_mut) {
+                    let _ = request;
+                    if *delivered == u64::MAX {
+                        *delivered = 3 * (sim.processes.len() as u64 - 1);
+                    }
+                }
+            }
+            for (at, process) in sim.processes.iter().enumerate() {
+                assert_eq!(process.answers, expected[at], "seed {seed}, process {at}");
+                let all = (since[at]..=published).filter(|number| !own[at].contains(number));
+                assert!(process.heard.iter().copied().eq(all), "seed {seed}, process {at}");
+            }
+            assert_eq!(sim.far_answers, vec![1; far_asked], "seed {seed}");
+        }
+    }
+}
