@@ -7,6 +7,7 @@
 mod activation;
 mod calls;
 mod clock;
+mod closing_wait;
 mod coming_up;
 mod control;
 mod forking;
@@ -67,6 +68,7 @@ pub use self::start::{Plan, Serving, StartError};
 pub(crate) use self::surveys::{SurveyAnswer, SurveyProblem};
 use self::{
     calls::Reach,
+    closing_wait::ClosingWait,
     coming_up::ComingUp,
     control::{Caller, Control},
     handover::Handover,
@@ -152,6 +154,7 @@ pub struct Master<F> {
     memory: MemoryWatch,
     /// Processes that were asked to leave, and why.
     told_to_leave: HashMap<Pid, LeaveReason>,
+    closing_wait: ClosingWait,
     /// Words of the server's life that a full line did not take.
     news_missed: u64,
     /// Programs that are to go, and the first generation of workers that does not know them.
@@ -366,7 +369,7 @@ where
                 Action::AskStop { pid } => {
                     self.note_reason(pid, LeaveReason::ServerStop);
                     let stop = match self.side_of(pid) {
-                        None => settings::stop(&self.config),
+                        None => settings::stop(&self.config, self.closing_wait.length()),
                         Some(side) => self.stop_of(side),
                     };
                     self.say(pid, &stop);
@@ -416,6 +419,7 @@ where
         }
         if matches!(report, Report::StopStarted { .. }) {
             self.listeners.close();
+            self.closing_wait = self.wait_before_closing();
         }
         if matches!(report, Report::ReloadStarted { .. }) {
             self.systemd.reloading();
@@ -488,6 +492,9 @@ where
                         self.clean_up_after(pid);
                         self.tell_of_a_lost_task(number);
                     }
+                }
+                if self.closing_wait.ended(pid) {
+                    self.have_clients_closed();
                 }
             }
             let how = match how {

@@ -15,6 +15,8 @@ mod ends;
 mod examples;
 #[path = "plugins/faults.rs"]
 mod faults;
+#[path = "plugins/goodbyes.rs"]
+mod goodbyes;
 #[path = "plugins/lines.rs"]
 mod lines;
 #[path = "plugins/lost.rs"]

@@ -36,13 +36,18 @@ pub enum ToChild {
         /// Who has not finished its close handshake by then is cut off.
         deadline_ms: u64,
     },
-    /// The server stops: tell the clients that it goes away, and leave.
+    /// The server stops: take no more connections, tell the clients that it goes away, and leave.
     Stop {
+        /// Clients are told after this time, or when [`ToChild::CloseClients`] comes: side processes may have something to
+        /// say to them before.
+        wait_ms: u64,
         /// Clients are told one by one within this time.
         spread_ms: u64,
         /// As above.
         deadline_ms: u64,
     },
+    /// The side processes have ended: the clients need not wait for what they say any more.
+    CloseClients,
     /// Serve a listener as well, of another slot or a new one of its own, which comes beside this message. Who is asked to leave lets go of it by
     /// itself.
     Cover {
@@ -285,9 +290,12 @@ mod tests {
             Heard::Message(ToMaster::Failed { reason: "no \"luck\"".into() })
         );
         assert_eq!(master.hear(), Heard::Silence);
-        assert!(master.say(&ToChild::Stop { spread_ms: 2, deadline_ms: 5 }));
+        assert!(master.say(&ToChild::Stop { wait_ms: 1, spread_ms: 2, deadline_ms: 5 }));
         drop(master);
-        assert_eq!(child.hear(), Heard::Message(ToChild::Stop { spread_ms: 2, deadline_ms: 5 }));
+        assert_eq!(
+            child.hear(),
+            Heard::Message(ToChild::Stop { wait_ms: 1, spread_ms: 2, deadline_ms: 5 })
+        );
         assert_eq!(child.hear(), Heard::Closed);
     }
 

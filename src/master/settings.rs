@@ -186,18 +186,23 @@ fn drain_deadline(config: &Config) -> Duration {
     clients.max(config.server.stop_timeout)
 }
 
-/// What a worker is told when the server stops: it is done a little before it would be killed.
-pub(super) fn stop(config: &Config) -> ToChild {
+/// What a worker is told when the server stops: it is done a little before it would be killed. For `wait` at the most it leaves
+/// its clients connected.
+pub(super) fn stop(config: &Config, wait: Duration) -> ToChild {
     let most = config.server.stop_timeout.mul_f64(0.8);
     let spread = config.server.reconnect_spread;
-    let deadline = (spread + config.limits.close_timeout).min(most);
-    ToChild::Stop { spread_ms: millis(spread), deadline_ms: millis(deadline) }
+    let deadline = (wait + spread + config.limits.close_timeout).min(most);
+    ToChild::Stop {
+        wait_ms: millis(wait),
+        spread_ms: millis(spread),
+        deadline_ms: millis(deadline),
+    }
 }
 
 /// What a side process is told that has `own` to end: it is done a little before it would be killed.
 pub(super) fn stop_side(config: &Config, own: Duration) -> ToChild {
     let deadline = own.min(config.server.stop_timeout.mul_f64(0.8));
-    ToChild::Stop { spread_ms: 0, deadline_ms: millis(deadline) }
+    ToChild::Stop { wait_ms: 0, spread_ms: 0, deadline_ms: millis(deadline) }
 }
 
 /// Takes a newly read configuration over, but for what only a start can change. One line for each setting that stays.
@@ -322,6 +327,8 @@ mod tests {
         let mut config = Config::defaults(&machine);
         config.limits.close_timeout = Duration::from_secs(60);
         config.server.stop_timeout = Duration::from_secs(10);
-        assert_eq!(stop(&config), ToChild::Stop { spread_ms: 5000, deadline_ms: 8000 });
+        let wait = Duration::from_secs(1);
+        let word = ToChild::Stop { wait_ms: 1000, spread_ms: 5000, deadline_ms: 8000 };
+        assert_eq!(stop(&config, wait), word);
     }
 }

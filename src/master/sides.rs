@@ -9,10 +9,10 @@ use wsmaster_ipc::{
 };
 use wsmaster_workers::Handler;
 
-use super::{Master, Role, forking, settings};
+use super::{Master, Role, closing_wait::ClosingWait, forking, settings};
 use crate::{
     server::WorkerInfo,
-    side,
+    side::{self, Body},
     supervisor::{ChildId, Event, Phase, Pid, RecycleReason},
 };
 
@@ -32,6 +32,30 @@ where
     pub(super) fn stop_of(&self, number: usize) -> ToChild {
         let own = forking::stop_timeout(&self.config, &self.processes, &self.directory, number);
         settings::stop_side(&self.config, own)
+    }
+
+    /// At a stop: which side processes may have something to say to the clients.
+    pub(super) fn wait_before_closing(&self) -> ClosingWait {
+        let sides = self.directory.sides();
+        let speaks = |pid: &Pid| match self.side_of(*pid).and_then(|number| sides.get(number)) {
+            Some(side) => match side.body {
+                Body::Closure(_) | Body::Program(_) => true,
+                Body::Tasks | Body::Vacant => false,
+            },
+            None => false,
+        };
+        let speakers = self.children.keys().copied().filter(speaks).collect();
+        ClosingWait::begin(speakers, self.config.server.stop_timeout)
+    }
+
+    /// The side processes have ended, and what they said is on its way.
+    pub(super) fn have_clients_closed(&self) {
+        for (pid, child) in &self.children {
+            match child.role {
+                Role::Worker(_) => self.say(*pid, &ToChild::CloseClients),
+                Role::Side(_) => {}
+            }
+        }
     }
 
     /// Workers know from now on that nobody is in this seat.

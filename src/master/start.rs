@@ -19,6 +19,7 @@ use wsmaster_workers::Handler;
 
 use super::{
     Master, PassedSockets, SeatKept, clock,
+    closing_wait::ClosingWait,
     coming_up::ComingUp,
     control::Control,
     forking,
@@ -359,6 +360,7 @@ where
             task_watchdog: Watchdog::default(),
             memory: MemoryWatch::default(),
             told_to_leave: HashMap::new(),
+            closing_wait: ClosingWait::default(),
             news_missed: 0,
             retiring: Vec::new(),
             freed: HashMap::new(),

@@ -15,14 +15,15 @@ const WINDOW_MS_PER_CLIENT: u64 = 10;
 #[derive(Debug, Default)]
 pub struct Farewells {
     due: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    from_ms: u64,
     end_ms: u64,
 }
 
 impl Farewells {
-    /// A window in which `clients` are told: `spread_ms` long, or shorter when they are few, and at any rate over early enough for
-    /// the last ones to have `close_timeout_ms`, or half of the time, until `deadline_ms` from now.
+    /// A window from `from_ms` on in which `clients` are told: `spread_ms` long, or shorter when they are few, and at any rate over
+    /// early enough for the last ones to have `close_timeout_ms`, or half of the time, until `deadline_ms` from its beginning.
     pub fn begin(
-        now_ms: u64,
+        from_ms: u64,
         spread_ms: u64,
         clients: usize,
         deadline_ms: u64,
@@ -31,14 +32,19 @@ impl Farewells {
         let latest_ms = deadline_ms.saturating_sub(close_timeout_ms).max(deadline_ms / 2);
         let few_ms = WINDOW_MS_PER_CLIENT.saturating_mul(clients as u64);
         let window_ms = spread_ms.min(few_ms).min(latest_ms);
-        Self { due: BinaryHeap::new(), end_ms: now_ms.saturating_add(window_ms) }
+        Self { due: BinaryHeap::new(), from_ms, end_ms: from_ms.saturating_add(window_ms) }
     }
 
     /// Chooses a moment for a client in what is left of the window, `wait_ms` from now at the earliest.
     pub fn add(&mut self, key: Key, wait_ms: u64, now_ms: u64, random: &mut fastrand::Rng) {
-        let first_ms = now_ms.saturating_add(wait_ms);
+        let first_ms = now_ms.max(self.from_ms).saturating_add(wait_ms);
         let at_ms = random.u64(first_ms..=self.end_ms.max(first_ms));
         self.due.push(Reverse((at_ms, key.index, key.generation)));
+    }
+
+    /// Whether the window has not begun yet.
+    pub fn waits_at(&self, now_ms: u64) -> bool {
+        now_ms < self.from_ms
     }
 
     /// Takes one whose moment has come. It may be gone by itself.
@@ -98,6 +104,16 @@ mod tests {
         // A stop: 8 s for all, of which the last ones have 5.
         told(&mut Farewells::begin(1000, 60_000, 10_000, 8000, 5000), 10_000, 4000);
         told(&mut Farewells::begin(1000, 0, 10_000, 8000, 5000), 10_000, 0);
+    }
+
+    #[test]
+    fn nobody_is_told_before_the_window() {
+        let mut random = fastrand::Rng::with_seed(7);
+        let mut farewells = Farewells::begin(1000, 0, 2, 8000, 5000);
+        (0..2).for_each(|index| farewells.add(key(index), 0, 10, &mut random));
+        assert!(farewells.waits_at(999) && !farewells.waits_at(1000));
+        assert_eq!((farewells.take(999), farewells.next_ms()), (None, Some(1000)));
+        assert!(farewells.take(1000).is_some() && farewells.take(1000).is_some());
     }
 
     #[test]

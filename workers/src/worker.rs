@@ -146,8 +146,8 @@ enum Life {
 enum Parting {
     /// To come back, with this code, within this time.
     ComeBack { code: CloseCode, spread_ms: u64 },
-    /// That the server goes away.
-    GoneAway,
+    /// That the server goes away, within this time.
+    GoneAway { spread_ms: u64 },
 }
 
 /// Where the mail comes from. The mailbox is the slot's, and a successor reads on where its predecessor stopped.

@@ -21,6 +21,9 @@ use crate::{
     listening::ListenerRules, token::Source,
 };
 
+/// How often mail is taken before clients are closed, at a stop: enough for a full mailbox, and an end if others go on posting.
+const MAIL_TURNS_BEFORE_CLOSING_MAX: usize = 64;
+
 impl<H: Handler> Worker<H> {
     pub(super) fn hear(&mut self) {
         loop {
@@ -34,14 +37,15 @@ impl<H: Handler> Worker<H> {
                 }) => {
                     let code = CloseCode::from(close_code);
                     let parting = Parting::ComeBack { code, spread_ms };
-                    self.leave(reason, deadline_ms, spread_ms, parting);
+                    self.leave(reason, deadline_ms, 0, parting);
                     self.hand_over();
                 }
                 Heard::Message(ToChild::Relay) => self.read_relay(descriptor),
-                Heard::Message(ToChild::Stop { spread_ms, deadline_ms }) => {
+                Heard::Message(ToChild::Stop { wait_ms, spread_ms, deadline_ms }) => {
                     let reason = LeaveReason::ServerStop;
-                    self.leave(reason, deadline_ms, spread_ms, Parting::GoneAway);
+                    self.leave(reason, deadline_ms, wait_ms, Parting::GoneAway { spread_ms });
                 }
+                Heard::Message(ToChild::CloseClients) => self.close_clients(),
                 Heard::Message(ToChild::Cover { slot, rules }) => {
                     self.cover(slot, rules, descriptor);
                 }
@@ -127,7 +131,8 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Stops taking anything new, and tells every client at its moment.
-    fn leave(&mut self, reason: LeaveReason, deadline_ms: u64, spread_ms: u64, parting: Parting) {
+    /// `wait_ms`: nobody is told before.
+    fn leave(&mut self, reason: LeaveReason, deadline_ms: u64, wait_ms: u64, parting: Parting) {
         let now_ms = self.core.now_ms;
         let mut ends_ms = now_ms.saturating_add(deadline_ms);
         let mut reason = reason;
@@ -140,7 +145,7 @@ impl<H: Handler> Worker<H> {
             Life::Leaving { deadline_ms: earlier_ms, reason: first, parting: before } => {
                 ends_ms = ends_ms.min(earlier_ms);
                 reason = first;
-                if before == parting || before == Parting::GoneAway {
+                if before == parting || is_end(before) {
                     self.life = Life::Leaving { deadline_ms: ends_ms, reason, parting: before };
                     return;
                 }
@@ -149,18 +154,42 @@ impl<H: Handler> Worker<H> {
         }
         self.life = Life::Leaving { deadline_ms: ends_ms, reason, parting };
         self.core.leaving = true;
-        if parting == Parting::GoneAway {
+        if is_end(parting) {
             self.core.stopping = true;
             // Who waits in the listener would be reset with it.
             self.accept();
         }
         // The listener is the slot's: who comes from now on is the successor's. Those of slots that are down go to others.
         self.doors.close_all(self.poll.registry());
+        self.begin_farewells(now_ms.saturating_add(wait_ms), ends_ms, parting);
+    }
+
+    /// What side processes have posted before they ended arrives, and then the clients are told.
+    fn close_clients(&mut self) {
+        let (deadline_ms, parting) = match self.life {
+            Life::Leaving { deadline_ms, parting, .. } => (deadline_ms, parting),
+            Life::Serving | Life::Recycling | Life::Orphaned => return,
+        };
+        if self.core.farewells.waits_at(self.core.now_ms) {
+            self.mail_waits |= self.takes_mail();
+            for _ in 0..MAIL_TURNS_BEFORE_CLOSING_MAX {
+                if !self.mail_waits {
+                    break;
+                }
+                self.take_mail();
+            }
+            self.begin_farewells(self.core.now_ms, deadline_ms, parting);
+        }
+    }
+
+    /// Chooses a moment for each client, `from_ms` at the earliest.
+    fn begin_farewells(&mut self, from_ms: u64, ends_ms: u64, parting: Parting) {
+        let (Parting::ComeBack { spread_ms, .. } | Parting::GoneAway { spread_ms }) = parting;
         self.core.farewells = Farewells::begin(
-            now_ms,
+            from_ms,
             spread_ms,
             self.core.registry.websockets(),
-            ends_ms.saturating_sub(now_ms),
+            ends_ms.saturating_sub(from_ms),
             self.core.limits.close_timeout.as_millis() as u64,
         );
         for index in self.core.registry.indexes() {
@@ -185,7 +214,9 @@ impl<H: Handler> Worker<H> {
                             let reason = format!("restarting; retry_after_ms={wait_ms}");
                             (code, Cow::Owned(reason))
                         }
-                        Parting::GoneAway => (CloseCode::Away, Cow::Borrowed("the server stops")),
+                        Parting::GoneAway { .. } => {
+                            (CloseCode::Away, Cow::Borrowed("the server stops"))
+                        }
                     };
                     self.core.close_with(index, code, reason);
                 }
@@ -209,7 +240,7 @@ impl<H: Handler> Worker<H> {
     fn end_if_idle(&mut self, index: u32, parting: Parting) {
         let keeps_new = match parting {
             Parting::ComeBack { .. } => true,
-            Parting::GoneAway => false,
+            Parting::GoneAway { .. } => false,
         };
         let idle = self.core.registry.at(index).is_some_and(|connection| {
             matches!(connection.state, State::Http(Exchange::Head { .. }))
@@ -305,5 +336,13 @@ impl<H: Handler> Worker<H> {
             Post::Ours | Post::Relayed => true,
             Post::HandedOver => false,
         }
+    }
+}
+
+/// Whether nobody follows this worker.
+fn is_end(parting: Parting) -> bool {
+    match parting {
+        Parting::ComeBack { .. } => false,
+        Parting::GoneAway { .. } => true,
     }
 }

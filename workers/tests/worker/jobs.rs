@@ -159,7 +159,7 @@ fn a_worker_that_has_to_go_abandons_its_jobs_and_says_so() {
     }
     eventually("the jobs are begun", || server.count(Counter::Jobs) == 2);
     let begun = Instant::now();
-    server.say(0, &ToChild::Stop { spread_ms: 0, deadline_ms: 300 });
+    server.say(0, &ToChild::Stop { wait_ms: 0, spread_ms: 0, deadline_ms: 300 });
     client.expect_close(1001);
     server.expect_end(0);
     let took = begun.elapsed();

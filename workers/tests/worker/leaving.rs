@@ -148,11 +148,26 @@ fn a_stop_says_that_the_server_goes_away() {
     let mut client = server.connect(0).upgrade();
     let idle = server.connect(0);
     server.eventually_counts(Counter::Connections, 2);
-    server.say(0, &ToChild::Stop { spread_ms: 0, deadline_ms: 60_000 });
+    server.say(0, &ToChild::Stop { wait_ms: 0, spread_ms: 0, deadline_ms: 60_000 });
     client.expect_close(1001);
     client.send(close_frame(1001));
     client.expect_eof();
     drop((client, idle));
+    server.expect_end(0);
+}
+
+/// Until the master says that the side processes have ended.
+#[test]
+fn a_stop_that_waits_for_side_processes_leaves_clients_connected_and_served() {
+    let mut server = Server::start(1, limits());
+    let mut client = server.connect(0).upgrade();
+    server.say(0, &ToChild::Stop { wait_ms: 60_000, spread_ms: 0, deadline_ms: 120_000 });
+    client.send_text("still there?");
+    client.expect_text("still there?");
+    server.say(0, &ToChild::CloseClients);
+    client.expect_close(1001);
+    client.send(close_frame(1001));
+    client.expect_eof();
     server.expect_end(0);
 }
 
@@ -166,7 +181,7 @@ fn the_application_says_farewell_first_and_has_the_last_word() {
     server.say(0, &ToChild::Life { what: started });
     server.say(0, &drain(60_000));
     // A second request changes only what those hear who were not told yet.
-    server.say(0, &ToChild::Stop { spread_ms: 0, deadline_ms: 60_000 });
+    server.say(0, &ToChild::Stop { wait_ms: 0, spread_ms: 0, deadline_ms: 60_000 });
     client.expect_text("farewell");
     client.expect_close(1001);
     client.send(close_frame(1001));
@@ -189,8 +204,8 @@ fn a_stop_during_a_drain_hastens_it() {
     let mut client = server.connect(0).upgrade();
     server.say(0, &drain(3_600_000));
     client.expect_close(1012);
-    server.say(0, &ToChild::Stop { spread_ms: 0, deadline_ms: 50 });
-    server.say(0, &ToChild::Stop { spread_ms: 0, deadline_ms: 3_600_000 });
+    server.say(0, &ToChild::Stop { wait_ms: 0, spread_ms: 0, deadline_ms: 50 });
+    server.say(0, &ToChild::Stop { wait_ms: 0, spread_ms: 0, deadline_ms: 3_600_000 });
     server.expect_end(0);
 }
 
