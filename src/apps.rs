@@ -1,5 +1,5 @@
-//! The applications that come with the server, and the way of each connection to its own. They use the library's public
-//! interface and nothing else.
+//! The applications that come with the server, and the way of each connection to its own. They are handlers of the library's
+//! public interface, and are told more than others: the list of side processes, and what each listener serves.
 
 mod api;
 mod asking;

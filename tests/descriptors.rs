@@ -114,7 +114,7 @@ fn a_large_message_that_does_not_fit_is_counted_and_told_to_who_asked() {
 
 #[test]
 fn clients_cannot_take_what_is_in_reserve() {
-    let config = "[server]\nrlimit_nofile = 64\n";
+    let config = "[server]\nrlimit_nofile = 128\n";
     let server = Server::start(Setup::default().workers(2).config_toml(config));
     let pids = server.worker_pids();
     let mut inside = Client::connect_to_worker(&server, 0);

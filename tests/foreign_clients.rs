@@ -429,6 +429,11 @@ macro_rules! libraries {
             }
 
             #[test]
+            fn libraries_reload() {
+                compare(Tool::$tool, Scenario::Reload);
+            }
+
+            #[test]
             fn libraries_kill() {
                 compare(Tool::$tool, Scenario::Kill);
             }

@@ -152,7 +152,7 @@ fn what_comes_from_outside_cannot_end_a_line_or_command_a_terminal() {
                    Origin: https://\u{202e}\u{200f}\u{85}\u{2028}evil\r\n\r\n";
     let refused = raw(server.addr(), upgrade.as_bytes(), PATIENCE);
     assert!(refused.bytes.starts_with(b"HTTP/1.1 403 "), "{refused:?}");
-    server.wait_log("may not open a WebSocket");
+    server.wait_log("server.allowed_origins");
     Api::of(&server).disconnect(1, 3000, "a\nERROR forged\u{1b}").expect_status(404);
     server.reload().expect_code(0);
     server.stop().expect_code(0);

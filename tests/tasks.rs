@@ -258,7 +258,7 @@ fn more_tasks_than_may_wait_are_refused() {
 }
 
 #[test]
-fn a_worker_that_is_replaced_tells_who_waits() {
+fn a_worker_that_is_replaced_hears_what_became_of_its_task() {
     let place = start(1, 1);
     let (mut client, _) = place.client();
     let mut request = KeepAlive::open(place.addr());
@@ -267,12 +267,11 @@ fn a_worker_that_is_replaced_tells_who_waits() {
     let before = place.worker_pid(0);
     place.reload();
     client.expect_close(1001);
-    assert_eq!(request.receive("GET").text(), "Unanswered");
-    // The queue and the process that is at the task are not concerned.
-    assert_eq!(place.process("task")["is_at_a_task"], true);
+    // Its successor reads the mailbox, and passes the answer on. The result of this task is empty.
+    let answer = request.receive("GET");
+    assert_eq!((answer.status, answer.text()), (200, ""));
     eventually("its successor", PATIENCE, || (place.worker_pid(0) != before).then_some(()));
     let (mut client, _) = place.client();
-    // The late answer finds nobody, and the next task its own.
     assert_eq!(ask(&mut client, "task echo next", PATIENCE), "next");
     assert_eq!(sum(&place, "tasks_done"), 2);
 }

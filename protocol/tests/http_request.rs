@@ -43,6 +43,18 @@ fn targets_are_taken_apart() {
     assert_eq!(absolute.path(), "*", "RFC 9112 3.2.4");
 }
 
+#[test]
+fn a_path_is_logged_without_what_may_be_a_token() {
+    for (target, shown) in [
+        ("/", "/"),
+        ("/api/connections/9007199254740991?key=x", "/api/connections/9007199254740991"),
+        ("/ws/eyJhbGciOiJIUzI1NiJ9.e30.x/in", "/ws/(redacted)/in"),
+        ("http://target.example/eyJhbGciOiJIUzI1NiJ9", "/(redacted)"),
+    ] {
+        assert_eq!(get(target).path_redacted(), shown);
+    }
+}
+
 /// RFC 9112 3.2.2: an absolute target wins over Host.
 #[test]
 fn the_host_is_the_one_asked_for() {

@@ -144,7 +144,8 @@ pub(super) static KEYS: &[Key] = &[
         automatic: None,
         aliases: &["log_level"],
         about: "The least severe messages that are logged. \"debug\" has a line for each request and each \
-                answer too, with the path and without the query. Builds for release have no \"trace\". \
+                answer too, with the path and without the query; segments of the path over 16 bytes are left \
+                out, since they may be tokens. Builds for release have no \"trace\". \
                 Swoole's numbers mean: 0 debug, 1 trace, 2 info, 3 and 4 warn, 5 error, 6 off.",
         access: field!(server.log_level),
     },

@@ -13,7 +13,7 @@ use wsmaster_ipc::{
     board::{Board, SerialClock},
     mailbox::{Mailbox, MailboxPair},
     postbox::Postbox,
-    sys::{process, random, title},
+    sys::{process, random, reserve, title},
 };
 use wsmaster_workers::Handler;
 
@@ -193,7 +193,7 @@ pub enum StartError {
     )]
     Threads(usize),
     /// The system has no more of something.
-    #[error("{0}: {1}")]
+    #[error("{0}: {1}{advice}", advice = advice(.1))]
     System(&'static str, io::Error),
     /// The workers do not come up.
     #[error("the workers do not come up: {0}")]
@@ -383,6 +383,15 @@ fn program_made() -> Option<Duration> {
 }
 
 /// What the master asks workers with.
+/// What to do about an error of the system, where that is known.
+fn advice(error: &io::Error) -> &'static str {
+    if reserve::is_out_of_descriptors(error) {
+        "; raise server.rlimit_nofile, or the limit of the shell or service manager (ulimit -n)"
+    } else {
+        ""
+    }
+}
+
 fn surveys(handle: &Handle, mailboxes: &[MailboxPair], seed: u64) -> io::Result<Surveys> {
     let own = usize::from(handle.own_address().0);
     let own = mailboxes.get(own).ok_or(io::ErrorKind::NotFound)?;

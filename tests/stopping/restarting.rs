@@ -28,7 +28,7 @@ fn a_restart_that_would_find_no_server_stops_none() {
         ("[server]\n{listen}\ngroup = \"nobody-of-this-name\"\n".to_owned(), "server.group"),
         ("[server]\n{listen}\nchroot = \"/nonexistent\"\n".to_owned(), "server.chroot"),
         ("[server]\n{listen}\nrlimit_nofile = 1073741816\n".to_owned(), "server.rlimit_nofile"),
-        ("[server]\n{listen}\nrlimit_nofile = 64\nworkers = 100\n".to_owned(), "mailboxes"),
+        ("[server]\n{listen}\nrlimit_nofile = 128\nworkers = 100\n".to_owned(), "mailboxes"),
         ("[server]\n{listen}\ncpu_affinity = \"1000\"\n".to_owned(), "server.cpu_affinity"),
         (format!("[server]\nhost = \"127.0.0.1\"\nport = {}\n", taken.port()), "another program"),
         ("[server]\nhost = \"192.0.2.1\"\nport = 9501\n".to_owned(), "no such address"),

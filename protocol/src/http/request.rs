@@ -88,6 +88,12 @@ impl RequestHead {
         target::redacted(self.target())
     }
 
+    /// The path for a log: without its long segments, any of which may be a token.
+    #[must_use]
+    pub fn path_redacted(&self) -> String {
+        target::redacted_path(self.path())
+    }
+
     /// The path of the target, not decoded (see [`decode_path`](super::decode_path)): it starts with `/`, or is `*` when
     /// OPTIONS asks about the server as a whole.
     #[must_use]

@@ -12,7 +12,8 @@ use super::HttpError;
 /// Longest request target in bytes: the 8,000 octets that RFC 9112 3 asks for, rounded up. Beyond: 414.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;
 
-/// Longest query parameter without a `=` that a log may show: longer ones are tokens, not flags.
+/// Longest query parameter without a `=`, and longest segment of a path, that a log may show: longer ones may be tokens. A
+/// connection id is no longer.
 const BARE_PARAMETER_BYTES_MAX: usize = 16;
 
 /// Decodes the path of a target, once: `/a%20b` is `/a b`, and `/a%2520b` is `/a%20b`.
@@ -114,6 +115,14 @@ pub(super) fn redacted(target: &str) -> String {
         Some(_) | None => Cow::Borrowed(pair),
     });
     format!("{path}?{}", pairs.collect::<Vec<_>>().join("&"))
+}
+
+/// The path with its long segments replaced, which may be tokens, as in `/ws/eyJhbGciOi...`.
+pub(super) fn redacted_path(path: &str) -> String {
+    let segments = path.split('/').map(|segment| {
+        if segment.len() > BARE_PARAMETER_BYTES_MAX { "(redacted)" } else { segment }
+    });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 /// Whether a parameter or header of this name is likely to hold a secret. Rather one too many than one too few, but not

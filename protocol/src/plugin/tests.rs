@@ -234,7 +234,7 @@ fn commands_are_understood() {
         ),
         (
             r#"{"do":"broadcast","text":"\u00fc","exclude":5}"#,
-            "Broadcast { payload: Text(\"ü\"), exclude: Some(5) }",
+            "Broadcast { to: None, payload: Text(\"ü\"), exclude: Some(5) }",
         ),
         (
             r#"{"do":"disconnect","connection":5}"#,

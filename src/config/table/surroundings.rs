@@ -41,7 +41,7 @@ pub(super) const CHROOT: Key = Key {
 pub(super) const RLIMIT_NOFILE: Key = Key {
     section: Section::Server,
     name: "rlimit_nofile",
-    kind: Kind::Integer { min: 64, max: 1_073_741_816 },
+    kind: Kind::Integer { min: 128, max: 1_073_741_816 },
     default: "hard",
     automatic: Some(Automatic {
         word: "hard",

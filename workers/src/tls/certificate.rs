@@ -55,7 +55,7 @@ pub enum CertificateFault {
     TooMany(usize),
     /// It cannot be read.
     #[error(
-        "the certificate cannot be understood: expected X.509 version 3 (`openssl x509 -req` makes version 1 unless it is told -extfile)"
+        "the certificate cannot be understood: expected X.509 version 3 (`openssl x509 -req` without -extfile makes version 1)"
     )]
     Certificate,
     /// There is none in the text.

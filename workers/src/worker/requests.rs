@@ -50,7 +50,7 @@ impl<H: Handler> Worker<H> {
         let (peer, secure) = client_of(durable, &self.core.proxies, &head);
         let rules = self.core.listeners.rules(durable.listener);
         let listener_tag = rules.map_or(0, |rules| rules.tag);
-        log::debug!("{peer}: {} {}", head.method(), Shown(head.path().as_bytes()));
+        log::debug!("{peer}: {} {}", head.method(), Shown(head.path_redacted().as_bytes()));
         connection.state = State::Http(Exchange::Answering { number, manner });
         self.core.restart_patience(index);
         let responder = Responder { key, number };
@@ -249,9 +249,11 @@ impl<H: Handler> Calls<'_, H> {
     fn open(&mut self, index: u32, head: RequestHead, agreed: Agreed) {
         self.core.write_upgrade(index, &agreed.answer);
         let Some(connection) = self.core.registry.at_mut(index) else { return };
-        // Without the query, which may hold a token.
-        let path = Shown(head.path().as_bytes());
-        log::debug!("{}: is a WebSocket at {path} now", connection.durable.peer);
+        log::debug!(
+            "{}: is a WebSocket at {} now",
+            connection.durable.peer,
+            Shown(head.path_redacted().as_bytes())
+        );
         connection.state = State::WebSocket(Session::with(agreed.extension));
         connection.messages_in = 0;
         connection.flags.open = true;
