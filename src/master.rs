@@ -486,6 +486,7 @@ where
                     Role::Worker(cell) => {
                         self.totals.bury(&cell);
                         self.tell_of_lost_connections(pid);
+                        self.join_around(pid);
                     }
                     Role::Side(number) => {
                         self.end_life_of(number);

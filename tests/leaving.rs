@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use support::{Api, App, Client, KeepAlive, PATIENCE, Reply, Server, Setup, Swarm};
+use support::{Api, App, Client, KeepAlive, PATIENCE, Reply, Server, Setup, Signal, Swarm};
 
 /// Longer than an answer takes, shorter than the time after which a worker that does not answer is given up.
 const AT_ONCE: Duration = Duration::from_secs(3);
@@ -205,6 +205,32 @@ fn clients_of_a_leaving_worker_and_of_its_successor_are_in_the_same_channel() {
         (0..swarm.len())
             .any(|member| swarm.texts(member).iter().any(|text| text.contains("from late")))
     });
+}
+
+/// Where one of several leaving workers of a slot dies, those before it are still reached.
+#[test]
+fn a_leaving_worker_that_dies_cuts_nobody_off_from_those_before_it() {
+    let config = "[server]\nreconnect_spread = \"60s\"\n";
+    let server = Server::start(Setup::default().workers(1).config_toml(config));
+    let mut swarm = Swarm::connect(&server, 600);
+    swarm.subscribe("chat.room.1");
+    swarm.clear_texts();
+    server.reload().expect_code(0);
+    let between = server.worker_pid(0);
+    server.reload().expect_code(0);
+    assert!(support::signal(between, Signal::Kill));
+    let api = Api::of(&server);
+    let publish = || {
+        let answer = api.publish("chat.room.1", &json!("hello")).expect_status(200).json();
+        answer["delivered"].as_u64().expect("a number")
+    };
+    // The master has to hear of the death first.
+    let mut delivered = support::eventually("somebody to be reached", AT_ONCE, || {
+        Some(publish()).filter(|delivered| *delivered > 0)
+    });
+    delivered += publish();
+    swarm.until("all to be told", PATIENCE, |swarm| swarm.open_count() == 0);
+    assert_eq!(swarm.received() as u64, delivered);
 }
 
 /// How many requests of a client that keeps its connection and asks all the time are answered, and how many are not.

@@ -176,6 +176,13 @@ impl Board {
         }
     }
 
+    /// Sets all bits of a slot: one of its workers may be interested in anything. Only workers of the slot may call it.
+    pub fn show_all_interest(&self, slot: Slot) {
+        for word in SLOT_WORDS - INTEREST_WORDS..SLOT_WORDS {
+            self.word(slot.number(), word).store(u64::MAX, Ordering::Release);
+        }
+    }
+
     /// Forgets what a dead worker was interested in.
     pub fn clear_interest(&self, slot: Slot) {
         for word in SLOT_WORDS - INTEREST_WORDS..SLOT_WORDS {

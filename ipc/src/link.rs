@@ -59,6 +59,9 @@ pub enum ToChild {
     /// The successor is about to be started: it reads the slot's mailbox, and passes on what is for this worker. The end of the
     /// line that is to be read comes beside this message.
     Relay,
+    /// The worker before is gone, and one before that still lives: pass on to it what is not this worker's own. The end of the
+    /// line that is to be written to comes beside this message.
+    Elder,
     /// Let go of the listeners of another slot.
     Uncover {
         /// The slot.

@@ -113,6 +113,26 @@ where
         elder.link.say_with(&ToChild::Relay, reader.as_fd()).then_some(writer)
     }
 
+    /// A worker has ended. Where it stood between two of its slot, the younger one is joined to the older one.
+    pub(super) fn join_around(&mut self, gone: Pid) {
+        let seat = self.seats.iter_mut().find(|seat| seat.processes.contains(&gone));
+        let Some(processes) = seat.map(|seat| &mut seat.processes) else { return };
+        let Some(place) = processes.iter().position(|pid| *pid == gone) else { return };
+        processes.remove(place);
+        let elder =
+            place.checked_sub(1).and_then(|before| self.children.get(processes.get(before)?));
+        let younger = processes.get(place).and_then(|pid| self.children.get(pid));
+        let (Some(elder), Some(younger)) = (elder, younger) else { return };
+        match relay::line() {
+            Ok((writer, reader)) => {
+                if elder.link.say_with(&ToChild::Relay, reader.as_fd()) {
+                    younger.link.say_with(&ToChild::Elder, writer.as_fd());
+                }
+            }
+            Err(error) => log::warn!("a leaving worker is not joined to those after it: {error}"),
+        }
+    }
+
     fn fork_side(&mut self, number: usize) -> io::Result<Pid> {
         let side =
             self.directory.sides().get(number).cloned().ok_or(io::ErrorKind::InvalidInput)?;

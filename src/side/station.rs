@@ -183,6 +183,7 @@ impl<D> Station<D> {
                         // It has no listener and no client, and is asked for none.
                         Heard::Message(
                             ToChild::Relay
+                            | ToChild::Elder
                             | ToChild::CloseClients
                             | ToChild::Cover { .. }
                             | ToChild::Uncover { .. }

@@ -92,6 +92,11 @@ impl Lineage {
         self.last_serial.is_some()
     }
 
+    /// The process before is gone, and one before that takes what is passed on.
+    pub fn find_elder(&mut self) {
+        self.has_elder = true;
+    }
+
     /// The process before is gone.
     pub fn lose_elder(&mut self) {
         self.has_elder = false;

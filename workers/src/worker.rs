@@ -115,6 +115,8 @@ pub struct Worker<H> {
     term: TermSignal,
     post: Post,
     mail_waits: bool,
+    /// The line to a worker before the one that is gone, until it is taken into use.
+    next_elder: Option<OwnedFd>,
     backlog: bool,
     life: Life,
     buffer: Vec<u8>,
@@ -249,6 +251,7 @@ impl<H: Handler> Worker<H> {
             post: Post::Ours,
             // What came while nobody was in the seat waits in the kernel, and will not be told of again.
             mail_waits: true,
+            next_elder: None,
             backlog: false,
             life: Life::Serving,
             buffer: vec![0; RECEIVE_BYTES],
@@ -282,6 +285,7 @@ impl<H: Handler> Worker<H> {
             self.core.tick();
             self.core.cell.add(Counter::Turns, 1);
             self.note(&events, &mut active);
+            self.take_next_elder();
             self.take_mail();
             self.take_ended_jobs();
             self.accept();

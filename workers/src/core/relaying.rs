@@ -1,11 +1,13 @@
 //! What several processes of one slot do together, while one of them leaves: see [`crate::lineage`].
 
+use std::os::fd::OwnedFd;
+
 use wsmaster_ipc::{
     Answer, AskTicket, Command, ConnectionId, Outcome, Part, PostError,
     board::Counter,
     command::Group,
     handle::Publication,
-    relay::{Flushed, Unsent},
+    relay::{Flushed, Relay, Unsent},
     wire,
 };
 
@@ -195,6 +197,15 @@ impl Core {
         if !self.lineage.has_handed_over() {
             self.show_own_interest();
         }
+    }
+
+    /// A worker before the one that is gone still lives, and reads the other end of this line.
+    pub(crate) fn find_elder(&mut self, line: OwnedFd) {
+        self.lose_elder();
+        self.elder = Some(Relay::new(line, self.limits.relay_bytes_max));
+        self.lineage.find_elder();
+        // What it is interested in was given up with the one between, and is known to itself alone.
+        self.asker.handle().board().show_all_interest(self.slot);
     }
 
     /// Whether a connection could only be here.

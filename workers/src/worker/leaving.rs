@@ -41,6 +41,7 @@ impl<H: Handler> Worker<H> {
                     self.hand_over();
                 }
                 Heard::Message(ToChild::Relay) => self.read_relay(descriptor),
+                Heard::Message(ToChild::Elder) => self.next_elder = descriptor,
                 Heard::Message(ToChild::Stop { wait_ms, spread_ms, deadline_ms }) => {
                     let reason = LeaveReason::ServerStop;
                     self.leave(reason, deadline_ms, wait_ms, Parting::GoneAway { spread_ms });
@@ -299,6 +300,20 @@ impl<H: Handler> Worker<H> {
         self.mailbox = Mailbox::new(line);
         self.post = Post::Relayed;
         self.mail_waits = true;
+    }
+
+    /// Passes on from now on to the worker that the master has found. Not while the events of a turn are looked at: the end of
+    /// the line before may be among them.
+    pub(super) fn take_next_elder(&mut self) {
+        let Some(line) = self.next_elder.take() else { return };
+        let descriptor = line.as_raw_fd();
+        let either = Interest::READABLE | Interest::WRITABLE;
+        let token = Source::Elder.token();
+        match self.poll.registry().register(&mut SourceFd(&descriptor), token, either) {
+            Ok(()) => self.core.find_elder(line),
+            Err(error) => log::warn!("an earlier worker of this slot is not joined: {error}"),
+        }
+        self.settle();
     }
 
     pub(super) fn stop_reading_mail(&mut self) {
