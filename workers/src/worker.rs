@@ -348,7 +348,7 @@ impl<H: Handler> Worker<H> {
                 Some(Source::Mailbox) => self.mail_waits = self.takes_mail(),
                 Some(Source::Link) => self.hear(),
                 Some(Source::Elder) if event.is_read_closed() || event.is_error() => {
-                    self.core.lose_elder();
+                    self.lose_elder();
                     self.settle();
                 }
                 Some(Source::Term) => {
@@ -427,7 +427,11 @@ impl<H: Handler> Worker<H> {
         }
         self.core.bury();
         self.core.answer_surveys();
+        let had_elder = self.core.elder.is_some();
         let relayed = self.core.flush_relay();
+        if had_elder && self.core.elder.is_none() {
+            self.lose_elder();
+        }
         self.backlog = !(self.core.loop_handle().flush() & relayed);
         self.core.show_gauges();
     }

@@ -316,6 +316,12 @@ impl<H: Handler> Worker<H> {
         self.settle();
     }
 
+    /// The worker before is gone. The mailbox is looked at, since bodies that it did not take count as waiting until it is empty.
+    pub(super) fn lose_elder(&mut self) {
+        self.core.lose_elder();
+        self.mail_waits = self.takes_mail();
+    }
+
     pub(super) fn stop_reading_mail(&mut self) {
         self.mail_waits = false;
         let mailbox = self.mailbox.as_fd().as_raw_fd();

@@ -105,6 +105,24 @@ fn a_successor_serves_what_queued_meanwhile() {
     assert!(newcomer.id() > old_id.parse().unwrap(), "an id was given again");
 }
 
+/// What was passed on to a worker that died waits nowhere any more, and nobody is refused a large message for it.
+#[test]
+fn bodies_that_a_worker_did_not_take_do_not_count_when_it_is_gone() {
+    let mut server = Server::start(2, limits());
+    let mut client = server.connect(0).upgrade();
+    server.eventually_counts(Counter::WebSockets, 1);
+    server.say(0, &drain(60_000));
+    server.expect_said(0, &ToMaster::Draining);
+    server.start_worker(0);
+    client.expect_close(1012);
+    let address = crate::support::server::slot(0).address();
+    server.board.add_attached(address, 1_000_000);
+    client.send(close_frame(1012));
+    client.expect_eof();
+    server.expect_end(0);
+    eventually("nothing to wait", || server.board.attached_bytes(address) == 0);
+}
+
 /// A request that is under way, or whose connection was just made, is answered; an idle kept connection ends.
 #[test]
 fn requests_under_way_are_answered_by_a_worker_that_leaves() {
