@@ -18,13 +18,13 @@ use crate::config::{ListenAddress, Overrides, check_value, parse_duration};
 /// Stands below the help of the program and, as sections, in the manual page.
 const EXAMPLES: &str = "\
 Examples:
-  wsmaster start                          serve channels on 127.0.0.1:9501
-  wsmaster start -w 4 --listen :9600      four workers on every address
-  wsmaster start -c wsmaster.toml -d      in the background, as the file says
-  wsmaster config default > wsmaster.toml a file with every setting explained
-  wsmaster reload                         new configuration, new processes, gracefully
-  wsmaster top                            the running server on a terminal
-  wsmaster client ws://localhost:9501/    talk to it, or to any other WebSocket server
+  wsmaster start                           serve channels on 127.0.0.1:9501
+  wsmaster start -w 4 --listen :9600       four workers on every address
+  wsmaster start -c wsmaster.toml -d       in the background, as the file says
+  wsmaster config default > wsmaster.toml  a file with every setting explained
+  wsmaster reload                          new configuration, new workers, gracefully
+  wsmaster top                             the running server on a terminal
+  wsmaster client ws://localhost:9501/     talk to it, or to any other WebSocket server
 
 Exit codes:
   0  done
@@ -74,9 +74,11 @@ Every connection is closed. To replace the processes gracefully: wsmaster reload
 
     /// Replace the workers of the running server gracefully, with its configuration read again
     #[command(after_help = "\
-The configuration is checked first, with the commands of programs; if it is wrong, nothing happens to the server.
-Programs ([[process]]) stay, but for those whose table, command or script has changed, which are started again; new ones are
-started, and those that are gone from the configuration end. What a script reads by itself is not looked at:
+The configuration is checked first, with the commands of programs; if it is wrong, nothing
+happens to the server.
+Programs ([[process]]) stay, but for those whose table, command or script has changed, which are
+started again; new ones are started, and those that are gone from the configuration end. What a
+script reads by itself is not looked at:
   wsmaster reload --processes chat
 Where nothing but certificates has changed, they are exchanged and no worker is replaced.
 Exit code 3: it is not running.")]
@@ -167,8 +169,8 @@ Exit codes:
 
     /// Look at the machine and the configuration, and say what to change
     #[command(after_help = "\
-Looks at descriptors, queues, ports, memory, CPUs, control groups, the clock, users and directories,
-with the flags of start. It changes nothing.
+Looks at the configuration, programs, certificates, descriptors, queues, ports, memory, CPUs,
+control groups, the clock, users and directories, with the flags of start. It changes nothing.
 Exit code 1: there is a problem. Warnings are none.")]
     Doctor {
         #[command(flatten)]
