@@ -211,7 +211,9 @@ impl<'p> Place<'p> {
         if command.as_bytes().contains(&b'/') {
             let file = self.at(Path::new(command));
             let facts = fs::metadata(&file).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => format!("there is no program {}", file.display()),
+                io::ErrorKind::NotFound => {
+                    format!("there is no program {}{}", file.display(), from(&file))
+                }
                 _ => format!("{}: {error}", file.display()),
             })?;
             self.judge(&file, &facts)?;
@@ -323,6 +325,12 @@ impl<'p> Place<'p> {
     fn at(&self, file: &Path) -> PathBuf {
         self.cwd.map_or_else(|| file.to_owned(), |cwd| cwd.join(file))
     }
+}
+
+/// The directory from which a path counts that is not absolute.
+fn from(file: &Path) -> String {
+    let directory = file.is_relative().then(std::env::current_dir).and_then(Result::ok);
+    directory.map_or_else(String::new, |directory| format!(" in {}", directory.display()))
 }
 
 /// Whether the rights of one file, or directory, let somebody who is not root and has one group execute it.
