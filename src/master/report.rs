@@ -131,7 +131,7 @@ pub(super) fn line(report: &Report, name: impl Fn(ChildId) -> String) -> (Level,
         Report::StopStarted { processes, timeout } => (
             Level::Info,
             format!(
-                "stop: all processes have {timeout:.1?} to finish with their clients ({processes} of them)"
+                "stop: all processes have {timeout:.1?} to finish with their clients; processes: {processes}"
             ),
         ),
         Report::AllStopped { took, killed } => {
