@@ -83,14 +83,10 @@ pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
         }
     }
     line("");
-    match target(&serving.config) {
-        None => line("  In another terminal:  wsmaster status | reload | stop"),
-        Some(target) => {
-            line(&format!("  In another terminal:  wsmaster status {target}"));
-            line(&format!("                        wsmaster reload {target}"));
-            line(&format!("                        wsmaster stop {target}"));
-        }
-    }
+    let target = target(&serving.config).map_or_else(String::new, |target| format!(" {target}"));
+    line(&format!("  In another terminal:  wsmaster status{target}"));
+    line(&format!("                        wsmaster reload{target}"));
+    line(&format!("                        wsmaster stop{target}"));
     line("");
     text
 }
