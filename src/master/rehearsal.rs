@@ -23,6 +23,7 @@ use super::{
 use crate::{
     apart::apart,
     config::{Config, ListenAddress, ListenerConfig},
+    missing,
 };
 
 /// How long all that may take.
@@ -71,10 +72,8 @@ fn try_start(config: &Config, held: Option<&[String]>, parent: i32) -> Result<()
     if let Some(path) = &server.log_file {
         let opened = LogPlace::new(path).and_then(|place| place.open());
         opened.map_err(|error| {
-            format!(
-                "the log file {} cannot be opened: {error}; see server.log_file",
-                path.display()
-            )
+            let why = missing::directory(path).unwrap_or_else(|| error.to_string());
+            format!("the log file {} cannot be opened: {why}; see server.log_file", path.display())
         })?;
     }
     for wanted in config.all_listeners() {
