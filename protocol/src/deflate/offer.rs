@@ -19,7 +19,7 @@ pub struct Policy {
     /// Whether the server's messages may refer to those before, if the client can follow.
     pub server_takeover: bool,
     /// Whether the client's messages may refer to those before. Those of a client that has not offered to do without
-    /// ([`CLIENT_NO_CONTEXT_TAKEOVER`]) may in any case.
+    /// (`client_no_context_takeover`) may in any case.
     pub client_takeover: bool,
     /// The largest window of either direction.
     pub window: WindowBits,
