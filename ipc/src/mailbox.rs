@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    sys::{memory, reserve, socket},
+    sys::{memory, record_lock::RecordLock, reserve, socket},
     wire,
 };
 
@@ -73,43 +73,80 @@ impl Mailbox {
         Self { reader, buffer: vec![0; wire::PACKET_BYTES_MAX] }
     }
 
-    /// Copies the front of the next packet, without taking it: how much of `front` is filled. `None` when nothing waits.
-    ///
-    /// # Errors
-    /// `UnexpectedEof` when all writers are gone; what recv(2) says of the socket itself.
-    pub fn peek(&self, front: &mut [u8]) -> io::Result<Option<usize>> {
-        socket::peek(self.reader.as_fd(), front)
-    }
-
     /// Takes the next packet, without waiting. `may_have_body`: bodies are attached to packets that wait
     /// ([`Board::attached_bytes`](crate::board::Board::attached_bytes)), so a descriptor of the reserve is freed for the one
     /// that may come.
     pub fn receive(&mut self, may_have_body: bool) -> Mail<'_> {
         let Self { reader, buffer } = self;
-        let mut take = || match socket::receive_packet(reader.as_fd(), buffer) {
-            // The file is read, and its descriptor free again, before the next one comes.
-            Ok(socket::Received::Packet { length, attachment, cut: false }) => {
-                Some((length, Body::of(attachment)))
+        let taken = next_packet(reader.as_fd(), buffer, may_have_body);
+        mail(buffer, taken)
+    }
+
+    /// Takes the next packet of a mailbox that several processes read, without waiting for one. `note` is given the first
+    /// `N` bytes of the packet, or all of a shorter one, before it is taken, and says whether a body may be attached to it
+    /// (see [`Self::receive`]). No other process takes a packet this way between `note` and the taking, and one that dies
+    /// there holds nobody up.
+    pub fn receive_noted<const N: usize>(&mut self, note: impl FnOnce(&[u8]) -> bool) -> Mail<'_> {
+        let Self { reader, buffer } = self;
+        let reader = reader.as_fd();
+        let taken = RecordLock::take(reader).and_then(|_lock| {
+            let mut front = [0; N];
+            match socket::peek(reader, &mut front)? {
+                Some(length) => {
+                    let may_have_body = note(&front[..length]);
+                    Ok(next_packet(reader, buffer, may_have_body))
+                }
+                None => Ok(None),
             }
-            Ok(socket::Received::Packet { cut: true, .. }) => Some((0, Body::Unusable)),
-            Ok(socket::Received::Empty) => None,
-            Ok(socket::Received::Closed) => Some((0, Body::End)),
+        });
+        let taken = match taken {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Some((0, Body::End)),
             Err(error) => {
-                // Only the end of the line means that the master is dead.
-                log::error!("the mailbox could not be read, and is tried again: {error}");
+                log_unreadable(&error);
                 None
             }
         };
-        let taken = if may_have_body { reserve::with_one_free(take) } else { take() };
-        let Some((length, body)) = taken else { return Mail::Empty };
-        let bytes = &self.buffer[..length];
-        match body {
-            Body::None => Mail::Packet(Packet { bytes, attachment: None }),
-            Body::Read(body) => Mail::Packet(Packet { bytes, attachment: Some(body) }),
-            Body::Lost => Mail::Bodiless(bytes),
-            Body::Unusable => Mail::Bad,
-            Body::End => Mail::Closed,
+        mail(buffer, taken)
+    }
+}
+
+/// Reads the next packet into the buffer: how long it is, and what came beside it. `None` when nothing waits.
+fn next_packet(
+    reader: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    may_have_body: bool,
+) -> Option<(usize, Body)> {
+    let mut take = || match socket::receive_packet(reader, buffer) {
+        // The file is read, and its descriptor free again, before the next one comes.
+        Ok(socket::Received::Packet { length, attachment, cut: false }) => {
+            Some((length, Body::of(attachment)))
         }
+        Ok(socket::Received::Packet { cut: true, .. }) => Some((0, Body::Unusable)),
+        Ok(socket::Received::Empty) => None,
+        Ok(socket::Received::Closed) => Some((0, Body::End)),
+        Err(error) => {
+            log_unreadable(&error);
+            None
+        }
+    };
+    if may_have_body { reserve::with_one_free(take) } else { take() }
+}
+
+/// Only the end of the line means that the master is dead.
+fn log_unreadable(error: &io::Error) {
+    log::error!("the mailbox could not be read, and is tried again: {error}");
+}
+
+fn mail(buffer: &[u8], taken: Option<(usize, Body)>) -> Mail<'_> {
+    let Some((length, body)) = taken else { return Mail::Empty };
+    let bytes = &buffer[..length];
+    match body {
+        Body::None => Mail::Packet(Packet { bytes, attachment: None }),
+        Body::Read(body) => Mail::Packet(Packet { bytes, attachment: Some(body) }),
+        Body::Lost => Mail::Bodiless(bytes),
+        Body::Unusable => Mail::Bad,
+        Body::End => Mail::Closed,
     }
 }
 
@@ -147,5 +184,84 @@ impl Mailbox {
 impl AsFd for Mailbox {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.reader.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        env,
+        io::{BufRead, BufReader, Write},
+        process::{Command, Stdio},
+        sync::mpsc::{RecvTimeoutError, channel},
+        thread,
+        time::Duration,
+    };
+
+    use super::*;
+
+    const CHILD: &str = "WSMASTER_TEST_READS_A_MAILBOX";
+    const NOTED: &str = "the packet is noted";
+
+    /// Not a test by itself, but the other process of the one below: it reads the mailbox on its standard input, and comes no
+    /// further than between the note of a packet and its taking.
+    #[test]
+    fn child_that_notes_a_packet() {
+        if env::var_os(CHILD).is_none() {
+            return;
+        }
+        let mut mailbox = Mailbox::new(io::stdin().as_fd().try_clone_to_owned().unwrap());
+        mailbox.receive_noted::<8>(|front| {
+            assert_eq!(front, b"first");
+            writeln!(io::stdout(), "\n{NOTED}").unwrap();
+            loop {
+                thread::park();
+            }
+        });
+    }
+
+    #[test]
+    fn nobody_takes_a_packet_that_another_process_has_noted_until_that_process_is_dead() {
+        let MailboxPair { reader, writer } = MailboxPair::new().unwrap();
+        for packet in [&b"first"[..], b"second packet"] {
+            socket::send_packet(writer.as_fd(), packet, None).unwrap();
+        }
+        let mut child = Command::new(env::current_exe().unwrap())
+            .args(["child_that_notes_a_packet", "--nocapture"])
+            .env(CHILD, "1")
+            .stdin(Stdio::from(reader.try_clone().unwrap()))
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert!(lines.map_while(Result::ok).any(|line| line == NOTED));
+        let (taken, is_taken) = channel();
+        let other = thread::spawn(move || {
+            let mut mailbox = Mailbox::new(reader);
+            for _ in 0..3 {
+                let mut noted = Vec::new();
+                let mail = mailbox.receive_noted::<8>(|front| {
+                    noted = front.to_vec();
+                    false
+                });
+                let packet = match mail {
+                    Mail::Packet(packet) => packet.bytes.to_vec(),
+                    Mail::Empty => Vec::new(),
+                    other => panic!("{other:?}"),
+                };
+                taken.send((noted, packet)).unwrap();
+            }
+        });
+        let early = is_taken.recv_timeout(Duration::from_millis(100));
+        assert_eq!(early, Err(RecvTimeoutError::Timeout));
+        child.kill().unwrap();
+        for expected in
+            [(&b"first"[..], &b"first"[..]), (b"second p", b"second packet"), (b"", b"")]
+        {
+            let (noted, packet) = is_taken.recv_timeout(Duration::from_secs(20)).unwrap();
+            assert_eq!((noted.as_slice(), packet.as_slice()), expected);
+        }
+        child.wait().unwrap();
+        other.join().unwrap();
     }
 }

@@ -4,10 +4,7 @@
 //! one while a process is idle. Each process has a queue for tasks that are meant for it alone too. The queues are
 //! mailboxes: the master keeps them, so what waits in one outlives whoever reads it.
 
-use std::{
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::{
     board::Board,
@@ -93,77 +90,51 @@ impl TaskQueue {
         Self { mailbox: Mailbox::new(reader), address, own, board }
     }
 
-    /// Takes a task, without waiting. It stands on this process's [`Desk`] before it leaves the queue: if the process dies
-    /// at any moment, the task is still in the queue, or the master knows whose it was.
+    /// Takes a task, if one waits. It stands on this process's [`Desk`] before it leaves the queue: if the process dies at
+    /// any moment, the task is still in the queue, or the master knows whose it was. Whoever waits for a task hears of the
+    /// death of a process that died just before the taking too, although another process will do the task.
     ///
-    /// Another process may take the task that was seen first. If this one dies between the look and the taking, whoever
-    /// waits for that task is told of a death too early; and in the instant between the taking of another task and the
-    /// correction of the desk, a death would not be told.
+    /// A process that is stopped (SIGSTOP, a debugger) between the look at a task and the taking holds the others up until it
+    /// goes on or is killed.
     pub fn take(&mut self) -> Taken {
-        let (desk, queue) = (Desk::of(&self.board, self.own), Desk::of(&self.board, self.address));
+        let Self { mailbox, address, own, board } = self;
+        let (desk, queue) = (Desk::of(board, *own), Desk::of(board, *address));
         loop {
-            let mut head = [0; wire::TASK_HEAD_BYTES];
-            let length = match self.mailbox.peek(&mut head) {
-                Ok(Some(length)) => length,
-                Ok(None) => {
-                    queue.none_waits();
-                    self.board.no_attached(self.address);
-                    return Taken::Nothing;
-                }
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Taken::Closed,
-                Err(error) => {
-                    log::error!(
-                        "the queue of tasks could not be read, and is tried again: {error}"
-                    );
-                    return Taken::Nothing;
-                }
-            };
-            let seen = wire::task_ticket(&head[..length]);
-            if let Some(seen) = seen {
-                desk.begin(seen);
-            }
-            let may_have_body = self.board.attached_bytes(self.address) > 0;
-            let packet = match self.mailbox.receive(may_have_body) {
-                Mail::Packet(packet) => packet,
-                Mail::Bodiless(bytes) => {
-                    queue.taken();
-                    if let Ok((_, body_bytes)) = wire::bodiless(bytes) {
-                        self.board.take_attached(self.address, body_bytes as u64);
-                    }
-                    let Some(ticket) = wire::task_ticket(bytes) else {
-                        desk.put_back();
-                        continue;
-                    };
+            let mut ticket = None;
+            let mail = mailbox.receive_noted::<{ wire::TASK_HEAD_BYTES }>(|head| {
+                ticket = wire::task_ticket(head);
+                if let Some(ticket) = ticket {
                     desk.begin(ticket);
-                    return Taken::Unreadable(ticket);
                 }
-                Mail::Bad => {
-                    queue.taken();
-                    match seen {
-                        Some(seen) => return Taken::Unreadable(seen),
-                        None => continue,
+                board.attached_bytes(*address) > 0
+            });
+            let packet = match mail {
+                Mail::Packet(packet) => Some(packet),
+                Mail::Bodiless(bytes) => {
+                    if let Ok((_, body_bytes)) = wire::bodiless(bytes) {
+                        board.take_attached(*address, body_bytes as u64);
                     }
+                    None
                 }
+                Mail::Bad => None,
                 Mail::Closed => {
                     desk.put_back();
                     return Taken::Closed;
                 }
                 Mail::Empty => {
                     desk.put_back();
-                    continue;
+                    queue.none_waits();
+                    board.no_attached(*address);
+                    return Taken::Nothing;
                 }
             };
             queue.taken();
-            if let Some(body) = &packet.attachment {
-                self.board.take_attached(self.address, body.len() as u64);
+            if let Some(body) = packet.as_ref().and_then(|packet| packet.attachment.as_ref()) {
+                board.take_attached(*address, body.len() as u64);
             }
-            let Some(ticket) = wire::task_ticket(packet.bytes) else {
-                desk.put_back();
-                continue;
-            };
-            if Some(ticket) != seen {
-                desk.begin(ticket);
-            }
+            // What is no task has no ticket, and is passed over.
+            let Some(ticket) = ticket else { continue };
+            let Some(packet) = packet else { return Taken::Unreadable(ticket) };
             let mut commands = wire::decode(packet.bytes, packet.attachment.as_deref());
             let Some(Ok(Command::Task { payload, .. })) = commands.next() else {
                 return Taken::Unreadable(ticket);

@@ -32,7 +32,7 @@ pub enum TaskError {
     /// The task handler says that it cannot be done, and why.
     #[error("{0}")]
     Failed(String),
-    /// The process that was at it died. It may have been done in part.
+    /// The process that was at it, or about to take it, died. It may have been done in part, or be done by another yet.
     #[error("the task process died while it was at the task")]
     Died,
     /// No answer came in the time that was given, or before the worker had to end. It may still be done.

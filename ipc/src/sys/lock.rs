@@ -2,7 +2,7 @@
 //!
 //! The lock belongs to the open file, which a forked child shares: children close it (see
 //! [`super::process::fork_child`]), so it ends with its owner. It is not a POSIX lock, which would be lost when any
-//! other descriptor of the file is closed, and not one of flock(2), which cannot be looked at without being taken for a
+//! other descriptor of the file is closed ([`super::record_lock`] is one), and not one of flock(2), which cannot be looked at without being taken for a
 //! moment: whoever looked would be in the way of a start.
 
 use std::{

@@ -19,6 +19,7 @@ pub mod memory;
 pub mod privilege;
 pub mod process;
 pub mod random;
+pub mod record_lock;
 pub mod reserve;
 pub mod resource;
 pub mod schedule;
