@@ -44,6 +44,7 @@ const PURE: &[&str] = &[
     "workers/src/frequency.rs",
     "workers/src/pace.rs",
     "workers/src/survey.rs",
+    "workers/src/moment.rs",
     "workers/src/patience.rs",
     "workers/src/token.rs",
     "workers/src/topics.rs",

@@ -9,7 +9,8 @@ use wsmaster_protocol::{
 };
 
 use crate::{
-    admission::Counted, exchange::Exchange, outbox::Outbox, pace::Pace, stream::Stream, tls,
+    admission::Counted, exchange::Exchange, moment::Moment, outbox::Outbox, pace::Pace,
+    stream::Stream, tls,
 };
 
 /// The key under which an application keeps whose a connection is, as a text or a number:
@@ -94,11 +95,11 @@ pub struct Times {
     /// When anything was received last, or the peer was seen to take what waited for it.
     pub received_ms: u64,
     /// When the ping was sent that is not answered by anything yet.
-    pub pinged_ms: Option<u64>,
+    pub pinged: Option<Moment>,
     /// Until when it is left unread, if that is in the future.
     pub resume_ms: u64,
     /// When the message began that is not complete yet.
-    pub message_ms: Option<u64>,
+    pub message_began: Option<Moment>,
 }
 
 impl Times {
@@ -106,7 +107,7 @@ impl Times {
     #[inline]
     pub(crate) fn alive_at(&mut self, now_ms: u64) {
         self.received_ms = now_ms;
-        self.pinged_ms = None;
+        self.pinged = None;
     }
 }
 
@@ -180,7 +181,9 @@ impl Connection {
     /// Since when it has been sending what is unfinished.
     pub(crate) fn unfinished_since_ms(&self) -> u64 {
         match &self.state {
-            State::WebSocket(_) => self.times.message_ms.unwrap_or(self.times.received_ms),
+            State::WebSocket(_) => {
+                self.times.message_began.map_or(self.times.received_ms, Moment::ms)
+            }
             State::Http(_) | State::Lingering { .. } => self.times.since_ms,
         }
     }

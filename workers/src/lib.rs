@@ -30,6 +30,7 @@ pub mod jobs;
 pub mod limits;
 pub mod lineage;
 mod listening;
+pub mod moment;
 pub mod outbox;
 pub mod pace;
 pub mod patience;

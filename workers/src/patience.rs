@@ -66,18 +66,18 @@ pub fn due(waiting: Waiting, times: &Times, limits: &Limits, now_ms: u64) -> Due
         // It cannot show that it lives while nobody listens.
         Waiting::Pace => only(times.resume_ms, Due::Resume),
         Waiting::Messages => {
-            let ping = (!limits.ping_interval.is_zero()).then(|| match times.pinged_ms {
-                Some(pinged_ms) => (after(pinged_ms, limits.pong_timeout), Due::PongLate),
+            let ping = (!limits.ping_interval.is_zero()).then(|| match times.pinged {
+                Some(pinged) => (after(pinged.ms(), limits.pong_timeout), Due::PongLate),
                 None => (after(times.received_ms, limits.ping_interval), Due::Ping),
             });
             let idle = (!limits.idle_timeout.is_zero())
                 .then(|| (after(times.received_ms, limits.idle_timeout), Due::Idle));
             let message = times
-                .message_ms
+                .message_began
                 .filter(|_| !limits.message_timeout.is_zero())
-                .map(|began_ms| (after(began_ms, limits.message_timeout), Due::MessageLate));
+                .map(|began| (after(began.ms(), limits.message_timeout), Due::MessageLate));
             // A pong may come at any moment from now on, and the next ping is due one interval later.
-            let next_ping = (!limits.ping_interval.is_zero() && times.pinged_ms.is_some())
+            let next_ping = (!limits.ping_interval.is_zero() && times.pinged.is_some())
                 .then(|| after(now_ms, limits.ping_interval))
                 .map(|at_ms| (at_ms, Due::Later(at_ms)));
             // The first of those that are due at the same moment wins: closing a client before pinging it.
@@ -100,10 +100,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::wheel::{TICK_MS, Wheel};
+    use crate::{
+        moment::Moment,
+        wheel::{TICK_MS, Wheel},
+    };
 
     fn times(since_ms: u64, received_ms: u64, pinged_ms: Option<u64>) -> Times {
-        Times { since_ms, received_ms, pinged_ms, resume_ms: 7000, message_ms: None }
+        Times {
+            since_ms,
+            received_ms,
+            pinged: pinged_ms.map(Moment::at_ms),
+            resume_ms: 7000,
+            message_began: None,
+        }
     }
 
     #[test]
@@ -124,7 +133,10 @@ mod tests {
             message_timeout: Duration::from_secs(8),
             ..Limits::default()
         };
-        let begun = |began_ms: u64| Times { message_ms: Some(began_ms), ..times(0, 5000, None) };
+        let begun = |began_ms: u64| Times {
+            message_began: Some(Moment::at_ms(began_ms)),
+            ..times(0, 5000, None)
+        };
         let endless = Limits { message_timeout: Duration::ZERO, ..limits.clone() };
         let idle = Limits { idle_timeout: Duration::from_secs(40), ..limits.clone() };
         let brief = Limits { idle_timeout: Duration::from_secs(25), ..limits.clone() };
@@ -185,7 +197,7 @@ mod tests {
                 Due::Later(at_ms) => self.wheel.schedule(0, at_ms),
                 Due::Never => {}
                 Due::Ping => {
-                    self.times.pinged_ms = Some(now_ms);
+                    self.times.pinged = Some(Moment::at_ms(now_ms));
                     self.look();
                 }
                 Due::Resume => self.begin(Waiting::Messages),
@@ -199,7 +211,7 @@ mod tests {
         fn begin(&mut self, waiting: Waiting) {
             self.waiting = waiting;
             self.times.since_ms = self.now_ms;
-            self.times.message_ms = None;
+            self.times.message_began = None;
             self.times.alive_at(self.now_ms);
             self.look();
         }
@@ -243,7 +255,7 @@ mod tests {
                 keep_alive_timeout: sure(3),
                 ..Limits::default()
             };
-            let times = Times { since_ms: 0, received_ms: 0, pinged_ms: None, resume_ms: 0, message_ms: None };
+            let times = Times { since_ms: 0, received_ms: 0, pinged: None, resume_ms: 0, message_began: None };
             let mut looked =
                 Looked { wheel: Wheel::new(0), waiting: Waiting::Messages, times, limits, now_ms: 0 };
             looked.look();
@@ -257,9 +269,9 @@ mod tests {
                 match what {
                     // What comes in does not look at the clock.
                     0..=3 => looked.times.alive_at(now_ms),
-                    4 => looked.times.message_ms = None,
+                    4 => looked.times.message_began = None,
                     5 if looked.waiting == Waiting::Messages => {
-                        looked.times.message_ms = Some(now_ms);
+                        looked.times.message_began = Some(Moment::at_ms(now_ms));
                         looked.look();
                     }
                     6 if looked.waiting == Waiting::Messages => {

@@ -14,6 +14,7 @@ use crate::{
     exchange::Exchange,
     handler::ClosedBy,
     limits::RatePolicy,
+    moment::Moment,
     patience::{Due, Waiting, due},
 };
 
@@ -59,7 +60,7 @@ impl Core {
             Due::Later(at_ms) => self.wheel.schedule(index, at_ms),
             Due::Never => {}
             Due::Ping => {
-                connection.times.pinged_ms = Some(self.now_ms);
+                connection.times.pinged = Some(Moment::at_ms(self.now_ms));
                 let mut ping = Vec::new();
                 encode_ping(b"", &mut ping);
                 self.enqueue(index, |outbox| outbox.push_copy(&ping));
@@ -70,7 +71,7 @@ impl Core {
             // It takes what was sent before the ping, steadily and in steps too small for the socket to be writable again.
             Due::PongLate if self.has_taken_some(index) => {
                 if let Some(connection) = self.registry.at_mut(index) {
-                    connection.times.pinged_ms = Some(self.now_ms);
+                    connection.times.pinged = Some(Moment::at_ms(self.now_ms));
                 }
                 self.watch(index);
             }
@@ -131,7 +132,8 @@ impl Core {
         connection.flags.paused = false;
         connection.times.alive_at(now_ms);
         // What is missing of a message may have been here all the time.
-        connection.times.message_ms = connection.times.message_ms.map(|_| now_ms);
+        connection.times.message_began =
+            connection.times.message_began.map(|_| Moment::at_ms(now_ms));
         if connection.has_input() {
             self.make_ready(index);
         }
@@ -141,7 +143,7 @@ impl Core {
     /// A message has begun and is not complete: from now on its time runs.
     pub(crate) fn begin_message(&mut self, index: u32) {
         if let Some(connection) = self.registry.at_mut(index) {
-            connection.times.message_ms = Some(self.now_ms);
+            connection.times.message_began = Some(Moment::at_ms(self.now_ms));
             self.watch(index);
         }
     }

@@ -150,9 +150,9 @@ impl<H: Handler> Worker<H> {
             times: Times {
                 since_ms: now_ms,
                 received_ms: now_ms,
-                pinged_ms: None,
+                pinged: None,
                 resume_ms: 0,
-                message_ms: None,
+                message_began: None,
             },
             pace: Pace::default(),
             messages_in: 0,

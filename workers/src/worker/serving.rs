@@ -270,7 +270,7 @@ impl<H: Handler> Worker<H> {
                     half_done = session.is_receiving();
                     let Some(event) = step.event else { break };
                     if !half_done {
-                        connection.times.message_ms = None;
+                        connection.times.message_began = None;
                     }
                     budget.messages -= 1;
                     match event {
@@ -324,7 +324,8 @@ impl<H: Handler> Worker<H> {
                 return at;
             }
         }
-        if half_done && self.core.registry.at(index).is_some_and(|it| it.times.message_ms.is_none())
+        if half_done
+            && self.core.registry.at(index).is_some_and(|it| it.times.message_began.is_none())
         {
             self.core.begin_message(index);
         }
