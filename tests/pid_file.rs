@@ -9,6 +9,7 @@ mod kernel;
 
 use std::{
     fs,
+    io::{Read, Write},
     os::unix::fs::{DirBuilderExt, PermissionsExt, symlink},
     path::Path,
 };
@@ -242,7 +243,12 @@ fn a_listener_may_have_the_name_of_the_pid_file_with_another_ending() {
     let listen = format!("unix:{}", socket.display());
     start_with(&file, &["--listen", &listen]).expect_code(0);
     ask("reload", &file).expect_code(0);
-    std::os::unix::net::UnixStream::connect(&socket).expect("it is still the listener's");
+    let mut client = std::os::unix::net::UnixStream::connect(&socket).expect("it is there");
+    client.set_read_timeout(Some(PATIENCE)).expect("not zero");
+    client.write_all(b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n").expect("it is taken");
+    let mut answer = [0; 12];
+    client.read_exact(&mut answer).expect("it is still the listener's");
+    assert_eq!(&answer, b"HTTP/1.1 200");
     ask("stop", &file).expect_code(0);
     assert!(!socket.exists());
 

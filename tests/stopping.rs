@@ -80,7 +80,9 @@ fn clients_that_do_not_answer_are_waited_for_until_the_deadline() {
 /// Whoever comes while a client keeps the server waiting goes elsewhere at once, instead of waiting for nobody.
 #[test]
 fn newcomers_are_refused_while_a_stop_waits_for_a_client() {
-    let server = Server::start(Setup::default().workers(2));
+    // The client does not read, so it does not answer its close frame: the stop waits for longer than newcomers may.
+    let config = "[server]\nstop_timeout = \"60s\"\n[limits]\nclose_timeout = \"40s\"\n";
+    let server = Server::start(Setup::default().workers(2).config_toml(config));
     let mut client = Client::connect(&server);
     let stop = server.cli_begin(&["stop"]);
     eventually("the kernel to refuse newcomers", PATIENCE, || {

@@ -141,14 +141,23 @@ fn a_program_that_is_started_again_while_a_worker_dies_has_no_ghosts() {
         }
         let (host, pid) = (puppet.host(), server.worker_pid(worker));
         assert!(signal(host, Signal::Stop));
+        let before = server.status()["totals"]["messages_in"].as_u64().expect("a number");
         for client in &mut clients {
             client.send_text("something that waits");
         }
+        // Of these only the mailbox of the old program hears.
+        let mut late: Vec<Client> =
+            (0..12).map(|_| Client::open(server.addr(), "/p/late")).collect();
+        late.iter_mut().for_each(|client| client.send_text("hello"));
+        server.wait_until("everything to be told of", PATIENCE, |status| {
+            let told = status["totals"]["messages_in"].as_u64();
+            told >= Some(before + (clients.len() + late.len()) as u64)
+        });
         // What the worker says is partly for the old program, and partly for the new one.
         assert!(signal(host, Signal::Kill) && signal(pid, Signal::Kill));
         wait_for_a_successor(&server, worker, pid);
         eventually("a successor of the host", PATIENCE, || (puppet.host() != host).then_some(()));
-        // Whoever it believes to be there is there.
+        // Whoever it believes to be there is there, and it hears of those too who came and were lost before it was there.
         eventually("no ghosts", PATIENCE, || {
             let events = puppet.events();
             let last = events.iter().rposition(|event| event["event"] == "hello")?;
@@ -156,6 +165,10 @@ fn a_program_that_is_started_again_while_a_worker_dies_has_no_ghosts() {
                 let own = events[last..].iter().filter(|event| event["event"] == kind);
                 own.filter_map(|event| event["connection"].as_u64()).collect()
             };
+            let heard_of = events[last..].iter().filter(|event| event["target"] == "/p/late");
+            if heard_of.count() != late.len() {
+                return None;
+            }
             let (mut open, closed) = (ids("open"), ids("close"));
             open.retain(|id| !closed.contains(id));
             let living = server.status()["totals"]["websockets"].as_u64()?;

@@ -9,6 +9,18 @@ use crate::{
     support::{Server, run},
 };
 
+/// As `openssl x509 -req` makes it without further words.
+const OF_VERSION_1: &str = "-----BEGIN CERTIFICATE-----
+MIIBJDCBywIUPYlz+pRlAGiVkRgCF2hOOCpRt9MwCgYIKoZIzj0EAwIwFDESMBAG
+A1UEAwwJbG9jYWxob3N0MCAXDTI2MTIwMTA2NDcwN1oYDzIxMjYxMTA3MDY0NzA3
+WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AASOBxXovc/moKqRDfasTWwZ2YBWACEBWKGQv8ytwoz2ni+bB/iF8i45neF1HxKd
+qHh/FzcB7C2gof0Lvs2rhm2SMAoGCCqGSM49BAMCA0gAMEUCIQCcUkN0jsidTGk8
+w0uTCQ5tgFxxNicQ53+BBSgt9AlgBgIgK94VIaaEIxT/8kvZHf6OVl4HD8QNfmhU
+kTeImWfsdPw=
+-----END CERTIFICATE-----
+";
+
 #[test]
 fn what_is_wrong_is_told_with_file_line_and_key() {
     let place = Place::new();
@@ -17,6 +29,7 @@ fn what_is_wrong_is_told_with_file_line_and_key() {
     let dir = place.path().display();
     put(&place.at("text.pem"), "no certificate\n");
     put(&place.at("broken.pem"), "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n");
+    put(&place.at("version1.pem"), OF_VERSION_1);
     put(
         &place.at("locked.key"),
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
@@ -46,6 +59,11 @@ fn what_is_wrong_is_told_with_file_line_and_key() {
         (
             pair("broken.pem", "own.key"),
             "2:13: tls.cert_file: DIR/broken.pem: expected PEM, found something",
+        ),
+        (
+            pair("version1.pem", "own.key"),
+            "2:13: tls.cert_file: DIR/version1.pem: the certificate cannot be understood: expected X.509 version 3 \
+             (`openssl x509 -req` without -extfile makes version 1)",
         ),
         (
             pair("own.pem", "text.pem"),
