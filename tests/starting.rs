@@ -6,7 +6,6 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
-    time::{Duration, SystemTime},
 };
 
 use support::{PATIENCE, Server, Setup, Signal, eventually, run, signal};
@@ -93,11 +92,12 @@ fn secrets_that_everybody_can_read_are_told_of() {
 fn a_clock_behind_the_program_is_told_of() {
     let directory = tempfile::tempdir().expect("a directory");
     let program = directory.path().join("wsmaster");
-    fs::copy(env!("CARGO_BIN_EXE_wsmaster"), &program).expect("a copy");
-    let copy = fs::File::options().write(true).open(&program).expect("ours");
-    let day = Duration::from_secs(24 * 3600);
-    copy.set_modified(SystemTime::now() + day).expect("ours");
-    drop(copy);
+    // Other programs write it: a child that another test forks here meanwhile would have it open for writing until it executes
+    // its own program, and what anybody has open so cannot be executed (ETXTBSY).
+    let written =
+        |command: &mut Command| command.arg(&program).status().is_ok_and(|it| it.success());
+    assert!(written(Command::new("cp").arg(env!("CARGO_BIN_EXE_wsmaster"))));
+    assert!(written(Command::new("touch").args(["-m", "-d", "tomorrow"])));
     let mut child = Command::new(&program)
         .args(["start", "-w", "1", "--listen", "127.0.0.1:0", "--pid-file", "w.pid"])
         .args(["--log-file", "w.log"])

@@ -165,13 +165,18 @@ fn a_death_of_the_queue_loses_no_message_and_no_binding() {
     for client in &mut clients {
         assert_eq!(client.expect_json(PATIENCE), message(0));
     }
+    let mut killed = 0;
     for number in 1..MESSAGES {
         for user in [500, 600] {
             queue.put(user, &format!("{number:04}"), &message(number));
         }
         if number % 100 == 50 {
-            let pid = queue.place.pid("queue");
+            // The status may have the one that was killed before for a moment yet.
+            let pid = eventually("another queue", 2 * PATIENCE, || {
+                Some(queue.place.pid("queue")).filter(|pid| *pid != killed)
+            });
             assert!(signal(pid, Signal::Kill));
+            killed = pid;
         }
     }
     for (client, user) in clients.iter_mut().zip(users) {
