@@ -40,7 +40,7 @@ fn side_processes(config: &Config) -> u64 {
 fn descriptors_needed(config: &Config) -> (u64, u64) {
     let workers = config.server.workers.max(1) as u64;
     let own = OWN_DESCRIPTORS + workers + side_processes(config);
-    let share = (config.limits.connections_max as u64).div_ceil(workers);
+    let share = (config.limits.connections_max).div_ceil(workers);
     let uneven = if workers == 1 { 0 } else { share * UNEVEN_PERCENT / 100 };
     (share + uneven + own, own)
 }
@@ -107,7 +107,7 @@ fn machine_files(facts: &Facts, config: &Config) -> Option<Finding> {
     const CHECK: &str = "open files of the machine";
     let (open, most) = facts.files?;
     let workers = config.server.workers as u64;
-    let needed = config.limits.connections_max as u64 + workers * descriptors_needed(config).1;
+    let needed = config.limits.connections_max + workers * descriptors_needed(config).1;
     let found = format!("{open} of fs.file-max {most} are open");
     Some(if open.saturating_add(needed) <= most {
         Finding::ok(CHECK, found, "room for every connection")
@@ -152,8 +152,7 @@ fn memory(facts: &Facts, config: &Config) -> Option<Finding> {
         (None, None) => return None,
     };
     let processes = 1 + config.server.workers as u64 + side_processes(config);
-    let needed =
-        config.limits.connections_max as u64 * CONNECTION_BYTES + processes * PROCESS_BYTES;
+    let needed = config.limits.connections_max * CONNECTION_BYTES + processes * PROCESS_BYTES;
     let found = format!("{what} {}", bytes(most));
     Some(if needed <= most {
         let meaning = format!(

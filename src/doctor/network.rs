@@ -141,7 +141,7 @@ fn source_ports(facts: &Facts, config: &Config) -> Option<Finding> {
 fn socket_memory(facts: &Facts, config: &Config) -> Option<Finding> {
     const CHECK: &str = "socket memory";
     let most = facts.tcp_memory_bytes?;
-    let connections = config.limits.connections_max as u64;
+    let connections = config.limits.connections_max;
     let found = format!("net.ipv4.tcp_mem allows {}", bytes(most));
     Some(if most >= connections * QUEUED_BYTES {
         Finding::ok(

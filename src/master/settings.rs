@@ -3,18 +3,12 @@
 use std::time::Duration;
 
 use wsmaster_ipc::{LeaveReason, link::ToChild};
-use wsmaster_protocol::{
-    deflate::{self, WindowBits},
-    http::HttpLimits,
-    session::SessionLimits,
-};
-use wsmaster_workers::{
-    CompressionLimits, HandshakeRules, Limits, ListenerRules, Proxies, RatePolicy, SlowClient,
-};
+use wsmaster_protocol::deflate::{self, WindowBits};
+use wsmaster_workers::{CompressionLimits, HandshakeRules, Limits, ListenerRules, Proxies};
 
 use super::watchdog;
 use crate::{
-    config::{self, Config, DrainCloseCode, ListenerConfig, ListenerProtocol, Takeover},
+    config::{Config, DrainCloseCode, ListenerConfig, ListenerProtocol, Takeover},
     supervisor::Policy,
 };
 
@@ -25,58 +19,16 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// The bounds of a worker.
 pub(super) fn limits(config: &Config) -> Limits {
-    let limits = &config.limits;
     Limits {
-        connections_max: limits.connections_max as u64,
-        connections_per_address_max: limits.connections_per_address_max,
-        half_open_max: limits.half_open_max,
-        half_open_per_address_max: limits.half_open_per_address_max,
-        accepts_per_second_max: limits.accepts_per_second_max,
-        http: HttpLimits {
-            head_bytes_max: limits.head_bytes_max,
-            headers_max: limits.headers_max,
-            body_bytes_max: limits.body_bytes_max,
-        },
-        session: SessionLimits {
-            frame_bytes_max: limits.frame_bytes_max,
-            message_bytes_max: limits.message_bytes_max,
-            fragments_max: limits.fragments_max,
-        },
-        unfinished_bytes_max: limits.unfinished_bytes_max,
-        outbox_bytes_max: limits.outbox_bytes_max,
-        slow_client: match limits.slow_client {
-            config::SlowClient::Close => SlowClient::Close,
-            config::SlowClient::DropNewest => SlowClient::DropNewest,
-            config::SlowClient::DropOldest => SlowClient::DropOldest,
-            config::SlowClient::KeepLatest => SlowClient::KeepLatest,
-        },
-        outboxes_bytes_max: limits.outboxes_bytes_max,
-        messages_per_second_max: limits.messages_per_second_max,
-        bytes_per_second_max: limits.bytes_per_second_max,
-        control_frames_per_second_max: limits.control_frames_per_second_max,
-        rate_policy: match limits.rate_policy {
-            config::RatePolicy::Pause => RatePolicy::Pause,
-            config::RatePolicy::Close => RatePolicy::Close,
-        },
-        handshake_timeout: limits.handshake_timeout,
-        keep_alive_timeout: limits.keep_alive_timeout,
-        ping_interval: limits.ping_interval.unwrap_or_default(),
-        pong_timeout: limits.pong_timeout,
-        idle_timeout: limits.idle_timeout.unwrap_or_default(),
-        message_timeout: limits.message_timeout.unwrap_or_default(),
-        close_timeout: limits.close_timeout,
-        subscriptions_max: limits.subscriptions_max,
         request_timeout: request_timeout(config),
-        relay_bytes_max: limits.backlog_bytes_max,
         requests_max: config.server.max_request,
         requests_spread: config.server.max_request_spread,
         compression: compression(config),
         tcp_nodelay: config.server.tcp_nodelay,
-        unsent_bytes_max: limits.unsent_bytes_max,
         job_threads: config.server.job_threads,
         job_queue_max: config.server.job_queue_max,
         turn_interval_max: config.server.watchdog.unwrap_or_default() / watchdog::LOOKS,
-        ..Limits::default()
+        ..config.limits.clone()
     }
 }
 
@@ -137,7 +89,7 @@ fn compression(config: &Config) -> Option<CompressionLimits> {
 /// How long an answer may take: longer than the program that gives it, which has its own word for being late.
 fn request_timeout(config: &Config) -> Duration {
     let own = config.processes.iter().map(|process| process.answer_timeout + GRACE);
-    own.fold(Limits::default().request_timeout, Duration::max)
+    own.fold(config.limits.request_timeout, Duration::max)
 }
 
 /// The patience of the supervisor. `sides_stop_timeout_max` is the longest that a side process may take to end.

@@ -9,13 +9,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use wsmaster_workers::tls::{
-    ClientAuth, ClientAuthority, Material, MaterialFault, Pair, Showing, Shown, Version,
-};
+use wsmaster_workers::tls::{ClientAuthority, Material, MaterialFault, Pair, Showing, Shown};
 use zeroize::Zeroizing;
 
 use super::{Certificate, Flaw, NAMES_SHOWN_MAX, Told, Warning};
-use crate::config::{self, Config, ConfigErrors};
+use crate::config::{Config, ConfigErrors};
 
 /// The largest file of certificates or keys.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -56,19 +54,13 @@ pub(super) fn read(config: &Config, now_unix_s: i64) -> Result<(Material, Told),
     }
     let clients = config.tls.client_ca_file.as_deref().and_then(|path| {
         let mut certificates = text(path, "tls.client_ca_file", &mut faults)?;
-        let wanted = match config.tls.client_auth {
-            config::ClientAuth::Required => ClientAuth::Required,
-            config::ClientAuth::Optional => ClientAuth::Optional,
-        };
+        let wanted = config.tls.client_auth;
         Some(ClientAuthority { certificates: std::mem::take(&mut *certificates), wanted })
     });
     if !faults.is_empty() {
         return Err(faults);
     }
-    let version_min = match config.tls.version_min {
-        config::TlsVersion::Tls12 => Version::Tls12,
-        config::TlsVersion::Tls13 => Version::Tls13,
-    };
+    let version_min = config.tls.version_min;
     let material = Material { pairs, clients, version_min };
     let Showing { certificates, fingerprint } =
         material.check().map_err(|fault| vec![blame(&sources, config, &fault)])?;

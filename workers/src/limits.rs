@@ -1,133 +1,174 @@
-//! Every bound of a worker, with its unit in the name. Owns the numbers; what happens at a bound is said at its user.
+//! Every bound of a worker, with its unit in the name: the section `[limits]` of the configuration, and what else a worker is
+//! told. Owns the numbers; what happens at a bound is said at its user.
 
 use std::time::Duration;
 
 use wsmaster_ipc::sys::listener::Sending;
 use wsmaster_protocol::{deflate::Policy, http::HttpLimits, session::SessionLimits};
+use wsmaster_settings::{kinds::*, settings, words};
 
-/// What clients may make a worker hold or wait for.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Limits {
-    /// Open connections of the whole server; one more is answered 503.
-    pub connections_max: u64,
-    /// Connections of one address in this worker; one more is answered 503. 0: any number.
-    pub connections_per_address_max: usize,
-    /// Connections of this worker whose request, the first or one that has begun, is not complete; one more is answered 503.
-    /// 0: any number.
-    pub half_open_max: usize,
-    /// The same for connections of one address in this worker. 0: any number.
-    pub half_open_per_address_max: usize,
-    /// Connections that this worker accepts in a second, on average; others wait in the kernel. 0: any number.
-    pub accepts_per_second_max: u32,
-    /// Of HTTP requests.
-    pub http: HttpLimits,
-    /// Of WebSocket messages.
-    pub session: SessionLimits,
-    /// Bytes of memory that requests and messages that are not complete may hold in a worker; beyond it those that hold the
-    /// most for the longest are closed.
-    pub unfinished_bytes_max: usize,
-    /// Bytes that may wait for one slow reader.
-    pub outbox_bytes_max: usize,
-    /// What happens to a reader whose outbox is full.
-    pub slow_client: SlowClient,
-    /// Bytes of memory that all outboxes of a worker may hold; beyond it the fullest are closed.
-    pub outboxes_bytes_max: usize,
-    /// Messages that a client may send in a second, on average. 0: any number.
-    pub messages_per_second_max: u32,
-    /// Bytes that a client may send in a second, on average, frame heads included. 0: any number.
-    pub bytes_per_second_max: u32,
-    /// Pings and pongs that a client may send in a second, on average. 0: any number.
-    pub control_frames_per_second_max: u32,
-    /// What happens to a client that sends more.
-    pub rate_policy: RatePolicy,
-    /// From the accepted connection, or from the first byte of a further request, to the end of the request's head and body.
-    pub handshake_timeout: Duration,
-    /// From an answer to the first byte of a further request.
-    pub keep_alive_timeout: Duration,
-    /// From a request to its answer.
-    pub request_timeout: Duration,
-    /// A client that has been silent for so long is pinged. Zero: never.
-    pub ping_interval: Duration,
-    /// A client that has been silent for so long after a ping is closed.
-    pub pong_timeout: Duration,
-    /// A client of whom nothing at all was received for so long, pongs included, is closed. Zero: never.
-    pub idle_timeout: Duration,
-    /// From the first byte of a message, or of a control frame, to its last. Zero: for ever.
-    pub message_timeout: Duration,
-    /// From our close frame to the peer's, and from the end of writing to the peer's end.
-    pub close_timeout: Duration,
-    /// Subscriptions of one connection.
-    pub subscriptions_max: usize,
-    /// How long another worker may take to answer.
-    pub ask_timeout: Duration,
-    /// Bytes that may wait for the worker before, which is leaving and to which this one passes on what is its own.
-    pub relay_bytes_max: usize,
-    /// Messages received before the worker asks to be replaced. Zero: never.
-    pub requests_max: u64,
-    /// At most so many messages more, chosen at random by each worker.
-    pub requests_spread: u64,
-    /// The loop makes a turn at least so often, so that whoever watches it sees that it lives. Zero: only when something is
-    /// due.
-    pub turn_interval_max: Duration,
-    /// Whether and how messages are compressed; `None`: not at all, whatever clients offer.
-    pub compression: Option<CompressionLimits>,
-    /// Whether small frames leave at once (`TCP_NODELAY`).
-    pub tcp_nodelay: bool,
-    /// Bytes for one client that wait in the kernel behind those that are on their way (`TCP_NOTSENT_LOWAT`); the others wait
-    /// in its outbox. 0: as many as the kernel likes.
-    pub unsent_bytes_max: u32,
-    /// Threads for the application's jobs, which are started when they are needed. Zero: jobs are refused.
-    pub job_threads: usize,
-    /// Jobs that may wait for a thread or run on one; one more is refused.
-    pub job_queue_max: usize,
-}
+settings! {
+    /// What one client, and all of them together, may cost.
+    pub struct Limits = section("limits"), also {
+        // What the server fills in from other sections, and what nobody can set.
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            connections_max: 100_000,
-            connections_per_address_max: 0,
-            half_open_max: 10_000,
-            half_open_per_address_max: 0,
-            accepts_per_second_max: 0,
-            http: HttpLimits::default(),
-            session: SessionLimits {
-                frame_bytes_max: 256 * 1024,
-                message_bytes_max: 256 * 1024,
-                fragments_max: 1024,
-            },
-            unfinished_bytes_max: 128 * 1024 * 1024,
-            outbox_bytes_max: 1024 * 1024,
-            slow_client: SlowClient::Close,
-            outboxes_bytes_max: 256 * 1024 * 1024,
-            messages_per_second_max: 0,
-            bytes_per_second_max: 0,
-            control_frames_per_second_max: 100,
-            rate_policy: RatePolicy::Pause,
-            handshake_timeout: Duration::from_secs(10),
-            keep_alive_timeout: Duration::from_secs(75),
-            request_timeout: Duration::from_secs(30),
-            ping_interval: Duration::from_secs(25),
-            pong_timeout: Duration::from_secs(20),
-            idle_timeout: Duration::ZERO,
-            message_timeout: Duration::from_secs(60),
-            close_timeout: Duration::from_secs(5),
-            subscriptions_max: 128,
-            ask_timeout: Duration::from_secs(5),
-            relay_bytes_max: 32 * 1024 * 1024,
-            requests_max: 0,
-            requests_spread: 0,
-            turn_interval_max: Duration::ZERO,
-            compression: None,
-            tcp_nodelay: true,
-            unsent_bytes_max: 128 * 1024,
-            job_threads: 4,
-            job_queue_max: 1024,
-        }
-    }
+        /// From a request to its answer.
+        request_timeout: Duration = Duration::from_secs(30);
+        /// How long another worker may take to answer.
+        ask_timeout: Duration = Duration::from_secs(5);
+        /// Messages received before the worker asks to be replaced. Zero: never.
+        requests_max: u64 = 0;
+        /// At most so many messages more, chosen at random by each worker.
+        requests_spread: u64 = 0;
+        /// The loop makes a turn at least so often, so that whoever watches it sees that it lives. Zero: only when something is
+        /// due.
+        turn_interval_max: Duration = Duration::ZERO;
+        /// Whether and how messages are compressed; `None`: not at all, whatever clients offer.
+        compression: Option<CompressionLimits> = None;
+        /// Whether small frames leave at once (`TCP_NODELAY`).
+        tcp_nodelay: bool = true;
+        /// Threads for the application's jobs, which are started when they are needed. Zero: jobs are refused.
+        job_threads: usize = 4;
+        /// Jobs that may wait for a thread or run on one; one more is refused.
+        job_queue_max: usize = 1024;
+    };
+
+    /// Connections of the whole server at one time.
+    connections_max: u64 = is("100000"), integer(1, 10_000_000), ["max_conn", "max_connection", "maxConnections"];
+
+    /// Connections of one client address in one worker at one time; with several workers, an address can have as many
+    /// in each. One more is answered 503. The address is the one that a trusted proxy tells of, if there is one; of
+    /// IPv6, all addresses of a /64 are one. Unix sockets are not counted. 0: any number, because a company or a mobile
+    /// network may be behind one address.
+    connections_per_address_max: usize = is("0"), integer(0, 10_000_000), [];
+
+    /// Connections of one worker whose first request has not come yet, or not wholly, and those that have begun a
+    /// further one and not finished it. One more is answered 503. 0: any number.
+    half_open_max: usize = is("10000"), integer(0, 10_000_000), [];
+
+    /// The same for connections of one client address, counted as connections_per_address_max counts them. 0: any
+    /// number, because all clients behind one address may come back at once.
+    half_open_per_address_max: usize = is("0"), integer(0, 10_000_000), [];
+
+    /// Memory of one worker for requests and messages that are not complete, all together. Beyond it those are given up
+    /// whose bytes, times the time since they began, are the most: a request is answered 503, a message closes its
+    /// connection with code 1013. More than body_bytes_max and message_bytes_max, by 64 KiB.
+    unfinished_bytes_max: usize = is("128MiB"), size(MIB, 64 * GIB), [];
+
+    /// Connections one worker accepts in a second, on average; as many may come at once. Nobody is refused: the others
+    /// wait in the kernel, as many as backlog says. 0: any number.
+    accepts_per_second_max: u32 = is("0"), integer(0, 1_000_000), [];
+
+    /// Size of the request line and the headers of a request.
+    head_bytes_max: usize = is("16KiB"), size(KIB, MIB), [];
+
+    /// Number of headers of a request.
+    headers_max: usize = is("100"), integer(16, 1_000), [];
+
+    /// Size of the body of an HTTP request.
+    body_bytes_max: usize = is("1MiB"), size(KIB, GIB), [];
+
+    /// Size of a message from a client, all its frames together. A larger one closes the connection with code 1009 (RFC
+    /// 6455 section 7.4.1).
+    message_bytes_max: usize = is("256KiB"), size(CONTROL_BYTES_MAX, GIB), ["package_max_length"];
+
+    /// Size of one frame from a client, at most message_bytes_max.
+    frame_bytes_max: usize = auto("auto", "the same as message_bytes_max"),
+        size(CONTROL_BYTES_MAX, GIB),
+        [],
+        computed |limits, _| limits.message_bytes_max;
+
+    /// Frames a message may come in (RFC 6455 section 5.4).
+    fragments_max: usize = is("1024"), integer(1, 1_000_000), [];
+
+    /// Bytes that may wait for one client that reads too slowly. At least message_bytes_max and 14 bytes for the head
+    /// of a frame.
+    outbox_bytes_max: usize = is("1MiB"), size(KIB, GIB), ["socket_buffer_size"];
+
+    /// What a message for a full outbox does. "close" closes the client with code 1013. The others keep it and count
+    /// what is lost: "drop_newest" drops the message, "drop_oldest" drops the oldest that wait, as many as are needed,
+    /// and "keep_latest" drops all that wait, which suits those who send states, not steps.
+    slow_client: SlowClient = is("close"), choice::<SlowClient>(), [];
+
+    /// Memory that all outboxes of one worker may hold together; a message that waits for many counts once. Beyond it
+    /// the clients for whom the most waits are closed with code 1013.
+    outboxes_bytes_max: usize = is("256MiB"), size(MIB, 64 * GIB), [];
+
+    /// What the kernel takes for one client beyond what is on its way to it (TCP_NOTSENT_LOWAT). The rest waits in the
+    /// client's outbox, where it has a bound, and where a policy can still drop it; the kernel alone would keep up to 4
+    /// MiB for each client that does not read. How fast a client can be sent to does not depend on it. 0: what
+    /// net.ipv4.tcp_notsent_lowat says.
+    unsent_bytes_max: u32 = is("128KiB"), size(0, GIB), [];
+
+    /// Messages a client may send in a second, on average; as many may come at once. 0: any number.
+    messages_per_second_max: u32 = is("0"), integer(0, 1_000_000), [];
+
+    /// Bytes a client may send in a second over a WebSocket, on average, the heads of frames included; as many may come
+    /// at once. 0: any number.
+    bytes_per_second_max: u32 = is("0"), size(0, GIB), [];
+
+    /// Pings and pongs a client may send in a second, on average; as many may come at once. 0: any number.
+    control_frames_per_second_max: u32 = is("100"), integer(0, 1_000_000), [];
+
+    /// What happens to a client that sends more in a second than it may: "pause" leaves it unread until its rate is
+    /// right, so that its own system holds it back; "close" closes it with code 1008.
+    rate_policy: RatePolicy = is("pause"), choice::<RatePolicy>(), [];
+
+    /// Time a client has for its request: from the accepted connection, or from the first byte of a further request on
+    /// it, to the end of its head and body.
+    handshake_timeout: Duration = is("10s"), time(MILLISECOND_100, HOUR), [];
+
+    /// How long a connection that was answered may wait before it asks again. Then it is closed without a word. Longer
+    /// than a proxy in front keeps its own idle connections, or it may send a request into one that is just being
+    /// closed.
+    keep_alive_timeout: Duration = is("75s"), time(MILLISECOND_100, HOUR), [];
+
+    /// A client that is silent for this time gets a ping (RFC 6455 section 5.5.2). 0: no pings.
+    ping_interval: Option<Duration> = is("25s"), time_or_off(SECOND, HOUR), [];
+
+    /// Time a client has to answer a ping before it counts as gone. One that has not yet taken what was sent before the
+    /// ping has this time again, as long as its system goes on taking it.
+    pong_timeout: Duration = is("20s"), time(SECOND, HOUR), [];
+
+    /// A client of which nothing at all was received for this time, pongs included, is closed. 0: never.
+    idle_timeout: Option<Duration> = is("0s"), time_or_off(SECOND, DAY), ["heartbeat_idle_time", "connectionTimeout"];
+
+    /// Time a client has to finish a message it has begun, before it is closed with code 1008. 0: no limit.
+    message_timeout: Option<Duration> = is("60s"), time_or_off(MILLISECOND_100, HOUR), [];
+
+    /// Time a client has to answer a close frame before its connection is cut.
+    close_timeout: Duration = is("5s"), time(MILLISECOND_100, MINUTE), [];
+
+    /// Channels one connection may be subscribed to.
+    subscriptions_max: usize = is("128"), integer(1, 1_000_000), [];
+
+    /// Size of the name of a channel.
+    channel_bytes_max: usize = is("128"), size(1, KIB), [];
+
+    /// Bytes a process keeps for other processes whose mailboxes are full; then the sender is told "full". At least
+    /// message_bytes_max.
+    backlog_bytes_max: usize = is("32MiB"), size(64 * KIB, 16 * GIB), [];
 }
 
 impl Limits {
+    /// Of HTTP requests.
+    pub(crate) fn http(&self) -> HttpLimits {
+        HttpLimits {
+            head_bytes_max: self.head_bytes_max,
+            headers_max: self.headers_max,
+            body_bytes_max: self.body_bytes_max,
+        }
+    }
+
+    /// Of WebSocket messages, where a listener says nothing else.
+    pub(crate) fn session(&self) -> SessionLimits {
+        SessionLimits {
+            frame_bytes_max: self.frame_bytes_max,
+            message_bytes_max: self.message_bytes_max,
+            fragments_max: self.fragments_max,
+        }
+    }
+
     /// How the kernel is to send.
     pub(crate) fn sending(&self) -> Sending {
         Sending {
@@ -177,3 +218,6 @@ pub enum RatePolicy {
     /// It is closed with 1008.
     Close,
 }
+
+words!(SlowClient: "close" => Close, "drop_newest" => DropNewest, "drop_oldest" => DropOldest, "keep_latest" => KeepLatest);
+words!(RatePolicy: "pause" => Pause, "close" => Close);

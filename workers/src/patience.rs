@@ -66,19 +66,21 @@ pub fn due(waiting: Waiting, times: &Times, limits: &Limits, now_ms: u64) -> Due
         // It cannot show that it lives while nobody listens.
         Waiting::Pace => only(times.resume_ms, Due::Resume),
         Waiting::Messages => {
-            let ping = (!limits.ping_interval.is_zero()).then(|| match times.pinged {
+            let ping = limits.ping_interval.map(|interval| match times.pinged {
                 Some(pinged) => (after(pinged.ms(), limits.pong_timeout), Due::PongLate),
-                None => (after(times.received_ms, limits.ping_interval), Due::Ping),
+                None => (after(times.received_ms, interval), Due::Ping),
             });
-            let idle = (!limits.idle_timeout.is_zero())
-                .then(|| (after(times.received_ms, limits.idle_timeout), Due::Idle));
+            let idle =
+                limits.idle_timeout.map(|timeout| (after(times.received_ms, timeout), Due::Idle));
             let message = times
                 .message_began
-                .filter(|_| !limits.message_timeout.is_zero())
-                .map(|began| (after(began.ms(), limits.message_timeout), Due::MessageLate));
+                .zip(limits.message_timeout)
+                .map(|(began, timeout)| (after(began.ms(), timeout), Due::MessageLate));
             // A pong may come at any moment from now on, and the next ping is due one interval later.
-            let next_ping = (!limits.ping_interval.is_zero() && times.pinged.is_some())
-                .then(|| after(now_ms, limits.ping_interval))
+            let next_ping = limits
+                .ping_interval
+                .filter(|_| times.pinged.is_some())
+                .map(|interval| after(now_ms, interval))
                 .map(|at_ms| (at_ms, Due::Later(at_ms)));
             // The first of those that are due at the same moment wins: closing a client before pinging it.
             [idle, message, ping, next_ping]
@@ -126,22 +128,22 @@ mod tests {
             handshake_timeout: Duration::from_secs(10),
             keep_alive_timeout: Duration::from_secs(75),
             request_timeout: Duration::from_secs(30),
-            ping_interval: Duration::from_secs(25),
+            ping_interval: Some(Duration::from_secs(25)),
             pong_timeout: Duration::from_secs(20),
-            idle_timeout: Duration::ZERO,
+            idle_timeout: None,
             close_timeout: Duration::from_secs(5),
-            message_timeout: Duration::from_secs(8),
+            message_timeout: Some(Duration::from_secs(8)),
             ..Limits::default()
         };
         let begun = |began_ms: u64| Times {
             message_began: Some(Moment::at_ms(began_ms)),
             ..times(0, 5000, None)
         };
-        let endless = Limits { message_timeout: Duration::ZERO, ..limits.clone() };
-        let idle = Limits { idle_timeout: Duration::from_secs(40), ..limits.clone() };
-        let brief = Limits { idle_timeout: Duration::from_secs(25), ..limits.clone() };
-        let quick = Limits { ping_interval: Duration::from_secs(1), ..limits.clone() };
-        let silent = Limits { ping_interval: Duration::ZERO, ..limits.clone() };
+        let endless = Limits { message_timeout: None, ..limits.clone() };
+        let idle = Limits { idle_timeout: Some(Duration::from_secs(40)), ..limits.clone() };
+        let brief = Limits { idle_timeout: Some(Duration::from_secs(25)), ..limits.clone() };
+        let quick = Limits { ping_interval: Some(Duration::from_secs(1)), ..limits.clone() };
+        let silent = Limits { ping_interval: None, ..limits.clone() };
         let table = [
             (Request, times(1000, 5000, None), &limits, 10_999, Later(11_000)),
             (Request, times(1000, 5000, None), &limits, 11_000, RequestLate),
@@ -243,11 +245,12 @@ mod tests {
             steps in prop::collection::vec((0..10_u8, 0..4000_u64), 1..100),
         ) {
             let span = |at: usize| Duration::from_millis(spans[at]);
+            let optional = |at: usize| Some(span(at)).filter(|span| !span.is_zero());
             let sure = |at: usize| span(at).max(Duration::from_millis(100));
             let limits = Limits {
-                ping_interval: span(0),
-                idle_timeout: span(1),
-                message_timeout: span(2),
+                ping_interval: optional(0),
+                idle_timeout: optional(1),
+                message_timeout: optional(2),
                 pong_timeout: sure(3),
                 close_timeout: sure(4),
                 handshake_timeout: sure(5),

@@ -201,7 +201,7 @@ impl<H: Handler> Worker<H> {
         let mut known = Listeners::default();
         for Listening { socket, rules } in listeners {
             doors.open(registry, slot, rules.number, socket)?;
-            known.learn(rules, &limits.session);
+            known.learn(rules, &limits.session());
         }
         for (descriptor, source) in [
             (mailbox.as_fd(), Source::Mailbox),
@@ -222,7 +222,7 @@ impl<H: Handler> Worker<H> {
         if elder.is_none() {
             handle.board().clear_interest(slot);
         }
-        let elder = elder.map(|line| Relay::new(line, limits.relay_bytes_max));
+        let elder = elder.map(|line| Relay::new(line, limits.backlog_bytes_max));
         if let Some(elder) = &elder {
             let descriptor = elder.as_fd().as_raw_fd();
             let either = Interest::READABLE | Interest::WRITABLE;

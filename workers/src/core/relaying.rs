@@ -202,7 +202,7 @@ impl Core {
     /// A worker before the one that is gone still lives, and reads the other end of this line.
     pub(crate) fn find_elder(&mut self, line: OwnedFd) {
         self.lose_elder();
-        self.elder = Some(Relay::new(line, self.limits.relay_bytes_max));
+        self.elder = Some(Relay::new(line, self.limits.backlog_bytes_max));
         self.lineage.find_elder();
         // What it is interested in was given up with the one between, and is known to itself alone.
         self.asker.handle().board().show_all_interest(self.slot);

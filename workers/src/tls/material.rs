@@ -10,6 +10,7 @@ use rustls::{
     server::{NoServerSessionStorage, WebPkiClientVerifier},
 };
 use serde::{Deserialize, Serialize};
+use wsmaster_settings::words;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
@@ -76,6 +77,8 @@ pub enum ClientAuth {
     Optional,
 }
 
+words!(ClientAuth: "required" => Required, "optional" => Optional);
+
 /// The lowest version of TLS that is spoken.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Version {
@@ -86,6 +89,8 @@ pub enum Version {
     #[serde(rename = "1.3")]
     Tls13,
 }
+
+words!(Version: "1.2" => Tls12, "1.3" => Tls13);
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -100,7 +100,7 @@ impl<H: Handler> Worker<H> {
         let opened = Listener::try_from(socket)
             .and_then(|socket| self.doors.open(self.poll.registry(), slot, rules.number, socket));
         match opened {
-            Ok(()) => self.core.listeners.learn(rules, &self.core.limits.session),
+            Ok(()) => self.core.listeners.learn(rules, &self.core.limits.session()),
             Err(error) => {
                 log::warn!("the listener {name} of worker {number} is not served: {error}");
                 self.link.say(&ToMaster::CannotCover { slot: number });

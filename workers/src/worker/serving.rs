@@ -264,7 +264,8 @@ impl<H: Handler> Worker<H> {
                 State::WebSocket(session) => {
                     let before = core.cork.len();
                     let listener = connection.durable.listener;
-                    let limits = core.listeners.session(listener, &core.limits.session);
+                    let own = core.limits.session();
+                    let limits = core.listeners.session(listener, &own);
                     let step = session.receive(&mut input[at..], limits, inflater, &mut core.cork);
                     at += step.consumed;
                     half_done = session.is_receiving();
@@ -287,7 +288,7 @@ impl<H: Handler> Worker<H> {
                     self.on_event(index, event);
                     self.settle_inflation(inflater, budget);
                 }
-                State::Http(exchange) => match exchange.take(&input[at..], &core.limits.http) {
+                State::Http(exchange) => match exchange.take(&input[at..], &core.limits.http()) {
                     Taken::Partial { consumed, begun } => {
                         if begun && !core.begin_request(index) {
                             return input.len();

@@ -32,5 +32,5 @@ pub(crate) fn eventually(what: &str, mut is_true: impl FnMut() -> bool) {
 
 /// Limits for tests that are not about time: nothing pings, nothing is late.
 pub(crate) fn limits() -> wsmaster_workers::Limits {
-    wsmaster_workers::Limits { ping_interval: Duration::ZERO, ..Default::default() }
+    wsmaster_workers::Limits { ping_interval: None, ..Default::default() }
 }

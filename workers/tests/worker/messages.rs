@@ -1,6 +1,6 @@
 //! Messages: whole, in order, in pieces, and no larger than allowed; and a client that only talks is held back.
 
-use wsmaster_workers::{Limits, ipc::board::Counter, protocol::session::SessionLimits};
+use wsmaster_workers::{Limits, ipc::board::Counter};
 
 use crate::support::{
     Frame, Server,
@@ -114,10 +114,8 @@ fn a_client_that_is_held_back_stays_so_when_it_sends_more() {
 
 #[test]
 fn what_is_too_large_is_refused_with_its_code() {
-    let limits = Limits {
-        session: SessionLimits { frame_bytes_max: 1000, message_bytes_max: 1500, fragments_max: 3 },
-        ..limits()
-    };
+    let limits =
+        Limits { frame_bytes_max: 1000, message_bytes_max: 1500, fragments_max: 3, ..limits() };
     let server = Server::start(1, limits);
     let piece = |first, bytes| frame(first, &vec![b'x'; bytes]);
     let table = [

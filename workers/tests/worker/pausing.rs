@@ -38,9 +38,9 @@ fn a_paused_client_is_not_read_and_goes_on_where_it_was() {
 #[test]
 fn the_silence_of_a_paused_client_is_not_held_against_it() {
     let limits = Limits {
-        ping_interval: Duration::from_millis(100),
+        ping_interval: Some(Duration::from_millis(100)),
         pong_timeout: Duration::from_millis(100),
-        idle_timeout: Duration::from_millis(400),
+        idle_timeout: Some(Duration::from_millis(400)),
         ..limits()
     };
     let server = Server::start(1, limits);

@@ -131,7 +131,7 @@ fn a_message_larger_than_an_outbox_closes_nobody() {
 #[test]
 fn a_frozen_reader_is_closed_when_no_pong_comes() {
     let limits = Limits {
-        ping_interval: Duration::from_millis(100),
+        ping_interval: Some(Duration::from_millis(100)),
         pong_timeout: Duration::from_millis(200),
         close_timeout: Duration::from_millis(200),
         ..slow_limits(SlowClient::DropNewest)
@@ -151,7 +151,7 @@ fn a_frozen_reader_is_closed_when_no_pong_comes() {
 #[test]
 fn a_reader_that_is_slow_but_reads_is_not_taken_for_dead() {
     let limits = Limits {
-        ping_interval: Duration::from_millis(100),
+        ping_interval: Some(Duration::from_millis(100)),
         pong_timeout: Duration::from_secs(2),
         outbox_bytes_max: 64 << 20,
         ..limits()

@@ -10,7 +10,7 @@ const SOON: Duration = Duration::from_millis(150);
 
 #[test]
 fn a_silent_client_is_pinged_and_a_pong_keeps_it() {
-    let limits = Limits { ping_interval: SOON, pong_timeout: SOON, ..limits() };
+    let limits = Limits { ping_interval: Some(SOON), pong_timeout: SOON, ..limits() };
     let server = Server::start(1, limits);
     let mut client = server.connect(0).upgrade();
     for _ in 0..4 {
@@ -27,16 +27,16 @@ fn a_silent_client_is_pinged_and_a_pong_keeps_it() {
 
 #[test]
 fn a_client_that_says_nothing_at_all_is_closed_when_it_was_idle_for_too_long() {
-    for ping_interval in [Duration::ZERO, SOON / 2] {
+    for ping_interval in [None, Some(SOON / 2)] {
         let limits = Limits {
             ping_interval,
             pong_timeout: Duration::from_secs(3600),
-            idle_timeout: SOON,
+            idle_timeout: Some(SOON),
             ..limits()
         };
         let server = Server::start(1, limits);
         let mut client = server.connect(0).upgrade();
-        if !ping_interval.is_zero() {
+        if ping_interval.is_some() {
             assert_eq!(client.expect_frame(), Frame::Ping(Vec::new()));
         }
         client.expect_close(1008);
