@@ -12,12 +12,13 @@ use crate::{
 const WALL: &str = "ipc/src/sys";
 
 /// A crate, and what its manifest may not name: floors look down only, and what is forbidden cannot be used by accident.
-const FLOORS: [(&str, &[&str]); 5] = [
+const FLOORS: [(&str, &[&str]); 6] = [
     (
         "protocol",
         &[
             "wsmaster",
             "wsmaster-ipc",
+            "wsmaster-settings",
             "wsmaster-workers",
             "mio",
             "nix",
@@ -32,14 +33,65 @@ const FLOORS: [(&str, &[&str]); 5] = [
             "log",
         ],
     ),
-    ("ipc", &["wsmaster", "wsmaster-protocol", "wsmaster-workers", "mio", "tungstenite", "tokio"]),
+    (
+        "ipc",
+        &[
+            "wsmaster",
+            "wsmaster-protocol",
+            "wsmaster-settings",
+            "wsmaster-workers",
+            "mio",
+            "tungstenite",
+            "tokio",
+        ],
+    ),
+    (
+        "settings",
+        &["wsmaster", "wsmaster-ipc", "wsmaster-workers", "mio", "nix", "libc", "log", "tokio"],
+    ),
     ("workers", &["wsmaster", "nix", "libc", "rustix", "signal-hook", "tokio", "toml", "clap"]),
     (".", &["nix", "libc", "rustix", "tokio"]),
     (
         "benches/load",
-        &["wsmaster", "wsmaster-ipc", "wsmaster-workers", "wsmaster-protocol", "nix", "libc"],
+        &[
+            "wsmaster",
+            "wsmaster-ipc",
+            "wsmaster-settings",
+            "wsmaster-workers",
+            "wsmaster-protocol",
+            "nix",
+            "libc",
+        ],
     ),
 ];
+
+/// The floors of the configuration, the lowest first: none names one above it.
+const CONFIGURATION: [&str; 5] = ["model", "read", "check", "write", "load"];
+
+#[test]
+fn the_floors_of_the_configuration_look_down_only() {
+    let mut findings = Findings::default();
+    for (floor, name) in CONFIGURATION.iter().enumerate() {
+        let (file, folder) = (format!("src/config/{name}.rs"), format!("src/config/{name}"));
+        for source in sources() {
+            if source.path != file && !source.is_below(&[&folder]) {
+                continue;
+            }
+            for (number, line) in source.text.lines().enumerate() {
+                let from = if source.path == file { "super" } else { "config" };
+                let above = CONFIGURATION[floor + 1..].iter();
+                for above in above.filter(|above| line.contains(&format!("{from}::{above}"))) {
+                    findings.add(
+                        &source.path,
+                        number + 1,
+                        format!("{name} names {above}, which stands on it; move what both need into {name} or below"),
+                    );
+                }
+            }
+        }
+    }
+    findings.expect_none();
+}
 
 #[test]
 fn floors_look_down_only() {
