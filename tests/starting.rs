@@ -3,8 +3,9 @@
 mod support;
 
 use std::{
+    ffi::OsStr,
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     process::{Command, Stdio},
 };
 
@@ -147,4 +148,25 @@ fn a_directory_that_was_deleted_is_named() {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("the working directory was deleted"), "{stderr}");
+}
+
+#[test]
+fn a_directory_whose_name_is_not_utf_8_is_one_like_others() {
+    let place = tempfile::tempdir().expect("a directory");
+    let directory = place.path().join(OsStr::from_bytes(b"a\xffb"));
+    fs::create_dir(&directory).expect("ours");
+    let run = |words: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_wsmaster"));
+        command.args(words.split(' ')).args(["--pid-file", "w.pid"]).current_dir(&directory);
+        let output = command.output().expect("it is there");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{words}: {stderr}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    run("start -d --listen 127.0.0.1:0 --log-file w.log");
+    let status: serde_json::Value = serde_json::from_str(&run("status --json")).expect("JSON");
+    let file = status["log"]["file"].as_str().expect("a path");
+    assert!(file.ends_with("a\u{fffd}b/w.log"), "{file}");
+    run("reload");
+    run("stop");
 }

@@ -1,7 +1,7 @@
 //! How everything is, as one JSON object. It asks no worker: what it shows stands in shared memory and in the kernel, so
 //! it works while a worker hangs.
 
-use std::time::Instant;
+use std::{path::Path, time::Instant};
 
 use serde_json::{Map, Value, json};
 use wsmaster_ipc::{
@@ -18,6 +18,11 @@ use crate::{
     side::Body,
     supervisor::{ChildView, Phase, Pid},
 };
+
+/// A path in JSON, which has no place for bytes that are not UTF-8.
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
 
 /// The counters of processes that have ended.
 #[derive(Clone, Debug)]
@@ -96,7 +101,7 @@ where
             "app": if self.built_in { self.config.server.app.name() } else { "library".into() },
             "routes": routes,
             "config": self.config.sources.to_string(),
-            "pid_file": self.pid_file.path(),
+            "pid_file": shown(self.pid_file.path()),
             "activity": self.supervisor.activity(),
             "reloads": self.supervisor.generation(),
             "master": {
@@ -112,7 +117,7 @@ where
             "tasks": self.tasks_in_all(),
             "totals": totals,
             "log": {
-                "file": logging::path(),
+                "file": logging::path().map(|path| shown(&path)),
                 "rotations": self.log_keeper.rotations(),
                 "lines_lost": self.board.lost_log_lines(),
             },
