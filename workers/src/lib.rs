@@ -15,6 +15,7 @@
 pub mod admission;
 pub mod asker;
 pub mod asks;
+mod close_reason;
 pub mod complaints;
 mod connection;
 pub mod context;

@@ -6,6 +6,7 @@ use wsmaster_protocol::close::CloseCode;
 
 use super::{Core, relief::Waiting};
 use crate::{
+    close_reason::{CloseReason, Row},
     connection::State,
     handler::{Closed, ClosedBy},
 };
@@ -31,12 +32,27 @@ impl Core {
         self.farewells.add(key, wait_ms, self.now_ms, &mut self.random);
     }
 
-    /// Begins the close handshake, or ends an HTTP connection. A connection that is closing already goes on doing so.
-    pub(crate) fn close(&mut self, index: u32, code: CloseCode, reason: &'static str) {
-        self.close_with(index, code, Cow::Borrowed(reason));
+    /// Counts what a connection is closed for, and tells the operator.
+    #[cold]
+    pub(crate) fn count_closed(&mut self, index: u32, reason: CloseReason) {
+        if let Some((counter, does)) = reason.row().told {
+            self.cell.add(counter, 1);
+            self.complain_of(index, counter, does);
+        }
     }
 
-    /// As [`Self::close`]. Whether it began something.
+    /// As [`Self::count_closed`], and begins the close handshake. A connection that is closing already goes on doing so.
+    #[cold]
+    pub(crate) fn close(&mut self, index: u32, reason: CloseReason) {
+        self.count_closed(index, reason);
+        let Row { code, text, .. } = reason.row();
+        match code {
+            Some(code) => drop(self.close_with(index, code, Cow::Borrowed(text))),
+            None => self.lose(index, reason),
+        }
+    }
+
+    /// Begins the close handshake for a reason that comes from outside. Whether it began.
     pub(crate) fn close_with(
         &mut self,
         index: u32,
@@ -104,8 +120,9 @@ impl Core {
     }
 
     /// The socket is of no use any more.
-    pub(crate) fn lose(&mut self, index: u32, by: ClosedBy, reason: &'static str) {
-        self.ended(index, by, None, Cow::Borrowed(reason));
+    pub(crate) fn lose(&mut self, index: u32, reason: CloseReason) {
+        let Row { by, text, .. } = reason.row();
+        self.ended(index, by, None, Cow::Borrowed(text));
         let Some(connection) = self.registry.at_mut(index) else { return };
         self.admission.has_asked(&mut connection.counted);
         connection.state = State::Lingering { shut: true };

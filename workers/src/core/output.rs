@@ -6,8 +6,8 @@ use wsmaster_ipc::board::Counter;
 
 use super::{Core, relief::Waiting};
 use crate::{
+    close_reason::CloseReason,
     connection::{Connection, State},
-    handler::ClosedBy,
     stream::Stream,
 };
 
@@ -82,7 +82,7 @@ impl Core {
             self.cell.add(Counter::BytesOut, written as u64);
         }
         if result.is_err() {
-            self.lose(index, ClosedBy::Lost, "the connection broke");
+            self.lose(index, CloseReason::Broken);
             return;
         }
         self.flushed(index, left);

@@ -6,12 +6,11 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use wsmaster_ipc::board::Counter;
 
 use super::Core;
 use crate::{
+    close_reason::CloseReason,
     connection::{Connection, State},
-    handler::ClosedBy,
     outbox::Outbox,
 };
 
@@ -107,16 +106,11 @@ impl Core {
             let frees = connection.outbox.len() >= connection.stream.unsent_bytes();
             match connection.state {
                 State::WebSocket(_) if connection.can_send() && frees => {
-                    self.cut_off(index, Counter::Evicted, "too much waits for this client");
+                    self.cut_off(index, CloseReason::Evicted);
                 }
                 State::WebSocket(_) | State::Http(_) | State::Lingering { .. } => {
-                    self.cell.add(Counter::Evicted, 1);
-                    self.complain_of(
-                        index,
-                        Counter::Evicted,
-                        "is given up for all that waits for it",
-                    );
-                    self.lose(index, ClosedBy::Server, "too much waits for this client");
+                    self.count_closed(index, CloseReason::Evicted);
+                    self.lose(index, CloseReason::Evicted);
                     self.discard_output(index);
                 }
             }

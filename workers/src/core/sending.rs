@@ -6,10 +6,7 @@ use wsmaster_ipc::{
     board::Counter,
     command::{Group, Recipients},
 };
-use wsmaster_protocol::{
-    close::CloseCode,
-    frame::{MessageKind, encode_message, header_len},
-};
+use wsmaster_protocol::frame::{MessageKind, encode_message, header_len};
 
 use super::{
     Core,
@@ -17,7 +14,8 @@ use super::{
     relief::{SharedFrames, Waiting},
 };
 use crate::{
-    asks::Tally, connection::Connection, handler::Message, limits::SlowClient, outbox::Outbox,
+    asks::Tally, close_reason::CloseReason, connection::Connection, handler::Message,
+    limits::SlowClient, outbox::Outbox,
 };
 
 impl Core {
@@ -127,7 +125,7 @@ impl Core {
             SlowClient::KeepLatest => self.drop_messages(index, usize::MAX),
             SlowClient::DropNewest => 0,
             SlowClient::Close => {
-                self.cut_off(index, Counter::SlowClosed, "the client reads too slowly");
+                self.cut_off(index, CloseReason::SlowReader);
                 0
             }
         };
@@ -151,11 +149,9 @@ impl Core {
     }
 
     /// Closes a connection for what waits for it, which is thrown away.
-    pub(super) fn cut_off(&mut self, index: u32, counter: Counter, reason: &'static str) {
-        self.cell.add(counter, 1);
-        self.complain_of(index, counter, "is closed for all that waits for it");
+    pub(super) fn cut_off(&mut self, index: u32, reason: CloseReason) {
         self.with_outbox(index, Outbox::drop_unsent);
-        self.close(index, CloseCode::Again, reason);
+        self.close(index, reason);
     }
 
     pub(super) fn enqueue(&mut self, index: u32, push: impl FnOnce(&mut Outbox)) {

@@ -1,11 +1,8 @@
 //! What all connections of a worker have sent and what cannot be handled yet (requests and messages that are not complete),
 //! and how it gets less: those go who have taken up the most of it, for the longest.
 
-use wsmaster_ipc::board::Counter;
-use wsmaster_protocol::close::CloseCode;
-
 use super::{Core, LAST, admitting::come_back};
-use crate::{connection::State, handler::ClosedBy};
+use crate::{close_reason::CloseReason, connection::State};
 
 /// What is given up brings the sum this far below its bound, so that it is not the next read that reaches it again.
 const RELIEF_PARTS: usize = 8;
@@ -61,27 +58,21 @@ impl Core {
     fn give_up_unfinished(&mut self, index: u32) {
         let Some(connection) = self.registry.at(index) else { return };
         let is_handshaking = connection.stream.is_handshaking();
-        self.cell.add(Counter::UnfinishedClosed, 1);
-        self.complain_of(
-            index,
-            Counter::UnfinishedClosed,
-            "is closed: what it has sent is not finished, and the worker holds too much that is not \
-             (limits.unfinished_bytes_max)",
-        );
-        let Some(connection) = self.registry.at(index) else { return };
         match &connection.state {
             State::Http(_) if !is_handshaking => {
+                self.count_closed(index, CloseReason::TooMuchUnfinished);
                 let sentence = "too much is waiting to be finished; this request was, for too long";
                 self.write_response(index, &come_back(sentence), LAST);
                 self.linger(index);
             }
             State::WebSocket(_) => {
-                self.close(index, CloseCode::Again, "too many messages are not finished");
+                self.close(index, CloseReason::TooMuchUnfinished);
                 // What was left over lies in the middle of the stream: without it nothing behind it can be read.
                 self.linger(index);
             }
             State::Http(_) | State::Lingering { .. } => {
-                self.lose(index, ClosedBy::Server, "too much is not finished");
+                self.count_closed(index, CloseReason::TooMuchUnfinished);
+                self.lose(index, CloseReason::TooMuchUnfinished);
             }
         }
         self.sum_up_unfinished(index);

@@ -2,7 +2,6 @@
 
 use wsmaster_ipc::board::Counter;
 use wsmaster_protocol::{
-    close::CloseCode,
     frame::encode_ping,
     http::{HttpError, Response},
     session::Phase,
@@ -10,9 +9,9 @@ use wsmaster_protocol::{
 
 use super::{Core, LAST, admitting::come_back};
 use crate::{
+    close_reason::CloseReason,
     connection::State,
     exchange::Exchange,
-    handler::ClosedBy,
     limits::RatePolicy,
     moment::Moment,
     patience::{Due, Waiting, due},
@@ -75,23 +74,11 @@ impl Core {
                 }
                 self.watch(index);
             }
-            Due::PongLate => {
-                self.cell.add(Counter::PingTimeouts, 1);
-                self.complain_of(index, Counter::PingTimeouts, "does not answer pings");
-                self.close(index, CloseCode::Policy, "no pong came in time");
-            }
-            Due::Idle => {
-                self.cell.add(Counter::IdleTimeouts, 1);
-                self.complain_of(index, Counter::IdleTimeouts, "was idle for too long");
-                self.close(index, CloseCode::Policy, "the connection was idle for too long");
-            }
+            Due::PongLate => self.close(index, CloseReason::PongTimeout),
+            Due::Idle => self.close(index, CloseReason::IdleTimeout),
             // The rest of it may be here and unread, because the peer does not read its answers.
             Due::MessageLate if self.is_choked(index) => self.begin_message(index),
-            Due::MessageLate => {
-                self.cell.add(Counter::MessageTimeouts, 1);
-                self.complain_of(index, Counter::MessageTimeouts, "does not finish its message");
-                self.close(index, CloseCode::Policy, "a message was not finished in time");
-            }
+            Due::MessageLate => self.close(index, CloseReason::MessageTimeout),
             Due::RequestLate => self.request_late(index),
             // A kept connection between two requests: it just ends, as HTTP clients expect (RFC 9112, 9.5).
             Due::NoFurtherRequest => self.linger(index),
@@ -101,7 +88,7 @@ impl Core {
                 self.linger(index);
             }
             Due::Resume => self.resume(index),
-            Due::EndLate => self.lose(index, ClosedBy::Lost, "the peer did not end the connection"),
+            Due::EndLate => self.lose(index, CloseReason::CloseTimeout),
         }
     }
 
@@ -122,7 +109,7 @@ impl Core {
         self.complain_of(index, Counter::RateLimited, "sends more in a second than it may");
         match self.limits.rate_policy {
             RatePolicy::Pause => self.watch(index),
-            RatePolicy::Close => self.close(index, CloseCode::Policy, "the client sends too much"),
+            RatePolicy::Close => self.close(index, CloseReason::RateLimited),
         }
     }
 
@@ -175,7 +162,7 @@ impl Core {
         self.complain_of(index, Counter::HandshakeTimeouts, "sent no whole request in time");
         if is_handshaking {
             // No words of ours would be understood.
-            self.lose(index, ClosedBy::Lost, "the handshake of TLS took too long");
+            self.lose(index, CloseReason::TlsTimeout);
             return;
         }
         let error = HttpError::Timeout;

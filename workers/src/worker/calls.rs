@@ -6,11 +6,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wsmaster_ipc::board::Counter;
-use wsmaster_protocol::close::CloseCode;
 
 use super::Worker;
 use crate::{
     asks::Reply,
+    close_reason::CloseReason,
     context::Context,
     core::{Completion, Core},
     handler::Handler,
@@ -47,7 +47,7 @@ impl<H: Handler> Calls<'_, H> {
         if result.is_err() {
             self.core.cell.add(Counter::HandlerPanics, 1);
             if let Some(index) = index {
-                self.core.close(index, CloseCode::Error, "the server made a mistake");
+                self.core.close(index, CloseReason::HandlerPanic);
             }
         }
         result.ok()

@@ -4,10 +4,7 @@ use wsmaster_ipc::board::Counter;
 use wsmaster_protocol::proxy::preface::{Step, read};
 
 use super::Worker;
-use crate::{
-    core::LAST,
-    handler::{ClosedBy, Handler},
-};
+use crate::{close_reason::CloseReason, core::LAST, handler::Handler};
 
 impl<H: Handler> Worker<H> {
     /// Takes the PROXY header from the front of a connection, and nothing behind it: the client's own words may be those of
@@ -22,20 +19,20 @@ impl<H: Handler> Worker<H> {
             Ok(Some(count)) => &self.buffer[..count],
             Ok(None) => return false,
             Err(_) => {
-                self.give_up(index, ClosedBy::Lost, "the connection broke");
+                self.give_up(index, CloseReason::Broken);
                 return false;
             }
         };
         match read(front) {
             Step::Partial => {
                 if connection.flags.peer_done {
-                    self.give_up(index, ClosedBy::Lost, "the peer ended the connection");
+                    self.give_up(index, CloseReason::PeerEnded);
                 }
                 false
             }
             Step::Complete { consumed, client } => {
                 if connection.stream.skip(&mut self.buffer[..consumed]).is_err() {
-                    self.give_up(index, ClosedBy::Lost, "the connection broke");
+                    self.give_up(index, CloseReason::Broken);
                     return false;
                 }
                 connection.flags.preface = false;
@@ -56,14 +53,14 @@ impl<H: Handler> Worker<H> {
                 self.core.cell.add(Counter::BadProxyHeaders, 1);
                 let does = format_args!("is hung up on: {fault}");
                 self.core.complain_of(index, Counter::BadProxyHeaders, does);
-                self.give_up(index, ClosedBy::Server, "no PROXY header");
+                self.give_up(index, CloseReason::BadProxyHeader);
                 false
             }
         }
     }
 
-    fn give_up(&mut self, index: u32, by: ClosedBy, why: &'static str) {
-        self.core.lose(index, by, why);
+    fn give_up(&mut self, index: u32, reason: CloseReason) {
+        self.core.lose(index, reason);
         self.settle();
     }
 }

@@ -17,8 +17,8 @@ use wsmaster_protocol::close::CloseCode;
 
 use super::{Life, Parting, Post, Worker};
 use crate::{
-    connection::State, exchange::Exchange, farewells::Farewells, handler::Handler,
-    listening::ListenerRules, token::Source,
+    close_reason::CloseReason, connection::State, exchange::Exchange, farewells::Farewells,
+    handler::Handler, listening::ListenerRules, token::Source,
 };
 
 /// How often mail is taken before clients are closed, at a stop: enough for a full mailbox, and an end if others go on posting.
@@ -208,19 +208,14 @@ impl<H: Handler> Worker<H> {
             let Some(index) = self.core.registry.index_of(key) else { continue };
             let Some(connection) = self.core.registry.at_mut(index) else { continue };
             match connection.state {
-                State::WebSocket(_) => {
-                    let (code, reason) = match parting {
-                        Parting::ComeBack { code, spread_ms } => {
-                            let wait_ms = self.core.random.u64(0..=spread_ms);
-                            let reason = format!("restarting; retry_after_ms={wait_ms}");
-                            (code, Cow::Owned(reason))
-                        }
-                        Parting::GoneAway { .. } => {
-                            (CloseCode::Away, Cow::Borrowed("the server stops"))
-                        }
-                    };
-                    self.core.close_with(index, code, reason);
-                }
+                State::WebSocket(_) => match parting {
+                    Parting::ComeBack { code, spread_ms } => {
+                        let wait_ms = self.core.random.u64(0..=spread_ms);
+                        let reason = format!("restarting; retry_after_ms={wait_ms}");
+                        self.core.close_with(index, code, Cow::Owned(reason));
+                    }
+                    Parting::GoneAway { .. } => self.core.close(index, CloseReason::ServerStop),
+                },
                 State::Http(Exchange::Head { .. }) => {
                     // What has come by now is answered: the kernel tells of it a moment later.
                     connection.flags.readable = true;

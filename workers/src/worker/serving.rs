@@ -10,6 +10,7 @@ use super::{
     Worker,
 };
 use crate::{
+    close_reason::CloseReason,
     connection::{Connection, State},
     core::LAST,
     exchange::{Exchange, Taken},
@@ -218,7 +219,7 @@ impl<H: Handler> Worker<H> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    self.core.lose(index, ClosedBy::Lost, "the connection broke");
+                    self.core.lose(index, CloseReason::Broken);
                     self.settle();
                     return None;
                 }
@@ -238,7 +239,7 @@ impl<H: Handler> Worker<H> {
             State::Http(Exchange::Body { .. })
             | State::WebSocket(_)
             | State::Lingering { shut: true } => {
-                self.core.lose(index, ClosedBy::Lost, "the peer ended the connection");
+                self.core.lose(index, CloseReason::PeerEnded);
                 self.settle();
             }
         }
