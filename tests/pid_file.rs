@@ -1,6 +1,6 @@
 //! The PID file: what stands in it may be old, false or rubbish, and what it leads to may be somebody else. Nobody else is
-//! ever signalled, and nothing of it is in the way of a start, unless a server really runs. All of it is about attack 25: a
-//! PID file that leads a command of root's to somebody else.
+//! ever signalled, and what a server left behind is never in the way of a start. A file that no server has written is never
+//! changed. Most of it is about attack 25: a PID file that leads a command of root's to somebody else.
 
 mod support;
 
@@ -85,7 +85,7 @@ fn attack_25_a_stale_file_with_the_pid_of_a_stranger_harms_nobody() {
 }
 
 #[test]
-fn rubbish_that_nobody_holds_is_no_server_and_no_obstacle() {
+fn rubbish_that_nobody_holds_is_no_server() {
     let directory = tempfile::tempdir().expect("a directory");
     let file = directory.path().join("w.pid");
     for text in RUBBISH {
@@ -100,12 +100,53 @@ fn rubbish_that_nobody_holds_is_no_server_and_no_obstacle() {
             );
         }
     }
-    start_and_stop(&file);
+}
+
+#[test]
+fn what_a_crash_or_a_power_cut_left_is_no_obstacle() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("w.pid");
+    let left: [&[u8]; 6] = [b"", b"\n", b"1\n", b"12", b"99999999999999999999\n", b"12\0\0\0\0\0"];
+    for text in left.into_iter().chain([&[0; 4096][..]]) {
+        fs::write(&file, text).expect("it is ours");
+        start_and_stop(&file);
+    }
     // Larger than any machine's memory, and without a byte in it.
     let huge = fs::File::create(&file).and_then(|file| file.set_len(1 << 40));
     huge.expect("a file with a hole");
     ask("stop", &file).expect_code(3);
     start_and_stop(&file);
+}
+
+#[test]
+fn a_file_that_no_server_has_written_is_never_changed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("server.toml");
+    let contents: [&[u8]; 6] = [
+        b"[server]\nport = 0\n",
+        b"not a number\n",
+        b"12 34\n",
+        b"-1\n",
+        b"\xff\xfe\x00\x01\x80",
+        &[b'7'; 5000],
+    ];
+    for content in contents {
+        fs::write(&file, content).expect("it is ours");
+        let output = refused(&file);
+        assert!(output.stderr.contains("is no pid file"), "{output}");
+        assert_eq!(fs::read(&file).expect("it is there"), content, "{output}");
+        start_with(&file, &["--listen", "127.0.0.1:0"]).expect_code(1);
+        assert_eq!(fs::read(&file).expect("it is there"), content);
+    }
+    assert!(!directory.path().join("server.toml.control").exists());
+
+    // The control socket beside a PID file takes the place of no file either.
+    let file = directory.path().join("w.pid");
+    let control = directory.path().join("w.pid.control");
+    fs::write(&control, "a document").expect("it is ours");
+    refused(&file);
+    assert_eq!(fs::read_to_string(&control).expect("it is there"), "a document");
+    assert!(!file.exists(), "what was taken is given back");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::{
 
 use crate::missing;
 use wsmaster_ipc::sys::{
-    lock::{self, LockError, LockedFile, Lookup},
+    lock::{self, Content, LockError, LockedFile, Lookup},
     process::{self, Process},
     resource,
 };
@@ -50,6 +50,15 @@ pub enum PidFileError {
         /// Why.
         source: io::Error,
     },
+    /// Something stands in the file that no server has written: it would be lost.
+    #[error(
+        "the file {path} is no pid file: something else than a process id stands in it, and it was left as it is; choose \
+         another one with --pid-file, or remove it if nobody needs it"
+    )]
+    Foreign {
+        /// The file.
+        path: String,
+    },
     /// The directory is not safe: somebody else could replace what is in it.
     #[error(
         "the directory {path} of the pid file belongs to another user or is writable by others; \
@@ -62,7 +71,8 @@ pub enum PidFileError {
 }
 
 impl PidFile {
-    /// Takes the file for this process. A file that an earlier server left behind is no obstacle, whatever stands in it.
+    /// Takes the file for this process. A file that an earlier server left behind is no obstacle, whatever a crash or a power
+    /// cut has made of the number in it; a file that holds something else is left as it is.
     pub(crate) fn take(path: &Path) -> Result<Self, PidFileError> {
         let shown = path.display().to_string();
         let unusable = |source| PidFileError::Unusable { path: shown.clone(), source };
@@ -79,7 +89,11 @@ impl PidFile {
                 return Err(PidFileError::Running { path: shown, pid });
             }
         };
-        let was_left_behind = !file.is_empty().map_err(unusable)?;
+        let was_left_behind = match file.content().map_err(unusable)? {
+            Content::Nothing => false,
+            Content::LeftBehind => true,
+            Content::Foreign => return Err(PidFileError::Foreign { path: shown }),
+        };
         let written = file.write(&format!("{}\n", process::own_pid()));
         let taken = Self { file, path, was_left_behind };
         written.map(|()| taken).map_err(unusable)

@@ -10,7 +10,7 @@ use std::{
     io::{self, Read, Seek, Write},
     os::{
         fd::{AsFd, BorrowedFd},
-        unix::fs::{MetadataExt, OpenOptionsExt},
+        unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     },
     path::Path,
 };
@@ -19,12 +19,42 @@ use nix::{
     errno::Errno,
     fcntl::{FcntlArg, fcntl},
     libc,
+    unistd::{Whence, lseek},
 };
 
 /// An open file that this process has locked.
 #[derive(Debug)]
 pub struct LockedFile {
     file: File,
+}
+
+/// How much of a file is read to tell what it is.
+const START_BYTES: usize = 4096;
+
+/// What stands in a file that is to be a PID file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Content {
+    /// Nothing: the file may be new.
+    Nothing,
+    /// What a server can have left behind: a number, a part of one, or the NUL bytes that a power cut leaves of it.
+    LeftBehind,
+    /// Anything else. No server has written it.
+    Foreign,
+}
+
+/// Tells what these bytes are: all of a file, or all of it in front of a hole.
+fn content_of(bytes: &[u8]) -> Content {
+    let is_blank = |byte: &u8| *byte == 0 || byte.is_ascii_whitespace();
+    let Some(first) = bytes.iter().position(|byte| !is_blank(byte)) else {
+        return if bytes.is_empty() { Content::Nothing } else { Content::LeftBehind };
+    };
+    let number = &bytes[first..];
+    let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if digits > 0 && number[digits..].iter().all(is_blank) {
+        Content::LeftBehind
+    } else {
+        Content::Foreign
+    }
 }
 
 /// Why a file could not be locked.
@@ -73,12 +103,30 @@ impl LockedFile {
         }
     }
 
-    /// Whether nothing stands in the file.
+    /// What stands in the file. A hole of any size is not read.
     ///
     /// # Errors
-    /// What fstat(2) says.
-    pub fn is_empty(&self) -> io::Result<bool> {
-        Ok(self.file.metadata()?.len() == 0)
+    /// What read(2) and lseek(2) say.
+    pub fn content(&self) -> io::Result<Content> {
+        let mut start = [0; START_BYTES];
+        let mut length = 0;
+        loop {
+            match self.file.read_at(&mut start[length..], length as u64) {
+                Ok(0) => break,
+                Ok(read) => length += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if length == START_BYTES {
+            // A file system without holes says that all of a file is data (lseek(2)).
+            match lseek(&self.file, START_BYTES as libc::off_t, Whence::SeekData) {
+                Err(Errno::ENXIO) => {}
+                Ok(_) => return Ok(Content::Foreign),
+                Err(errno) => return Err(super::io_error(errno)),
+            }
+        }
+        Ok(content_of(&start[..length]))
     }
 
     /// Replaces what stands in the file.
@@ -191,4 +239,50 @@ pub fn process_holds(pid: i32, path: &Path) -> io::Result<bool> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_can_have_left_behind_is_told_from_what_is_somebody_elses() {
+        let table: [(&[u8], Content); 16] = [
+            (b"", Content::Nothing),
+            (b"4711\n", Content::LeftBehind),
+            (b"4711", Content::LeftBehind),
+            (b"47", Content::LeftBehind),
+            (b"  4711\r\n", Content::LeftBehind),
+            (b"99999999999999999999\n", Content::LeftBehind),
+            (b"\n", Content::LeftBehind),
+            (b"\0\0\0\0\0", Content::LeftBehind),
+            (b"47\0\0\0", Content::LeftBehind),
+            (b"-1\n", Content::Foreign),
+            (b"12 34\n", Content::Foreign),
+            (b"12\n34\n", Content::Foreign),
+            (b"4711a\n", Content::Foreign),
+            (b"port = 9501\n", Content::Foreign),
+            (b"\0\0data", Content::Foreign),
+            (b"\xff\xfe\x00\x01\x80", Content::Foreign),
+        ];
+        for (bytes, expected) in table {
+            let shown = String::from_utf8_lossy(bytes);
+            assert_eq!(content_of(bytes), expected, "{shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_large_file_is_foreign_unless_it_is_one_hole() {
+        let path = std::env::temp_dir().join(format!("wsmaster-lock-{}", std::process::id()));
+        let file = File::create(&path).unwrap();
+        file.set_len(1 << 40).unwrap();
+        let content = || LockedFile::take(&path).unwrap().content().unwrap();
+        assert_eq!(content(), Content::LeftBehind);
+        // A disk image may begin with very many NUL bytes.
+        file.write_all_at(b"data", 1 << 30).unwrap();
+        assert_eq!(content(), Content::Foreign);
+        std::fs::write(&path, [b'7'; START_BYTES + 1]).unwrap();
+        assert_eq!(content(), Content::Foreign);
+        std::fs::remove_file(&path).unwrap();
+    }
 }
