@@ -4,7 +4,10 @@ use std::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{Address, ConnectionId};
+use crate::{
+    event::EventHeader,
+    id::{Address, ConnectionId},
+};
 
 /// How the bytes of a message are to be sent: as a text frame (they are valid UTF-8) or as a binary one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -151,10 +154,11 @@ pub enum Command<'a> {
     /// What the answer to the next command says already. Only between two processes of one slot, where the answer is made by
     /// both of them and given by the last.
     Part(Part<'a>),
-    /// Word of something that happened, for a side process that wants to know. What stands in it is the business of those
-    /// who send and read it.
+    /// Something that happened, for a side process that has asked for it.
     Event {
-        /// The word.
+        /// What it is.
+        header: EventHeader,
+        /// Its line for the program, if it has one. The text is the business of those who write and read it.
         payload: &'a [u8],
         /// In which life of the process it was sent ([`Life::number`](crate::side_cell::Life)): a successor finds in its
         /// mailbox what was meant for its predecessor.

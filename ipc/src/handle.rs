@@ -11,6 +11,7 @@ use crate::{
     board::Board,
     command::{AskTicket, Command, Group, PayloadKind, Recipients},
     desk::Desk,
+    event::EventHeader,
     id::{Address, ConnectionId, Slot},
     postbox::{Attached, Postbox},
     tasks::TaskQueues,
@@ -232,30 +233,42 @@ impl Handle {
         self.tasks
     }
 
-    /// Sends word of something to a side process that is a program.
+    /// Sends an event to a side process that is a program.
     ///
     /// # Errors
     /// See [`PostError`].
-    pub fn notify(&self, to: Address, payload: &[u8]) -> Result<(), PostError> {
-        self.post_event(to, payload, None)
+    pub fn notify(
+        &self,
+        to: Address,
+        header: EventHeader,
+        payload: &[u8],
+    ) -> Result<(), PostError> {
+        self.post_event(to, header, payload, None)
     }
 
     /// Asks a side process that is a program. Its answer comes under the number `request`.
     ///
     /// # Errors
     /// See [`PostError`].
-    pub fn ask_process(&self, to: Address, payload: &[u8], request: u64) -> Result<(), PostError> {
-        self.post_event(to, payload, Some(self.ticket(request)))
+    pub fn ask_process(
+        &self,
+        to: Address,
+        header: EventHeader,
+        payload: &[u8],
+        request: u64,
+    ) -> Result<(), PostError> {
+        self.post_event(to, header, payload, Some(self.ticket(request)))
     }
 
     fn post_event(
         &self,
         to: Address,
+        header: EventHeader,
         payload: &[u8],
         ticket: Option<AskTicket>,
     ) -> Result<(), PostError> {
         let life = self.shared.board.side(to).life().number;
-        self.post(to, &Command::Event { payload, life, ticket })
+        self.post(to, &Command::Event { header, payload, life, ticket })
     }
 
     /// Posts any command: the way of answers.

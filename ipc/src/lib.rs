@@ -5,6 +5,7 @@
 //!
 //! - [`id`]: who is who: slots, connection ids, mailbox addresses.
 //! - [`command`] and [`wire`]: what one process may ask of another, and its bytes.
+//! - [`event`]: what stands beside the line of an event for a side process.
 //! - [`mailbox`]: the receiving end; [`postbox`]: the sending end with its bounded backlog.
 //! - [`relay`]: what a successor passes on to the worker before it.
 //! - [`counter`]: what a worker counts.
@@ -20,6 +21,7 @@ pub mod board;
 pub mod command;
 pub mod counter;
 pub mod desk;
+pub mod event;
 pub mod handle;
 pub mod id;
 pub mod life;
@@ -33,6 +35,7 @@ pub mod tasks;
 pub mod wire;
 
 pub use command::{Answer, AskTicket, Command, Outcome, Part, PayloadKind, TaskAnswer};
+pub use event::{EventCode, EventHeader, LostConnections};
 pub use handle::{Handle, PostError};
 pub use id::{Address, ConnectionId, Slot};
 pub use life::{LeaveReason, LifeEvent};

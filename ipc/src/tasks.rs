@@ -224,7 +224,14 @@ mod tests {
     fn what_is_no_task_is_passed_over() {
         let (handle, board, pairs) = place();
         handle
-            .post(Address(3), &Command::Event { payload: b"what?", life: 0, ticket: None })
+            .post(
+                Address(3),
+                &Command::Message {
+                    from: Address(0),
+                    kind: crate::PayloadKind::Text,
+                    payload: b"what?",
+                },
+            )
             .unwrap();
         handle.task(None, b"work", 1).unwrap();
         let mut queue = reader(&board, &pairs, 3, 1);

@@ -12,7 +12,8 @@ use crate::{
     command::{
         Answer, AskTicket, Command, Group, Outcome, Part, PayloadKind, Recipients, TaskAnswer,
     },
-    id::{Address, ConnectionId},
+    event::{EventCode, EventHeader, LostConnections},
+    id::{Address, ConnectionId, Slot},
 };
 
 /// The first byte of a packet. A process of another version refuses the packet and counts it.
@@ -54,6 +55,10 @@ const SURVEY: u8 = 16;
 const ANSWER_NO_ROOM: u8 = 17;
 const PART_MANY: u8 = 18;
 const PART_IDS: u8 = 19;
+
+const HEADER_LINE: u8 = 0;
+const HEADER_SYNCED: u8 = 1;
+const HEADER_LOST: u8 = 2;
 
 /// As many bytes from the front of a packet as [`task_ticket`] needs: version, kind, flags, ticket.
 pub const TASK_HEAD_BYTES: usize = 13;
@@ -170,9 +175,10 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
             writer.head(PART_IDS, None, None, None);
             writer.body(json);
         }
-        Command::Event { payload, life, ticket } => {
+        Command::Event { header, payload, life, ticket } => {
             writer.head(EVENT, None, ticket, None);
             writer.u64(life);
+            writer.event_header(header);
             writer.body(payload);
         }
         Command::Answer { from, request, answer, ticket } => match answer {
@@ -383,7 +389,8 @@ impl<'a> Decoder<'a> {
             }
             EVENT => {
                 let life = self.u64()?;
-                Command::Event { payload: self.body(attached)?, life, ticket }
+                let header = self.event_header()?;
+                Command::Event { header, payload: self.body(attached)?, life, ticket }
             }
             LIST => Command::List { ticket: ticket.ok_or(WireError::BadField)? },
             PART_MANY => Command::Part(Part::Many { delivered: self.u64()?, dropped: self.u64()? }),
@@ -426,6 +433,29 @@ impl<'a> Decoder<'a> {
 
     fn id(&mut self) -> Result<ConnectionId, WireError> {
         ConnectionId::try_from(self.u64()?).map_err(|_| WireError::BadField)
+    }
+
+    fn slot(&mut self) -> Result<Slot, WireError> {
+        Slot::new(self.u16()?).ok_or(WireError::BadField)
+    }
+
+    fn event_header(&mut self) -> Result<EventHeader, WireError> {
+        Ok(match self.u8()? {
+            HEADER_LINE => {
+                let (code, connection) = (EventCode(self.u8()?), self.u64()?);
+                let connection = match connection {
+                    0 => None,
+                    _ => Some(ConnectionId::try_from(connection).map_err(|_| WireError::BadField)?),
+                };
+                EventHeader::Line { code, connection }
+            }
+            HEADER_SYNCED => EventHeader::Synced { worker: self.slot()? },
+            HEADER_LOST => {
+                let (worker, first, end) = (self.slot()?, self.u64()?, self.u64()?);
+                EventHeader::Lost(LostConnections { worker, first, end })
+            }
+            _ => return Err(WireError::BadField),
+        })
     }
 
     fn bytes(&mut self) -> Result<&'a [u8], WireError> {
@@ -497,6 +527,26 @@ impl Writer<'_> {
         }
     }
 
+    fn event_header(&mut self, header: EventHeader) {
+        match header {
+            EventHeader::Line { code, connection } => {
+                self.packet.extend_from_slice(&[HEADER_LINE, code.0]);
+                // No connection has the number 0.
+                self.u64(connection.map_or(0, ConnectionId::as_u64));
+            }
+            EventHeader::Synced { worker } => {
+                self.packet.push(HEADER_SYNCED);
+                self.u16(worker.number());
+            }
+            EventHeader::Lost(LostConnections { worker, first, end }) => {
+                self.packet.push(HEADER_LOST);
+                self.u16(worker.number());
+                self.u64(first);
+                self.u64(end);
+            }
+        }
+    }
+
     fn u16(&mut self, number: u16) {
         self.packet.extend_from_slice(&number.to_le_bytes());
     }
@@ -551,7 +601,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::id::Slot;
 
     fn id(serial: u64) -> ConnectionId {
         ConnectionId::new(Slot::new(3).unwrap(), serial).unwrap()
@@ -564,6 +613,7 @@ mod tests {
     fn every_command<'a>(payload: &'a [u8], only: &'a [u8]) -> Vec<Command<'a>> {
         let asked = AskTicket { reply_to: Address(2), request: 77 };
         let ticket = Some(asked);
+        let event = |header, ticket| Command::Event { header, payload, life: 7, ticket };
         vec![
             Command::Push { id: id(1), kind: PayloadKind::Text, payload, ticket: None },
             Command::Push { id: id(2), kind: PayloadKind::Binary, payload, ticket },
@@ -605,8 +655,13 @@ mod tests {
             },
             Command::Answer { from: Address(3), request: 5, answer: Answer::Info(payload), ticket },
             Command::Message { from: Address(6), kind: PayloadKind::Binary, payload },
-            Command::Event { payload, life: 0, ticket: None },
-            Command::Event { payload, life: 7, ticket },
+            event(EventHeader::Line { code: EventCode(3), connection: Some(id(5)) }, ticket),
+            event(EventHeader::Line { code: EventCode(4), connection: None }, None),
+            event(EventHeader::Synced { worker: id(1).slot() }, None),
+            event(
+                EventHeader::Lost(LostConnections { worker: id(1).slot(), first: 1, end: 9 }),
+                None,
+            ),
             Command::List { ticket: asked },
             Command::Task { ticket: asked, payload },
             task_answer(TaskAnswer::Done(payload)),

@@ -6,18 +6,16 @@
 mod answer;
 mod command;
 mod event;
-mod lost;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{Answer, Body, HEADERS_BYTES_MAX, HEADERS_MAX, response};
 pub use command::{Audience, Command, CommandError, Level, Line, Payload, Recipient, parse};
 pub use event::{
-    Asked, ClosedBy, Fate, Hello, Opened, Reply, about, channel, closed, dropped, from_process,
-    handshake, hello, introduced, introducer, message, numbered, opened, published, reload_end,
-    reload_start, reply, request, server, stop, subject, tick, worker,
+    Asked, ClosedBy, Fate, Hello, Opened, Reply, channel, closed, dropped, from_process, handshake,
+    hello, message, opened, published, question, reload_end, reload_start, reply, request, server,
+    stop, tick, worker,
 };
-pub use lost::Lost;
 
 use serde::{Deserialize, Serialize};
 
@@ -80,6 +78,16 @@ impl EventKind {
         ("reload_start", Self::ReloadStart),
         ("reload_end", Self::ReloadEnd),
     ];
+
+    /// Its number between processes of the server. The two builds of an upgrade must agree on it: a new kind goes to the end.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind with this number.
+    pub fn of_code(code: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(code)).map(|(_, kind)| *kind)
+    }
 
     /// The kind with this name.
     pub fn of_name(name: &str) -> Option<Self> {

@@ -7,14 +7,14 @@ use std::time::Duration;
 use wsmaster_protocol::{
     handshake,
     http::{RequestHead, Response},
-    plugin::{self, Answer, Asked},
+    plugin::{self, Answer, Asked, EventKind},
 };
 use wsmaster_workers::{
     AskError, Context, HttpRequest, Responder, Verdict,
     ipc::{Address, side_cell::SideCell},
 };
 
-use crate::side::Instances;
+use crate::side::{Instances, event_header};
 
 /// See the module.
 #[derive(Debug)]
@@ -51,7 +51,8 @@ impl Asking {
         self.line.clear();
         let asked = Asked { worker, peer, head, timeout_ms };
         plugin::handshake(&mut self.line, id.as_u64(), &offered, &asked);
-        context.ask(instance, &self.line, self.timeout, move |context, said| {
+        let header = event_header(EventKind::Handshake, Some(id));
+        context.ask(instance, header, &self.line, self.timeout, move |context, said| {
             let verdict = match read(said) {
                 Ok(Answer::Accept { subprotocol, headers }) => {
                     Verdict::Accept { subprotocol, headers }
@@ -107,7 +108,8 @@ impl Asking {
         };
         self.line.clear();
         plugin::request(&mut self.line, &request.body, &asked);
-        context.ask(instance, &self.line, self.timeout, move |context, said| {
+        let header = event_header(EventKind::Request, None);
+        context.ask(instance, header, &self.line, self.timeout, move |context, said| {
             let response = match read(said) {
                 Ok(Answer::Respond { status, headers, body }) => {
                     plugin::response(status, &headers, body)

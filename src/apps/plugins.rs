@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use wsmaster_protocol::plugin::{self, EventKind, Opened};
 use wsmaster_workers::{Closed, ClosedBy, Context, Message, ipc::ConnectionId};
 
-use crate::side::{Directory, Instances};
+use crate::side::{Directory, Instances, event_header};
 
 /// See the module.
 #[derive(Debug)]
@@ -125,9 +125,10 @@ impl Plugins {
         id: ConnectionId,
         owner: Option<Instances>,
     ) {
+        let header = event_header(kind, Some(id));
         for listener in self.directory.listeners(kind).filter(|one| Some(*one) != owner) {
             // Full is counted by the worker, and the process learns of what it misses by its own count.
-            let _ = context.notify(listener.of_connection(id), &self.line);
+            let _ = context.notify(listener.of_connection(id), header, &self.line);
         }
         self.line.clear();
     }

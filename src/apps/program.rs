@@ -11,12 +11,12 @@ use rustc_hash::FxHashMap;
 use wsmaster_protocol::{
     close::CloseCode,
     http::RequestHead,
-    plugin::{self, Opened},
+    plugin::{self, EventKind, Opened},
 };
 use wsmaster_workers::{
     Closed, Context, Durable, Message, Verdict,
     ipc::{
-        ConnectionId,
+        ConnectionId, EventHeader,
         side_cell::{Decider, Life},
     },
 };
@@ -25,7 +25,10 @@ use super::{
     asking::{self, Asking},
     plugins,
 };
-use crate::{config::ProcessConfig, side::Instances};
+use crate::{
+    config::ProcessConfig,
+    side::{Instances, event_header},
+};
 
 /// Bytes of messages that one worker holds for one program. The connection whose message would be too much is closed.
 const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -90,8 +93,14 @@ enum Course {
 
 #[derive(Debug)]
 struct Held {
+    kind: EventKind,
     line: Vec<u8>,
-    is_message: bool,
+}
+
+impl Held {
+    fn is_message(&self) -> bool {
+        self.kind == EventKind::Message
+    }
 }
 
 /// Whether an instance can be told something.
@@ -190,7 +199,7 @@ impl Program {
         let Some(id) = context.current() else { return false };
         self.line.clear();
         plugins::write_message(&mut self.line, id, message);
-        if self.tell_at_once(context, id) {
+        if self.tell_at_once(context, id, EventKind::Message) {
             return false;
         }
         if self.held_bytes + self.line.len() > HELD_BYTES_MAX {
@@ -198,7 +207,7 @@ impl Program {
             context.close(CloseCode::Again, "too much waits for the application");
             return false;
         }
-        self.hold(id, true);
+        self.hold(id, EventKind::Message);
         self.tell(context, id);
         true
     }
@@ -207,7 +216,7 @@ impl Program {
         let id = closed.id;
         self.line.clear();
         plugins::write_closed(&mut self.line, closed);
-        if self.tell_at_once(context, id) {
+        if self.tell_at_once(context, id, EventKind::Close) {
             self.clients.remove(&id);
             return;
         }
@@ -224,10 +233,10 @@ impl Program {
             let mut line = Vec::new();
             write_opened(&mut line, context.slot().number(), durable, client.told.is_some());
             self.held_bytes += line.len();
-            client.held.push_front(Held { line, is_message: false });
+            client.held.push_front(Held { kind: EventKind::Open, line });
             client.course = Course::OverAndWhole;
         }
-        self.hold(id, false);
+        self.hold(id, EventKind::Close);
         self.tell(context, id);
     }
 
@@ -286,10 +295,14 @@ impl Program {
             let Some(client) = self.clients.get_mut(&id) else { continue };
             client.since_ms = None;
             // What the end of the connection has to say stays.
-            let messages = client.held.iter().filter(|held| held.is_message).count();
-            let bytes: usize =
-                client.held.iter().filter(|held| held.is_message).map(|held| held.line.len()).sum();
-            client.held.retain(|held| !held.is_message);
+            let messages = client.held.iter().filter(|held| held.is_message()).count();
+            let bytes: usize = client
+                .held
+                .iter()
+                .filter(|held| held.is_message())
+                .map(|held| held.line.len())
+                .sum();
+            client.held.retain(|held| !held.is_message());
             self.held_bytes -= bytes;
             context.count_dropped(messages as u64);
             context.close_of(id, CloseCode::Again, "the application does not take messages");
@@ -310,21 +323,28 @@ impl Program {
 
     /// Tells of the connection of this call what stands in `line`, if nothing has to come before it. Whether it did.
     #[inline]
-    fn tell_at_once(&mut self, context: &mut Context<'_>, id: ConnectionId) -> bool {
+    fn tell_at_once(
+        &mut self,
+        context: &mut Context<'_>,
+        id: ConnectionId,
+        kind: EventKind,
+    ) -> bool {
         let State::Open(life) = self.state(context, self.instances.number_of(id)) else {
             return false;
         };
         let Some(client) = self.clients.get(&id) else { return false };
         client.held.is_empty()
             && client.told == Some(life.number)
-            && context.notify(self.instances.of_connection(id), &self.line).is_ok()
+            && context
+                .notify(self.instances.of_connection(id), event_header(kind, Some(id)), &self.line)
+                .is_ok()
     }
 
-    fn hold(&mut self, id: ConnectionId, is_message: bool) {
+    fn hold(&mut self, id: ConnectionId, kind: EventKind) {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let line = self.line.clone();
         self.held_bytes += line.len();
-        client.held.push_back(Held { line, is_message });
+        client.held.push_back(Held { kind, line });
     }
 
     /// Tells what has to be told of a connection, now or in its turn; until then it is paused.
@@ -357,9 +377,8 @@ impl Program {
             self.lines[place].unknown.pop_front();
         }
         if self.lines[place].is_introducing {
-            self.line.clear();
-            plugin::introduced(&mut self.line, context.slot().number());
-            if context.notify(self.instances.of_number(number), &self.line).is_err() {
+            let header = EventHeader::Synced { worker: context.slot() };
+            if context.notify(self.instances.of_number(number), header, &[]).is_err() {
                 return;
             }
             self.lines[place].is_introducing = false;
@@ -384,7 +403,8 @@ impl Program {
         if client.told != Some(life.number) && client.course == Course::Open {
             self.line.clear();
             write_opened(&mut self.line, context.slot().number(), durable, client.told.is_some());
-            if context.notify(self.instances.of_connection(id), &self.line).is_err() {
+            let header = event_header(EventKind::Open, Some(id));
+            if context.notify(self.instances.of_connection(id), header, &self.line).is_err() {
                 return Told::NotNow;
             }
             client.told = Some(life.number);
@@ -412,7 +432,7 @@ impl Program {
                 }
                 // What is left was for a program that is gone.
                 Course::Over => {
-                    let messages = client.held.iter().filter(|held| held.is_message).count();
+                    let messages = client.held.iter().filter(|held| held.is_message()).count();
                     context.count_dropped(messages as u64);
                     self.forget(id);
                     return Told::All;
@@ -421,7 +441,7 @@ impl Program {
         }
         let Some(client) = self.clients.get_mut(&id) else { return Told::All };
         while let Some(held) = client.held.front() {
-            if context.notify(address, &held.line).is_err() {
+            if context.notify(address, event_header(held.kind, Some(id)), &held.line).is_err() {
                 return Told::NotNow;
             }
             self.held_bytes -= held.line.len();

@@ -4,8 +4,7 @@
 //! of programs get a word for each worker that has ended, whatever ended it, and tell their programs of the connections that
 //! nothing has been heard of. The word is in their mailboxes before a successor is forked, behind all that the worker said.
 
-use wsmaster_ipc::{Slot, board::Board};
-use wsmaster_protocol::plugin::Lost;
+use wsmaster_ipc::{EventHeader, LostConnections, Slot, board::Board};
 use wsmaster_workers::Handler;
 
 use super::Master;
@@ -44,14 +43,13 @@ where
             found = found.or(seat.tenures.end(pid, next_serial).map(|range| (slot, range)));
         }
         let Some((slot, (first, end))) = found else { return };
-        let mut line = Vec::new();
-        Lost { worker: slot.number(), first, end }.write(&mut line);
+        let header = EventHeader::Lost(LostConnections { worker: slot, first, end });
         for side in self.directory.sides() {
             match side.body {
                 Body::Program(_) => {}
                 Body::Closure(_) | Body::Tasks | Body::Vacant => continue,
             }
-            if self.handle.notify(side.address, &line).is_err() {
+            if self.handle.notify(side.address, header, &[]).is_err() {
                 log::error!(
                     "{} is not told which connections ended with a process of worker {slot}: its mailbox is full",
                     side.full_name()

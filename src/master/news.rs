@@ -14,7 +14,7 @@ use wsmaster_workers::Handler;
 use super::{Master, Role};
 use crate::{
     server::WorkerInfo,
-    side::Body,
+    side::{Body, event_header},
     supervisor::{ChildId, DrainReason, ExitStatus, Phase, Pid, RecycleReason, Report},
 };
 
@@ -150,7 +150,7 @@ where
     fn send_news(&self, kind: EventKind, line: &[u8]) {
         for listener in self.directory.listeners(kind) {
             for address in listener.all() {
-                if self.handle.notify(address, line).is_err() {
+                if self.handle.notify(address, event_header(kind, None), line).is_err() {
                     log::warn!(
                         "{} misses news: its mailbox is full",
                         self.directory.name_of(address)

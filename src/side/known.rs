@@ -4,8 +4,8 @@
 //! Nobody else knows them then: what a worker knew dies with it. An entry is a number in a hash table, 9 to 18 bytes.
 
 use rustc_hash::FxHashSet;
-use wsmaster_ipc::ConnectionId;
-use wsmaster_protocol::plugin::{EventKind, Lost};
+use wsmaster_ipc::{ConnectionId, LostConnections};
+use wsmaster_protocol::plugin::EventKind;
 
 /// How many are known at most. What comes beyond is passed over: were its worker to die, the program would hear that
 /// something is missing, and not what.
@@ -53,10 +53,10 @@ impl Known {
         }
     }
 
-    /// The program is told a line of this subject ([`subject`](wsmaster_protocol::plugin::subject)).
-    pub(super) fn tell(&mut self, subject: Option<(EventKind, u64)>) {
+    /// The program is told of this event of a connection.
+    pub(super) fn tell(&mut self, subject: Option<(EventKind, ConnectionId)>) {
         let Some(by) = self.by else { return };
-        let Some((kind, connection)) = subject else { return };
+        let Some((kind, id)) = subject else { return };
         let is_new = match by {
             By::Open => kind == EventKind::Open,
             By::Any => kind != EventKind::Close,
@@ -64,7 +64,6 @@ impl Known {
         if !is_new && kind != EventKind::Close {
             return;
         }
-        let Ok(id) = ConnectionId::try_from(connection) else { return };
         if !is_new {
             self.connections.remove(&id);
         } else if self.connections.len() < self.connections_max || self.connections.contains(&id) {
@@ -75,8 +74,8 @@ impl Known {
     }
 
     /// These connections are no more. Those of them that were known, the oldest first.
-    pub(super) fn lose(&mut self, lost: &Lost) -> Vec<ConnectionId> {
-        let is_lost = |id: &ConnectionId| lost.covers(id.slot().number(), id.serial());
+    pub(super) fn lose(&mut self, lost: &LostConnections) -> Vec<ConnectionId> {
+        let is_lost = |id: &ConnectionId| lost.covers(*id);
         let mut gone: Vec<ConnectionId> = self.connections.extract_if(is_lost).collect();
         gone.sort_unstable_by_key(|id| id.serial());
         gone
@@ -98,43 +97,45 @@ mod tests {
         ConnectionId::new(Slot::new(slot).unwrap(), serial).unwrap()
     }
 
-    const ALL_OF_1: Lost = Lost { worker: 1, first: 0, end: u64::MAX };
+    fn all_of(worker: u16) -> LostConnections {
+        LostConnections { worker: Slot::new(worker).unwrap(), first: 0, end: u64::MAX }
+    }
 
     #[test]
     fn what_was_opened_and_not_closed_is_lost_with_its_worker() {
         let mut known = Known::new(&[EventKind::Open, EventKind::Message, EventKind::Close], 100);
         for (slot, serial) in [(1, 30), (1, 10), (1, 20), (2, 10), (1, 40)] {
-            known.tell(Some((EventKind::Open, id(slot, serial).as_u64())));
+            known.tell(Some((EventKind::Open, id(slot, serial))));
         }
-        known.tell(Some((EventKind::Close, id(1, 20).as_u64())));
-        known.tell(Some((EventKind::Message, id(1, 50).as_u64())));
+        known.tell(Some((EventKind::Close, id(1, 20))));
+        known.tell(Some((EventKind::Message, id(1, 50))));
         // The predecessor dies while its successor serves.
-        assert_eq!(known.lose(&Lost { end: 40, ..ALL_OF_1 }), [id(1, 10), id(1, 30)]);
-        assert_eq!(known.lose(&ALL_OF_1), [id(1, 40)], "no message makes one known");
-        assert_eq!(known.lose(&ALL_OF_1), []);
-        assert_eq!(known.lose(&Lost { worker: 2, ..ALL_OF_1 }), [id(2, 10)]);
+        assert_eq!(known.lose(&LostConnections { end: 40, ..all_of(1) }), [id(1, 10), id(1, 30)]);
+        assert_eq!(known.lose(&all_of(1)), [id(1, 40)], "no message makes one known");
+        assert_eq!(known.lose(&all_of(1)), []);
+        assert_eq!(known.lose(&all_of(2)), [id(2, 10)]);
     }
 
     #[test]
     fn who_hears_no_beginnings_knows_who_spoke_and_who_hears_no_ends_nobody() {
         let mut known = Known::new(&[EventKind::Publish, EventKind::Close], 100);
-        known.tell(Some((EventKind::Publish, id(1, 1).as_u64())));
-        known.tell(Some((EventKind::Publish, id(1, 1).as_u64())));
+        known.tell(Some((EventKind::Publish, id(1, 1))));
+        known.tell(Some((EventKind::Publish, id(1, 1))));
         known.tell(None);
-        assert_eq!(known.lose(&ALL_OF_1), [id(1, 1)]);
+        assert_eq!(known.lose(&all_of(1)), [id(1, 1)]);
         let mut known = Known::new(&[EventKind::Open, EventKind::Message], 100);
-        known.tell(Some((EventKind::Open, id(1, 1).as_u64())));
-        assert_eq!(known.lose(&ALL_OF_1), []);
+        known.tell(Some((EventKind::Open, id(1, 1))));
+        assert_eq!(known.lose(&all_of(1)), []);
     }
 
     #[test]
     fn there_is_a_bound_and_what_it_keeps_out_is_counted() {
         let mut known = Known::new(&[EventKind::Open, EventKind::Close], 2);
         for serial in 1..=5 {
-            known.tell(Some((EventKind::Open, id(1, serial).as_u64())));
+            known.tell(Some((EventKind::Open, id(1, serial))));
         }
-        known.tell(Some((EventKind::Open, id(1, 1).as_u64())));
+        known.tell(Some((EventKind::Open, id(1, 1))));
         assert_eq!((known.take_passed_over(), known.take_passed_over()), (3, 0));
-        assert_eq!(known.lose(&ALL_OF_1), [id(1, 1), id(1, 2)]);
+        assert_eq!(known.lose(&all_of(1)), [id(1, 1), id(1, 2)]);
     }
 }

@@ -5,13 +5,18 @@
 
 use std::collections::HashMap;
 
-use wsmaster_ipc::ConnectionId;
-use wsmaster_protocol::plugin::{self, EventKind, Lost};
+use wsmaster_ipc::{ConnectionId, LostConnections};
+use wsmaster_protocol::plugin::EventKind;
+
+use super::event::EventLine;
+
+/// What waits until the program is told of the connection.
+const WAITING: [EventKind; 3] = [EventKind::Open, EventKind::Message, EventKind::Close];
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Leftovers {
-    kept: HashMap<u64, Vec<(EventKind, Vec<u8>)>>,
+    kept: HashMap<ConnectionId, Vec<(EventKind, Vec<u8>)>>,
     bytes: usize,
     bytes_max: usize,
     dropped: u64,
@@ -24,26 +29,26 @@ impl Leftovers {
     }
 
     /// A line that was meant for the predecessor. `tell` gets what the program may be told now.
-    pub(super) fn take_old(&mut self, line: Vec<u8>, mut tell: impl FnMut(Vec<u8>)) {
-        let Some((kind, connection)) = plugin::about(&line) else {
+    pub(super) fn take_old(&mut self, line: EventLine, mut tell: impl FnMut(EventLine)) {
+        let Some((kind, id)) = line.subject.filter(|(kind, _)| WAITING.contains(kind)) else {
             // It means the same to everybody.
             tell(line);
             return;
         };
-        if self.bytes + line.len() > self.bytes_max {
+        if self.bytes + line.text.len() > self.bytes_max {
             self.dropped += u64::from(kind == EventKind::Message);
             return;
         }
-        self.bytes += line.len();
-        let kept = self.kept.entry(connection).or_default();
-        kept.push((kind, line));
+        self.bytes += line.text.len();
+        let kept = self.kept.entry(id).or_default();
+        kept.push((kind, line.text));
         if kind != EventKind::Close {
             return;
         }
         let is_whole = kept.first().is_some_and(|(kind, _)| *kind == EventKind::Open);
-        for (kind, line) in self.forget(connection) {
+        for (kind, text) in self.forget(id) {
             if is_whole {
-                tell(line);
+                tell(EventLine { subject: Some((kind, id)), text });
             } else {
                 self.dropped += u64::from(kind == EventKind::Message);
             }
@@ -51,17 +56,16 @@ impl Leftovers {
     }
 
     /// A line for this program. `tell` gets it, with what had to wait for it.
-    pub(super) fn take_new(&mut self, line: Vec<u8>, mut tell: impl FnMut(Vec<u8>)) {
+    pub(super) fn take_new(&mut self, line: EventLine, mut tell: impl FnMut(EventLine)) {
+        let subject = line.subject;
+        tell(line);
         if self.kept.is_empty() {
-            tell(line);
             return;
         }
-        let about = plugin::about(&line);
-        tell(line);
-        let Some((EventKind::Open, connection)) = about else { return };
-        for (kind, line) in self.forget(connection) {
+        let Some((EventKind::Open, id)) = subject else { return };
+        for (kind, text) in self.forget(id) {
             if kind == EventKind::Message {
-                tell(line);
+                tell(EventLine { subject: Some((kind, id)), text });
             }
         }
     }
@@ -69,17 +73,16 @@ impl Leftovers {
     /// These connections have ended with their worker. `end` writes the line that tells of it.
     pub(super) fn lose(
         &mut self,
-        lost: &Lost,
-        end: impl Fn(ConnectionId) -> Vec<u8>,
-        mut tell: impl FnMut(Vec<u8>),
+        lost: &LostConnections,
+        end: impl Fn(ConnectionId) -> EventLine,
+        mut tell: impl FnMut(EventLine),
     ) {
-        let ids = self.kept.keys().filter_map(|number| ConnectionId::try_from(*number).ok());
         let gone: Vec<ConnectionId> =
-            ids.filter(|id| lost.covers(id.slot().number(), id.serial())).collect();
+            self.kept.keys().copied().filter(|id| lost.covers(*id)).collect();
         for id in gone {
             let line = end(id);
-            if self.bytes + line.len() > self.bytes_max {
-                let lines = self.forget(id.as_u64());
+            if self.bytes + line.text.len() > self.bytes_max {
+                let lines = self.forget(id);
                 self.dropped +=
                     lines.iter().filter(|(kind, _)| *kind == EventKind::Message).count() as u64;
             } else {
@@ -106,8 +109,8 @@ impl Leftovers {
         std::mem::take(&mut self.dropped)
     }
 
-    fn forget(&mut self, connection: u64) -> Vec<(EventKind, Vec<u8>)> {
-        let lines = self.kept.remove(&connection).unwrap_or_default();
+    fn forget(&mut self, id: ConnectionId) -> Vec<(EventKind, Vec<u8>)> {
+        let lines = self.kept.remove(&id).unwrap_or_default();
         self.bytes -= lines.iter().map(|(_, line)| line.len()).sum::<usize>();
         lines
     }
@@ -115,23 +118,33 @@ impl Leftovers {
 
 #[cfg(test)]
 mod tests {
+    use EventKind::{Close, Message, Open};
     use wsmaster_ipc::Slot;
 
     use super::*;
 
-    fn line(kind: &str, connection: u64, number: u32) -> Vec<u8> {
-        format!("{{\"event\":\"{kind}\",\"connection\":{connection},\"n\":{number}}}\n")
-            .into_bytes()
+    fn id(slot: u16, serial: u64) -> ConnectionId {
+        ConnectionId::new(Slot::new(slot).unwrap(), serial).unwrap()
+    }
+
+    fn of(kind: EventKind, id: ConnectionId, number: u32) -> EventLine {
+        EventLine { subject: Some((kind, id)), text: format!("{number:08}\n").into() }
+    }
+
+    fn line(kind: EventKind, serial: u64, number: u32) -> EventLine {
+        of(kind, id(0, serial), number)
+    }
+
+    fn tick(number: u32) -> EventLine {
+        EventLine { subject: None, ..line(Open, 1, number) }
     }
 
     /// Lines of the predecessor and then of the program, and what it is told, in numbers.
-    fn told(old: &[Vec<u8>], new: &[Vec<u8>]) -> (Vec<u32>, u64) {
-        let mut leftovers = Leftovers::new(10_000);
+    fn told(old: &[EventLine], new: &[EventLine]) -> (Vec<u32>, u64) {
+        let mut leftovers = Leftovers::new(2_000);
         let mut told = Vec::new();
-        let mut tell = |line: Vec<u8>| {
-            let text = String::from_utf8(line).unwrap();
-            let number = text.rsplit(':').next().unwrap().trim_end_matches("}\n");
-            told.push(number.parse().unwrap());
+        let mut tell = |line: EventLine| {
+            told.push(String::from_utf8(line.text).unwrap().trim().parse().unwrap());
         };
         old.iter().for_each(|line| leftovers.take_old(line.clone(), &mut tell));
         new.iter().for_each(|line| leftovers.take_new(line.clone(), &mut tell));
@@ -142,48 +155,47 @@ mod tests {
 
     #[test]
     fn a_message_waits_for_the_word_of_its_connection() {
-        let old =
-            [line("open", 7, 1), line("message", 7, 2), line("message", 8, 3), line("tick", 0, 4)];
-        let new =
-            [line("message", 9, 5), line("open", 8, 6), line("message", 8, 7), line("open", 7, 8)];
+        let old = [line(Open, 7, 1), line(Message, 7, 2), line(Message, 8, 3), tick(4)];
+        let new = [line(Message, 9, 5), line(Open, 8, 6), line(Message, 8, 7), line(Open, 7, 8)];
         assert_eq!(told(&old, &new), (vec![4, 5, 6, 3, 7, 8, 2], 0));
     }
 
     #[test]
+    fn what_does_not_depend_on_the_connection_waits_for_nothing() {
+        let old = [line(Message, 7, 1), line(EventKind::Publish, 7, 2)];
+        assert_eq!(told(&old, &[line(Open, 7, 3)]), (vec![2, 3, 1], 0));
+    }
+
+    #[test]
     fn what_is_over_is_passed_on_when_it_is_whole() {
-        let whole = [line("open", 7, 1), line("message", 7, 2), line("close", 7, 3)];
+        let whole = [line(Open, 7, 1), line(Message, 7, 2), line(Close, 7, 3)];
         assert_eq!(told(&whole, &[]), (vec![1, 2, 3], 0));
-        let half = [line("message", 7, 1), line("message", 7, 2), line("close", 7, 3)];
+        let half = [line(Message, 7, 1), line(Message, 7, 2), line(Close, 7, 3)];
         assert_eq!(told(&half, &[]), (vec![], 2));
     }
 
     #[test]
     fn what_ended_with_its_worker_is_told_when_it_is_whole() {
-        let id = |slot, serial| ConnectionId::new(Slot::new(slot).unwrap(), serial).unwrap();
-        let of = |kind, id: ConnectionId, number| line(kind, id.as_u64(), number);
         let (whole, half, other) = (id(1, 5), id(1, 6), id(2, 5));
         let mut leftovers = Leftovers::new(10_000);
-        for line in [
-            of("open", whole, 1),
-            of("message", whole, 2),
-            of("message", half, 3),
-            of("message", other, 4),
-        ] {
+        for line in
+            [of(Open, whole, 1), of(Message, whole, 2), of(Message, half, 3), of(Message, other, 4)]
+        {
             leftovers.take_old(line, |_| panic!("not yet"));
         }
         let mut told = Vec::new();
-        let lost = Lost { worker: 1, first: 1, end: 10 };
-        leftovers.lose(&lost, |id| of("close", id, 9), |line| told.push(line));
-        let expected = [of("open", whole, 1), of("message", whole, 2), of("close", whole, 9)];
+        let lost = LostConnections { worker: whole.slot(), first: 1, end: 10 };
+        leftovers.lose(&lost, |id| of(Close, id, 9), |line| told.push(line));
+        let expected = [of(Open, whole, 1), of(Message, whole, 2), of(Close, whole, 9)];
         assert_eq!(told, expected);
         assert_eq!((leftovers.take_dropped(), leftovers.kept.len()), (1, 1));
     }
 
     #[test]
     fn what_nobody_speaks_of_again_is_dropped_and_so_is_what_has_no_room() {
-        assert_eq!(told(&[line("message", 7, 1), line("open", 8, 2)], &[]), (vec![], 1));
-        let many: Vec<Vec<u8>> = (0..1000).map(|number| line("message", 7, number)).collect();
-        let (told, dropped) = told(&many, &[line("open", 7, 1000)]);
+        assert_eq!(told(&[line(Message, 7, 1), line(Open, 8, 2)], &[]), (vec![], 1));
+        let many: Vec<EventLine> = (0..1000).map(|number| line(Message, 7, number)).collect();
+        let (told, dropped) = told(&many, &[line(Open, 7, 1000)]);
         assert_eq!(told.len() as u64 + dropped, 1001);
         assert!(told.len() > 100 && dropped > 100);
         assert_eq!(told[..3], [1000, 0, 1]);

@@ -14,6 +14,7 @@ use std::{
 };
 
 use wsmaster_ipc::{
+    Slot,
     command::Group,
     link::ToMaster,
     side_cell::{Decider, SideCell, SideCounter},
@@ -234,7 +235,7 @@ fn begin<'c>(
     cell.set_decider(Decider::Unknown);
     // Nobody has connections for the first one.
     let is_successor = is_application && cell.life().number > 1;
-    let introducers = (0..workers).filter(|_| is_successor);
+    let introducers = (0..workers).filter(|_| is_successor).filter_map(Slot::new);
     let now = Instant::now();
     let mut errors = Output::new(stderr, log::Level::Warn);
     errors.keep_last(true);

@@ -43,16 +43,13 @@ impl Questions {
         self.open.len()
     }
 
-    /// The number that the next question gets.
-    pub(super) fn next_number(&self) -> u64 {
-        self.next
-    }
-
-    /// Keeps a question until it is answered, or nobody waits any more.
-    pub(super) fn keep(&mut self, question: Question, now_ms: u64) {
-        self.open.insert(self.next, question);
-        self.order.push_back((now_ms + self.timeout_ms, self.next));
+    /// Keeps a question until it is answered, or nobody waits any more. The number under which it is answered.
+    pub(super) fn keep(&mut self, question: Question, now_ms: u64) -> u64 {
+        let number = self.next;
+        self.open.insert(number, question);
+        self.order.push_back((now_ms + self.timeout_ms, number));
         self.next += 1;
+        number
     }
 
     /// The question with this number, as long as somebody waits for its answer.

@@ -4,8 +4,8 @@
 //! arguments. It does not know which connections are this process's own.
 
 use wsmaster_ipc::{
-    Address, Answer, AskTicket, Command, ConnectionId, Handle, Outcome, PayloadKind, PostError,
-    Slot,
+    Address, Answer, AskTicket, Command, ConnectionId, EventHeader, Handle, Outcome, PayloadKind,
+    PostError, Slot,
     handle::{Broadcast, Posted, Publication},
 };
 
@@ -149,13 +149,14 @@ impl<D> Asker<D> {
     pub fn ask_process(
         &mut self,
         to: Address,
-        word: &[u8],
+        header: EventHeader,
+        question: &[u8],
         timeout_ms: u64,
         now_ms: u64,
         done: D,
     ) -> Asked<D> {
         self.of(to, now_ms + timeout_ms, done, |handle, request| {
-            handle.ask_process(to, word, request)
+            handle.ask_process(to, header, question, request)
         })
     }
 

@@ -4,7 +4,7 @@ use std::{borrow::Cow, time::Duration};
 
 use serde_json::Value;
 use wsmaster_ipc::{
-    Address, ConnectionId, Handle, Outcome, PostError, Slot,
+    Address, ConnectionId, EventHeader, Handle, Outcome, PostError, Slot,
     board::Counter,
     command::{Group, Recipients},
     handle::{Broadcast, Posted, Publication},
@@ -294,13 +294,18 @@ impl<'w> Context<'w> {
         self.core.note(asked);
     }
 
-    /// Sends word of something that happened to a side process that is a program, if its mailbox has room; what has none is
-    /// counted. A closure is sent messages instead: [`Handle::send_to_process`].
+    /// Sends an event to a side process that is a program, if its mailbox has room; what has none is counted. A closure is
+    /// sent messages instead: [`Handle::send_to_process`].
     ///
     /// # Errors
     /// See [`PostError`].
-    pub fn notify(&mut self, process: Address, word: &[u8]) -> Result<(), PostError> {
-        self.core.loop_handle().notify(process, word)
+    pub fn notify(
+        &mut self,
+        process: Address,
+        header: EventHeader,
+        line: &[u8],
+    ) -> Result<(), PostError> {
+        self.core.loop_handle().notify(process, header, line)
     }
 
     /// Asks a side process that is a program, and tells what its host says, or why nothing came within this time. `done`
@@ -309,7 +314,8 @@ impl<'w> Context<'w> {
     pub fn ask(
         &mut self,
         process: Address,
-        word: &[u8],
+        header: EventHeader,
+        question: &[u8],
         timeout: Duration,
         done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, AskError>) -> bool + 'static,
     ) {
@@ -318,7 +324,8 @@ impl<'w> Context<'w> {
             done(context, answer)
         });
         let (timeout_ms, now_ms) = (timeout.as_millis() as u64, self.core.now_ms);
-        let asked = self.core.asker.ask_process(process, word, timeout_ms, now_ms, done);
+        let asked =
+            self.core.asker.ask_process(process, header, question, timeout_ms, now_ms, done);
         self.core.note(asked);
     }
 

@@ -146,12 +146,11 @@ pub struct Asked<'a> {
     pub timeout_ms: u64,
 }
 
-/// A client asks to become the WebSocket with this id. Who asks the program gives the question its number with
-/// [`numbered`].
+/// The fields of a question: a client asks to become the WebSocket with this id. Whoever passes it on to the program
+/// makes a line of it with [`question`].
 pub fn handshake(out: &mut Vec<u8>, connection: u64, subprotocols: &[&str], asked: &Asked<'_>) {
     #[derive(Serialize)]
-    struct Line<'a> {
-        event: EventKind,
+    struct Fields<'a> {
         connection: u64,
         #[serde(flatten)]
         facts: Facts<'a>,
@@ -160,16 +159,14 @@ pub fn handshake(out: &mut Vec<u8>, connection: u64, subprotocols: &[&str], aske
     }
     let facts = Facts::new(asked.worker, asked.peer, Some(asked.head));
     let timeout_ms = asked.timeout_ms;
-    let event = EventKind::Handshake;
-    line(out, &Line { event, connection, facts, subprotocols, timeout_ms });
+    line(out, &Fields { connection, facts, subprotocols, timeout_ms });
 }
 
-/// A client has sent an ordinary request. A body that is UTF-8 is sent as text, any other as base64. The number is
-/// given as for [`handshake`].
+/// The fields of a question, as of [`handshake`]: a client has sent an ordinary request. A body that is UTF-8 is sent as
+/// text, any other as base64.
 pub fn request(out: &mut Vec<u8>, body: &[u8], asked: &Asked<'_>) {
     #[derive(Serialize)]
-    struct Line<'a> {
-        event: EventKind,
+    struct Fields<'a> {
         method: &'a str,
         #[serde(flatten)]
         facts: Facts<'a>,
@@ -182,8 +179,7 @@ pub fn request(out: &mut Vec<u8>, body: &[u8], asked: &Asked<'_>) {
     let text = std::str::from_utf8(body).ok();
     line(
         out,
-        &Line {
-            event: EventKind::Request,
+        &Fields {
             method: asked.head.method(),
             facts: Facts::new(asked.worker, asked.peer, Some(asked.head)),
             text,
@@ -193,63 +189,16 @@ pub fn request(out: &mut Vec<u8>, body: &[u8], asked: &Asked<'_>) {
     );
 }
 
-/// A line of [`handshake`] or [`request`] with the number under which it is answered, and which of the two it is; `None`
-/// for any other line.
-pub fn numbered(line: &[u8], number: u64) -> Option<(EventKind, Vec<u8>)> {
-    let found = [EventKind::Handshake, EventKind::Request].into_iter().find_map(|kind| {
-        let start = format!("{{\"event\":\"{}\",", kind.name());
-        line.strip_prefix(start.as_bytes()).map(|rest| (kind, start, rest))
-    });
-    let (kind, start, rest) = found?;
-    let mut whole = format!("{start}\"request\":{number},").into_bytes();
-    whole.extend_from_slice(rest);
-    Some((kind, whole))
-}
-
-/// Which connection a line of [`opened`], [`message`] or [`closed`] is about, and which of the three it is; `None` for any
-/// other line.
-pub fn about(line: &[u8]) -> Option<(EventKind, u64)> {
-    subject_among(&[EventKind::Open, EventKind::Message, EventKind::Close], line)
-}
-
-/// As [`about`], and of lines of [`channel`] and [`published`] as well.
-pub fn subject(line: &[u8]) -> Option<(EventKind, u64)> {
-    let kinds = [
-        EventKind::Message,
-        EventKind::Open,
-        EventKind::Close,
-        EventKind::Publish,
-        EventKind::Subscribe,
-        EventKind::Unsubscribe,
-    ];
-    subject_among(&kinds, line)
-}
-
-fn subject_among(kinds: &[EventKind], line: &[u8]) -> Option<(EventKind, u64)> {
-    let rest = line.strip_prefix(b"{\"event\":\"")?;
-    kinds.iter().find_map(|kind| {
-        let rest = rest.strip_prefix(kind.name().as_bytes())?;
-        let rest = rest.strip_prefix(b"\",\"connection\":")?;
-        let end = rest.iter().position(|byte| !byte.is_ascii_digit())?;
-        Some((*kind, std::str::from_utf8(&rest[..end]).ok()?.parse().ok()?))
-    })
-}
-
-/// A worker has told of all connections that a program which was started again has there. It is for the host of the
-/// program, which waits for it, and goes no further.
-pub fn introduced(out: &mut Vec<u8>, worker: u16) {
-    #[derive(Serialize)]
-    struct Line {
-        event: &'static str,
-        worker: u16,
-    }
-    line(out, &Line { event: "introduced", worker });
-}
-
-/// Which worker a line of [`introduced`] is from; `None` for any other line.
-pub fn introducer(line: &[u8]) -> Option<u16> {
-    let rest = line.strip_prefix(b"{\"event\":\"introduced\",\"worker\":")?;
-    std::str::from_utf8(rest.strip_suffix(b"}\n")?).ok()?.parse().ok()
+/// The line of a question: the fields that [`handshake`] or [`request`] has written, with the number under which it is
+/// answered.
+pub fn question(out: &mut Vec<u8>, kind: EventKind, number: u64, fields: &[u8]) {
+    let rest = fields.strip_prefix(b"{").unwrap_or(fields);
+    out.extend_from_slice(b"{\"event\":\"");
+    out.extend_from_slice(kind.name().as_bytes());
+    out.extend_from_slice(b"\",\"request\":");
+    out.extend_from_slice(number.to_string().as_bytes());
+    out.push(b',');
+    out.extend_from_slice(rest);
 }
 
 /// A client has subscribed to a channel ([`EventKind::Subscribe`]) or ended that ([`EventKind::Unsubscribe`]).

@@ -11,16 +11,17 @@ use std::{
 
 use serde_json::value::RawValue;
 use wsmaster_ipc::{
-    AskTicket, Command, ConnectionId,
+    AskTicket, Command, ConnectionId, EventHeader, LostConnections, Slot,
     link::ToMaster,
     side_cell::{Decider, SideCell, SideCounter},
 };
-use wsmaster_protocol::plugin::{self, EventKind, Level, Lost};
+use wsmaster_protocol::plugin::{self, EventKind, Level};
 use wsmaster_workers::Message;
 
 use super::{Host, LINE_BYTES_MAX, Phase};
 use crate::side::{
     deciding::Given,
+    event::EventLine,
     known::KNOWN_CONNECTIONS_MAX,
     orders::{self, NO_SUCH_REQUEST, Ready},
     pipe::Taken,
@@ -53,13 +54,45 @@ enum Obeyed {
 /// What came out of a packet.
 enum Arrived {
     /// A line for the program, or for its predecessor.
-    Line { line: Vec<u8>, is_old: bool },
+    Line { line: EventLine, is_old: bool },
     /// A worker has told of all connections.
-    Introduced(u16),
+    Introduced(Slot),
     /// A worker has ended, and these connections with it.
-    Lost(Lost),
+    Lost(LostConnections),
     /// Somebody waits for what the program says to this.
-    Question { line: Vec<u8>, ticket: AskTicket },
+    Question { kind: EventKind, fields: Vec<u8>, ticket: AskTicket },
+}
+
+impl Arrived {
+    /// What an event is to a program that wants these kinds. `lives`: the life it was sent to, and the present one.
+    fn of_event(
+        header: EventHeader,
+        payload: &[u8],
+        lives: (u64, u64),
+        ticket: Option<AskTicket>,
+        wanted: &[EventKind],
+    ) -> Option<Self> {
+        let (life, own_life) = lives;
+        let (code, connection) = match header {
+            EventHeader::Line { code, connection } => (code, connection),
+            EventHeader::Synced { worker } => {
+                return (life == own_life).then_some(Self::Introduced(worker));
+            }
+            EventHeader::Lost(lost) => return Some(Self::Lost(lost)),
+        };
+        let kind = EventKind::of_code(code.0);
+        let Some(ticket) = ticket else {
+            let kind = kind.filter(|kind| wanted.contains(kind))?;
+            let subject = connection.map(|id| (kind, id));
+            let line = EventLine { subject, text: payload.to_vec() };
+            return Some(Self::Line { line, is_old: life < own_life });
+        };
+        let Some(kind) = kind.filter(|kind| QUESTIONS.contains(kind)) else {
+            log::warn!("malformed request event ignored: event code {}", code.0);
+            return None;
+        };
+        Some(Self::Question { kind, fields: payload.to_vec(), ticket })
+    }
 }
 
 impl Host<'_> {
@@ -107,23 +140,15 @@ impl Host<'_> {
             1,
             |pending, reply| answers.extend(orders::answer(&pending, reply)),
             |directory, command| match *command {
-                Command::Event { payload, ticket: Some(ticket), .. } => {
-                    arrived.push(Arrived::Question { line: payload.to_vec(), ticket });
-                }
-                Command::Event { payload, life, ticket: None } => {
-                    if let Some(worker) = plugin::introducer(payload) {
-                        arrived.extend((life == own_life).then_some(Arrived::Introduced(worker)));
-                    } else if let Some(lost) = Lost::read(payload) {
-                        arrived.push(Arrived::Lost(lost));
-                    } else if is_wanted(payload, wanted) {
-                        let line = payload.to_vec();
-                        arrived.push(Arrived::Line { line, is_old: life < own_life });
-                    }
+                Command::Event { header, payload, life, ticket } => {
+                    let lives = (life, own_life);
+                    arrived.extend(Arrived::of_event(header, payload, lives, ticket, wanted));
                 }
                 Command::Message { from, kind, payload } => {
-                    let mut line = Vec::new();
+                    let mut text = Vec::new();
                     let message = Message::from_parts(kind, payload).text();
-                    plugin::from_process(&mut line, &directory.name_of(from), message);
+                    plugin::from_process(&mut text, &directory.name_of(from), message);
+                    let line = EventLine { subject: None, text };
                     arrived.push(Arrived::Line { line, is_old: false });
                 }
                 // It owns no connections.
@@ -157,7 +182,9 @@ impl Host<'_> {
                 }
                 Arrived::Lost(lost) if listens => self.lose(&lost),
                 Arrived::Lost(_) => {}
-                Arrived::Question { line, ticket } if listens => self.put(&line, ticket),
+                Arrived::Question { kind, fields, ticket } if listens => {
+                    self.put(kind, &fields, ticket);
+                }
                 Arrived::Question { ticket, .. } => {
                     self.settle(ticket, &plugin::Answer::Ended);
                 }
@@ -166,17 +193,16 @@ impl Host<'_> {
         Ok(())
     }
 
-    fn tell(&mut self, line: Vec<u8>, is_old: bool) {
+    fn tell(&mut self, line: EventLine, is_old: bool) {
         let Self { queue, leftovers, introductions, known, .. } = self;
         if !self.is_application {
-            let subject = plugin::subject(&line);
-            if queue.push_event(line, plugin::dropped) {
-                known.tell(subject);
+            if queue.push_event(line.text, plugin::dropped) {
+                known.tell(line.subject);
             }
             return;
         }
-        let pass = |line: Vec<u8>| {
-            known.tell(plugin::subject(&line));
+        let pass = |line: EventLine| {
+            known.tell(line.subject);
             introductions.pass(line, |line| queue.push_kept(line));
         };
         if is_old {
@@ -187,12 +213,12 @@ impl Host<'_> {
     }
 
     /// Tells the program of the ends that their worker did not tell of before its own.
-    fn lose(&mut self, lost: &Lost) {
+    fn lose(&mut self, lost: &LostConnections) {
         let end = |id: ConnectionId| {
-            let mut line = Vec::new();
+            let mut text = Vec::new();
             let (reason, by) = ("the worker has ended", plugin::ClosedBy::Lost);
-            plugin::closed(&mut line, id.as_u64(), None, reason, by);
-            line
+            plugin::closed(&mut text, id.as_u64(), None, reason, by);
+            EventLine { subject: Some((EventKind::Close, id)), text }
         };
         let Self { queue, leftovers, introductions, .. } = self;
         // A beginning that waits is known of nowhere else. It is passed on with its end, or neither is.
@@ -212,11 +238,7 @@ impl Host<'_> {
     }
 
     /// Puts a question to the program, or answers it in its place.
-    fn put(&mut self, line: &[u8], ticket: AskTicket) {
-        let Some((kind, line)) = plugin::numbered(line, self.questions.next_number()) else {
-            log::warn!("a question that is none was passed over");
-            return;
-        };
+    fn put(&mut self, kind: EventKind, fields: &[u8], ticket: AskTicket) {
         // Who may come in is known when the program has said what it handles.
         let is_early = kind == EventKind::Handshake && matches!(self.phase, Phase::Starting { .. });
         let is_put = self.wanted.contains(&kind);
@@ -225,8 +247,10 @@ impl Host<'_> {
         } else if self.queue.is_over() || !self.questions.has_room() {
             self.settle(ticket, &plugin::Answer::Full);
         } else {
-            self.questions.keep(Question { kind, ticket }, self.station.now_ms());
+            let number = self.questions.keep(Question { kind, ticket }, self.station.now_ms());
             if is_put {
+                let mut line = Vec::new();
+                plugin::question(&mut line, kind, number, fields);
                 self.queue.push_kept(line);
             }
         }
@@ -418,14 +442,6 @@ impl Host<'_> {
 pub(super) fn cell_of(station: &Station<orders::Pending>) -> SideCell {
     let handle = station.asker.handle();
     handle.board().side(handle.own_address())
-}
-
-/// Whether a line is of a kind that the program wants: each begins with its name, as this server writes them.
-fn is_wanted(line: &[u8], wanted: &[EventKind]) -> bool {
-    let Some(rest) = line.strip_prefix(b"{\"event\":\"") else { return false };
-    wanted.iter().any(|kind| {
-        rest.strip_prefix(kind.name().as_bytes()).is_some_and(|rest| rest.first() == Some(&b'"'))
-    })
 }
 
 fn unix_ms() -> u64 {

@@ -11,7 +11,8 @@ use wsmaster_workers::{
     AskError, Closed, ClosedBy, Context, Handler, HttpRequest, JobOrder, Message, Responder,
     TimerId, USER_KEY, Undecided, Verdict,
     ipc::{
-        Address, ConnectionId, LeaveReason, LifeEvent, Outcome, PayloadKind, handle::Publication,
+        Address, ConnectionId, EventCode, EventHeader, LeaveReason, LifeEvent, Outcome,
+        PayloadKind, handle::Publication,
     },
     protocol::{
         close::CloseCode,
@@ -384,7 +385,8 @@ impl App {
             ["ask", process, ms] => {
                 let process = Address(process.parse().expect("a number"));
                 let timeout = Duration::from_millis(ms.parse().expect("a time"));
-                context.ask(process, b"a question", timeout, move |context, result| {
+                let header = EventHeader::Line { code: EventCode(0), connection: None };
+                context.ask(process, header, b"a question", timeout, move |context, result| {
                     let text = match result {
                         Ok(said) => String::from_utf8(said).expect("text"),
                         Err(error) => format!("{error:?}"),
