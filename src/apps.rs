@@ -2,10 +2,10 @@
 //! public interface, and are told more than others: the list of side processes, and what each listener serves.
 
 mod api;
-mod asking;
 mod channels;
-mod plugins;
-mod program;
+mod event_fanout;
+mod program_app;
+mod program_requests;
 mod routes;
 mod web;
 
@@ -20,10 +20,10 @@ use wsmaster_workers::{
 };
 
 use self::{
-    asking::Asking,
     channels::Channels,
-    plugins::Plugins,
-    program::Program,
+    event_fanout::EventFanout,
+    program_app::ProgramApp,
+    program_requests::ProgramRequests,
     routes::Routes,
     web::{Place, Web},
 };
@@ -40,9 +40,9 @@ pub struct BuiltIn {
     /// Whose each connection is, if not the first application's.
     owners: FxHashMap<ConnectionId, usize>,
     web: Web,
-    plugins: Plugins,
+    fanout: EventFanout,
     /// The program that gets the requests that nobody else answers.
-    receptionist: Option<Asking>,
+    request_fallback: Option<ProgramRequests>,
     /// Runs as long as a client waits for a program.
     retry: Option<TimerId>,
 }
@@ -50,7 +50,7 @@ pub struct BuiltIn {
 /// Who answers a request.
 enum Desk<'a> {
     /// A program, which is asked.
-    Program(&'a mut Asking),
+    Program(&'a mut ProgramRequests),
     /// The server itself.
     Page(Page),
 }
@@ -71,7 +71,7 @@ impl Page {
             Self::Playground => web::playground(head),
             Self::WebSocketOnly => web::websocket_only(head),
             Self::Nothing => web::nothing(),
-            Self::Absent => asking::absent(),
+            Self::Absent => program_requests::absent(),
         }
     }
 }
@@ -81,7 +81,7 @@ enum Application {
     Channels(Channels),
     Echo,
     Broadcast,
-    Program(Box<Program>),
+    Program(Box<ProgramApp>),
     /// A program that the configuration does not have, which it is checked for.
     Absent,
 }
@@ -101,7 +101,7 @@ impl BuiltIn {
             App::Broadcast => Application::Broadcast,
             App::Plugin(name) => match process(name) {
                 Some((instances, process)) => {
-                    Application::Program(Box::new(Program::new(instances, process)))
+                    Application::Program(Box::new(ProgramApp::new(instances, process)))
                 }
                 None => Application::Absent,
             },
@@ -117,9 +117,10 @@ impl BuiltIn {
             routes,
             owners: FxHashMap::default(),
             web: Web::new(config),
-            plugins: Plugins::new(directory.clone()),
-            receptionist: takes_requests
-                .map(|(instances, process)| Asking::new(instances, process.answer_timeout)),
+            fanout: EventFanout::new(directory.clone()),
+            request_fallback: takes_requests.map(|(instances, process)| {
+                ProgramRequests::new(instances, process.answer_timeout)
+            }),
             retry: None,
         }
     }
@@ -140,8 +141,8 @@ impl BuiltIn {
             Application::Program(program) => Desk::Program(program.asking()),
             Application::Channels(_) if is_front => Desk::Page(Page::Playground),
             Application::Channels(_) | Application::Echo | Application::Broadcast => {
-                match &mut self.receptionist {
-                    Some(receptionist) => Desk::Program(receptionist),
+                match &mut self.request_fallback {
+                    Some(request_fallback) => Desk::Program(request_fallback),
                     None if is_front || found.is_routed => Desk::Page(Page::WebSocketOnly),
                     None => Desk::Page(Page::Nothing),
                 }
@@ -168,7 +169,7 @@ impl BuiltIn {
             | Application::Absent => false,
         });
         match (waits, self.retry) {
-            (true, None) => self.retry = context.tick(program::RETRY),
+            (true, None) => self.retry = context.tick(program_app::RETRY),
             (false, Some(timer)) => {
                 context.clear(timer);
                 self.retry = None;
@@ -199,7 +200,7 @@ impl Application {
 impl Handler for BuiltIn {
     fn on_start(&mut self, context: &mut Context<'_>) {
         if self.apps.iter().any(|app| app.instances().is_some()) {
-            context.tick(program::LOOK);
+            context.tick(program_app::LOOK);
         }
     }
 
@@ -214,7 +215,7 @@ impl Handler for BuiltIn {
                 Verdict::accept()
             }
             Application::Program(program) => program.on_handshake(context, head),
-            Application::Absent => Verdict::Reject(asking::absent()),
+            Application::Absent => Verdict::Reject(program_requests::absent()),
         }
     }
 
@@ -226,7 +227,7 @@ impl Handler for BuiltIn {
             self.owners.insert(id, place);
         }
         context.join_group(Some(self.groups[place]));
-        self.plugins.on_open(context, self.apps[place].instances());
+        self.fanout.on_open(context, self.apps[place].instances());
         match &mut self.apps[place] {
             Application::Channels(channels) => channels.on_open(context),
             Application::Echo | Application::Broadcast | Application::Absent => {}
@@ -240,11 +241,11 @@ impl Handler for BuiltIn {
     #[inline]
     fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>) {
         let place = self.owner(context.current());
-        let Self { apps, groups, plugins, .. } = self;
+        let Self { apps, groups, fanout, .. } = self;
         let app = &mut apps[place];
-        plugins.on_message(context, message, app.instances());
+        fanout.on_message(context, message, app.instances());
         match app {
-            Application::Channels(channels) => channels.on_message(context, message, plugins),
+            Application::Channels(channels) => channels.on_message(context, message, fanout),
             // A full outbox closes the reader or drops the message, as the limits say; both are counted.
             Application::Echo => drop(context.reply(message)),
             Application::Broadcast => {
@@ -262,7 +263,7 @@ impl Handler for BuiltIn {
     fn on_close(&mut self, context: &mut Context<'_>, closed: &Closed) {
         let place = self.owner(Some(closed.id));
         self.owners.remove(&closed.id);
-        self.plugins.on_close(context, closed, self.apps[place].instances());
+        self.fanout.on_close(context, closed, self.apps[place].instances());
         match &mut self.apps[place] {
             Application::Channels(_)
             | Application::Echo
@@ -315,7 +316,7 @@ impl Handler for BuiltIn {
             match app {
                 Application::Program(program) => {
                     if self.retry != Some(timer) {
-                        program.look_around(context);
+                        program.poll_instances(context);
                     }
                     program.tell_those_who_wait(context);
                 }

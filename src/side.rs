@@ -9,31 +9,31 @@
 //! - `directory`: who is called what, and has which mailbox.
 
 mod changes;
+mod commands;
+mod connection_sync;
 mod context;
-mod deciding;
 mod directory;
 mod event;
-mod introductions;
-mod known;
-mod leftovers;
-mod lines;
-mod orders;
+mod known_connections;
+mod line_queue;
+mod line_reader;
+mod line_splitter;
 mod output;
-mod pipe;
+mod pending_requests;
 mod process;
+mod process_loop;
 mod program;
-mod progress;
-mod questions;
-mod queue;
-mod station;
+mod ready_check;
+mod stale_events;
 mod tasks;
+mod watchdog;
 
 pub(crate) use changes::Changes;
 pub use context::{Ended, ProcessContext, ProcessMessage, Wait};
-pub(crate) use directory::{Body, Directory, Installed, Instances, Side};
+pub(crate) use directory::{Body, Directory, Installed, Instances, SideProcess};
 pub(crate) use event::header as event_header;
 pub use process::Process;
+pub(crate) use process_loop::SideSetup;
 pub(crate) use program::{host, mark_of};
-pub(crate) use station::SideSeat;
 pub use tasks::{Task, TaskHandler, TaskInfo, TaskResult};
 pub(crate) use tasks::{TaskMaker, serve_tasks};

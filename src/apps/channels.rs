@@ -11,7 +11,7 @@ use wsmaster_workers::{
     ipc::{ConnectionId, PayloadKind, handle::Publication},
 };
 
-use super::plugins::Plugins;
+use super::event_fanout::EventFanout;
 use crate::config::Config;
 
 /// See the module.
@@ -39,14 +39,14 @@ impl Channels {
         &mut self,
         context: &mut Context<'_>,
         request: &Request<'_>,
-        plugins: &mut Plugins,
+        fanout: &mut EventFanout,
     ) -> Result<(), ErrorCode> {
         let name = request.action.name();
         match &request.action {
             Action::Subscribe { channel } => {
                 self.check(channel)?;
                 match context.subscribe(channel) {
-                    Ok(true) => plugins.on_channel(context, EventKind::Subscribe, channel),
+                    Ok(true) => fanout.on_channel(context, EventKind::Subscribe, channel),
                     Ok(false) => {}
                     Err(SubscribeError::TooMany) => return Err(ErrorCode::TooManySubscriptions),
                     // Nobody reads an answer any more.
@@ -59,7 +59,7 @@ impl Channels {
                 if !context.unsubscribe(channel) {
                     return Err(ErrorCode::NotSubscribed);
                 }
-                plugins.on_channel(context, EventKind::Unsubscribe, channel);
+                fanout.on_channel(context, EventKind::Unsubscribe, channel);
                 reply::success(&mut self.text, name, channel, request.id);
             }
             Action::Message { channel, message, recipients } => {
@@ -86,7 +86,7 @@ impl Channels {
                 if !taken {
                     return Err(ErrorCode::Overloaded);
                 }
-                plugins.on_publish(context, channel, message);
+                fanout.on_publish(context, channel, message);
                 reply::success(&mut self.text, name, channel, request.id);
             }
             Action::Ping => reply::pong(&mut self.text, request.id),
@@ -136,12 +136,12 @@ impl Channels {
         &mut self,
         context: &mut Context<'_>,
         message: Message<'_>,
-        plugins: &mut Plugins,
+        fanout: &mut EventFanout,
     ) {
         self.text.clear();
         let text = match message {
             Message::Text(text) => text,
-            Message::Binary(_) if plugins.hear_messages() => return,
+            Message::Binary(_) if fanout.hear_messages() => return,
             Message::Binary(_) => {
                 let mut error = ProtocolError::new(ErrorCode::InvalidRequest);
                 error.sentence = "messages are JSON in text frames, and this one was binary".into();
@@ -152,11 +152,11 @@ impl Channels {
         };
         match parse(text, &self.limits) {
             Ok(request) => {
-                if let Err(code) = self.carry_out(context, &request, plugins) {
+                if let Err(code) = self.carry_out(context, &request, fanout) {
                     self.refuse(&request.error(code));
                 }
             }
-            Err(error) if error.request_action.is_none() && plugins.hear_messages() => return,
+            Err(error) if error.request_action.is_none() && fanout.hear_messages() => return,
             Err(error) => self.refuse(&error),
         }
         self.send(context);

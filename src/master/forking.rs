@@ -21,7 +21,7 @@ use crate::{
     config::{Config, Restart},
     logging,
     server::WorkerInfo,
-    side::{self, Body, Directory, Process, Side, SideSeat, TaskInfo},
+    side::{self, Body, Directory, Process, SideProcess, SideSetup, TaskInfo},
     supervisor::{ChildId, ChildSpec, Pid, RestartPolicy},
 };
 
@@ -140,7 +140,7 @@ where
             self.takeaway(side.address)?;
         let queues = self.task_queues(&side)?;
         keep.extend(queues.iter().flatten().map(|queue| queue.as_fd().as_raw_fd()));
-        let seat = SideSeat {
+        let seat = SideSetup {
             side: side.clone(),
             directory: self.directory.clone(),
             mailbox,
@@ -232,7 +232,7 @@ pub(super) fn spec(
     directory: &Directory,
     number: usize,
 ) -> ChildSpec {
-    let name = directory.sides().get(number).map_or_else(String::new, Side::full_name);
+    let name = directory.sides().get(number).map_or_else(String::new, SideProcess::full_name);
     ChildSpec {
         name,
         restart: restart(processes, directory, number),

@@ -227,6 +227,6 @@ where
 
     fn side_name(&self, number: usize) -> String {
         let side = self.directory.sides().get(number);
-        side.map_or_else(String::new, crate::side::Side::full_name)
+        side.map_or_else(String::new, crate::side::SideProcess::full_name)
     }
 }

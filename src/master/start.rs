@@ -41,7 +41,7 @@ use crate::{
     config::{Config, ConfigErrors, ListenerConfig, MAIN_LISTENER},
     logging, programs,
     server::WorkerInfo,
-    side::{Body, Directory, Installed, Process, Side, TaskMaker},
+    side::{Body, Directory, Installed, Process, SideProcess, TaskMaker},
     supervisor::{ChildSpec, RestartPolicy, Supervisor},
     tls::{Certificate, load_apart},
 };
@@ -282,7 +282,7 @@ where
         let board = Board::new(workers as u16, directory.mailboxes(), clock, seed)
             .map_err(system("shared memory"))?;
         logging::count_losses_on(&board);
-        let is_somebody = |side: &&Side| side.body != Body::Vacant;
+        let is_somebody = |side: &&SideProcess| side.body != Body::Vacant;
         for side in directory.sides().iter().filter(is_somebody) {
             // What comes for them before they are forked waits for them.
             board.side(side.address).begin_life();

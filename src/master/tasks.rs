@@ -15,7 +15,7 @@ use wsmaster_workers::Handler;
 use super::{Master, Role, watchdog::Verdict};
 use crate::{
     server::WorkerInfo,
-    side::{Body, Side},
+    side::{Body, SideProcess},
 };
 
 impl<F, H> Master<F>
@@ -24,7 +24,7 @@ where
     F: Fn(&WorkerInfo) -> H,
 {
     /// The queues that a side process takes tasks from, if it does: its own, and that of all.
-    pub(super) fn task_queues(&self, side: &Side) -> io::Result<Option<[TaskQueue; 2]>> {
+    pub(super) fn task_queues(&self, side: &SideProcess) -> io::Result<Option<[TaskQueue; 2]>> {
         match side.body {
             Body::Closure(_) | Body::Program(_) | Body::Vacant => return Ok(None),
             Body::Tasks => {}
@@ -104,7 +104,7 @@ where
         }
     }
 
-    fn task_process(&self, number: usize) -> Option<&Side> {
+    fn task_process(&self, number: usize) -> Option<&SideProcess> {
         let side = self.directory.sides().get(number)?;
         match side.body {
             Body::Closure(_) | Body::Program(_) | Body::Vacant => None,

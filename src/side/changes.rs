@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, rc::Rc};
 
 use serde::{Deserialize, Serialize};
 
-use super::directory::{Body, Directory, Installed, Side};
+use super::directory::{Body, Directory, Installed, SideProcess};
 
 /// Who is called what, for processes that learned it at their start and live on: all places in their order.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ impl Directory {
 
     /// Everybody's name.
     pub(crate) fn listed(&self) -> Vec<Listed> {
-        let listed = |side: &Side| Listed {
+        let listed = |side: &SideProcess| Listed {
             name: side.name.clone(),
             instance: side.instance,
             instances: side.instances,

@@ -23,7 +23,7 @@ use wsmaster_workers::{
     timers::Timers,
 };
 
-use super::station::{PACKETS_PER_TURN_MAX, SideSeat, Station};
+use super::process_loop::{PACKETS_PER_TURN_MAX, ProcessLoop, SideSetup};
 
 /// Messages of other processes that wait to be looked at. What has no place here waits in the mailbox; only while an answer
 /// is awaited, which comes through the same mailbox, more are dropped and counted.
@@ -42,7 +42,7 @@ pub(super) enum Taking {
 
 /// What a closure gets that runs as a side process. See the module.
 pub struct ProcessContext {
-    station: Station<u64>,
+    process_loop: ProcessLoop<u64>,
     handle: Handle,
     inbox: VecDeque<ProcessMessage>,
     dropped: u64,
@@ -56,7 +56,7 @@ pub struct ProcessContext {
 impl std::fmt::Debug for ProcessContext {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ProcessContext")
-            .field("name", &self.station.side.name)
+            .field("name", &self.process_loop.side.name)
             .finish_non_exhaustive()
     }
 }
@@ -92,10 +92,10 @@ pub enum Wait {
 pub type Ended = Result<(), Box<dyn Error>>;
 
 impl ProcessContext {
-    pub(super) fn new(seat: SideSeat) -> io::Result<Self> {
+    pub(super) fn new(seat: SideSetup) -> io::Result<Self> {
         let handle = seat.handle.clone();
         Ok(Self {
-            station: Station::new(seat)?,
+            process_loop: ProcessLoop::new(seat)?,
             handle,
             inbox: VecDeque::new(),
             dropped: 0,
@@ -108,17 +108,17 @@ impl ProcessContext {
     }
 
     pub(super) fn say(&self, message: &ToMaster) {
-        self.station.link.say(message);
+        self.process_loop.link.say(message);
     }
 
     /// Wakes this process when something comes out of a queue of its own.
     pub(super) fn watch(&self, queue: BorrowedFd<'_>) -> io::Result<()> {
-        self.station.watch(0, queue.as_raw_fd())
+        self.process_loop.watch(0, queue.as_raw_fd())
     }
 
     /// The name of this process.
     pub fn name(&self) -> &str {
-        &self.station.side.name
+        &self.process_loop.side.name
     }
 
     /// A way to all connections that does not wait for answers and that threads can have too.
@@ -129,7 +129,7 @@ impl ProcessContext {
     /// As [`Self::handle`], for very many commands: they gather in packets, which leave when they are full, and when this
     /// process waits, asks something, or calls [`Handle::flush`].
     pub fn gathering_handle(&self) -> &Handle {
-        self.station.asker.handle()
+        self.process_loop.asker.handle()
     }
 
     /// Waits until the time is over, a timer or a message has come, the process hears of the server's life, or it is time to
@@ -145,7 +145,7 @@ impl ProcessContext {
             if let Some(timer) = self.expire_timer() {
                 return Wait::Timer(timer);
             }
-            if let Some(event) = self.station.life.pop_front() {
+            if let Some(event) = self.process_loop.life.pop_front() {
                 return Wait::Life(event);
             }
             if !self.inbox.is_empty() {
@@ -163,12 +163,12 @@ impl ProcessContext {
     /// Starts a timer that comes once, after this time. `None` when as many run as may
     /// ([`TIMERS_MAX`](wsmaster_workers::timers::TIMERS_MAX)). It is told by [`Self::wait`], and ends with this process.
     pub fn after(&mut self, wait: Duration) -> Option<TimerId> {
-        self.timers.after(wait, self.station.now_ms())
+        self.timers.after(wait, self.process_loop.now_ms())
     }
 
     /// As [`Self::after`], again and again, at least 1 ms apart. What a busy process misses is not made up for.
     pub fn tick(&mut self, every: Duration) -> Option<TimerId> {
-        self.timers.every(every, self.station.now_ms())
+        self.timers.every(every, self.process_loop.now_ms())
     }
 
     /// Ends a timer. Whether it was running.
@@ -177,7 +177,7 @@ impl ProcessContext {
     }
 
     pub(super) fn expire_timer(&mut self) -> Option<TimerId> {
-        self.timers.expire(self.station.now_ms())
+        self.timers.expire(self.process_loop.now_ms())
     }
 
     /// When this process must have ended, once it is time to go.
@@ -209,7 +209,7 @@ impl ProcessContext {
 
     /// Events of the server's life that were dropped because too many came while nobody waited: at most 1,024 are kept.
     pub fn life_events_dropped(&self) -> u64 {
-        self.station.life_dropped
+        self.process_loop.life_dropped
     }
 
     /// Sends to a connection, and waits for what became of it.
@@ -309,7 +309,7 @@ impl ProcessContext {
             Some(slot) => Recipient::Worker(slot),
             None => Recipient::Process(process.into()),
         };
-        let to = self.station.directory.find(&recipient).ok_or(PostError::NoSuchProcess)?;
+        let to = self.process_loop.directory.find(&recipient).ok_or(PostError::NoSuchProcess)?;
         self.handle.send_to_process(to, message.kind(), message.payload())
     }
 
@@ -328,7 +328,7 @@ impl ProcessContext {
         let first = self.next + 1;
         for data in tasks {
             self.next += 1;
-            match self.station.asker.task(None, data, self.next) {
+            match self.process_loop.asker.task(None, data, self.next) {
                 Asked::Waiting => {}
                 Asked::Known(mark, reply) => drop(self.answers.insert(mark, reply)),
             }
@@ -351,14 +351,14 @@ impl ProcessContext {
             }
         }
         // What comes later is nobody's.
-        self.station.asker.retain_tasks(|mark| *mark < first);
+        self.process_loop.asker.retain_tasks(|mark| *mark < first);
         results.into_iter().map(|it| it.unwrap_or(Err(TaskError::Unanswered))).collect()
     }
 
     fn ask(&mut self, begin: impl FnOnce(&mut Asker<u64>, u64, u64) -> Asked<u64>) -> Reply {
         self.next += 1;
-        let (mark, now_ms) = (self.next, self.station.now_ms());
-        match begin(&mut self.station.asker, now_ms, mark) {
+        let (mark, now_ms) = (self.next, self.process_loop.now_ms());
+        match begin(&mut self.process_loop.asker, now_ms, mark) {
             Asked::Known(_, reply) => return reply,
             Asked::Waiting => {}
         }
@@ -376,11 +376,12 @@ impl ProcessContext {
     /// Waits for something to happen, no longer than to the next timer, and deals with it. `false` when nothing can happen
     /// any more.
     pub(super) fn turn(&mut self, patience: Duration, taking: Taking) -> bool {
-        self.station.flush();
+        self.process_loop.flush();
         self.own.clear();
-        let timer = self.timers.next_ms().map(|at_ms| at_ms.saturating_sub(self.station.now_ms()));
+        let timer =
+            self.timers.next_ms().map(|at_ms| at_ms.saturating_sub(self.process_loop.now_ms()));
         let patience = timer.map_or(patience, |ms| patience.min(Duration::from_millis(ms)));
-        let noted = match self.station.wait(Some(patience), &mut self.own) {
+        let noted = match self.process_loop.wait(Some(patience), &mut self.own) {
             Ok(noted) => noted,
             Err(error) => {
                 log::error!("its poll failed: {error}");
@@ -394,7 +395,7 @@ impl ProcessContext {
         if noted.orphaned {
             self.stop.get_or_insert_with(Instant::now);
         }
-        let Self { station, inbox, dropped, answers, .. } = self;
+        let Self { process_loop, inbox, dropped, answers, .. } = self;
         let packets_max = match taking {
             Taking::WhatFits => {
                 INBOX_MESSAGES_MAX.saturating_sub(inbox.len()) / PACKET_MESSAGES_MAX
@@ -402,7 +403,7 @@ impl ProcessContext {
             Taking::Everything => PACKETS_PER_TURN_MAX,
         };
         let mut lost = 0;
-        let taken = station.take_packets(
+        let taken = process_loop.take_packets(
             packets_max,
             |mark, reply| drop(answers.insert(mark, reply)),
             |directory, command| match *command {
@@ -433,7 +434,7 @@ impl ProcessContext {
         if taken.is_err() {
             self.stop.get_or_insert_with(Instant::now);
         }
-        self.station.flush();
+        self.process_loop.flush();
         taken.is_ok() && !noted.orphaned
     }
 }

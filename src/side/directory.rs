@@ -11,14 +11,14 @@ use crate::config::{Config, ProcessConfig};
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Directory {
     workers: u16,
-    sides: Vec<Side>,
+    sides: Vec<SideProcess>,
     listeners: Vec<Listener>,
     tasks: TaskQueues,
 }
 
 /// One running instance of a side process.
 #[derive(Clone, PartialEq, Debug)]
-pub(crate) struct Side {
+pub(crate) struct SideProcess {
     /// The name of the process.
     pub(crate) name: String,
     /// Which of its instances this one is.
@@ -118,13 +118,13 @@ impl Directory {
             let address = Address(self.workers + self.sides.len() as u16);
             let (name, body) = (name.to_owned(), body.clone());
             let is_retired = false;
-            self.sides.push(Side { name, instance, instances, address, body, is_retired });
+            self.sides.push(SideProcess { name, instance, instances, address, body, is_retired });
         }
     }
 
     /// Finds out once who wants to be told of what.
     pub(super) fn find_listeners(&mut self) {
-        let listener = |side: &Side| match &side.body {
+        let listener = |side: &SideProcess| match &side.body {
             Body::Program(program) if side.is_first() && !program.config.events.is_empty() => {
                 let instances = Instances { first: side.address, count: side.instances };
                 Some(Listener { instances, events: program.config.events.clone() })
@@ -135,11 +135,11 @@ impl Directory {
     }
 
     /// All of them.
-    pub(crate) fn sides(&self) -> &[Side] {
+    pub(crate) fn sides(&self) -> &[SideProcess] {
         &self.sides
     }
 
-    pub(super) fn sides_mut(&mut self) -> &mut Vec<Side> {
+    pub(super) fn sides_mut(&mut self) -> &mut Vec<SideProcess> {
         &mut self.sides
     }
 
@@ -166,7 +166,7 @@ impl Directory {
 
     /// The instances of the program with this name.
     pub(crate) fn program(&self, name: &str) -> Option<Instances> {
-        let is_meant = |side: &&Side| match side.body {
+        let is_meant = |side: &&SideProcess| match side.body {
             Body::Program(_) => side.name == name && side.is_first(),
             Body::Closure(_) | Body::Tasks | Body::Vacant => false,
         };
@@ -186,7 +186,7 @@ impl Directory {
                     None => (name.as_ref(), 0),
                 };
                 let mut sides = self.sides.iter();
-                let is_meant = |side: &&Side| {
+                let is_meant = |side: &&SideProcess| {
                     side.name == name && side.instance == instance && side.is_there()
                 };
                 let found = sides.find(is_meant)?;
@@ -208,7 +208,7 @@ impl Directory {
     }
 }
 
-impl Side {
+impl SideProcess {
     /// Whether it has a name under which it can be found.
     fn is_there(&self) -> bool {
         !self.is_retired && !self.name.is_empty()

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::pipe::{Pipe, Taken};
+use super::line_reader::{LineReader, Taken};
 
 /// The longest line that goes to the log whole.
 const LINE_BYTES_MAX: usize = 4096;
@@ -19,7 +19,7 @@ const READ_BYTES_PER_TURN_MAX: usize = 256 * 1024;
 
 /// The stdout or the stderr of a program.
 pub(super) struct Output {
-    pipe: Pipe,
+    pipe: LineReader,
     budget: Budget,
     last: Option<Vec<u8>>,
 }
@@ -33,7 +33,7 @@ struct Budget {
 
 impl Output {
     pub(super) fn new(end: OwnedFd, level: log::Level) -> Self {
-        Self { pipe: Pipe::new(end, LINE_BYTES_MAX), budget: Budget::new(level), last: None }
+        Self { pipe: LineReader::new(end, LINE_BYTES_MAX), budget: Budget::new(level), last: None }
     }
 
     /// There may be something to read.

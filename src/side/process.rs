@@ -6,7 +6,7 @@ use wsmaster_ipc::link::ToMaster;
 
 use super::{
     context::{Ended, ProcessContext},
-    station::SideSeat,
+    process_loop::SideSetup,
 };
 use crate::{logging, supervisor::RestartPolicy};
 
@@ -66,7 +66,7 @@ impl Process {
     }
 
     /// Runs it in this process, which is its own. The exit code.
-    pub(crate) fn run(&self, seat: SideSeat) -> i32 {
+    pub(crate) fn run(&self, seat: SideSetup) -> i32 {
         logging::set_role(&seat.side.full_name());
         let mut context = match ProcessContext::new(seat) {
             Ok(context) => context,

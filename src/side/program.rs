@@ -3,7 +3,7 @@
 //! It turns words of workers into lines for the program and the program's lines into commands. The program can do what it
 //! likes: not read, not write, flood, or die; the host bounds all of it, and only the program's own events suffer.
 
-mod words;
+mod program_io;
 
 use std::{
     ffi::OsStr,
@@ -29,17 +29,17 @@ use wsmaster_ipc::{
 use wsmaster_protocol::plugin::{self, EventKind};
 
 use super::{
+    commands::Pending,
+    connection_sync::ConnectionSync,
     directory::Installed,
-    introductions::Introductions,
-    known::{KNOWN_CONNECTIONS_MAX, Known},
-    leftovers::Leftovers,
-    orders::Pending,
+    known_connections::{KNOWN_CONNECTIONS_MAX, KnownConnections},
+    line_queue::LineQueue,
+    line_reader::LineReader,
     output::Output,
-    pipe::Pipe,
-    progress::Progress,
-    questions::Questions,
-    queue::LineQueue,
-    station::{SideSeat, Station},
+    pending_requests::PendingRequests,
+    process_loop::{ProcessLoop, SideSetup},
+    stale_events::StaleEvents,
+    watchdog::Watchdog,
 };
 use crate::{
     apps::group_of,
@@ -58,7 +58,7 @@ const READY_TIME: Duration = Duration::from_secs(10);
 
 /// How long a program that was started again waits for the last worker to tell which connections it has there: a worker
 /// that hangs, or that starts just now, has nothing to tell.
-const INTRODUCTIONS_TIME: Duration = Duration::from_secs(1);
+const SYNC_TIME: Duration = Duration::from_secs(1);
 
 /// sd_notify(3), sd_watchdog_enabled(3) and sd_listen_fds(3). A program that took them for its own would say in the server's name
 /// that it is ready or alive, and take its descriptors for sockets.
@@ -91,7 +91,7 @@ enum Phase {
 }
 
 struct Host<'c> {
-    station: Station<Pending>,
+    process_loop: ProcessLoop<Pending>,
     config: &'c ProcessConfig,
     /// The file that it is configured in.
     config_file: &'c str,
@@ -101,18 +101,18 @@ struct Host<'c> {
     phase: Phase,
     events: Option<File>,
     queue: LineQueue,
-    questions: Questions,
-    leftovers: Leftovers,
-    known: Known,
+    requests: PendingRequests,
+    stale_events: StaleEvents,
+    known: KnownConnections,
     /// When the last of them are given up.
-    leftovers_until: Instant,
-    introductions: Introductions,
-    introductions_until: Instant,
+    stale_until: Instant,
+    sync: ConnectionSync,
+    sync_until: Instant,
     /// Bytes of events that the pipe has taken.
     written: u64,
     /// Some of them, or others, are not read yet.
     waits: bool,
-    progress: Progress,
+    watchdog: Watchdog,
     /// What it shows of all this.
     cell: SideCell,
     dropped_shown: u64,
@@ -121,7 +121,7 @@ struct Host<'c> {
     /// The group of these.
     own: Option<Group>,
     wanted: Vec<EventKind>,
-    commands: Pipe,
+    commands: LineReader,
     invalid_lines: u32,
     /// Its stderr, and its stdout unless that is for commands.
     outputs: Vec<Output>,
@@ -135,7 +135,7 @@ const OF_APPLICATIONS: [EventKind; 4] =
 /// Runs a program in this process, which is its own, until it ends. The exit code is the program's; 128 and the number of
 /// the signal that killed it.
 pub(crate) fn host(
-    seat: SideSeat,
+    seat: SideSetup,
     config: &Config,
     program: &Installed,
     mark: &str,
@@ -168,7 +168,7 @@ pub(crate) fn mark_of(run: &str, host: i32) -> String {
 
 /// Starts the program; `None` when it cannot be executed, of which the master has been told then.
 fn begin<'c>(
-    seat: SideSeat,
+    seat: SideSetup,
     whole: &'c Config,
     program: &'c Installed,
     mark: String,
@@ -178,7 +178,7 @@ fn begin<'c>(
     let is_application = *is_application;
     let side = seat.side.clone();
     let workers = seat.handle.board().slots();
-    let station = Station::new(seat)?;
+    let process_loop = ProcessLoop::new(seat)?;
     // Before the execution: what comes into its place later is another one.
     let files = programs::fingerprint(config);
     let running = Identity::look_up(config.user.as_deref(), None).and_then(|identity| {
@@ -198,18 +198,18 @@ fn begin<'c>(
         Err(error) => {
             let reason = format!("{} cannot be started: {error}", config.command.display());
             log::error!("{reason}");
-            station.link.say(&ToMaster::Failed { reason });
+            process_loop.link.say(&ToMaster::Failed { reason });
             return Ok(None);
         }
     };
-    station.link.say(&ToMaster::Runs { pid: pid.unsigned_abs(), files });
+    process_loop.link.say(&ToMaster::Runs { pid: pid.unsigned_abs(), files });
     let life = Process::open(pid)?;
-    station.watch(EVENTS, events.as_raw_fd())?;
-    station.watch(COMMANDS, commands.as_raw_fd())?;
-    station.watch(OUTPUT, stderr.as_raw_fd())?;
-    station.watch(LIFE, life.as_fd().as_raw_fd())?;
+    process_loop.watch(EVENTS, events.as_raw_fd())?;
+    process_loop.watch(COMMANDS, commands.as_raw_fd())?;
+    process_loop.watch(OUTPUT, stderr.as_raw_fd())?;
+    process_loop.watch(LIFE, life.as_fd().as_raw_fd())?;
     if let Some(stdout) = &stdout {
-        station.watch(OUTPUT, stdout.as_raw_fd())?;
+        process_loop.watch(OUTPUT, stdout.as_raw_fd())?;
     }
     let mut queue = LineQueue::new(config.queue_bytes_max);
     let mut wanted = config.events.clone();
@@ -231,7 +231,7 @@ fn begin<'c>(
         },
     );
     queue.push_answer(line);
-    let cell = words::cell_of(&station);
+    let cell = program_io::cell_of(&process_loop);
     cell.set_decider(Decider::Unknown);
     // Nobody has connections for the first one.
     let is_successor = is_application && cell.life().number > 1;
@@ -240,7 +240,7 @@ fn begin<'c>(
     let mut errors = Output::new(stderr, log::Level::Warn);
     errors.keep_last(true);
     Ok(Some(Host {
-        station,
+        process_loop,
         config,
         config_file: whole.sources.file.as_deref().unwrap_or("the configuration"),
         mark,
@@ -249,21 +249,21 @@ fn begin<'c>(
         phase: Phase::Starting { until: now + READY_TIME },
         events: Some(File::from(events)),
         queue,
-        leftovers: Leftovers::new(config.queue_bytes_max),
-        known: Known::new(&wanted, KNOWN_CONNECTIONS_MAX),
-        leftovers_until: now + config.answer_timeout,
-        introductions: Introductions::of(introducers, config.queue_bytes_max),
-        introductions_until: now + INTRODUCTIONS_TIME,
+        stale_events: StaleEvents::new(config.queue_bytes_max),
+        known: KnownConnections::new(&wanted, KNOWN_CONNECTIONS_MAX),
+        stale_until: now + config.answer_timeout,
+        sync: ConnectionSync::of(introducers, config.queue_bytes_max),
+        sync_until: now + SYNC_TIME,
         written: 0,
         waits: false,
-        progress: Progress::new(now),
-        questions: Questions::new(config.answer_timeout.as_millis() as u64),
+        watchdog: Watchdog::new(now),
+        requests: PendingRequests::new(config.answer_timeout.as_millis() as u64),
         cell,
         dropped_shown: 0,
         is_application,
         own: is_application.then(|| group_of(&App::Plugin(config.name.clone()))),
         wanted,
-        commands: Pipe::new(commands, LINE_BYTES_MAX),
+        commands: LineReader::new(commands, LINE_BYTES_MAX),
         invalid_lines: 0,
         outputs: stdout
             .map(|end| Output::new(end, log::Level::Info))
@@ -281,7 +281,11 @@ fn is_hidden(name: &OsStr) -> bool {
         || OF_THE_SERVICE_MANAGER.iter().any(|hidden| hidden.as_bytes() == own)
 }
 
-fn environment(config: &ProcessConfig, side: &super::Side, mark: &str) -> Vec<(String, String)> {
+fn environment(
+    config: &ProcessConfig,
+    side: &super::SideProcess,
+    mark: &str,
+) -> Vec<(String, String)> {
     let (events, commands) =
         if config.stdio { (0, 1) } else { (spawn::EVENTS_FD, spawn::COMMANDS_FD) };
     let own = [
@@ -304,10 +308,10 @@ impl Host<'_> {
         loop {
             self.write_events();
             self.show();
-            self.station.flush();
+            self.process_loop.flush();
             own.clear();
             let patience = self.patience();
-            let noted = match self.station.wait(patience, &mut own) {
+            let noted = match self.process_loop.wait(patience, &mut own) {
                 Ok(noted) => noted,
                 Err(error) => {
                     log::error!("its poll failed: {error}");
@@ -354,18 +358,18 @@ impl Host<'_> {
             Phase::Ready | Phase::Killed => None,
         };
         let tick = self.tick.map(|(_, next, _)| next);
-        let introductions = self.introductions.are_missing().then_some(self.introductions_until);
-        let leftovers = (!self.leftovers.is_empty()).then_some(self.leftovers_until);
+        let sync = self.sync.are_missing().then_some(self.sync_until);
+        let stale_events = (!self.stale_events.is_empty()).then_some(self.stale_until);
         // While it has all that it was told, the next look is at the next event.
         let watchdog = self.config.watchdog.filter(|_| self.phase == Phase::Ready && self.waits);
-        let watchdog = watchdog.map(|limit| self.progress.deadline(limit));
+        let watchdog = watchdog.map(|limit| self.watchdog.deadline(limit));
         let logs = self.outputs.iter().filter_map(Output::next);
         let next = phase
             .into_iter()
             .chain(tick)
             .chain(logs)
-            .chain(leftovers)
-            .chain(introductions)
+            .chain(stale_events)
+            .chain(sync)
             .chain(watchdog)
             .min()?;
         Some(next.saturating_duration_since(now))
@@ -380,12 +384,12 @@ impl Host<'_> {
                 output.tell_dropped();
             }
         }
-        if self.introductions.are_missing() && now >= self.introductions_until {
-            let Self { introductions, queue, .. } = self;
-            introductions.end(|line| queue.push_kept(line));
+        if self.sync.are_missing() && now >= self.sync_until {
+            let Self { sync, queue, .. } = self;
+            sync.end(|line| queue.push_kept(line));
         }
-        if !self.leftovers.is_empty() && now >= self.leftovers_until {
-            self.leftovers.give_up();
+        if !self.stale_events.is_empty() && now >= self.stale_until {
+            self.stale_events.give_up();
         }
         self.look_for_progress(now);
         match self.phase {
@@ -394,7 +398,7 @@ impl Host<'_> {
                     "it did not say that it is ready within {READY_TIME:?} ({{\"do\":\"ready\"}}), and is ended"
                 );
                 log::error!("{reason}");
-                self.station.link.say(&ToMaster::Failed { reason });
+                self.process_loop.link.say(&ToMaster::Failed { reason });
                 self.kill();
             }
             Phase::Stopping { terminate: Some(at), until } if now >= at && now < until => {
@@ -425,7 +429,7 @@ impl Host<'_> {
         let unread = spawn::unread_bytes(file.as_fd()).unwrap_or(0);
         self.waits = unread > 0 || !self.queue.is_empty();
         let taken = self.written.saturating_sub(unread as u64);
-        let is_stuck = self.progress.is_stuck(taken, self.waits, limit, now);
+        let is_stuck = self.watchdog.is_stuck(taken, self.waits, limit, now);
         if is_stuck && self.phase == Phase::Ready {
             log::error!("it hangs: it has taken no event for {limit:?}, and is ended");
             self.kill();
@@ -483,14 +487,14 @@ impl Host<'_> {
             output.tell_dropped();
         }
         if was_starting && let Some(line) = self.outputs.iter().find_map(Output::last) {
-            self.station.link.say(&ToMaster::LastWords { line });
+            self.process_loop.link.say(&ToMaster::LastWords { line });
         }
         self.settle_all();
-        self.leftovers.give_up();
+        self.stale_events.give_up();
         let unread = self.queue.len() as u64;
         self.cell.add(SideCounter::DroppedEvents, unread);
         self.show();
-        self.station.flush();
+        self.process_loop.flush();
         if self.queue.dropped_in_all() > 0 {
             log::warn!("{} events were dropped: it did not read", self.queue.dropped_in_all());
         }
@@ -507,7 +511,7 @@ impl Host<'_> {
     fn give_up(&mut self) -> i32 {
         self.kill();
         self.settle_all();
-        self.station.flush();
+        self.process_loop.flush();
         self.end_what_it_started();
         // What is in the group without the mark, and this process too.
         process::kill_group(process::own_pid());

@@ -23,7 +23,7 @@ use wsmaster_workers::TimerId;
 
 use super::{
     context::{ProcessContext, ProcessMessage, Taking},
-    station::SideSeat,
+    process_loop::SideSetup,
 };
 use crate::{config::Config, logging};
 
@@ -99,7 +99,7 @@ impl TaskMaker {
 /// Runs a task process in this process, which is its own, until it is told to stop. `queues`: its own, and that of all. The
 /// exit code.
 pub(crate) fn serve_tasks(
-    seat: SideSeat,
+    seat: SideSetup,
     queues: [TaskQueue; 2],
     maker: &TaskMaker,
     info: &TaskInfo,
@@ -125,7 +125,7 @@ struct TaskProcess {
 
 impl TaskProcess {
     fn begin(
-        seat: SideSeat,
+        seat: SideSetup,
         queues: [TaskQueue; 2],
         maker: &TaskMaker,
         info: &TaskInfo,

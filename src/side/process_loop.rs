@@ -21,7 +21,7 @@ use wsmaster_workers::asker::Asker;
 
 use super::{
     changes::Listed,
-    directory::{Directory, Side},
+    directory::{Directory, SideProcess},
 };
 use crate::logging;
 
@@ -36,9 +36,9 @@ const EVENTS_MAX: usize = 64;
 const LIFE_EVENTS_MAX: usize = 1024;
 
 /// All that a side process is built from.
-pub(crate) struct SideSeat {
+pub(crate) struct SideSetup {
     /// What it is called, and its mailbox.
-    pub(crate) side: Side,
+    pub(crate) side: SideProcess,
     /// Who else there is.
     pub(crate) directory: Rc<Directory>,
     /// The receiving end of its mailbox; the master keeps it too.
@@ -50,8 +50,8 @@ pub(crate) struct SideSeat {
 }
 
 /// See the module. `D` is what the process wants to do with an answer.
-pub(super) struct Station<D> {
-    pub(super) side: Side,
+pub(super) struct ProcessLoop<D> {
+    pub(super) side: SideProcess,
     pub(super) directory: Rc<Directory>,
     pub(super) asker: Asker<D>,
     pub(super) link: ChildLink,
@@ -97,9 +97,9 @@ fn names_in(file: OwnedFd) -> io::Result<Vec<Listed>> {
     Ok(serde_json::from_slice(&memory::read_sealed_file(file, NAMES_BYTES_MAX)?)?)
 }
 
-impl<D> Station<D> {
-    pub(super) fn new(seat: SideSeat) -> io::Result<Self> {
-        let SideSeat { side, directory, mailbox, link, handle } = seat;
+impl<D> ProcessLoop<D> {
+    pub(super) fn new(seat: SideSetup) -> io::Result<Self> {
+        let SideSetup { side, directory, mailbox, link, handle } = seat;
         let poll = Poll::new()?;
         reserve::begin()?;
         let mailbox = Mailbox::new(mailbox);

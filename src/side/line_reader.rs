@@ -6,12 +6,12 @@ use std::{
     os::fd::OwnedFd,
 };
 
-use super::lines::{LineReader, TooLong};
+use super::line_splitter::{LineSplitter, TooLong};
 
 /// Our end of it, which does not block.
-pub(super) struct Pipe {
+pub(super) struct LineReader {
     file: Option<File>,
-    lines: LineReader,
+    lines: LineSplitter,
     readable: bool,
 }
 
@@ -28,9 +28,13 @@ pub(super) enum Taken {
     End,
 }
 
-impl Pipe {
+impl LineReader {
     pub(super) fn new(end: OwnedFd, line_bytes_max: usize) -> Self {
-        Self { file: Some(File::from(end)), lines: LineReader::new(line_bytes_max), readable: true }
+        Self {
+            file: Some(File::from(end)),
+            lines: LineSplitter::new(line_bytes_max),
+            readable: true,
+        }
     }
 
     /// There may be something to read.

@@ -5,11 +5,11 @@
 
 use wsmaster_protocol::plugin::EventKind;
 
-use super::orders::Ready;
+use super::commands::Ready;
 
 /// What the configuration says of a program.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Given<'a> {
+pub(super) struct ConfiguredEvents<'a> {
     /// Its name.
     pub(super) process: &'a str,
     /// Where it is configured.
@@ -20,7 +20,7 @@ pub(super) struct Given<'a> {
     pub(super) asks: bool,
 }
 
-impl Given<'_> {
+impl ConfiguredEvents<'_> {
     /// What is wrong, and what to add and where, in one line. A program that says nothing of what it handles contradicts
     /// nothing; one that asks for fewer `events` than it could have does so knowingly.
     pub(super) fn contradiction(self, ready: &Ready) -> Option<String> {
@@ -106,7 +106,7 @@ mod tests {
             ),
         ] {
             let ready = Ready { events, handles };
-            let given = Given { process: "p", file: "f", is_application, asks };
+            let given = ConfiguredEvents { process: "p", file: "f", is_application, asks };
             let found = given.contradiction(&ready);
             match (&found, expected) {
                 (None, None) => {}

@@ -11,7 +11,7 @@ use crate::side::{Directory, Instances, event_header};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Plugins {
+pub(super) struct EventFanout {
     directory: Rc<Directory>,
     /// What anybody wants to be told of.
     wanted: Vec<EventKind>,
@@ -30,7 +30,7 @@ const KINDS: [EventKind; 6] = [
     EventKind::Publish,
 ];
 
-impl Plugins {
+impl EventFanout {
     pub(super) fn new(directory: Rc<Directory>) -> Self {
         let is_wanted = |kind: &EventKind| directory.listeners(*kind).next().is_some();
         let wanted: Vec<EventKind> = KINDS.into_iter().filter(is_wanted).collect();

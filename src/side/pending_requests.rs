@@ -1,17 +1,17 @@
-//! Questions of workers that a program has not answered yet: who asked, and under which number the program answers. Pure.
+//! Requests of workers that a program has not answered yet: who asked, and under which number the program answers. Pure.
 
 use std::collections::{HashMap, VecDeque};
 
 use wsmaster_ipc::AskTicket;
 use wsmaster_protocol::plugin::EventKind;
 
-/// Questions to one program that may be open at a time.
-pub(super) const QUESTIONS_MAX: usize = 4096;
+/// Requests to one program that may be open at a time.
+pub(super) const REQUESTS_MAX: usize = 4096;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Questions {
-    open: HashMap<u64, Question>,
+pub(super) struct PendingRequests {
+    open: HashMap<u64, PendingRequest>,
     /// Deadlines and numbers in the order of asking. Answered ones are passed over.
     order: VecDeque<(u64, u64)>,
     next: u64,
@@ -20,14 +20,14 @@ pub(super) struct Questions {
 
 /// One of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Question {
+pub(super) struct PendingRequest {
     /// [`EventKind::Handshake`] or [`EventKind::Request`].
     pub(super) kind: EventKind,
     /// Where the answer goes.
     pub(super) ticket: AskTicket,
 }
 
-impl Questions {
+impl PendingRequests {
     /// None yet. Whoever asks waits `timeout_ms` for an answer.
     pub(super) fn new(timeout_ms: u64) -> Self {
         Self { open: HashMap::new(), order: VecDeque::new(), next: 1, timeout_ms }
@@ -35,7 +35,7 @@ impl Questions {
 
     /// Whether one more may be open.
     pub(super) fn has_room(&self) -> bool {
-        self.open.len() < QUESTIONS_MAX
+        self.open.len() < REQUESTS_MAX
     }
 
     /// How many are open.
@@ -44,7 +44,7 @@ impl Questions {
     }
 
     /// Keeps a question until it is answered, or nobody waits any more. The number under which it is answered.
-    pub(super) fn keep(&mut self, question: Question, now_ms: u64) -> u64 {
+    pub(super) fn keep(&mut self, question: PendingRequest, now_ms: u64) -> u64 {
         let number = self.next;
         self.open.insert(number, question);
         self.order.push_back((now_ms + self.timeout_ms, number));
@@ -53,7 +53,7 @@ impl Questions {
     }
 
     /// The question with this number, as long as somebody waits for its answer.
-    pub(super) fn of(&self, number: u64) -> Option<Question> {
+    pub(super) fn of(&self, number: u64) -> Option<PendingRequest> {
         self.open.get(&number).copied()
     }
 
@@ -74,8 +74,8 @@ impl Questions {
     }
 
     /// Takes all of these kinds out.
-    pub(super) fn take(&mut self, kinds: &[EventKind]) -> Vec<Question> {
-        let is_meant = |question: &Question| kinds.contains(&question.kind);
+    pub(super) fn take(&mut self, kinds: &[EventKind]) -> Vec<PendingRequest> {
+        let is_meant = |question: &PendingRequest| kinds.contains(&question.kind);
         self.open
             .extract_if(|_, question| is_meant(question))
             .map(|(_, question)| question)
@@ -89,13 +89,13 @@ mod tests {
 
     use super::*;
 
-    fn question(kind: EventKind, request: u64) -> Question {
-        Question { kind, ticket: AskTicket { reply_to: Address(0), request } }
+    fn question(kind: EventKind, request: u64) -> PendingRequest {
+        PendingRequest { kind, ticket: AskTicket { reply_to: Address(0), request } }
     }
 
     #[test]
     fn questions_are_answered_once_and_forgotten_in_time() {
-        let mut questions = Questions::new(100);
+        let mut questions = PendingRequests::new(100);
         let (first, second) = (question(EventKind::Request, 7), question(EventKind::Handshake, 8));
         questions.keep(first, 0);
         questions.keep(second, 50);
@@ -115,8 +115,8 @@ mod tests {
 
     #[test]
     fn there_is_a_bound() {
-        let mut questions = Questions::new(100);
-        for request in 0..QUESTIONS_MAX as u64 {
+        let mut questions = PendingRequests::new(100);
+        for request in 0..REQUESTS_MAX as u64 {
             assert!(questions.has_room());
             questions.keep(question(EventKind::Request, request), 0);
         }

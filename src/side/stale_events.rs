@@ -1,7 +1,7 @@
 //! What an application finds in its mailbox that was meant for its predecessor, put right before it hears of it. Pure.
 //!
 //! The predecessor was told which connections it has, and this program is told of them once more; a message is kept until
-//! then. What begins and ends among the leftovers is passed on as it is. What nobody speaks of again is dropped.
+//! then. What begins and ends among these events is passed on as it is. What nobody speaks of again is dropped.
 
 use std::collections::HashMap;
 
@@ -15,14 +15,14 @@ const WAITING: [EventKind; 3] = [EventKind::Open, EventKind::Message, EventKind:
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Leftovers {
+pub(super) struct StaleEvents {
     kept: HashMap<ConnectionId, Vec<(EventKind, Vec<u8>)>>,
     bytes: usize,
     bytes_max: usize,
     dropped: u64,
 }
 
-impl Leftovers {
+impl StaleEvents {
     /// None yet. It keeps `bytes_max` at most, and drops what comes beyond.
     pub(super) fn new(bytes_max: usize) -> Self {
         Self { kept: HashMap::new(), bytes: 0, bytes_max, dropped: 0 }
@@ -141,16 +141,16 @@ mod tests {
 
     /// Lines of the predecessor and then of the program, and what it is told, in numbers.
     fn told(old: &[EventLine], new: &[EventLine]) -> (Vec<u32>, u64) {
-        let mut leftovers = Leftovers::new(2_000);
+        let mut stale_events = StaleEvents::new(2_000);
         let mut told = Vec::new();
         let mut tell = |line: EventLine| {
             told.push(String::from_utf8(line.text).unwrap().trim().parse().unwrap());
         };
-        old.iter().for_each(|line| leftovers.take_old(line.clone(), &mut tell));
-        new.iter().for_each(|line| leftovers.take_new(line.clone(), &mut tell));
-        leftovers.give_up();
-        assert!(leftovers.is_empty() && leftovers.bytes == 0);
-        (told, leftovers.take_dropped())
+        old.iter().for_each(|line| stale_events.take_old(line.clone(), &mut tell));
+        new.iter().for_each(|line| stale_events.take_new(line.clone(), &mut tell));
+        stale_events.give_up();
+        assert!(stale_events.is_empty() && stale_events.bytes == 0);
+        (told, stale_events.take_dropped())
     }
 
     #[test]
@@ -177,18 +177,18 @@ mod tests {
     #[test]
     fn what_ended_with_its_worker_is_told_when_it_is_whole() {
         let (whole, half, other) = (id(1, 5), id(1, 6), id(2, 5));
-        let mut leftovers = Leftovers::new(10_000);
+        let mut stale_events = StaleEvents::new(10_000);
         for line in
             [of(Open, whole, 1), of(Message, whole, 2), of(Message, half, 3), of(Message, other, 4)]
         {
-            leftovers.take_old(line, |_| panic!("not yet"));
+            stale_events.take_old(line, |_| panic!("not yet"));
         }
         let mut told = Vec::new();
         let lost = LostConnections { worker: whole.slot(), first: 1, end: 10 };
-        leftovers.lose(&lost, |id| of(Close, id, 9), |line| told.push(line));
+        stale_events.lose(&lost, |id| of(Close, id, 9), |line| told.push(line));
         let expected = [of(Open, whole, 1), of(Message, whole, 2), of(Close, whole, 9)];
         assert_eq!(told, expected);
-        assert_eq!((leftovers.take_dropped(), leftovers.kept.len()), (1, 1));
+        assert_eq!((stale_events.take_dropped(), stale_events.kept.len()), (1, 1));
     }
 
     #[test]

@@ -20,13 +20,13 @@ use wsmaster_workers::Message;
 
 use super::{Host, LINE_BYTES_MAX, Phase};
 use crate::side::{
-    deciding::Given,
+    commands::{self, NO_SUCH_REQUEST, Ready},
     event::EventLine,
-    known::KNOWN_CONNECTIONS_MAX,
-    orders::{self, NO_SUCH_REQUEST, Ready},
-    pipe::Taken,
-    questions::Question,
-    station::{MasterIsDead, PACKETS_PER_TURN_MAX, Station},
+    known_connections::KNOWN_CONNECTIONS_MAX,
+    line_reader::Taken,
+    pending_requests::PendingRequest,
+    process_loop::{MasterIsDead, PACKETS_PER_TURN_MAX, ProcessLoop},
+    ready_check::ConfiguredEvents,
 };
 
 /// Bytes of commands read in one turn.
@@ -60,7 +60,7 @@ enum Arrived {
     /// A worker has ended, and these connections with it.
     Lost(LostConnections),
     /// Somebody waits for what the program says to this.
-    Question { kind: EventKind, fields: Vec<u8>, ticket: AskTicket },
+    PendingRequest { kind: EventKind, fields: Vec<u8>, ticket: AskTicket },
 }
 
 impl Arrived {
@@ -91,7 +91,7 @@ impl Arrived {
             log::warn!("malformed request event ignored: event code {}", code.0);
             return None;
         };
-        Some(Self::Question { kind, fields: payload.to_vec(), ticket })
+        Some(Self::PendingRequest { kind, fields: payload.to_vec(), ticket })
     }
 }
 
@@ -101,21 +101,21 @@ impl Host<'_> {
     /// Takes mail, as much as a turn may and the program has room for.
     pub(super) fn take_mail(&mut self) -> Result<(), MasterIsDead> {
         for _ in 0..PACKETS_PER_TURN_MAX {
-            if !self.station.has_mail() || self.leaves_mail() {
+            if !self.process_loop.has_mail() || self.leaves_mail() {
                 break;
             }
             self.take_packet()?;
         }
-        self.questions.forget_late(self.station.now_ms());
+        self.requests.forget_late(self.process_loop.now_ms());
         let leaves = self.leaves_mail();
-        self.station.let_mail_rest(leaves);
+        self.process_loop.let_mail_rest(leaves);
         Ok(())
     }
 
     /// Takes what was posted before the word that it is time to stop.
     pub(super) fn take_last_mail(&mut self) -> Result<(), MasterIsDead> {
         for _ in 0..LAST_MAIL_TURNS_MAX {
-            if !self.station.has_mail() || self.leaves_mail() {
+            if !self.process_loop.has_mail() || self.leaves_mail() {
                 break;
             }
             self.take_mail()?;
@@ -136,9 +136,9 @@ impl Host<'_> {
         let mut arrived = Vec::new();
         let wanted = &self.wanted;
         let own_life = self.cell.life().number;
-        self.station.take_packets(
+        self.process_loop.take_packets(
             1,
-            |pending, reply| answers.extend(orders::answer(&pending, reply)),
+            |pending, reply| answers.extend(commands::answer(&pending, reply)),
             |directory, command| match *command {
                 Command::Event { header, payload, life, ticket } => {
                     let lives = (life, own_life);
@@ -177,15 +177,15 @@ impl Host<'_> {
                 Arrived::Line { line, is_old } if listens => self.tell(line, is_old),
                 Arrived::Line { .. } => self.cell.add(SideCounter::DroppedEvents, 1),
                 Arrived::Introduced(worker) => {
-                    let Self { introductions, queue, .. } = self;
-                    introductions.come_from(worker, |line| queue.push_kept(line));
+                    let Self { sync, queue, .. } = self;
+                    sync.come_from(worker, |line| queue.push_kept(line));
                 }
                 Arrived::Lost(lost) if listens => self.lose(&lost),
                 Arrived::Lost(_) => {}
-                Arrived::Question { kind, fields, ticket } if listens => {
+                Arrived::PendingRequest { kind, fields, ticket } if listens => {
                     self.put(kind, &fields, ticket);
                 }
-                Arrived::Question { ticket, .. } => {
+                Arrived::PendingRequest { ticket, .. } => {
                     self.settle(ticket, &plugin::Answer::Ended);
                 }
             }
@@ -194,7 +194,7 @@ impl Host<'_> {
     }
 
     fn tell(&mut self, line: EventLine, is_old: bool) {
-        let Self { queue, leftovers, introductions, known, .. } = self;
+        let Self { queue, stale_events, sync, known, .. } = self;
         if !self.is_application {
             if queue.push_event(line.text, plugin::dropped) {
                 known.tell(line.subject);
@@ -203,12 +203,12 @@ impl Host<'_> {
         }
         let pass = |line: EventLine| {
             known.tell(line.subject);
-            introductions.pass(line, |line| queue.push_kept(line));
+            sync.pass(line, |line| queue.push_kept(line));
         };
         if is_old {
-            leftovers.take_old(line, pass);
+            stale_events.take_old(line, pass);
         } else {
-            leftovers.take_new(line, pass);
+            stale_events.take_new(line, pass);
         }
     }
 
@@ -220,9 +220,9 @@ impl Host<'_> {
             plugin::closed(&mut text, id.as_u64(), None, reason, by);
             EventLine { subject: Some((EventKind::Close, id)), text }
         };
-        let Self { queue, leftovers, introductions, .. } = self;
+        let Self { queue, stale_events, sync, .. } = self;
         // A beginning that waits is known of nowhere else. It is passed on with its end, or neither is.
-        leftovers.lose(lost, end, |line| introductions.pass(line, |line| queue.push_kept(line)));
+        stale_events.lose(lost, end, |line| sync.pass(line, |line| queue.push_kept(line)));
         for id in self.known.lose(lost) {
             self.tell(end(id), false);
         }
@@ -244,10 +244,11 @@ impl Host<'_> {
         let is_put = self.wanted.contains(&kind);
         if !is_put && !is_early {
             self.settle(ticket, &plugin::Answer::Unwanted);
-        } else if self.queue.is_over() || !self.questions.has_room() {
+        } else if self.queue.is_over() || !self.requests.has_room() {
             self.settle(ticket, &plugin::Answer::Full);
         } else {
-            let number = self.questions.keep(Question { kind, ticket }, self.station.now_ms());
+            let number =
+                self.requests.keep(PendingRequest { kind, ticket }, self.process_loop.now_ms());
             if is_put {
                 let mut line = Vec::new();
                 plugin::question(&mut line, kind, number, fields);
@@ -260,13 +261,13 @@ impl Host<'_> {
     fn settle(&mut self, ticket: AskTicket, answer: &plugin::Answer) {
         let mut bytes = Vec::new();
         answer.encode(&mut bytes);
-        let now_ms = self.station.now_ms();
-        orders::settle(&mut self.station.asker, ticket, &bytes, None, now_ms);
+        let now_ms = self.process_loop.now_ms();
+        commands::settle(&mut self.process_loop.asker, ticket, &bytes, None, now_ms);
     }
 
     /// Tells all who wait that no answer comes from this program.
     pub(super) fn settle_all(&mut self) {
-        for question in self.questions.take(&QUESTIONS) {
+        for question in self.requests.take(&QUESTIONS) {
             self.settle(question.ticket, &plugin::Answer::Ended);
         }
     }
@@ -285,7 +286,7 @@ impl Host<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
                     // It has closed its end; it may go on writing.
-                    self.station.unwatch(file.as_raw_fd());
+                    self.process_loop.unwatch(file.as_raw_fd());
                     self.events = None;
                     break;
                 }
@@ -296,12 +297,12 @@ impl Host<'_> {
 
     /// Shows how it is, and whether those who can wait should.
     pub(super) fn show(&mut self) {
-        self.cell.add(SideCounter::DroppedEvents, self.leftovers.take_dropped());
+        self.cell.add(SideCounter::DroppedEvents, self.stale_events.take_dropped());
         let dropped = self.queue.dropped_in_all();
         self.cell.add(SideCounter::DroppedEvents, dropped - self.dropped_shown);
         self.dropped_shown = dropped;
         self.cell.set(SideCounter::QueuedBytes, self.queue.bytes() as u64);
-        self.cell.set(SideCounter::OpenQuestions, self.questions.len() as u64);
+        self.cell.set(SideCounter::OpenQuestions, self.requests.len() as u64);
         // What comes while it ends is for its successor.
         let rests = match self.phase {
             Phase::Starting { .. } | Phase::Ready => self.queue.wants_a_rest(self.cell.is_full()),
@@ -355,10 +356,10 @@ impl Host<'_> {
         if line.is_empty() {
             return Obeyed::Done;
         }
-        let now_ms = self.station.now_ms();
+        let now_ms = self.process_loop.now_ms();
         let line = String::from_utf8_lossy(line);
-        let Station { asker, directory, .. } = &mut self.station;
-        let effect = orders::carry_out(&line, self.own, asker, directory, now_ms, unix_ms());
+        let ProcessLoop { asker, directory, .. } = &mut self.process_loop;
+        let effect = commands::carry_out(&line, self.own, asker, directory, now_ms, unix_ms());
         if let Some(answer) = effect.answer {
             self.queue.push_answer(answer);
         }
@@ -386,7 +387,7 @@ impl Host<'_> {
     }
 
     fn is_ready(&mut self, ready: &Ready) {
-        let given = Given {
+        let given = ConfiguredEvents {
             process: &self.config.name,
             file: self.config_file,
             is_application: self.is_application,
@@ -394,7 +395,7 @@ impl Host<'_> {
         };
         if let Some(reason) = given.contradiction(ready) {
             log::error!("{reason}");
-            self.station.link.say(&ToMaster::Failed { reason });
+            self.process_loop.link.say(&ToMaster::Failed { reason });
             self.kill();
             return;
         }
@@ -404,7 +405,7 @@ impl Host<'_> {
         }
         let unwanted: Vec<EventKind> =
             QUESTIONS.into_iter().filter(|kind| !self.wanted.contains(kind)).collect();
-        for question in self.questions.take(&unwanted) {
+        for question in self.requests.take(&unwanted) {
             self.settle(question.ticket, &plugin::Answer::Unwanted);
         }
         let decides = self.wanted.contains(&EventKind::Handshake);
@@ -412,24 +413,24 @@ impl Host<'_> {
         if let Phase::Starting { .. } = self.phase {
             self.phase = Phase::Ready;
             self.outputs.iter_mut().for_each(|output| output.keep_last(false));
-            self.station.link.say(&ToMaster::Ready);
+            self.process_loop.link.say(&ToMaster::Ready);
         }
     }
 
     fn take_answer(&mut self, number: u64, answer: &plugin::Answer, id: Option<&RawValue>) {
         let accepts = matches!(answer, plugin::Answer::Accept { .. });
-        let line = match self.questions.of(number) {
-            None => orders::unsettled(id, NO_SUCH_REQUEST.0, NO_SUCH_REQUEST.1),
-            Some(Question { kind: EventKind::Request, .. }) if accepts => {
+        let line = match self.requests.of(number) {
+            None => commands::unsettled(id, NO_SUCH_REQUEST.0, NO_SUCH_REQUEST.1),
+            Some(PendingRequest { kind: EventKind::Request, .. }) if accepts => {
                 let error = "a request is answered with respond: only a handshake is accepted";
-                orders::unsettled(id, "invalid", error)
+                commands::unsettled(id, "invalid", error)
             }
             Some(question) => {
-                self.questions.close(number);
+                self.requests.close(number);
                 let mut bytes = Vec::new();
                 answer.encode(&mut bytes);
-                let now_ms = self.station.now_ms();
-                orders::settle(&mut self.station.asker, question.ticket, &bytes, id, now_ms)
+                let now_ms = self.process_loop.now_ms();
+                commands::settle(&mut self.process_loop.asker, question.ticket, &bytes, id, now_ms)
             }
         };
         if let Some(line) = line {
@@ -439,8 +440,8 @@ impl Host<'_> {
 }
 
 /// The counters of a host, with what its predecessors have left there.
-pub(super) fn cell_of(station: &Station<orders::Pending>) -> SideCell {
-    let handle = station.asker.handle();
+pub(super) fn cell_of(process_loop: &ProcessLoop<commands::Pending>) -> SideCell {
+    let handle = process_loop.asker.handle();
     handle.board().side(handle.own_address())
 }
 

@@ -2,7 +2,7 @@
 
 /// Gathers lines from pieces.
 #[derive(Debug)]
-pub(super) struct LineReader {
+pub(super) struct LineSplitter {
     partial: Vec<u8>,
     line_bytes_max: usize,
 }
@@ -11,7 +11,7 @@ pub(super) struct LineReader {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct TooLong;
 
-impl LineReader {
+impl LineSplitter {
     pub(super) fn new(line_bytes_max: usize) -> Self {
         Self { partial: Vec::new(), line_bytes_max }
     }
@@ -66,7 +66,7 @@ mod tests {
     fn any_pieces_make_the_same_lines() {
         let text = b"one\r\n\ntwo\nthree";
         for size in 1..=text.len() {
-            let mut reader = LineReader::new(5);
+            let mut reader = LineSplitter::new(5);
             let mut lines = Vec::new();
             for piece in text.chunks(size) {
                 reader.take(piece, |line| lines.push(line.to_vec())).unwrap();
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_line_beyond_the_bound_is_told_as_soon_as_it_is_there() {
-        let mut reader = LineReader::new(5);
+        let mut reader = LineSplitter::new(5);
         assert_eq!(reader.take(b"123", |_| ()), Ok(()));
         assert_eq!(reader.take(b"456", |_| ()), Err(TooLong));
         assert_eq!(reader.take(b"1234567\n", |_| ()), Err(TooLong));

@@ -13,7 +13,7 @@ pub(super) const KNOWN_CONNECTIONS_MAX: usize = 1 << 19;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct KnownConnections {
     connections: FxHashSet<ConnectionId>,
     connections_max: usize,
     /// Which line makes one known. Without one nothing is to be known.
@@ -31,7 +31,7 @@ enum By {
     Any,
 }
 
-impl Known {
+impl KnownConnections {
     /// None yet.
     pub(super) fn new(wanted: &[EventKind], connections_max: usize) -> Self {
         let mut known =
@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn what_was_opened_and_not_closed_is_lost_with_its_worker() {
-        let mut known = Known::new(&[EventKind::Open, EventKind::Message, EventKind::Close], 100);
+        let mut known =
+            KnownConnections::new(&[EventKind::Open, EventKind::Message, EventKind::Close], 100);
         for (slot, serial) in [(1, 30), (1, 10), (1, 20), (2, 10), (1, 40)] {
             known.tell(Some((EventKind::Open, id(slot, serial))));
         }
@@ -118,19 +119,19 @@ mod tests {
 
     #[test]
     fn who_hears_no_beginnings_knows_who_spoke_and_who_hears_no_ends_nobody() {
-        let mut known = Known::new(&[EventKind::Publish, EventKind::Close], 100);
+        let mut known = KnownConnections::new(&[EventKind::Publish, EventKind::Close], 100);
         known.tell(Some((EventKind::Publish, id(1, 1))));
         known.tell(Some((EventKind::Publish, id(1, 1))));
         known.tell(None);
         assert_eq!(known.lose(&all_of(1)), [id(1, 1)]);
-        let mut known = Known::new(&[EventKind::Open, EventKind::Message], 100);
+        let mut known = KnownConnections::new(&[EventKind::Open, EventKind::Message], 100);
         known.tell(Some((EventKind::Open, id(1, 1))));
         assert_eq!(known.lose(&all_of(1)), []);
     }
 
     #[test]
     fn there_is_a_bound_and_what_it_keeps_out_is_counted() {
-        let mut known = Known::new(&[EventKind::Open, EventKind::Close], 2);
+        let mut known = KnownConnections::new(&[EventKind::Open, EventKind::Close], 2);
         for serial in 1..=5 {
             known.tell(Some((EventKind::Open, id(1, serial))));
         }

@@ -7,7 +7,7 @@ use super::event::EventLine;
 
 /// What waits until every worker has introduced its connections.
 #[derive(Debug)]
-pub(super) struct Introductions {
+pub(super) struct ConnectionSync {
     /// The workers that have not.
     missing: Vec<Slot>,
     later: Vec<Vec<u8>>,
@@ -15,7 +15,7 @@ pub(super) struct Introductions {
     bytes_max: usize,
 }
 
-impl Introductions {
+impl ConnectionSync {
     /// Waits for these workers, with so many bytes of other lines at most; then it waits no longer.
     pub(super) fn of(workers: impl IntoIterator<Item = Slot>, bytes_max: usize) -> Self {
         Self { missing: workers.into_iter().collect(), later: Vec::new(), bytes: 0, bytes_max }
@@ -73,30 +73,30 @@ mod tests {
 
     #[test]
     fn what_is_said_waits_for_the_last_introduction() {
-        let mut introductions = Introductions::of([slot(0), slot(1)], 1000);
+        let mut sync = ConnectionSync::of([slot(0), slot(1)], 1000);
         let mut told = Vec::new();
-        introductions.pass(line(EventKind::Message, 1), |line| told.push(line));
-        introductions.pass(line(EventKind::Open, 2), |line| told.push(line));
-        introductions.come_from(slot(1), |line| told.push(line));
-        introductions.come_from(slot(1), |line| told.push(line));
-        introductions.pass(line(EventKind::Close, 2), |line| told.push(line));
+        sync.pass(line(EventKind::Message, 1), |line| told.push(line));
+        sync.pass(line(EventKind::Open, 2), |line| told.push(line));
+        sync.come_from(slot(1), |line| told.push(line));
+        sync.come_from(slot(1), |line| told.push(line));
+        sync.pass(line(EventKind::Close, 2), |line| told.push(line));
         assert_eq!(told, [b"open 2\n"]);
-        assert!(introductions.are_missing());
-        introductions.come_from(slot(0), |line| told.push(line));
-        introductions.pass(line(EventKind::Message, 3), |line| told.push(line));
+        assert!(sync.are_missing());
+        sync.come_from(slot(0), |line| told.push(line));
+        sync.pass(line(EventKind::Message, 3), |line| told.push(line));
         let expected = [&b"open 2\n"[..], b"message 1\n", b"close 2\n", b"message 3\n"];
         assert_eq!(told, expected);
-        assert!(!introductions.are_missing());
+        assert!(!sync.are_missing());
     }
 
     #[test]
     fn it_has_a_bound() {
-        let mut introductions = Introductions::of([slot(0)], 40);
+        let mut sync = ConnectionSync::of([slot(0)], 40);
         let mut told = 0;
         for _ in 0..10 {
-            introductions.pass(line(EventKind::Message, 1), |_| told += 1);
+            sync.pass(line(EventKind::Message, 1), |_| told += 1);
         }
         assert_eq!(told, 10);
-        assert!(!introductions.are_missing());
+        assert!(!sync.are_missing());
     }
 }

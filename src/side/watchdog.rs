@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 /// What a program has taken so far, and since when no more.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Progress {
+pub(super) struct Watchdog {
     taken: u64,
     since: Instant,
     /// Whether something waited at the last look. Nobody looks while nothing does.
     waited: bool,
 }
 
-impl Progress {
+impl Watchdog {
     /// A program that has taken nothing yet.
     pub(super) fn new(now: Instant) -> Self {
         Self { taken: 0, since: now, waited: false }
@@ -47,7 +47,7 @@ mod tests {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let limit = Duration::from_secs(5);
-        let mut progress = Progress::new(start);
+        let mut progress = Watchdog::new(start);
         for (second, taken, waits, expected) in [
             (0, 0, true, false),
             (4, 0, true, false),

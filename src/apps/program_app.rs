@@ -22,8 +22,8 @@ use wsmaster_workers::{
 };
 
 use super::{
-    asking::{self, Asking},
-    plugins,
+    event_fanout,
+    program_requests::{self, ProgramRequests},
 };
 use crate::{
     config::ProcessConfig,
@@ -35,12 +35,12 @@ const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(super) struct ProgramApp {
     instances: Instances,
-    asking: Asking,
+    asking: ProgramRequests,
     timeout_ms: u64,
     clients: FxHashMap<ConnectionId, Client>,
-    lines: Vec<Line>,
+    lines: Vec<InstanceQueue>,
     held_bytes: usize,
     /// The line that is being written, kept for its memory.
     line: Vec<u8>,
@@ -48,7 +48,7 @@ pub(super) struct Program {
 
 /// What one instance has to be told.
 #[derive(Clone, Debug, Default)]
-struct Line {
+struct InstanceQueue {
     /// The life in which it was seen last.
     seen: u64,
     /// Connections that it is to be told of once more, since it was started again.
@@ -59,7 +59,7 @@ struct Line {
     waiting: VecDeque<ConnectionId>,
 }
 
-impl Line {
+impl InstanceQueue {
     fn is_empty(&self) -> bool {
         self.unknown.is_empty() && !self.is_introducing && self.waiting.is_empty()
     }
@@ -71,18 +71,18 @@ struct Client {
     /// In which life the program was told of it.
     told: Option<u64>,
     /// What comes after that.
-    held: VecDeque<Held>,
-    /// It is in [`Line::waiting`].
+    held: VecDeque<PendingLine>,
+    /// It is in [`InstanceQueue::waiting`].
     waits: bool,
     /// Since when it waits with something that cannot wait for ever.
     since_ms: Option<u64>,
     /// How far its connection is.
-    course: Course,
+    course: ConnState,
 }
 
 /// How far a connection is, as far as there is something to tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-enum Course {
+enum ConnState {
     #[default]
     Open,
     /// It is over. What is held means something to a program that was told of the connection, and to no other.
@@ -92,12 +92,12 @@ enum Course {
 }
 
 #[derive(Debug)]
-struct Held {
+struct PendingLine {
     kind: EventKind,
     line: Vec<u8>,
 }
 
-impl Held {
+impl PendingLine {
     fn is_message(&self) -> bool {
         self.kind == EventKind::Message
     }
@@ -132,15 +132,15 @@ enum Told {
     NotNow,
 }
 
-impl Program {
+impl ProgramApp {
     pub(super) fn new(instances: Instances, config: &ProcessConfig) -> Self {
         let count = usize::from(instances.count());
         Self {
             instances,
-            asking: Asking::new(instances, config.answer_timeout),
+            asking: ProgramRequests::new(instances, config.answer_timeout),
             timeout_ms: config.answer_timeout.as_millis() as u64,
             clients: FxHashMap::default(),
-            lines: vec![Line::default(); count],
+            lines: vec![InstanceQueue::default(); count],
             held_bytes: 0,
             line: Vec::new(),
         }
@@ -164,11 +164,11 @@ impl Program {
         head: &RequestHead,
     ) -> Verdict {
         let Some(id) = context.durable().map(|durable| durable.id) else {
-            return Verdict::Reject(asking::absent());
+            return Verdict::Reject(program_requests::absent());
         };
         match self.state(context, self.instances.number_of(id)) {
-            State::Absent => Verdict::Reject(asking::absent()),
-            State::Full(_) => Verdict::Reject(asking::busy()),
+            State::Absent => Verdict::Reject(program_requests::absent()),
+            State::Full(_) => Verdict::Reject(program_requests::busy()),
             State::Open(_) => {
                 let instance = self.instances.of_connection(id);
                 // What the program has said decides, not the configuration, which may be another one by now.
@@ -183,7 +183,7 @@ impl Program {
     }
 
     /// What asks it about requests.
-    pub(super) fn asking(&mut self) -> &mut Asking {
+    pub(super) fn asking(&mut self) -> &mut ProgramRequests {
         &mut self.asking
     }
 
@@ -198,7 +198,7 @@ impl Program {
     pub(super) fn on_message(&mut self, context: &mut Context<'_>, message: Message<'_>) -> bool {
         let Some(id) = context.current() else { return false };
         self.line.clear();
-        plugins::write_message(&mut self.line, id, message);
+        event_fanout::write_message(&mut self.line, id, message);
         if self.tell_at_once(context, id, EventKind::Message) {
             return false;
         }
@@ -215,14 +215,14 @@ impl Program {
     pub(super) fn on_close(&mut self, context: &mut Context<'_>, closed: &Closed) {
         let id = closed.id;
         self.line.clear();
-        plugins::write_closed(&mut self.line, closed);
+        event_fanout::write_closed(&mut self.line, closed);
         if self.tell_at_once(context, id, EventKind::Close) {
             self.clients.remove(&id);
             return;
         }
         let life = self.state(context, self.instances.number_of(id)).life();
         let Some(client) = self.clients.get_mut(&id) else { return };
-        client.course = Course::Over;
+        client.course = ConnState::Over;
         if client.told.is_none() || client.told != life {
             let Some(durable) = context.durable().filter(|_| !client.held.is_empty()) else {
                 // The program that knew of it is gone, or none ever has.
@@ -233,8 +233,8 @@ impl Program {
             let mut line = Vec::new();
             write_opened(&mut line, context.slot().number(), durable, client.told.is_some());
             self.held_bytes += line.len();
-            client.held.push_front(Held { kind: EventKind::Open, line });
-            client.course = Course::OverAndWhole;
+            client.held.push_front(PendingLine { kind: EventKind::Open, line });
+            client.course = ConnState::OverAndWhole;
         }
         self.hold(id, EventKind::Close);
         self.tell(context, id);
@@ -250,7 +250,7 @@ impl Program {
     }
 
     /// Looks which instances have been started again, and who has waited for too long.
-    pub(super) fn look_around(&mut self, context: &mut Context<'_>) {
+    pub(super) fn poll_instances(&mut self, context: &mut Context<'_>) {
         for number in 0..self.instances.count() {
             self.notice_life(context, number);
         }
@@ -269,7 +269,7 @@ impl Program {
         let is_unknown = |(id, client): &(&ConnectionId, &Client)| {
             instances.number_of(**id) == number
                 && client.told.is_some_and(|told| told != life.number)
-                && client.course == Course::Open
+                && client.course == ConnState::Open
         };
         let mut unknown: Vec<ConnectionId> =
             self.clients.iter().filter(is_unknown).map(|(id, _)| *id).collect();
@@ -344,7 +344,7 @@ impl Program {
         let Some(client) = self.clients.get_mut(&id) else { return };
         let line = self.line.clone();
         self.held_bytes += line.len();
-        client.held.push_back(Held { kind, line });
+        client.held.push_back(PendingLine { kind, line });
     }
 
     /// Tells what has to be told of a connection, now or in its turn; until then it is paused.
@@ -362,8 +362,8 @@ impl Program {
             self.lines[usize::from(number)].waiting.push_back(id);
         }
         match client.course {
-            Course::Open => context.pause(),
-            Course::Over | Course::OverAndWhole => {}
+            ConnState::Open => context.pause(),
+            ConnState::Over | ConnState::OverAndWhole => {}
         }
     }
 
@@ -400,7 +400,7 @@ impl Program {
         else {
             return Told::All;
         };
-        if client.told != Some(life.number) && client.course == Course::Open {
+        if client.told != Some(life.number) && client.course == ConnState::Open {
             self.line.clear();
             write_opened(&mut self.line, context.slot().number(), durable, client.told.is_some());
             let header = event_header(EventKind::Open, Some(id));
@@ -421,17 +421,17 @@ impl Program {
         let Some(client) = self.clients.get_mut(&id) else { return Told::All };
         if client.told != Some(life.number) {
             match client.course {
-                Course::Open => {
+                ConnState::Open => {
                     if self.introduce(context, id) == Told::NotNow {
                         return Told::NotNow;
                     }
                 }
-                Course::OverAndWhole => {
-                    client.course = Course::Over;
+                ConnState::OverAndWhole => {
+                    client.course = ConnState::Over;
                     client.told = Some(life.number);
                 }
                 // What is left was for a program that is gone.
-                Course::Over => {
+                ConnState::Over => {
                     let messages = client.held.iter().filter(|held| held.is_message()).count();
                     context.count_dropped(messages as u64);
                     self.forget(id);
@@ -450,8 +450,8 @@ impl Program {
         client.waits = false;
         client.since_ms = None;
         match client.course {
-            Course::Open => context.resume(id),
-            Course::Over | Course::OverAndWhole => self.forget(id),
+            ConnState::Open => context.resume(id),
+            ConnState::Over | ConnState::OverAndWhole => self.forget(id),
         }
         Told::All
     }

@@ -18,7 +18,7 @@ use crate::side::{Instances, event_header};
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Asking {
+pub(super) struct ProgramRequests {
     instances: Instances,
     timeout: Duration,
     /// Which instance is asked next what belongs to no connection.
@@ -27,7 +27,7 @@ pub(super) struct Asking {
     line: Vec<u8>,
 }
 
-impl Asking {
+impl ProgramRequests {
     pub(super) fn new(instances: Instances, timeout: Duration) -> Self {
         Self { instances, timeout, next: 0, line: Vec::new() }
     }
