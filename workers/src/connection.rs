@@ -1,4 +1,16 @@
 //! One connection: what must outlive a worker ([`Durable`]), and what need not.
+//!
+//! A connection acts on itself and on what it is lent ([`Effects`](crate::effects::Effects)): the other connections of its
+//! worker are out of its reach, and so is the application. What the application has to be told is queued.
+
+mod close;
+mod feed;
+mod output;
+mod read;
+mod respond;
+mod send;
+mod subscribe;
+mod tick;
 
 use serde::{Deserialize, Serialize};
 use wsmaster_ipc::{ConnectionId, command::Group};
@@ -8,10 +20,26 @@ use wsmaster_protocol::{
     session::{Extension, Phase, Session},
 };
 
-use crate::{
-    admission::Counted, exchange::Exchange, moment::Moment, outbox::Outbox, pace::Pace,
-    stream::Stream, tls,
+pub(crate) use self::{
+    feed::{Budget, Fed, as_message},
+    tick::UnreachedPing,
 };
+use crate::{
+    admission::AdmissionTicket,
+    conn_index::ConnIndex,
+    http1::{RequestState, ResponseOptions},
+    limits::Limits,
+    moment::Moment,
+    outbox::Outbox,
+    rate_limiter::RateLimiter,
+    schedule::Schedule,
+    stream::Stream,
+    tls,
+    token::Key,
+};
+
+/// The options of an answer after which the connection ends.
+pub(crate) const LAST: ResponseOptions = ResponseOptions { keep_alive: false, head_only: false };
 
 /// The key under which an application keeps whose a connection is, as a text or a number:
 /// `context.keep(USER_KEY, "ann".into())`. Lists of connections show it and find by it.
@@ -48,18 +76,20 @@ pub struct Durable {
 /// A connection and its socket.
 #[derive(Debug)]
 pub(crate) struct Connection {
+    /// Its place in the worker's table.
+    pub(crate) key: Key,
     pub(crate) stream: Stream,
-    pub(crate) durable: Durable,
+    pub(crate) info: Durable,
     pub(crate) state: State,
     pub(crate) outbox: Outbox,
     /// Input that could not be handled yet: a request head that is not complete, or what a budget left over.
     pub(crate) unparsed: Vec<u8>,
     pub(crate) times: Times,
-    pub(crate) pace: Pace,
+    pub(crate) rate: RateLimiter,
     pub(crate) messages_in: u64,
     pub(crate) messages_out: u64,
     pub(crate) flags: Flags,
-    pub(crate) counted: Counted,
+    pub(crate) ticket: AdmissionTicket,
     /// Its [`Self::unfinished_bytes`] when they were summed up last: in 32 bits, since every idle connection has it.
     pub(crate) summed_bytes: u32,
 }
@@ -82,14 +112,14 @@ pub(crate) struct Flags {
     /// It is on the list of connections with work left.
     pub(crate) ready: bool,
     /// It has sent more than it may and is left unread until [`Times::resume_ms`].
-    pub(crate) paused: bool,
+    pub(crate) throttled: bool,
     /// The application does not want to hear of it now. Only while `open`.
-    pub(crate) held: bool,
+    pub(crate) paused: bool,
 }
 
 /// Moments of the loop's clock, in ms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Times {
+pub(crate) struct Times {
     /// When the present state began to wait for the peer: accepted, request finished, close frame sent, lingering begun.
     pub since_ms: u64,
     /// When anything was received last, or the peer was seen to take what waited for it.
@@ -115,7 +145,7 @@ impl Times {
 #[derive(Debug)]
 pub(crate) enum State {
     /// It speaks HTTP.
-    Http(Exchange),
+    Http(RequestState),
     /// It is a WebSocket.
     WebSocket(Session),
     /// All is said: what is in the outbox leaves, then we end our side, and what still comes is thrown away until the peer
@@ -128,6 +158,66 @@ pub(crate) enum State {
 }
 
 impl Connection {
+    /// A connection that was just accepted, of which nothing has come.
+    pub(crate) fn new(
+        key: Key,
+        stream: Stream,
+        info: Durable,
+        ticket: AdmissionTicket,
+        now_ms: u64,
+    ) -> Self {
+        Self {
+            key,
+            stream,
+            info,
+            state: State::Http(RequestState::new()),
+            outbox: Outbox::default(),
+            unparsed: Vec::new(),
+            times: Times {
+                since_ms: now_ms,
+                received_ms: now_ms,
+                pinged: None,
+                resume_ms: 0,
+                message_began: None,
+            },
+            rate: RateLimiter::default(),
+            messages_in: 0,
+            messages_out: 0,
+            flags: Flags::default(),
+            ticket,
+            summed_bytes: 0,
+        }
+    }
+
+    /// Its place in the worker's table.
+    #[inline]
+    pub(crate) fn index(&self) -> ConnIndex {
+        self.key.index
+    }
+
+    /// Whether its input is left alone: it has so much unread output, has sent more than it may, or the application wants none
+    /// of it now. Not when its input is thrown away.
+    #[inline]
+    pub(crate) fn is_read_blocked(&self, limits: &Limits) -> bool {
+        let is_behind = self.waiting_bytes() > limits.read_pause_bytes();
+        (is_behind || self.flags.throttled || self.flags.paused) && !self.is_ending()
+    }
+
+    /// Puts it on the list of those that are flushed at the end of the turn.
+    #[inline]
+    pub(crate) fn mark_dirty(&mut self, schedule: &mut Schedule) {
+        if !std::mem::replace(&mut self.flags.dirty, true) {
+            schedule.dirty.push(self.key.index);
+        }
+    }
+
+    /// Puts it on the list of those with work left.
+    pub(crate) fn make_ready(&mut self, schedule: &mut Schedule) {
+        if !std::mem::replace(&mut self.flags.ready, true) {
+            schedule.ready.push_back(self.key.index);
+        }
+    }
+
     /// Whether messages may be put into its outbox.
     #[inline]
     pub(crate) fn can_send(&self) -> bool {
@@ -167,11 +257,13 @@ impl Connection {
     pub(crate) fn unfinished_bytes(&self) -> usize {
         let begun = match &self.state {
             State::WebSocket(session) => session.unfinished_bytes(),
-            State::Http(Exchange::Body { head, reader }) => {
+            State::Http(RequestState::Body { head, reader }) => {
                 head.memory_bytes() + reader.memory_bytes()
             }
             State::Http(
-                Exchange::Head { .. } | Exchange::Answering { .. } | Exchange::Undecided { .. },
+                RequestState::Head { .. }
+                | RequestState::Answering { .. }
+                | RequestState::Undecided { .. },
             )
             | State::Lingering { .. } => 0,
         };
@@ -190,7 +282,7 @@ impl Connection {
 
     /// Bytes on the heap for this connection alone.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let head = self.durable.head.as_ref().map_or(0, RequestHead::memory_bytes);
+        let head = self.info.head.as_ref().map_or(0, RequestHead::memory_bytes);
         let session = match &self.state {
             State::WebSocket(session) => session.pinned_bytes(),
             State::Http(_) | State::Lingering { .. } => 0,

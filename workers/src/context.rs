@@ -13,21 +13,24 @@ use wsmaster_protocol::{close::CloseCode, http::Response};
 
 use crate::{
     asks::{AskError, Reply, Tally},
-    connection::Durable,
-    core::{Completion, Core},
+    channel_table::{Joined, Parted},
+    conn_index::ConnIndex,
+    connection::{Connection, Durable},
+    effects::Effects,
     handler::{Message, Responder, Undecided, Verdict},
     jobs::{self, JobError, JobOrder},
     limits::Limits,
+    requests::Callback,
+    state::WorkerState,
     tasks::TaskError,
     timers::TimerId,
-    topics::{Joined, Parted},
 };
 
 /// The application's hands. See the module.
 #[derive(Debug)]
 pub struct Context<'w> {
-    core: &'w mut Core,
-    current: Option<u32>,
+    state: &'w mut WorkerState,
+    current: Option<ConnIndex>,
 }
 
 /// Why a subscription was refused.
@@ -42,8 +45,8 @@ pub enum SubscribeError {
 }
 
 impl<'w> Context<'w> {
-    pub(crate) fn new(core: &'w mut Core, current: Option<u32>) -> Self {
-        Self { core, current }
+    pub(crate) fn new(state: &'w mut WorkerState, current: Option<ConnIndex>) -> Self {
+        Self { state, current }
     }
 
     // ----- the connection of this call -----
@@ -55,14 +58,14 @@ impl<'w> Context<'w> {
 
     /// Its facts.
     pub fn durable(&self) -> Option<&Durable> {
-        self.core.registry.at(self.current?).map(|connection| &connection.durable)
+        self.state.connections.at(self.current?).map(|connection| &connection.info)
     }
 
     /// Leaves what it sends unread from here on, until [`Self::resume`]. The client notices nothing but that its messages
     /// are taken more slowly; its silence is not held against it.
     pub fn pause(&mut self) {
-        if let Some(index) = self.current {
-            self.core.hold(index);
+        if let Some((connection, fx)) = self.lend_current() {
+            connection.pause(fx);
         }
     }
 
@@ -70,15 +73,15 @@ impl<'w> Context<'w> {
     #[inline]
     pub fn reply(&mut self, message: Message<'_>) -> Outcome {
         match self.current {
-            Some(index) => self.core.send(index, message),
+            Some(index) => self.state.send(index, message),
             None => Outcome::NoSuchConnection,
         }
     }
 
     /// Begins its close handshake.
     pub fn close(&mut self, code: CloseCode, reason: impl Into<Cow<'static, str>>) {
-        if let Some(index) = self.current {
-            self.core.close_with(index, code, reason.into());
+        if let Some((connection, fx)) = self.lend_current() {
+            connection.close_with(code, reason.into(), fx);
         }
     }
 
@@ -87,8 +90,9 @@ impl<'w> Context<'w> {
     /// # Errors
     /// See [`SubscribeError`].
     pub fn subscribe(&mut self, channel: &str) -> Result<bool, SubscribeError> {
-        let index = self.open_current().ok_or(SubscribeError::Closing)?;
-        match self.core.subscribe(index, channel) {
+        let open = self.lend_current().filter(|(connection, _)| connection.can_send());
+        let (connection, fx) = open.ok_or(SubscribeError::Closing)?;
+        match connection.subscribe(channel, fx) {
             Joined::First | Joined::More => Ok(true),
             Joined::Already => Ok(false),
             Joined::TooMany => Err(SubscribeError::TooMany),
@@ -97,8 +101,8 @@ impl<'w> Context<'w> {
 
     /// Ends its subscription. `false` when there was none.
     pub fn unsubscribe(&mut self, channel: &str) -> bool {
-        let Some(index) = self.current else { return false };
-        match self.core.unsubscribe(index, channel) {
+        let Some((connection, fx)) = self.lend_current() else { return false };
+        match connection.unsubscribe(channel, fx) {
             Parted::Last | Parted::Less => true,
             Parted::Never => false,
         }
@@ -106,7 +110,7 @@ impl<'w> Context<'w> {
 
     /// Whether it is subscribed to a channel.
     pub fn is_subscribed(&self, channel: &str) -> bool {
-        self.current.is_some_and(|index| self.core.topics.is_subscribed(index, channel))
+        self.current.is_some_and(|index| self.state.fx.channels.table.is_subscribed(index, channel))
     }
 
     /// A value that the application has kept with it.
@@ -117,17 +121,15 @@ impl<'w> Context<'w> {
     /// Keeps a value with it, for as long as it lives. What is kept under [`USER_KEY`](crate::USER_KEY) is shown to
     /// operators as its user.
     pub fn keep(&mut self, key: &str, value: Value) {
-        let Some(connection) = self.current.and_then(|index| self.core.registry.at_mut(index))
-        else {
-            return;
-        };
-        connection.durable.context.get_or_insert_default().insert(key.to_owned(), value);
+        if let Some((connection, _)) = self.lend_current() {
+            connection.info.context.get_or_insert_default().insert(key.to_owned(), value);
+        }
     }
 
     /// Puts it into a group, and out of the one that it is in. Without one it gets what is for everybody.
     pub fn join_group(&mut self, group: Option<Group>) {
-        if let Some(connection) = self.current.and_then(|index| self.core.registry.at_mut(index)) {
-            connection.durable.group = group;
+        if let Some((connection, _)) = self.lend_current() {
+            connection.info.group = group;
         }
     }
 
@@ -135,14 +137,13 @@ impl<'w> Context<'w> {
 
     /// The facts about a WebSocket of this worker.
     pub fn durable_of(&self, id: ConnectionId) -> Option<&Durable> {
-        let index = self.core.registry.find(id)?;
-        self.core.registry.at(index).map(|connection| &connection.durable)
+        self.state.connections.at(self.state.fx.ids.find(id)?).map(|connection| &connection.info)
     }
 
     /// Reads on from a WebSocket of this worker that was [paused](Self::pause).
     pub fn resume(&mut self, id: ConnectionId) {
-        if let Some(index) = self.core.registry.find(id) {
-            self.core.release(index);
+        if let Some((connection, fx)) = self.state.lend_id(id) {
+            connection.resume(fx);
         }
     }
 
@@ -153,8 +154,8 @@ impl<'w> Context<'w> {
         code: CloseCode,
         reason: impl Into<Cow<'static, str>>,
     ) {
-        if let Some(index) = self.core.registry.find(id) {
-            self.core.close_with(index, code, reason.into());
+        if let Some((connection, fx)) = self.state.lend_id(id) {
+            connection.close_with(code, reason.into(), fx);
         }
     }
 
@@ -165,11 +166,11 @@ impl<'w> Context<'w> {
     /// # Errors
     /// The mailbox of its owner is full.
     pub fn push(&mut self, id: ConnectionId, message: Message<'_>) -> Result<(), PostError> {
-        if self.core.is_here(id) {
-            self.core.push_here(id, message);
+        if self.state.fx.peers.is_here(id) {
+            self.state.push_here(id, message);
             return Ok(());
         }
-        self.core.loop_handle().push(id, message.kind(), message.payload())
+        self.state.fx.requests.handle().push(id, message.kind(), message.payload())
     }
 
     /// As [`Self::push`], and tells later what became of it.
@@ -180,14 +181,14 @@ impl<'w> Context<'w> {
         done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static,
     ) {
         let done = one(done);
-        if self.core.is_here(id) {
-            let outcome = self.core.push_here(id, message);
-            self.core.finished.push_back((done, Reply::One(outcome)));
+        if self.state.fx.peers.is_here(id) {
+            let outcome = self.state.push_here(id, message);
+            self.state.fx.requests.answered.push_back((done, Reply::One(outcome)));
             return;
         }
-        let (kind, payload, now_ms) = (message.kind(), message.payload(), self.core.now_ms);
-        let asked = self.core.asker.push(id, kind, payload, now_ms, done);
-        self.core.note(asked);
+        let (kind, payload, now_ms) = (message.kind(), message.payload(), self.state.fx.now_ms);
+        let asked = self.state.fx.requests.asker.push(id, kind, payload, now_ms, done);
+        self.state.fx.requests.keep(asked);
     }
 
     /// Closes one connection of the server with a close code and a reason of at most 123 bytes, and tells later what became
@@ -200,13 +201,14 @@ impl<'w> Context<'w> {
         done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static,
     ) {
         let done = one(done);
-        if self.core.is_here(id) {
-            let outcome = self.core.disconnect_here(id, code, reason);
-            self.core.finished.push_back((done, Reply::One(outcome)));
+        if self.state.fx.peers.is_here(id) {
+            let outcome = self.state.disconnect_here(id, code, reason);
+            self.state.fx.requests.answered.push_back((done, Reply::One(outcome)));
             return;
         }
-        let asked = self.core.asker.disconnect(id, code, reason, self.core.now_ms, done);
-        self.core.note(asked);
+        let asked =
+            self.state.fx.requests.asker.disconnect(id, code, reason, self.state.fx.now_ms, done);
+        self.state.fx.requests.keep(asked);
     }
 
     /// Tells what is known of a connection, as a JSON object; `None` when there is no such connection.
@@ -215,20 +217,20 @@ impl<'w> Context<'w> {
         id: ConnectionId,
         done: impl FnOnce(&mut Context<'_>, Result<Option<Vec<u8>>, AskError>) + 'static,
     ) {
-        let done: Completion = Box::new(move |context, reply| {
+        let done: Callback = Box::new(move |context, reply| {
             done(context, reply.into_info());
             true
         });
-        if self.core.is_here(id) {
-            let reply = match self.core.describe(id) {
+        if self.state.fx.peers.is_here(id) {
+            let reply = match self.state.describe(id) {
                 Some(json) => Reply::Info(json),
                 None => Reply::One(Outcome::NoSuchConnection),
             };
-            self.core.finished.push_back((done, reply));
+            self.state.fx.requests.answered.push_back((done, reply));
             return;
         }
-        let asked = self.core.asker.info(id, self.core.now_ms, done);
-        self.core.note(asked);
+        let asked = self.state.fx.requests.asker.info(id, self.state.fx.now_ms, done);
+        self.state.fx.requests.keep(asked);
     }
 
     // ----- many connections -----
@@ -256,23 +258,29 @@ impl<'w> Context<'w> {
         exclude: Option<ConnectionId>,
         done: impl FnOnce(&mut Context<'_>, Result<Tally, AskError>) + 'static,
     ) {
-        let tally = self.core.broadcast_here(None, message, exclude);
+        let tally = self.state.broadcast_here(None, message, exclude);
         let mut others = self.others();
-        others.extend(self.core.lineage.is_shared().then_some(self.core.slot));
-        let (broadcast, now_ms) = (cast(None, message, exclude), self.core.now_ms);
-        let asked = self.core.asker.broadcast(&others, &broadcast, tally, now_ms, several(done));
-        self.core.note(asked);
+        others.extend(self.state.fx.peers.lineage.is_shared().then_some(self.state.fx.peers.slot));
+        let (broadcast, now_ms) = (cast(None, message, exclude), self.state.fx.now_ms);
+        let asked = self.state.fx.requests.asker.broadcast(
+            &others,
+            &broadcast,
+            tally,
+            now_ms,
+            several(done),
+        );
+        self.state.fx.requests.keep(asked);
     }
 
     /// Sends to the subscribers of a channel on all workers. Whether every mailbox took it; what did not is counted.
     pub fn publish(&mut self, publication: &Publication<'_>) -> bool {
         self.publish_here(publication);
         let others = self.other_subscribed(publication.channel);
-        let in_slot = self.core.publish_in_slot(publication);
+        let in_slot = self.state.fx.peers.publish(publication, self.state.fx.requests.handle());
         if others.is_empty() {
             return in_slot;
         }
-        let posted = self.core.loop_handle().publish(others.into_iter(), publication, None);
+        let posted = self.state.fx.requests.handle().publish(others.into_iter(), publication, None);
         in_slot & all_posted(posted)
     }
 
@@ -284,14 +292,14 @@ impl<'w> Context<'w> {
     ) {
         let tally = self.publish_here(publication);
         let mut others = self.other_subscribed(publication.channel);
-        if self.core.lineage.is_shared() {
-            let own = self.core.slot;
-            let subscribed = self.core.loop_handle().subscribed(publication.channel);
+        if self.state.fx.peers.lineage.is_shared() {
+            let own = self.state.fx.peers.slot;
+            let subscribed = self.state.fx.requests.handle().subscribed(publication.channel);
             others.extend(subscribed.filter(|slot| *slot == own));
         }
-        let (now_ms, done) = (self.core.now_ms, several(done));
-        let asked = self.core.asker.publish(&others, publication, tally, now_ms, done);
-        self.core.note(asked);
+        let (now_ms, done) = (self.state.fx.now_ms, several(done));
+        let asked = self.state.fx.requests.asker.publish(&others, publication, tally, now_ms, done);
+        self.state.fx.requests.keep(asked);
     }
 
     /// Sends an event to a side process that is a program, if its mailbox has room; what has none is counted. A closure is
@@ -305,7 +313,7 @@ impl<'w> Context<'w> {
         header: EventHeader,
         line: &[u8],
     ) -> Result<(), PostError> {
-        self.core.loop_handle().notify(process, header, line)
+        self.state.fx.requests.handle().notify(process, header, line)
     }
 
     /// Asks a side process that is a program, and tells what its host says, or why nothing came within this time. `done`
@@ -319,50 +327,55 @@ impl<'w> Context<'w> {
         timeout: Duration,
         done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, AskError>) -> bool + 'static,
     ) {
-        let done: Completion = Box::new(move |context, reply| {
+        let done: Callback = Box::new(move |context, reply| {
             let answer = reply.into_info().and_then(|said| said.ok_or(AskError::Unanswered));
             done(context, answer)
         });
-        let (timeout_ms, now_ms) = (timeout.as_millis() as u64, self.core.now_ms);
-        let asked =
-            self.core.asker.ask_process(process, header, question, timeout_ms, now_ms, done);
-        self.core.note(asked);
+        let (timeout_ms, now_ms) = (timeout.as_millis() as u64, self.state.fx.now_ms);
+        let asked = self
+            .state
+            .fx
+            .requests
+            .asker
+            .ask_process(process, header, question, timeout_ms, now_ms, done);
+        self.state.fx.requests.keep(asked);
     }
 
     /// Counts messages of clients that the application drops.
     pub fn count_dropped(&mut self, messages: u64) {
-        self.core.cell.add(Counter::DroppedByHandler, messages);
+        self.state.fx.stats.add(Counter::DroppedByHandler, messages);
     }
 
     // ----- HTTP -----
 
     /// During [`Handler::on_handshake`](crate::Handler::on_handshake): the right to decide it later.
     pub fn undecided(&self) -> Option<Undecided> {
-        let index = self.current?;
-        let number = self.core.registry.at(index)?.messages_in as u32;
-        Some(Undecided { key: self.core.registry.key_of(index), number })
+        let connection = self.state.connections.at(self.current?)?;
+        Some(Undecided { key: connection.key, number: connection.messages_in as u32 })
     }
 
     /// Decides a handshake that was left open with [`Verdict::Later`]. When the client is gone by then, nothing happens. The
     /// connection is opened when the present call is over: what its client is to get first is sent in
     /// [`Handler::on_open`](crate::Handler::on_open).
     pub fn decide(&mut self, undecided: Undecided, verdict: Verdict) {
-        self.core.decisions.push_back((undecided, verdict));
+        self.state.fx.events.decisions.push_back((undecided, verdict));
     }
 
     /// Whether a client still waits for its handshake to be decided, as far as is known here.
     pub fn awaits_verdict(&self, undecided: &Undecided) -> bool {
-        self.core.awaits_verdict(undecided)
+        self.state.awaits_verdict(undecided)
     }
 
     /// Answers a request. When the client is gone by then, nothing happens.
     pub fn respond(&mut self, responder: Responder, response: &Response) {
-        self.core.respond(responder, response);
+        if let Some((connection, fx)) = self.state.lend_key(responder.key) {
+            connection.respond(responder.number, response, fx);
+        }
     }
 
     /// Whether a client still waits for the answer to its request, as far as is known here.
     pub fn awaits_answer(&self, responder: &Responder) -> bool {
-        self.core.awaits_answer(responder).is_some()
+        self.state.awaits_answer(responder)
     }
 
     // ----- timers -----
@@ -370,17 +383,17 @@ impl<'w> Context<'w> {
     /// Calls [`Handler::on_timer`](crate::Handler::on_timer) once, after this time. `None` when as many timers run as may
     /// ([`TIMERS_MAX`](crate::timers::TIMERS_MAX)). Timers end with their worker.
     pub fn after(&mut self, wait: Duration) -> Option<TimerId> {
-        self.core.timers.after(wait, self.core.now_ms)
+        self.state.fx.events.timers.after(wait, self.state.fx.now_ms)
     }
 
     /// As [`Self::after`], again and again, at least 1 ms apart. What a busy loop misses is not made up for.
     pub fn tick(&mut self, every: Duration) -> Option<TimerId> {
-        self.core.timers.every(every, self.core.now_ms)
+        self.state.fx.events.timers.every(every, self.state.fx.now_ms)
     }
 
     /// Ends a timer. Whether it was running.
     pub fn clear(&mut self, timer: TimerId) -> bool {
-        self.core.timers.clear(timer)
+        self.state.fx.events.timers.clear(timer)
     }
 
     // ----- blocking work -----
@@ -402,7 +415,9 @@ impl<'w> Context<'w> {
         done: impl FnOnce(&mut Context<'_>, Result<T, JobError>) + 'static,
     ) {
         let (work, end) = jobs::pair(work, done);
-        self.core.submit_job(self.current(), order, work, end);
+        let connection = self.current();
+        let Effects { events, limits, stats, .. } = &mut self.state.fx;
+        events.submit_job(connection, order, work, end, limits, stats);
     }
 
     /// Gives a task to whichever task process is free first, and tells later what became of it: its result, or why there is
@@ -432,44 +447,45 @@ impl<'w> Context<'w> {
 
     /// How many task processes there are.
     pub fn task_processes(&self) -> u16 {
-        self.core.handle.tasks().processes()
+        self.state.fx.requests.thread_handle.tasks().processes()
     }
 
     // ----- the worker -----
 
     /// The slot of this worker.
     pub fn slot(&self) -> Slot {
-        self.core.slot
+        self.state.fx.peers.slot
     }
 
     /// The bounds in force.
     pub fn limits(&self) -> &Limits {
-        &self.core.limits
+        &self.state.fx.limits
     }
 
     /// A way to all connections that other threads can have too. Its commands leave at once.
     pub fn handle(&self) -> &Handle {
-        &self.core.handle
+        &self.state.fx.requests.thread_handle
     }
 
-    /// Milliseconds since the worker began, by a clock that nobody sets; it stands still during a turn of the loop.
+    /// Milliseconds of the monotonic clock of the machine, which nobody sets and which is the same in all processes; it stands
+    /// still during a turn of the loop.
     pub fn clock_ms(&self) -> u64 {
-        self.core.now_ms
+        self.state.fx.now_ms
     }
 
     /// Milliseconds since 1970, by the wall clock.
     pub fn unix_ms(&self) -> u64 {
-        Core::unix_ms()
+        Effects::unix_ms()
     }
 
     /// Whether the server stops. While only this worker leaves, its successor serves.
     pub fn is_stopping(&self) -> bool {
-        self.core.stopping
+        self.state.fx.drain.is_stopping
     }
 
     /// Whether the worker takes new connections: not while it leaves.
     pub fn is_serving(&self) -> bool {
-        !self.core.leaving
+        !self.state.fx.drain.is_leaving
     }
 
     fn give_task(
@@ -478,18 +494,16 @@ impl<'w> Context<'w> {
         data: &[u8],
         done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, TaskError>) + 'static,
     ) {
-        let done: Completion = Box::new(move |context, reply| {
+        let done: Callback = Box::new(move |context, reply| {
             done(context, reply.into_task());
             true
         });
-        let asked = self.core.asker.task(process, data, done);
-        self.core.note(asked);
+        let asked = self.state.fx.requests.asker.task(process, data, done);
+        self.state.fx.requests.keep(asked);
     }
 
-    fn open_current(&self) -> Option<u32> {
-        self.current.filter(|index| {
-            self.core.registry.at(*index).is_some_and(|connection| connection.can_send())
-        })
+    fn lend_current(&mut self) -> Option<(&mut Connection, &mut Effects)> {
+        self.state.lend(self.current?)
     }
 
     fn broadcast_among(
@@ -498,28 +512,30 @@ impl<'w> Context<'w> {
         message: Message<'_>,
         exclude: Option<ConnectionId>,
     ) -> bool {
-        self.core.broadcast_here(group, message, exclude);
+        self.state.broadcast_here(group, message, exclude);
         let others = self.others();
         let broadcast = cast(group, message, exclude);
-        let posted = self.core.loop_handle().broadcast(others.into_iter(), &broadcast, None);
-        self.core.broadcast_in_slot(group, message, exclude) & all_posted(posted)
+        let posted =
+            self.state.fx.requests.handle().broadcast(others.into_iter(), &broadcast, None);
+        self.state.fx.peers.broadcast(group, message, exclude, self.state.fx.requests.handle())
+            & all_posted(posted)
     }
 
     fn publish_here(&mut self, publication: &Publication<'_>) -> Tally {
         let message = Message::from_parts(publication.kind, publication.payload);
         let only = Recipients::to_bytes(publication.only);
         let only = Recipients::from_bytes(&only);
-        self.core.publish_here(publication.channel, message, publication.exclude, only)
+        self.state.publish_here(publication.channel, message, publication.exclude, only)
     }
 
     fn others(&self) -> Vec<Slot> {
-        let own = self.core.slot;
-        self.core.loop_handle().workers().filter(|slot| *slot != own).collect()
+        let own = self.state.fx.peers.slot;
+        self.state.fx.requests.handle().workers().filter(|slot| *slot != own).collect()
     }
 
     fn other_subscribed(&self, channel: &str) -> Vec<Slot> {
-        let own = self.core.slot;
-        self.core.loop_handle().subscribed(channel).filter(|slot| *slot != own).collect()
+        let own = self.state.fx.peers.slot;
+        self.state.fx.requests.handle().subscribed(channel).filter(|slot| *slot != own).collect()
     }
 }
 
@@ -535,14 +551,14 @@ fn all_posted(posted: Result<Vec<Posted>, PostError>) -> bool {
     posted.is_ok_and(|posted| posted.iter().all(|one| one.result.is_ok()))
 }
 
-fn one(done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static) -> Completion {
+fn one(done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static) -> Callback {
     Box::new(move |context, reply| {
         done(context, reply.into_outcome());
         true
     })
 }
 
-fn several(done: impl FnOnce(&mut Context<'_>, Result<Tally, AskError>) + 'static) -> Completion {
+fn several(done: impl FnOnce(&mut Context<'_>, Result<Tally, AskError>) + 'static) -> Callback {
     Box::new(move |context, reply| {
         done(context, reply.into_tally());
         true

@@ -7,7 +7,7 @@ const WINDOW_MS: u64 = 1 << WINDOW_BITS;
 
 /// See the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Frequency {
+pub(crate) struct Frequency {
     window: u32,
     present: u32,
     before: u32,
@@ -16,14 +16,14 @@ pub struct Frequency {
 impl Frequency {
     /// It has happened once more.
     #[inline]
-    pub fn note(&mut self, now_ms: u64) {
+    pub(crate) fn note(&mut self, now_ms: u64) {
         self.turn(now_ms);
         self.present = self.present.saturating_add(1);
     }
 
     /// How often a second it has happened during the last window's length. What happened in the window before is taken as
     /// spread evenly over it.
-    pub fn per_second(mut self, now_ms: u64) -> f64 {
+    pub(crate) fn per_second(mut self, now_ms: u64) -> f64 {
         self.turn(now_ms);
         let passed = (now_ms % WINDOW_MS) as f64 / WINDOW_MS as f64;
         let count = f64::from(self.before) * (1.0 - passed) + f64::from(self.present);

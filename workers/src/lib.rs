@@ -9,42 +9,57 @@
 //! - [`asker`]: questions to other processes. [`survey`]: questions of those who look at the server.
 //! - [`jobs`]: blocking work, on threads.
 //! - [`tls`]: connections that are encrypted.
-//! - pure parts: [`admission`], [`outbox`], [`pace`], [`complaints`], [`topics`], [`frequency`], [`farewells`], [`wheel`], [`patience`],
-//!   [`asks`], [`gate`], [`lineage`], [`tasks`], [`timers`], [`token`].
+//! - parts: the connection (`connection`) acts on itself and on what it is lent (`effects`), which is made of
+//!   parts that know nothing of each other.
 
-pub mod admission;
+mod accept_sockets;
+mod accept_state;
+mod admission;
+mod admit;
 pub mod asker;
 pub mod asks;
+mod channel_table;
+mod channels;
 mod close_reason;
-pub mod complaints;
+mod compressor;
+mod conn_index;
 mod connection;
+mod connections;
 pub mod context;
-mod core;
-mod doors;
-mod exchange;
-pub mod farewells;
-pub mod frequency;
-pub mod gate;
+mod cork;
+mod delivery;
+mod drain;
+mod drain_schedule;
+mod effects;
+mod events;
+mod frequency;
 pub mod handler;
 mod handshakes;
+mod http1;
+mod inspection;
 pub mod jobs;
 pub mod limits;
-pub mod lineage;
+mod lineage;
 mod listening;
-pub mod moment;
-pub mod outbox;
-pub mod pace;
-pub mod patience;
-mod registry;
+mod log_limiter;
+mod moment;
+mod outbox;
+mod rate_limiter;
+mod requests;
+mod schedule;
+mod shared_frames;
+mod slot_peers;
+mod state;
+mod stats;
 mod stream;
 pub mod survey;
-pub mod tasks;
+mod tasks;
 mod threads;
+mod timeouts;
 pub mod timers;
 pub mod tls;
-pub mod token;
-pub mod topics;
-pub mod wheel;
+mod token;
+mod wheel;
 pub mod worker;
 
 pub use asks::{AskError, Tally};

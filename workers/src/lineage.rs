@@ -14,22 +14,22 @@ const COUNT_BITS: u32 = 48;
 
 /// Which of a slot's processes this one is.
 #[derive(Clone, Debug)]
-pub struct Lineage {
+pub(crate) struct Lineage {
     own: Address,
     life: u64,
     first_serial: u64,
     /// The last serial number that it has given out, once it gives out none any more and the mailbox is the successor's.
     last_serial: Option<u64>,
-    has_elder: bool,
+    has_predecessor: bool,
 }
 
 /// Whose a command is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Owner {
+pub(crate) enum Owner {
     /// This process's alone.
     Ours,
     /// That of the process before, or of one before that.
-    Elder,
+    Predecessor,
     /// All processes' of the slot.
     All,
     /// Nobody's who lives.
@@ -38,78 +38,78 @@ pub enum Owner {
 
 impl Lineage {
     /// The process with this mailbox, of this life of its slot, whose connections have serial numbers from `first_serial`.
-    /// `has_elder`: the process before lives, and takes what is passed on to it.
-    pub fn new(own: Address, life: u64, first_serial: u64, has_elder: bool) -> Self {
+    /// `has_predecessor`: the process before lives, and takes what is passed on to it.
+    pub(crate) fn new(own: Address, life: u64, first_serial: u64, has_predecessor: bool) -> Self {
         // A life counts from 1; after 65,536 of them nobody is left who could be confused.
         let life = life & (u64::MAX >> COUNT_BITS);
-        Self { own, life, first_serial, last_serial: None, has_elder }
+        Self { own, life, first_serial, last_serial: None, has_predecessor }
     }
 
     /// The number of this life's first question.
-    pub fn first_request(&self) -> u64 {
+    pub(crate) fn first_request(&self) -> u64 {
         self.mark().request + 1
     }
 
     /// A ticket that says whose a message is, and whose answer nobody waits for.
-    pub fn mark(&self) -> AskTicket {
+    pub(crate) fn mark(&self) -> AskTicket {
         AskTicket { reply_to: self.own, request: self.life << COUNT_BITS }
     }
 
     /// Whether a ticket is only a [mark](Self::mark), of whichever process of the slot.
-    pub fn is_mark(&self, ticket: AskTicket) -> bool {
+    pub(crate) fn is_mark(&self, ticket: AskTicket) -> bool {
         ticket.reply_to == self.own && ticket.request & (u64::MAX >> (64 - COUNT_BITS)) == 0
     }
 
     /// Whether this process has asked a question.
-    pub fn has_asked(&self, ticket: AskTicket) -> bool {
+    pub(crate) fn has_asked(&self, ticket: AskTicket) -> bool {
         ticket.reply_to == self.own && ticket.request >> COUNT_BITS == self.life
     }
 
     /// Whether a connection of this slot could only be one of this process's own.
-    pub fn is_own_serial(&self, serial: u64) -> bool {
-        let before = self.has_elder && serial < self.first_serial;
+    pub(crate) fn is_own_serial(&self, serial: u64) -> bool {
+        let before = self.has_predecessor && serial < self.first_serial;
         let after = self.last_serial.is_some_and(|last| serial > last);
         !before && !after
     }
 
     /// Whether other processes of this slot may have connections.
-    pub fn is_shared(&self) -> bool {
-        self.has_elder || self.last_serial.is_some()
+    pub(crate) fn is_shared(&self) -> bool {
+        self.has_predecessor || self.last_serial.is_some()
     }
 
     /// Whether a process before this one takes what is passed on.
-    pub fn has_elder(&self) -> bool {
-        self.has_elder
+    pub(crate) fn has_predecessor(&self) -> bool {
+        self.has_predecessor
     }
 
     /// From now on the successor reads the mailbox.
-    pub fn hand_over(&mut self, last_serial: u64) {
+    pub(crate) fn hand_over(&mut self, last_serial: u64) {
         self.last_serial = Some(last_serial);
     }
 
     /// Whether it has done so.
-    pub fn has_handed_over(&self) -> bool {
+    pub(crate) fn has_handed_over(&self) -> bool {
         self.last_serial.is_some()
     }
 
     /// The process before is gone, and one before that takes what is passed on.
-    pub fn find_elder(&mut self) {
-        self.has_elder = true;
+    pub(crate) fn find_predecessor(&mut self) {
+        self.has_predecessor = true;
     }
 
     /// The process before is gone.
-    pub fn lose_elder(&mut self) {
-        self.has_elder = false;
+    pub(crate) fn lose_predecessor(&mut self) {
+        self.has_predecessor = false;
     }
 
     /// Whose a command is that came from the mailbox, or from the successor.
-    pub fn owner(&self, command: &Command<'_>) -> Owner {
+    pub(crate) fn owner(&self, command: &Command<'_>) -> Owner {
         match command {
             Command::Push { id, .. }
             | Command::Disconnect { id, .. }
             | Command::Info { id, .. } => {
-                if self.has_elder && id.serial() < self.first_serial {
-                    Owner::Elder
+                if self.has_predecessor && id.serial() < self.first_serial {
+                    Owner::Predecessor
                 } else {
                     Owner::Ours
                 }
@@ -120,8 +120,8 @@ impl Lineage {
             Command::Answer { request, .. } => {
                 if request >> COUNT_BITS == self.life {
                     Owner::Ours
-                } else if self.has_elder {
-                    Owner::Elder
+                } else if self.has_predecessor {
+                    Owner::Predecessor
                 } else {
                     Owner::Nobody
                 }
@@ -204,11 +204,11 @@ mod tests {
     impl Sim {
         fn begin_life(&mut self) {
             self.lives += 1;
-            if let Some(elder) = self.processes.last_mut() {
-                elder.lineage.hand_over(self.serial);
+            if let Some(predecessor) = self.processes.last_mut() {
+                predecessor.lineage.hand_over(self.serial);
             }
-            let has_elder = !self.processes.is_empty();
-            let lineage = Lineage::new(OWN, self.lives, self.serial + 1, has_elder);
+            let has_predecessor = !self.processes.is_empty();
+            let lineage = Lineage::new(OWN, self.lives, self.serial + 1, has_predecessor);
             self.processes.push(Process {
                 next_request: lineage.first_request(),
                 lineage,
@@ -241,7 +241,7 @@ mod tests {
             let process = &mut self.processes[at];
             match (letter.owner(&process.lineage), letter) {
                 (Owner::Nobody, letter) => panic!("nobody's: {letter:?}"),
-                (Owner::Elder, letter) => self.processes[at - 1].inbox.push_back(letter),
+                (Owner::Predecessor, letter) => self.processes[at - 1].inbox.push_back(letter),
                 (Owner::Ours, Letter::Answer { request, delivered }) => {
                     let answered_before = process.answers.insert(request, delivered);
                     assert_eq!(answered_before, None, "answered twice");
@@ -256,7 +256,7 @@ mod tests {
                         process.heard.push(number);
                         before += process.serials.len() as u64;
                     }
-                    if process.lineage.has_elder() {
+                    if process.lineage.has_predecessor() {
                         let letter = Letter::Publish { number, ticket, before };
                         self.processes[at - 1].inbox.push_back(letter);
                     } else {

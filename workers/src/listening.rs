@@ -7,6 +7,8 @@ use wsmaster_protocol::{
     session::SessionLimits,
 };
 
+use crate::handshakes::HandshakeRules;
+
 /// A listener to serve.
 #[derive(Debug)]
 pub struct Listening {
@@ -66,6 +68,14 @@ impl Default for Proxies {
     fn default() -> Self {
         Self { trust: Trust::default(), header: Header::XForwardedFor }
     }
+}
+
+/// What is asked of all connections of a worker, whatever the application thinks of them.
+#[derive(Debug, Default)]
+pub(crate) struct Rules {
+    pub(crate) listeners: Listeners,
+    pub(crate) proxies: Proxies,
+    pub(crate) handshakes: HandshakeRules,
 }
 
 /// The listeners that a worker has connections of, or may get some of. None is ever taken out: its connections outlive it.

@@ -4,18 +4,18 @@ use std::num::NonZeroU64;
 
 /// So many ms after the loop's clock began. The number within is larger by one, so that 0 is free for "never".
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Moment(NonZeroU64);
+pub(crate) struct Moment(NonZeroU64);
 
 impl Moment {
     /// The moment at `ms` of the loop's clock.
     #[inline]
-    pub fn at_ms(ms: u64) -> Self {
+    pub(crate) fn at_ms(ms: u64) -> Self {
         Self(NonZeroU64::MIN.saturating_add(ms))
     }
 
     /// Its ms on the loop's clock.
     #[inline]
-    pub fn ms(self) -> u64 {
+    pub(crate) fn ms(self) -> u64 {
         self.0.get() - 1
     }
 }

@@ -16,7 +16,7 @@ const CONTROL_OPCODE_MIN: u8 = 8;
 
 /// Frames in the order in which they will be written.
 #[derive(Debug, Default)]
-pub struct Outbox {
+pub(crate) struct Outbox {
     first: Option<Piece>,
     rest: VecDeque<Piece>,
     /// Bytes of `first` that are written already.
@@ -28,7 +28,7 @@ pub struct Outbox {
 
 /// What was thrown away.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Dropped {
+pub(crate) struct Dropped {
     /// Bytes, with the heads of the frames.
     pub bytes: usize,
     /// Messages.
@@ -94,24 +94,24 @@ impl Piece {
 impl Outbox {
     /// Bytes that wait.
     #[inline]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes
     }
 
     /// Whether nothing waits.
     #[inline]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes == 0
     }
 
     /// Bytes that this outbox holds in memory by itself; shared frames are not among them.
     #[inline]
-    pub fn own_bytes(&self) -> usize {
+    pub(crate) fn own_bytes(&self) -> usize {
         self.own_bytes
     }
 
     /// Appends bytes of HTTP by copying them. They leave whatever is dropped.
-    pub fn push_plain(&mut self, bytes: &[u8]) {
+    pub(crate) fn push_plain(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
             return;
         }
@@ -120,7 +120,7 @@ impl Outbox {
     }
 
     /// Appends whole frames by copying them.
-    pub fn push_copy(&mut self, frame: &[u8]) {
+    pub(crate) fn push_copy(&mut self, frame: &[u8]) {
         if frame.is_empty() {
             return;
         }
@@ -132,7 +132,7 @@ impl Outbox {
 
     /// Appends a frame that others get too.
     #[inline]
-    pub fn push_shared(&mut self, frame: &Bytes) {
+    pub(crate) fn push_shared(&mut self, frame: &Bytes) {
         if frame.is_empty() {
             return;
         }
@@ -143,7 +143,7 @@ impl Outbox {
     }
 
     /// The slices to write next. How many were filled.
-    pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+    pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
         let pieces = self.first.iter().chain(&self.rest);
         let skip = std::iter::once(self.written).chain(std::iter::repeat(0));
@@ -155,7 +155,7 @@ impl Outbox {
     }
 
     /// The socket took this many bytes.
-    pub fn wrote(&mut self, mut count: usize) {
+    pub(crate) fn wrote(&mut self, mut count: usize) {
         debug_assert!(count <= self.bytes);
         self.bytes -= count.min(self.bytes);
         while let Some(first) = &self.first {
@@ -175,13 +175,13 @@ impl Outbox {
     }
 
     /// Drops the frames that have not begun to leave, so that a close frame can follow where a frame ends.
-    pub fn drop_unsent(&mut self) -> Dropped {
+    pub(crate) fn drop_unsent(&mut self) -> Dropped {
         self.discard(usize::MAX, Which::All)
     }
 
     /// Drops messages that have not begun to leave, the oldest first, until `room_bytes` are free or none is left. Control
     /// frames stay.
-    pub fn drop_oldest(&mut self, room_bytes: usize) -> Dropped {
+    pub(crate) fn drop_oldest(&mut self, room_bytes: usize) -> Dropped {
         self.discard(room_bytes, Which::Messages)
     }
 
@@ -217,8 +217,9 @@ impl Outbox {
         dropped
     }
 
-    /// All bytes that wait, for another process that goes on with the connection.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    /// All bytes that wait.
+    #[cfg(test)]
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.bytes);
         for piece in self.first.iter().chain(&self.rest) {
             bytes.extend_from_slice(piece.bytes());
@@ -228,7 +229,7 @@ impl Outbox {
     }
 
     /// Bytes on the heap that are this outbox's alone.
-    pub fn memory_bytes(&self) -> usize {
+    pub(crate) fn memory_bytes(&self) -> usize {
         let pieces = self.first.iter().chain(&self.rest);
         let own = pieces.map(|piece| match piece {
             Piece::Plain(bytes) | Piece::Own(bytes) => bytes.capacity(),

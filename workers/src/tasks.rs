@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use wsmaster_ipc::{PostError, TaskAnswer};
 
 /// Tasks that one process may wait for at a time.
-pub const TASKS_MAX: usize = 65_536;
+pub(crate) const TASKS_MAX: usize = 65_536;
 
 /// Tasks that are not answered yet, each with what is to be done with its answer.
 #[derive(Debug)]
-pub struct Tasks<D> {
+pub(crate) struct Tasks<D> {
     open: HashMap<u64, D>,
     next: u64,
 }
@@ -61,48 +61,43 @@ pub(crate) fn result(answer: TaskAnswer<'_>) -> Result<Vec<u8>, TaskError> {
 
 impl<D> Tasks<D> {
     /// Starts numbering at `first`: a successor must not take answers that were meant for the process before it.
-    pub fn starting_at(first: u64) -> Self {
+    pub(crate) fn starting_at(first: u64) -> Self {
         Self { open: HashMap::new(), next: first }
     }
 
     /// How many are not answered.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.open.len()
     }
 
-    /// Whether all are answered.
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
     /// Whether one more may be given.
-    pub fn has_room(&self) -> bool {
+    pub(crate) fn has_room(&self) -> bool {
         self.open.len() < TASKS_MAX
     }
 
     /// The number that the next task gets.
-    pub fn next_request(&self) -> u64 {
+    pub(crate) fn next_request(&self) -> u64 {
         self.next
     }
 
     /// Waits for the answer to the task with this number.
-    pub fn begin(&mut self, done: D) {
+    pub(crate) fn begin(&mut self, done: D) {
         self.open.insert(self.next, done);
         self.next += 1;
     }
 
     /// Takes a task that has been answered; `None` for one that nobody waits for.
-    pub fn answered(&mut self, request: u64) -> Option<D> {
+    pub(crate) fn answered(&mut self, request: u64) -> Option<D> {
         self.open.remove(&request)
     }
 
     /// Waits no longer for those that are not to be kept.
-    pub fn retain(&mut self, mut keep: impl FnMut(&D) -> bool) {
+    pub(crate) fn retain(&mut self, mut keep: impl FnMut(&D) -> bool) {
         self.open.retain(|_, done| keep(done));
     }
 
     /// Waits no longer for any of them.
-    pub fn abandon(&mut self) -> impl Iterator<Item = D> + '_ {
+    pub(crate) fn abandon(&mut self) -> impl Iterator<Item = D> + '_ {
         self.open.drain().map(|(_, done)| done)
     }
 }
@@ -119,7 +114,7 @@ mod tests {
         assert_eq!((tasks.answered(8), tasks.answered(8)), (Some("second"), None));
         assert_eq!(tasks.answered(9), None);
         tasks.retain(|done| *done != "first");
-        assert!(tasks.is_empty());
+        assert_eq!(tasks.len(), 0);
         for _ in 0..TASKS_MAX {
             assert!(tasks.has_room());
             tasks.begin("more");

@@ -2,9 +2,11 @@
 
 use mio::Token;
 
+use crate::conn_index::ConnIndex;
+
 /// The source of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Source {
+pub(crate) enum Source {
     /// New connections wait at the door with this number.
     Listener(u32),
     /// Packets from other processes wait.
@@ -18,23 +20,23 @@ pub enum Source {
     /// A job is over.
     Jobs,
     /// The worker before, which is leaving, takes more of what is passed on to it, or is gone.
-    Elder,
+    Predecessor,
     /// Something happened to a connection.
     Connection(Key),
 }
 
 /// A place in the registry of connections, and which of its tenants is meant: an event for an earlier one is stale.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Key {
+pub(crate) struct Key {
     /// The place.
-    pub index: u32,
+    pub index: ConnIndex,
     /// How often the place had been taken before, modulo 2^28.
     pub generation: u32,
 }
 
 impl Key {
     /// Generations are counted modulo this.
-    pub const GENERATIONS: u32 = 1 << 28;
+    pub(crate) const GENERATIONS: u32 = 1 << 28;
 }
 
 const KIND_BITS: u32 = 4;
@@ -42,7 +44,7 @@ const INDEX_BITS: u32 = 32;
 
 impl Source {
     /// Its number.
-    pub fn token(self) -> Token {
+    pub(crate) fn token(self) -> Token {
         let (kind, value) = match self {
             Self::Listener(number) => (0, u64::from(number)),
             Self::Mailbox => (1, 0),
@@ -50,16 +52,16 @@ impl Source {
             Self::Term => (3, 0),
             Self::Writer(address) => (4, u64::from(address)),
             Self::Connection(key) => {
-                (5, u64::from(key.index) | u64::from(key.generation) << INDEX_BITS)
+                (5, u64::from(key.index.0) | u64::from(key.generation) << INDEX_BITS)
             }
             Self::Jobs => (6, 0),
-            Self::Elder => (7, 0),
+            Self::Predecessor => (7, 0),
         };
         Token((value << KIND_BITS | kind) as usize)
     }
 
     /// What a number stands for; `None` for one that no source has.
-    pub fn of(token: Token) -> Option<Self> {
+    pub(crate) fn of(token: Token) -> Option<Self> {
         let number = token.0 as u64;
         let value = number >> KIND_BITS;
         Some(match number & ((1 << KIND_BITS) - 1) {
@@ -69,11 +71,11 @@ impl Source {
             3 => Self::Term,
             4 => Self::Writer(value as u16),
             5 => Self::Connection(Key {
-                index: value as u32,
+                index: ConnIndex(value as u32),
                 generation: (value >> INDEX_BITS) as u32,
             }),
             6 => Self::Jobs,
-            7 => Self::Elder,
+            7 => Self::Predecessor,
             _ => return None,
         })
     }
@@ -88,7 +90,7 @@ mod tests {
 
     #[test]
     fn every_source_comes_back_from_its_number() {
-        let key = Key { index: u32::MAX, generation: Key::GENERATIONS - 1 };
+        let key = Key { index: ConnIndex(u32::MAX), generation: Key::GENERATIONS - 1 };
         for source in [
             Source::Listener(0),
             Source::Listener(u32::MAX),
@@ -98,7 +100,7 @@ mod tests {
             Source::Writer(1030),
             Source::Jobs,
             Source::Connection(key),
-            Source::Connection(Key { index: 0, generation: 0 }),
+            Source::Connection(Key { index: ConnIndex(0), generation: 0 }),
         ] {
             assert_eq!(Source::of(source.token()), Some(source));
         }

@@ -3,6 +3,8 @@
 //! An entry is a promise to look, not a deadline: a connection that was active meanwhile is put back for later. So traffic
 //! on a connection costs the wheel nothing.
 
+use crate::conn_index::ConnIndex;
+
 /// How late a promise may be kept.
 pub(crate) const TICK_MS: u64 = 16;
 const BUCKETS: usize = 2048;
@@ -10,7 +12,7 @@ const NOBODY: u32 = u32::MAX;
 
 /// A timer wheel of 2,048 buckets of 16 ms. What is due later than 32 s is looked at once in between.
 #[derive(Debug)]
-pub struct Wheel {
+pub(crate) struct Wheel {
     heads: Box<[u32; BUCKETS]>,
     occupied: Box<[u64; BUCKETS / 64]>,
     entries: Vec<Entry>,
@@ -30,7 +32,7 @@ const IDLE: Entry = Entry { next: NOBODY, previous: NOBODY, bucket: 0, armed: fa
 
 impl Wheel {
     /// A wheel that starts at this moment of the loop's clock.
-    pub fn new(now_ms: u64) -> Self {
+    pub(crate) fn new(now_ms: u64) -> Self {
         Self {
             heads: Box::new([NOBODY; BUCKETS]),
             occupied: Box::new([0; BUCKETS / 64]),
@@ -41,8 +43,9 @@ impl Wheel {
 
     /// Promises to look at `index` at `at_ms` or up to one tick later; or earlier, when that is beyond the wheel. It
     /// replaces an earlier promise for it.
-    pub fn schedule(&mut self, index: u32, at_ms: u64) {
+    pub(crate) fn schedule(&mut self, index: ConnIndex, at_ms: u64) {
         self.cancel(index);
+        let index = index.0;
         if self.entries.len() <= index as usize {
             self.entries.resize(index as usize + 1, IDLE);
         }
@@ -58,8 +61,8 @@ impl Wheel {
     }
 
     /// Forgets the promise for `index`, if there is one.
-    pub fn cancel(&mut self, index: u32) {
-        let Some(entry) = self.entries.get_mut(index as usize) else { return };
+    pub(crate) fn cancel(&mut self, index: ConnIndex) {
+        let Some(entry) = self.entries.get_mut(index.as_usize()) else { return };
         let entry = std::mem::replace(entry, IDLE);
         if !entry.armed {
             return;
@@ -78,14 +81,14 @@ impl Wheel {
     }
 
     /// Appends to `due` every index whose moment has come. They are forgotten.
-    pub fn advance(&mut self, now_ms: u64, due: &mut Vec<u32>) {
+    pub(crate) fn advance(&mut self, now_ms: u64, due: &mut Vec<ConnIndex>) {
         let now = now_ms / TICK_MS;
         let last = now.min(self.tick + BUCKETS as u64 - 1);
         while self.tick <= last {
             let bucket = (self.tick % BUCKETS as u64) as usize;
             let mut index = std::mem::replace(&mut self.heads[bucket], NOBODY);
             while let Some(entry) = self.entries.get_mut(index as usize) {
-                due.push(index);
+                due.push(ConnIndex(index));
                 index = entry.next;
                 *entry = IDLE;
             }
@@ -96,7 +99,7 @@ impl Wheel {
     }
 
     /// The moment at which [`Self::advance`] will have something, if ever.
-    pub fn next_ms(&self) -> Option<u64> {
+    pub(crate) fn next_ms(&self) -> Option<u64> {
         let start = (self.tick % BUCKETS as u64) as usize;
         let words = BUCKETS / 64;
         for step in 0..=words {
@@ -132,9 +135,10 @@ mod tests {
             steps in proptest::collection::vec((0..20_u32, 0..60_000_u64, 0..3_u8, 0..5_000_u64), 1..200),
         ) {
             let mut wheel = Wheel::new(1_000_000);
-            let mut table: BTreeMap<u32, u64> = BTreeMap::new();
+            let mut table: BTreeMap<ConnIndex, u64> = BTreeMap::new();
             let mut now = 1_000_000;
             for (index, delay, what, pass) in steps {
+                let index = ConnIndex(index);
                 match what {
                     0 => { wheel.cancel(index); table.remove(&index); }
                     _ => { wheel.schedule(index, now + delay); table.insert(index, now + delay); }
@@ -157,7 +161,7 @@ mod tests {
                     }
                 }
                 for (index, at) in &table {
-                    prop_assert!(at + TICK_MS > now, "{} was due at {} and not told by {}", index, at, now);
+                    prop_assert!(at + TICK_MS > now, "{} was due at {} and not told by {}", index.0, at, now);
                 }
             }
         }
@@ -167,12 +171,12 @@ mod tests {
     fn a_long_sleep_tells_everything_once() {
         let mut wheel = Wheel::new(0);
         for index in 0..100 {
-            wheel.schedule(index, u64::from(index) * 300);
+            wheel.schedule(ConnIndex(index), u64::from(index) * 300);
         }
         let mut due = Vec::new();
         wheel.advance(10_000_000, &mut due);
         due.sort_unstable();
-        assert!(due.iter().copied().eq(0..100));
+        assert!(due.into_iter().eq((0..100).map(ConnIndex)));
         assert_eq!(wheel.next_ms(), None);
     }
 }

@@ -14,11 +14,10 @@
 
 mod accepting;
 mod calls;
-mod introducing;
+mod http;
 mod jobs;
 mod leaving;
 mod mail;
-mod requests;
 mod serving;
 
 use std::{
@@ -39,13 +38,15 @@ use wsmaster_ipc::{
 use wsmaster_protocol::{close::CloseCode, deflate::Inflater};
 
 use crate::{
-    core::Core,
-    doors::Doors,
+    accept_sockets::AcceptSockets,
+    conn_index::ConnIndex,
+    effects::Effects,
     handler::Handler,
     handshakes::HandshakeRules,
     limits::Limits,
     lineage::Lineage,
-    listening::{Listeners, Listening, Proxies},
+    listening::{Listeners, Listening, Proxies, Rules},
+    state::WorkerState,
     threads::Threads,
     tls,
     token::Source,
@@ -106,28 +107,60 @@ impl std::fmt::Debug for Seat {
 /// See the module.
 pub struct Worker<H> {
     poll: Poll,
-    core: Core,
+    state: WorkerState,
     threads: Threads,
     handler: H,
-    doors: Doors,
-    mailbox: Mailbox,
+    accept_sockets: AcceptSockets,
+    inbox: WorkerInbox,
     link: ChildLink,
     term: TermSignal,
-    post: Post,
-    mail_waits: bool,
-    /// The line to a worker before the one that is gone, until it is taken into use.
-    next_elder: Option<OwnedFd>,
-    backlog: bool,
+    /// Packets for other processes wait for room in their mailboxes.
+    has_backlog: bool,
     life: Life,
-    buffer: Vec<u8>,
-    inflater: Inflater,
-    due: Vec<u32>,
-    messages: u64,
+    buffers: Buffers,
+    quota: MessageQuota,
     tls: Option<tls::Acceptor>,
+    /// Connections whose first words of TLS may still be answered in this turn.
     hellos: usize,
     take_log: Box<dyn FnMut(OwnedFd)>,
-    /// Messages after which it asks for a successor; zero is never.
-    share: u64,
+}
+
+/// The mailbox of the slot, or what the successor passes on of it.
+#[derive(Debug)]
+struct WorkerInbox {
+    mailbox: Mailbox,
+    owner: MailboxOwner,
+    /// Packets may wait in it.
+    waits: bool,
+}
+
+/// What is used by one connection after the other.
+struct Buffers {
+    /// What all connections are read into.
+    receive: Vec<u8>,
+    inflater: Inflater,
+    /// Connections at which something may be overdue.
+    due: Vec<ConnIndex>,
+}
+
+/// How many messages of clients this worker handles before it asks for a successor.
+#[derive(Clone, Copy, Debug)]
+struct MessageQuota {
+    messages: u64,
+    /// Zero is any number.
+    messages_max: u64,
+}
+
+impl MessageQuota {
+    /// The configured number and a part of the spread, so that workers that were started together do not ask for their
+    /// successors together.
+    fn new(limits: &Limits, random: &mut fastrand::Rng) -> Self {
+        let messages_max = match limits.requests_max {
+            0 => 0,
+            most => most.saturating_add(random.u64(0..=limits.requests_spread)),
+        };
+        Self { messages: 0, messages_max }
+    }
 }
 
 /// How far the worker is.
@@ -152,21 +185,21 @@ enum Parting {
     GoneAway { spread_ms: u64 },
 }
 
-/// Where the mail comes from. The mailbox is the slot's, and a successor reads on where its predecessor stopped.
+/// Which process reads the mailbox of the slot. A successor reads on where its predecessor stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Post {
-    /// The mailbox is this worker's.
-    Ours,
-    /// It is the successor's, which is not there yet.
-    HandedOver,
-    /// It is the successor's, which passes on what is for this worker.
-    Relayed,
+enum MailboxOwner {
+    /// This worker.
+    Us,
+    /// The successor, which passes nothing on yet.
+    Successor,
+    /// The successor, which passes on what is for this worker.
+    SuccessorRelays,
 }
 
 impl<H> std::fmt::Debug for Worker<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker")
-            .field("core", &self.core)
+            .field("state", &self.state)
             .field("life", &self.life)
             .finish_non_exhaustive()
     }
@@ -197,10 +230,10 @@ impl<H: Handler> Worker<H> {
         let mailbox = Mailbox::new(mailbox);
         let term = TermSignal::new()?;
         let registry = poll.registry();
-        let mut doors = Doors::new(limits.sending());
+        let mut accept_sockets = AcceptSockets::new(limits.sending());
         let mut known = Listeners::default();
         for Listening { socket, rules } in listeners {
-            doors.open(registry, slot, rules.number, socket)?;
+            accept_sockets.open(registry, slot, rules.number, socket)?;
             known.learn(rules, &limits.session());
         }
         for (descriptor, source) in [
@@ -226,42 +259,39 @@ impl<H: Handler> Worker<H> {
         if let Some(elder) = &elder {
             let descriptor = elder.as_fd().as_raw_fd();
             let either = Interest::READABLE | Interest::WRITABLE;
-            registry.register(&mut SourceFd(&descriptor), Source::Elder.token(), either)?;
+            registry.register(&mut SourceFd(&descriptor), Source::Predecessor.token(), either)?;
         }
         let first_serial = handle.board().last_serial(slot) + 1;
         let lineage = Lineage::new(slot.address(), generation, first_serial, elder.is_some());
         let threads = Threads::new(limits.job_threads);
-        let mut core = Core::new(slot, cell, handle, limits, lineage, random::seed()?);
-        core.elder = elder;
-        let accept = |sealed| tls::Acceptor::new(sealed, core.backlogs.clone());
+        let now_ms = clock_ms();
+        let mut fx = Effects::new(slot, cell, handle, limits, lineage, random::seed()?, now_ms);
+        fx.peers.predecessor = elder;
+        fx.rules = Rules { listeners: known, proxies, handshakes };
+        let accept = |sealed| tls::Acceptor::new(sealed, fx.delivery.backlogs.clone());
         let tls = tls.map(accept).transpose()?;
-        core.listeners = known;
-        core.proxies = proxies;
-        core.handshakes = handshakes;
-        let share = core.share_of_messages();
+        let quota = MessageQuota::new(&fx.limits, &mut fx.random);
         Ok(Self {
             threads,
             poll,
-            core,
+            state: WorkerState::new(fx),
             handler,
-            doors,
-            mailbox,
+            accept_sockets,
+            // What came while no worker was there waits in the kernel, and will not be told of again.
+            inbox: WorkerInbox { mailbox, owner: MailboxOwner::Us, waits: true },
             link,
             term,
-            post: Post::Ours,
-            // What came while nobody was in the seat waits in the kernel, and will not be told of again.
-            mail_waits: true,
-            next_elder: None,
-            backlog: false,
+            has_backlog: false,
             life: Life::Serving,
-            buffer: vec![0; RECEIVE_BYTES],
-            inflater: Inflater::new(),
-            due: Vec::new(),
-            messages: 0,
+            buffers: Buffers {
+                receive: vec![0; RECEIVE_BYTES],
+                inflater: Inflater::new(),
+                due: Vec::new(),
+            },
+            quota,
             tls,
             hellos: 0,
             take_log,
-            share,
         })
     }
 
@@ -272,7 +302,7 @@ impl<H: Handler> Worker<H> {
     pub fn run(mut self) -> io::Result<()> {
         let mut events = Events::with_capacity(EVENTS_MAX);
         let mut active = Vec::with_capacity(EVENTS_MAX);
-        self.core.tick();
+        self.state.fx.now_ms = clock_ms();
         self.call(None, |handler, context| handler.on_start(context));
         self.link.say(&ToMaster::Ready);
         self.hand_out_jobs();
@@ -282,16 +312,16 @@ impl<H: Handler> Worker<H> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             }
-            self.core.tick();
-            self.core.cell.add(Counter::Turns, 1);
-            self.note(&events, &mut active);
-            self.take_next_elder();
+            self.state.fx.now_ms = clock_ms();
+            self.state.fx.stats.add(Counter::Turns, 1);
+            self.dispatch_events(&events, &mut active);
+            self.take_next_predecessor();
             self.take_mail();
             self.take_ended_jobs();
             self.accept();
             self.serve_all(&mut active);
             self.look_at_the_clock();
-            self.say_farewells();
+            self.drain_clients();
             self.flush();
             self.hand_out_jobs();
         }
@@ -314,42 +344,48 @@ impl<H: Handler> Worker<H> {
             Life::Serving | Life::Recycling => false,
             Life::Leaving { deadline_ms, .. } => {
                 // One that leaves for longer than this one would hear nothing any more.
-                let is_over = self.core.registry.is_empty()
-                    && self.core.jobs.is_empty()
-                    && !self.core.lineage.has_elder();
-                is_over || self.core.now_ms >= deadline_ms
+                let is_over = self.state.connections.is_empty()
+                    && self.state.fx.events.jobs.is_empty()
+                    && !self.state.fx.peers.lineage.has_predecessor();
+                is_over || self.state.fx.now_ms >= deadline_ms
             }
             Life::Orphaned => true,
         }
     }
 
     fn poll_timeout(&self) -> Option<Duration> {
-        if self.mail_waits || !self.core.ready.is_empty() {
+        if self.inbox.waits || !self.state.fx.schedule.ready.is_empty() {
             return Some(Duration::ZERO);
         }
         let leaving = match self.life {
             Life::Leaving { deadline_ms, .. } => Some(deadline_ms),
             Life::Serving | Life::Recycling | Life::Orphaned => None,
         };
-        let backlog = self.backlog.then_some(self.core.now_ms + BACKLOG_RETRY_MS);
-        let farewell = self.core.farewells.next_ms();
-        let moments = [self.core.wake_at_ms(), self.doors.wake_at_ms(), leaving, farewell, backlog];
+        let backlog = self.has_backlog.then_some(self.state.fx.now_ms + BACKLOG_RETRY_MS);
+        let farewell = self.state.fx.drain.schedule.next_ms();
+        let moments = [
+            self.state.fx.wake_at_ms(),
+            self.accept_sockets.wake_at_ms(),
+            leaving,
+            farewell,
+            backlog,
+        ];
         let next_ms = moments.into_iter().flatten().min();
-        let wait = next_ms.map(|at| Duration::from_millis(at.saturating_sub(self.core.now_ms)));
-        let most = Some(self.core.limits.turn_interval_max).filter(|most| !most.is_zero());
+        let wait = next_ms.map(|at| Duration::from_millis(at.saturating_sub(self.state.fx.now_ms)));
+        let most = Some(self.state.fx.limits.turn_interval_max).filter(|most| !most.is_zero());
         wait.into_iter().chain(most).min()
     }
 
     /// Sorts the events of a turn. Control is acted on at once.
-    fn note(&mut self, events: &Events, active: &mut Vec<u32>) {
+    fn dispatch_events(&mut self, events: &Events, active: &mut Vec<ConnIndex>) {
         for event in events {
             match Source::of(event.token()) {
-                Some(Source::Listener(number)) => self.doors.arrived(number),
-                Some(Source::Mailbox) => self.mail_waits = self.takes_mail(),
+                Some(Source::Listener(number)) => self.accept_sockets.arrived(number),
+                Some(Source::Mailbox) => self.inbox.waits = self.takes_mail(),
                 Some(Source::Link) => self.hear(),
-                Some(Source::Elder) if event.is_read_closed() || event.is_error() => {
-                    self.lose_elder();
-                    self.settle();
+                Some(Source::Predecessor) if event.is_read_closed() || event.is_error() => {
+                    self.lose_predecessor();
+                    self.run_callbacks();
                 }
                 Some(Source::Term) => {
                     if self.term.take() {
@@ -357,28 +393,26 @@ impl<H: Handler> Worker<H> {
                     }
                 }
                 // The flush at the end of the turn tries it; ended jobs are looked for in each turn.
-                Some(Source::Writer(_) | Source::Elder | Source::Jobs) => {}
+                Some(Source::Writer(_) | Source::Predecessor | Source::Jobs) => {}
                 Some(Source::Connection(key)) => {
-                    let Some(index) = self.core.registry.index_of(key) else { continue };
-                    let Some(connection) = self.core.registry.at_mut(index) else { continue };
+                    let Some((connection, fx)) = self.state.lend_key(key) else { continue };
                     connection.flags.readable |= event.is_readable() || event.is_error();
                     connection.flags.peer_done |= event.is_read_closed();
                     connection.flags.urgent |= event.is_priority();
-                    let readable = connection.flags.readable;
                     if event.is_writable()
                         && connection.waiting_bytes() > 0
                         && !connection.flags.dirty
                     {
                         // The socket was full and has room again, so the peer takes what we send. That is a sign of life:
                         // its own words may stand unread, or the ping behind what had to leave first.
-                        connection.times.alive_at(self.core.now_ms);
-                        self.core.mark_dirty(index);
+                        connection.times.alive_at(fx.now_ms);
+                        connection.mark_dirty(&mut fx.schedule);
                     }
-                    if readable {
-                        active.push(index);
+                    if connection.flags.readable {
+                        active.push(key.index);
                     }
                 }
-                None => debug_assert!(false, "an event of nobody"),
+                None => debug_assert!(false, "an event without a source"),
             }
         }
     }
@@ -386,53 +420,56 @@ impl<H: Handler> Worker<H> {
     // ----- time -----
 
     fn look_at_the_clock(&mut self) {
-        let mut due = std::mem::take(&mut self.due);
-        self.core.wheel.advance(self.core.now_ms, &mut due);
-        for index in due.drain(..) {
-            self.core.watch(index);
+        let now_ms = self.state.fx.now_ms;
+        self.state.fx.schedule.wheel.advance(now_ms, &mut self.buffers.due);
+        for index in self.buffers.due.drain(..) {
+            if let Some((connection, fx)) = self.state.lend(index) {
+                connection.tick(fx);
+            }
         }
-        self.due = due;
-        let now_ms = self.core.now_ms;
-        while let Some(timer) = self.core.timers.expire(now_ms) {
+        while let Some(timer) = self.state.fx.events.timers.expire(now_ms) {
             self.call(None, |handler, context| handler.on_timer(context, timer));
         }
-        while let Some(expired) = self.core.asker.expire(self.core.now_ms) {
-            self.core.cell.add(Counter::UnansweredAsks, 1);
-            self.core.finished.push_back(expired);
+        while let Some(expired) = self.state.fx.requests.asker.expire(self.state.fx.now_ms) {
+            self.state.fx.stats.add(Counter::UnansweredAsks, 1);
+            self.state.fx.requests.answered.push_back(expired);
         }
-        self.settle();
+        self.run_callbacks();
     }
 
     // ----- output -----
 
     fn flush(&mut self) {
         // An end that is noticed here may make the application send more: nothing would wake the loop for that.
-        while !self.core.dirty.is_empty() {
-            let mut dirty = std::mem::take(&mut self.core.dirty);
+        while !self.state.fx.schedule.dirty.is_empty() {
+            let mut dirty = std::mem::take(&mut self.state.fx.schedule.dirty);
             // First come, first served: the one who was sent to first does not wait for all others.
             for index in dirty.drain(..) {
-                if let Some(connection) = self.core.registry.at_mut(index) {
+                if let Some((connection, fx)) = self.state.lend(index) {
                     connection.flags.dirty = false;
-                    self.core.flush(index);
+                    connection.flush(fx);
                     // What is shared in outboxes is each client's own when it is encrypted.
-                    if self.core.is_over_budget() {
-                        self.core.relieve();
-                    }
+                    self.state.evict_if_full();
                 }
             }
-            if self.core.dirty.is_empty() {
-                self.core.dirty = dirty;
+            if self.state.fx.schedule.dirty.is_empty() {
+                self.state.fx.schedule.dirty = dirty;
             }
-            self.settle();
+            self.run_callbacks();
         }
-        self.core.bury();
-        self.core.answer_surveys();
-        let had_elder = self.core.elder.is_some();
-        let relayed = self.core.flush_relay();
-        if had_elder && self.core.elder.is_none() {
-            self.lose_elder();
+        self.state.remove_closed();
+        self.state.answer_inspections();
+        let relayed = self.state.fx.peers.flush();
+        if relayed.is_none() {
+            self.lose_predecessor();
         }
-        self.backlog = !(self.core.loop_handle().flush() & relayed);
-        self.core.show_gauges();
+        let flushed = self.state.fx.requests.handle().flush();
+        self.has_backlog = !(flushed && relayed.unwrap_or(true));
+        self.state.show_gauges();
     }
+}
+
+/// The clock of the loop, in ms: CLOCK_MONOTONIC, which is the same in all processes.
+fn clock_ms() -> u64 {
+    wsmaster_ipc::sys::clock::monotonic_ms()
 }

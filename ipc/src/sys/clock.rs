@@ -16,3 +16,10 @@ pub fn is_synchronised() -> Option<bool> {
     let facts = unsafe { facts.assume_init() };
     Some(state != libc::TIME_ERROR && facts.status & libc::STA_UNSYNC == 0)
 }
+
+/// CLOCK_MONOTONIC in ms: nobody sets it, and it is the same in all processes of the machine.
+pub fn monotonic_ms() -> u64 {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+    // It cannot fail for this clock (clock_gettime(2)).
+    time.map_or(0, |time| time.tv_sec() as u64 * 1000 + time.tv_nsec() as u64 / 1_000_000)
+}

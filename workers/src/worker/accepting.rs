@@ -7,52 +7,49 @@ use wsmaster_protocol::session::Extension;
 
 use super::{ACCEPTS_PER_TURN_MAX, Worker};
 use crate::{
-    connection::{Connection, Durable, Flags, State, Times},
-    core::{
-        Core, LAST,
-        admitting::{Entry, come_back},
-    },
-    exchange::Exchange,
-    gate,
+    accept_state,
+    admit::{Entry, come_back},
+    connection::{Connection, Durable, LAST},
+    effects::Effects,
     handler::Handler,
-    pace::Pace,
     stream::Stream,
     token::Source,
 };
 
 impl<H: Handler> Worker<H> {
     pub(super) fn accept(&mut self) {
-        if !reserve::is_whole() && self.doors.wants_turn(self.core.now_ms) {
+        let now_ms = self.state.fx.now_ms;
+        if !reserve::is_whole() && self.accept_sockets.wants_turn(now_ms) {
             // What the others pass to this process comes first.
-            self.rest("descriptors have run out");
+            self.pause_accepting("descriptors have run out");
             return;
         }
-        let (numbers, share) = self.doors.turn(self.core.now_ms, ACCEPTS_PER_TURN_MAX);
+        let (numbers, share) = self.accept_sockets.turn(now_ms, ACCEPTS_PER_TURN_MAX);
         for number in numbers {
             self.accept_at(number, share);
         }
     }
 
-    /// Accepts at one door, at most `share` connections.
+    /// Accepts from one socket, at most `share` connections.
     fn accept_at(&mut self, number: usize, share: usize) {
-        let now_ms = self.core.now_ms;
+        let now_ms = self.state.fx.now_ms;
+        let slot = self.state.fx.peers.slot;
         for _ in 0..share {
-            let Some(door) = self.doors.at_mut(number) else { return };
-            if !door.gate.may_accept(now_ms) {
+            let Some(socket) = self.accept_sockets.at_mut(number) else { return };
+            if !socket.state.may_accept(now_ms) {
                 return;
             }
             let now = Instant::now();
             // Asked for before the accept, so that no accepted connection is ever without an id.
-            let board = self.core.loop_handle().board();
-            if !board.has_id(self.core.slot, now) {
-                self.doors.pause(now_ms + 1);
+            let board = self.state.fx.board();
+            if !board.has_id(slot, now) {
+                self.accept_sockets.pause(now_ms + 1);
                 return;
             }
-            match door.accept() {
+            match socket.accept() {
                 Ok((stream, peer)) => {
-                    let listener = door.listener;
-                    let id = board.next_id(self.core.slot, now);
-                    let Some(id) = id else { continue };
+                    let listener = socket.listener;
+                    let Some(id) = board.next_id(slot, now) else { continue };
                     self.welcome(
                         stream,
                         Durable {
@@ -61,7 +58,7 @@ impl<H: Handler> Worker<H> {
                             secure: false,
                             listener,
                             group: None,
-                            opened_unix_ms: Core::unix_ms(),
+                            opened_unix_ms: Effects::unix_ms(),
                             head: None,
                             subprotocol: None,
                             extension: Extension::None,
@@ -69,22 +66,23 @@ impl<H: Handler> Worker<H> {
                             context: None,
                         },
                     );
-                    if let Some(wait_ms) = self.core.admission.accepted(&self.core.limits, now_ms) {
-                        self.hold_back(now_ms + wait_ms);
+                    let fx = &mut self.state.fx;
+                    if let Some(wait_ms) = fx.admission.accepted(&fx.limits, now_ms) {
+                        self.throttle_accepting(now_ms + wait_ms);
                         return;
                     }
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
-                        door.gate.emptied();
-                        if door.is_retired {
-                            self.doors.close_at(self.poll.registry(), number);
+                        socket.state.emptied();
+                        if socket.is_retired {
+                            self.accept_sockets.close_at(self.poll.registry(), number);
                         }
                         return;
                     }
                     io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
                     _ => {
-                        self.rest(error);
+                        self.pause_accepting(error);
                         return;
                     }
                 },
@@ -92,102 +90,92 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    pub(super) fn welcome(&mut self, stream: Stream, mut durable: Durable) {
-        self.core.cell.add(Counter::Accepted, 1);
-        let entry = self.core.judge(durable.peer);
+    /// Takes a connection that was accepted, or tells it that there is no room.
+    fn welcome(&mut self, stream: Stream, mut info: Durable) {
+        let fx = &mut self.state.fx;
+        fx.stats.add(Counter::Accepted, 1);
+        let entry = fx.admit(info.peer);
         match entry {
-            Entry::Admitted(_) | Entry::Dismissed(_) => {}
+            Entry::Admitted(_) | Entry::Rejected(_) => {}
             Entry::Reset => {
                 let _ = stream.reset_on_close();
                 return;
             }
         }
-        let rules = self.core.listeners.rules(durable.listener);
-        let preface = rules.is_some_and(|rules| rules.proxy_protocol);
+        let rules = fx.rules.listeners.rules(info.listener);
+        let has_proxy_header = rules.is_some_and(|rules| rules.proxy_protocol);
         let encrypted = rules.is_some_and(|rules| rules.tls);
-        durable.secure |= encrypted;
-        if preface && !self.core.proxies.trust.includes(durable.peer) {
+        info.secure |= encrypted;
+        if has_proxy_header && !fx.rules.proxies.trust.includes(info.peer) {
             // Whatever it would say of itself could not be believed, and it may be a client that is to come by the proxy.
-            self.core.cell.add(Counter::BadProxyHeaders, 1);
-            let peer = durable.peer;
-            self.core.complain(Counter::BadProxyHeaders, || {
-                format!(
-                    "{peer} came to a listener for trusted_proxies, and is none of them: hung up"
-                )
+            fx.stats.add(Counter::BadProxyHeaders, 1);
+            let peer = info.peer;
+            fx.warn(Counter::BadProxyHeaders, || {
+                format!("rejected {peer}: not in server.trusted_proxies")
             });
             let _ = stream.reset_on_close();
             return;
         }
-        let key = self.core.registry.vacant_key();
+        let Some(mut stream) = self.encrypt(stream, encrypted, &info) else { return };
+        let key = self.state.connections.vacant_key();
         let token = Source::Connection(key).token();
-        let mut stream = match (stream, &self.tls) {
-            (stream, _) if !encrypted => stream,
-            (Stream::Tcp(socket), Some(acceptor)) => match acceptor.begin(socket) {
-                Ok(stream) => Stream::Tls(Box::new(stream)),
-                Err(error) => {
-                    log::warn!("TLS cannot begin: {error}");
-                    return;
-                }
-            },
-            // Never in the clear what is to be encrypted: it was turned on after this worker was started.
-            (Stream::Tcp(_) | Stream::Unix(_) | Stream::Tls(_), _) => return,
-        };
         if let Err(error) = stream.watch(self.poll.registry(), token) {
             log::warn!("a connection cannot be watched: {error}");
             return;
         }
-        let now_ms = self.core.now_ms;
-        let counted = match entry {
-            Entry::Admitted(site) => self.core.admission.enter(site),
-            Entry::Dismissed(_) | Entry::Reset => self.core.admission.dismiss(),
+        let fx = &mut self.state.fx;
+        let ticket = match entry {
+            Entry::Admitted(client) => fx.admission.enter(client),
+            Entry::Rejected(_) | Entry::Reset => fx.admission.reject(),
         };
-        self.core.registry.insert(Connection {
-            stream,
-            durable,
-            state: State::Http(Exchange::new()),
-            outbox: crate::outbox::Outbox::default(),
-            unparsed: Vec::new(),
-            times: Times {
-                since_ms: now_ms,
-                received_ms: now_ms,
-                pinged: None,
-                resume_ms: 0,
-                message_began: None,
-            },
-            pace: Pace::default(),
-            messages_in: 0,
-            messages_out: 0,
-            flags: Flags { preface, ..Flags::default() },
-            counted,
-            summed_bytes: 0,
-        });
-        self.core.cell.set(Counter::Connections, self.core.registry.len() as u64);
+        let mut connection = Connection::new(key, stream, info, ticket, fx.now_ms);
+        connection.flags.preface = has_proxy_header;
+        let connection = self.state.connections.insert(connection);
         match entry {
-            Entry::Dismissed(sentence) => {
-                self.core.write_response(key.index, &come_back(sentence), LAST);
-                self.core.linger(key.index);
+            Entry::Rejected(sentence) => {
+                connection.write_response(&come_back(sentence), LAST, fx);
+                connection.linger(fx);
             }
-            Entry::Admitted(_) | Entry::Reset => self.core.watch(key.index),
+            Entry::Admitted(_) | Entry::Reset => connection.tick(fx),
+        }
+        fx.stats.set(Counter::Connections, self.state.connections.len() as u64);
+    }
+
+    /// The stream as it is, or below TLS; `None` where it cannot be.
+    fn encrypt(&self, stream: Stream, encrypted: bool, info: &Durable) -> Option<Stream> {
+        match (stream, &self.tls) {
+            (stream, _) if !encrypted => Some(stream),
+            (Stream::Tcp(socket), Some(acceptor)) => match acceptor.begin(socket) {
+                Ok(stream) => Some(Stream::Tls(Box::new(stream))),
+                Err(error) => {
+                    log::warn!("TLS setup failed for {}: {error}", info.peer);
+                    None
+                }
+            },
+            // Never in the clear what is to be encrypted: it was turned on after this worker was started.
+            (Stream::Tcp(_) | Stream::Unix(_) | Stream::Tls(_), _) => None,
         }
     }
 
     /// There is nothing to accept a connection with: those who come wait in the kernel for a while.
-    fn rest(&mut self, why: impl std::fmt::Display) {
-        self.core.cell.add(Counter::AcceptPauses, 1);
-        self.doors.pause(self.core.now_ms + gate::PAUSE_MS);
-        self.core.complain(Counter::AcceptPauses, || {
+    fn pause_accepting(&mut self, why: impl std::fmt::Display) {
+        let fx = &mut self.state.fx;
+        fx.stats.add(Counter::AcceptPauses, 1);
+        self.accept_sockets.pause(fx.now_ms + accept_state::PAUSE_MS);
+        fx.warn(Counter::AcceptPauses, || {
             format!(
                 "accepting pauses for {} ms: {why}; connections wait in the kernel",
-                gate::PAUSE_MS
+                accept_state::PAUSE_MS
             )
         });
     }
 
     /// More come than may: the others wait in the kernel for a while.
-    fn hold_back(&mut self, until_ms: u64) {
-        self.core.cell.add(Counter::AcceptsHeldBack, 1);
-        self.doors.pause(until_ms);
-        self.core.complain(Counter::AcceptsHeldBack, || {
+    fn throttle_accepting(&mut self, until_ms: u64) {
+        let fx = &mut self.state.fx;
+        fx.stats.add(Counter::AcceptsHeldBack, 1);
+        self.accept_sockets.pause(until_ms);
+        fx.warn(Counter::AcceptsHeldBack, || {
             "more connections come in a second than limits.accepts_per_second_max: they wait in the \
              kernel"
                 .to_owned()

@@ -1,6 +1,6 @@
 //! Calls of the application.
 //!
-//! They need nothing of a worker but its core, so a call can be made for each command of a packet while the packet lies in
+//! They need nothing of a worker but its state, so a call can be made for each command of a packet while the packet lies in
 //! the mailbox's buffer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,16 +9,13 @@ use wsmaster_ipc::board::Counter;
 
 use super::Worker;
 use crate::{
-    asks::Reply,
-    close_reason::CloseReason,
-    context::Context,
-    core::{Completion, Core},
-    handler::Handler,
+    asks::Reply, close_reason::CloseReason, conn_index::ConnIndex, context::Context,
+    handler::Handler, requests::Callback, state::WorkerState,
 };
 
-/// See the module.
+/// The application, and what it may act on.
 pub(super) struct Calls<'w, H> {
-    pub(super) core: &'w mut Core,
+    pub(super) state: &'w mut WorkerState,
     pub(super) handler: &'w mut H,
 }
 
@@ -28,55 +25,52 @@ impl<H: Handler> Calls<'_, H> {
     #[inline]
     pub(super) fn call<R>(
         &mut self,
-        index: Option<u32>,
+        index: Option<ConnIndex>,
         call: impl FnOnce(&mut H, &mut Context<'_>) -> R,
     ) -> Option<R> {
         let result = self.guarded(index, call);
-        self.settle();
+        self.run_callbacks();
         result
     }
 
+    /// As [`Self::call`], and tells of nothing yet.
     pub(super) fn guarded<R>(
         &mut self,
-        index: Option<u32>,
+        index: Option<ConnIndex>,
         call: impl FnOnce(&mut H, &mut Context<'_>) -> R,
     ) -> Option<R> {
-        let mut context = Context::new(self.core, index);
+        let mut context = Context::new(self.state, index);
         let handler = &mut self.handler;
         let result = catch_unwind(AssertUnwindSafe(|| call(handler, &mut context)));
         if result.is_err() {
-            self.core.cell.add(Counter::HandlerPanics, 1);
-            if let Some(index) = index {
-                self.core.close(index, CloseReason::HandlerPanic);
+            self.state.fx.stats.add(Counter::HandlerPanics, 1);
+            if let Some((connection, fx)) = index.and_then(|index| self.state.lend(index)) {
+                connection.close(CloseReason::HandlerPanic, fx);
             }
         }
         result.ok()
     }
 
     /// Does what an answer was waited for. Whether somebody still waited.
-    pub(super) fn finish(&mut self, done: Completion, reply: Reply) -> bool {
-        self.guarded(None, |_, context| done(context, reply)).unwrap_or(false)
+    pub(super) fn finish(&mut self, callback: Callback, reply: Reply) -> bool {
+        self.guarded(None, |_, context| callback(context, reply)).unwrap_or(false)
     }
 
     /// Tells the application of ends and answers, until there are none left.
     #[inline]
-    pub(super) fn settle(&mut self) {
-        while !self.core.endings.is_empty()
-            || !self.core.finished.is_empty()
-            || !self.core.ended_jobs.is_empty()
-            || !self.core.decisions.is_empty()
-        {
-            if let Some((index, closed)) = self.core.endings.pop_front() {
+    pub(super) fn run_callbacks(&mut self) {
+        while !self.state.fx.events.is_empty() || !self.state.fx.requests.answered.is_empty() {
+            if let Some((index, closed)) = self.state.fx.events.closed.pop_front() {
                 self.guarded(Some(index), |handler, context| handler.on_close(context, &closed));
             }
-            if let Some((done, reply)) = self.core.finished.pop_front() {
-                self.finish(done, reply);
+            if let Some((callback, reply)) = self.state.fx.requests.answered.pop_front() {
+                self.finish(callback, reply);
             }
-            if let Some(job) = self.core.ended_jobs.pop_front() {
-                let index = job.connection.and_then(|id| self.core.find_open(id));
+            if let Some(job) = self.state.fx.events.ended_jobs.pop_front() {
+                let index = job.connection.and_then(|id| self.state.find_open(id));
                 self.guarded(index, |_, context| (job.end)(context, job.result));
             }
-            if let Some((undecided, verdict)) = self.core.decisions.pop_front() {
+            if let Some((undecided, verdict)) = self.state.fx.events.decisions.pop_front() {
                 self.conclude(&undecided, verdict);
             }
         }
@@ -85,22 +79,22 @@ impl<H: Handler> Calls<'_, H> {
 
 impl<H: Handler> Worker<H> {
     pub(super) fn calls(&mut self) -> Calls<'_, H> {
-        Calls { core: &mut self.core, handler: &mut self.handler }
+        Calls { state: &mut self.state, handler: &mut self.handler }
     }
 
     /// As [`Calls::call`].
     #[inline]
     pub(super) fn call<R>(
         &mut self,
-        index: Option<u32>,
+        index: Option<ConnIndex>,
         call: impl FnOnce(&mut H, &mut Context<'_>) -> R,
     ) -> Option<R> {
         self.calls().call(index, call)
     }
 
-    /// As [`Calls::settle`].
+    /// As [`Calls::run_callbacks`].
     #[inline]
-    pub(super) fn settle(&mut self) {
-        self.calls().settle();
+    pub(super) fn run_callbacks(&mut self) {
+        self.calls().run_callbacks();
     }
 }

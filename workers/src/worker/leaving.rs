@@ -15,10 +15,11 @@ use wsmaster_ipc::{
 };
 use wsmaster_protocol::close::CloseCode;
 
-use super::{Life, Parting, Post, Worker};
+use super::{Life, MailboxOwner, Parting, Worker};
 use crate::{
-    close_reason::CloseReason, connection::State, exchange::Exchange, farewells::Farewells,
-    handler::Handler, listening::ListenerRules, token::Source,
+    close_reason::CloseReason, conn_index::ConnIndex, connection::State,
+    drain_schedule::DrainSchedule, handler::Handler, http1::RequestState, listening::ListenerRules,
+    token::Source,
 };
 
 /// How often mail is taken before clients are closed, at a stop: enough for a full mailbox, and an end if others go on posting.
@@ -41,7 +42,7 @@ impl<H: Handler> Worker<H> {
                     self.hand_over();
                 }
                 Heard::Message(ToChild::Relay) => self.read_relay(descriptor),
-                Heard::Message(ToChild::Elder) => self.next_elder = descriptor,
+                Heard::Message(ToChild::Elder) => self.state.fx.peers.next_predecessor = descriptor,
                 Heard::Message(ToChild::Stop { wait_ms, spread_ms, deadline_ms }) => {
                     let reason = LeaveReason::ServerStop;
                     self.leave(reason, deadline_ms, wait_ms, Parting::GoneAway { spread_ms });
@@ -50,10 +51,14 @@ impl<H: Handler> Worker<H> {
                 Heard::Message(ToChild::Cover { slot, rules }) => {
                     self.cover(slot, rules, descriptor);
                 }
-                Heard::Message(ToChild::Retire { listener }) => self.doors.retire(listener),
+                Heard::Message(ToChild::Retire { listener }) => {
+                    self.accept_sockets.retire(listener);
+                }
                 Heard::Message(ToChild::Uncover { slot }) => {
-                    if let Some(slot) = Slot::new(slot).filter(|slot| *slot != self.core.slot) {
-                        self.doors.close(self.poll.registry(), slot);
+                    if let Some(slot) =
+                        Slot::new(slot).filter(|slot| *slot != self.state.fx.peers.slot)
+                    {
+                        self.accept_sockets.close(self.poll.registry(), slot);
                     }
                 }
                 Heard::Message(ToChild::TakeLog { number }) => {
@@ -97,10 +102,11 @@ impl<H: Handler> Worker<H> {
             self.link.say(&ToMaster::CannotCover { slot: number });
             return;
         };
-        let opened = Listener::try_from(socket)
-            .and_then(|socket| self.doors.open(self.poll.registry(), slot, rules.number, socket));
+        let opened = Listener::try_from(socket).and_then(|socket| {
+            self.accept_sockets.open(self.poll.registry(), slot, rules.number, socket)
+        });
         match opened {
-            Ok(()) => self.core.listeners.learn(rules, &self.core.limits.session()),
+            Ok(()) => self.state.fx.rules.listeners.learn(rules, &self.state.fx.limits.session()),
             Err(error) => {
                 log::warn!("the listener {name} of worker {number} is not served: {error}");
                 self.link.say(&ToMaster::CannotCover { slot: number });
@@ -134,7 +140,7 @@ impl<H: Handler> Worker<H> {
     /// Stops taking anything new, and tells every client at its moment.
     /// `wait_ms`: nobody is told before.
     fn leave(&mut self, reason: LeaveReason, deadline_ms: u64, wait_ms: u64, parting: Parting) {
-        let now_ms = self.core.now_ms;
+        let now_ms = self.state.fx.now_ms;
         let mut ends_ms = now_ms.saturating_add(deadline_ms);
         let mut reason = reason;
         match self.life {
@@ -154,15 +160,15 @@ impl<H: Handler> Worker<H> {
             Life::Orphaned => return,
         }
         self.life = Life::Leaving { deadline_ms: ends_ms, reason, parting };
-        self.core.leaving = true;
+        self.state.fx.drain.is_leaving = true;
         if is_end(parting) {
-            self.core.stopping = true;
+            self.state.fx.drain.is_stopping = true;
             // Who waits in the listener would be reset with it.
             self.accept();
         }
         // The listener is the slot's: who comes from now on is the successor's. Those of slots that are down go to others.
-        self.doors.close_all(self.poll.registry());
-        self.begin_farewells(now_ms.saturating_add(wait_ms), ends_ms, parting);
+        self.accept_sockets.close_all(self.poll.registry());
+        self.begin_drain(now_ms.saturating_add(wait_ms), ends_ms, parting);
     }
 
     /// What side processes have posted before they ended arrives, and then the clients are told.
@@ -171,80 +177,80 @@ impl<H: Handler> Worker<H> {
             Life::Leaving { deadline_ms, parting, .. } => (deadline_ms, parting),
             Life::Serving | Life::Recycling | Life::Orphaned => return,
         };
-        if self.core.farewells.waits_at(self.core.now_ms) {
-            self.mail_waits |= self.takes_mail();
+        if self.state.fx.drain.schedule.waits_at(self.state.fx.now_ms) {
+            self.inbox.waits |= self.takes_mail();
             for _ in 0..MAIL_TURNS_BEFORE_CLOSING_MAX {
-                if !self.mail_waits {
+                if !self.inbox.waits {
                     break;
                 }
                 self.take_mail();
             }
-            self.begin_farewells(self.core.now_ms, deadline_ms, parting);
+            self.begin_drain(self.state.fx.now_ms, deadline_ms, parting);
         }
     }
 
     /// Chooses a moment for each client, `from_ms` at the earliest.
-    fn begin_farewells(&mut self, from_ms: u64, ends_ms: u64, parting: Parting) {
+    fn begin_drain(&mut self, from_ms: u64, ends_ms: u64, parting: Parting) {
         let (Parting::ComeBack { spread_ms, .. } | Parting::GoneAway { spread_ms }) = parting;
-        self.core.farewells = Farewells::begin(
+        self.state.fx.drain.schedule = DrainSchedule::begin(
             from_ms,
             spread_ms,
-            self.core.registry.websockets(),
+            self.state.fx.ids.len(),
             ends_ms.saturating_sub(from_ms),
-            self.core.limits.close_timeout.as_millis() as u64,
+            self.state.fx.limits.close_timeout.as_millis() as u64,
         );
-        for index in self.core.registry.indexes() {
-            self.core.schedule_farewell(index);
+        for connection in self.state.connections.iter() {
+            connection.schedule_drain(&mut self.state.fx);
         }
     }
 
     /// Tells those whose moment has come.
-    pub(super) fn say_farewells(&mut self) {
+    pub(super) fn drain_clients(&mut self) {
         let parting = match self.life {
             Life::Leaving { parting, .. } => parting,
             Life::Serving | Life::Recycling | Life::Orphaned => return,
         };
-        while let Some(key) = self.core.farewells.take(self.core.now_ms) {
-            let Some(index) = self.core.registry.index_of(key) else { continue };
-            let Some(connection) = self.core.registry.at_mut(index) else { continue };
+        while let Some(key) = self.state.fx.drain.schedule.take(self.state.fx.now_ms) {
+            let Some((connection, fx)) = self.state.lend_key(key) else { continue };
             match connection.state {
                 State::WebSocket(_) => match parting {
                     Parting::ComeBack { code, spread_ms } => {
-                        let wait_ms = self.core.random.u64(0..=spread_ms);
+                        let wait_ms = fx.random.u64(0..=spread_ms);
                         let reason = format!("restarting; retry_after_ms={wait_ms}");
-                        self.core.close_with(index, code, Cow::Owned(reason));
+                        connection.close_with(code, Cow::Owned(reason), fx);
                     }
-                    Parting::GoneAway { .. } => self.core.close(index, CloseReason::ServerStop),
+                    Parting::GoneAway { .. } => connection.close(CloseReason::ServerStop, fx),
                 },
-                State::Http(Exchange::Head { .. }) => {
+                State::Http(RequestState::Head { .. }) => {
                     // What has come by now is answered: the kernel tells of it a moment later.
                     connection.flags.readable = true;
-                    self.serve(index);
-                    self.end_if_idle(index, parting);
+                    self.serve(key.index);
+                    self.end_if_idle(key.index, parting);
                 }
                 // What is unfinished has its own deadline, and the answer ends the connection.
                 State::Http(
-                    Exchange::Body { .. } | Exchange::Answering { .. } | Exchange::Undecided { .. },
+                    RequestState::Body { .. }
+                    | RequestState::Answering { .. }
+                    | RequestState::Undecided { .. },
                 )
                 | State::Lingering { .. } => {}
             }
         }
-        self.settle();
+        self.run_callbacks();
     }
 
     /// Ends a connection on which no request has begun. With a successor at hand a first one is waited for.
-    fn end_if_idle(&mut self, index: u32, parting: Parting) {
+    fn end_if_idle(&mut self, index: ConnIndex, parting: Parting) {
         let keeps_new = match parting {
             Parting::ComeBack { .. } => true,
             Parting::GoneAway { .. } => false,
         };
-        let idle = self.core.registry.at(index).is_some_and(|connection| {
-            matches!(connection.state, State::Http(Exchange::Head { .. }))
-                && !connection.has_input()
-                && !(keeps_new && connection.messages_in == 0)
-        });
-        if idle {
-            self.core.linger(index);
+        let Some((connection, fx)) = self.state.lend(index) else { return };
+        if matches!(connection.state, State::Http(RequestState::Head { .. }))
+            && !connection.has_input()
+            && !(keeps_new && connection.messages_in == 0)
+        {
+            connection.linger(fx);
         }
     }
 
@@ -260,27 +266,28 @@ impl<H: Handler> Worker<H> {
 
     /// Leaves the mailbox to the successor, and lets the master start it. What is for this worker is passed on from then on.
     fn hand_over(&mut self) {
-        match self.post {
-            Post::Ours => {}
-            Post::HandedOver | Post::Relayed => return,
+        match self.inbox.owner {
+            MailboxOwner::Us => {}
+            MailboxOwner::Successor | MailboxOwner::SuccessorRelays => return,
         }
         self.stop_reading_mail();
-        self.post = Post::HandedOver;
-        let last_serial = self.core.loop_handle().board().last_serial(self.core.slot);
-        self.core.lineage.hand_over(last_serial);
+        self.inbox.owner = MailboxOwner::Successor;
+        let last_serial =
+            self.state.fx.requests.handle().board().last_serial(self.state.fx.peers.slot);
+        self.state.fx.peers.lineage.hand_over(last_serial);
         self.link.say(&ToMaster::Draining);
     }
 
     /// Reads from now on what the successor passes on.
     fn read_relay(&mut self, line: Option<OwnedFd>) {
-        match self.post {
-            Post::Ours => return,
-            Post::Relayed => self.stop_reading_mail(),
-            Post::HandedOver => {}
+        match self.inbox.owner {
+            MailboxOwner::Us => return,
+            MailboxOwner::SuccessorRelays => self.stop_reading_mail(),
+            MailboxOwner::Successor => {}
         }
         let Some(line) = line else {
             log::warn!("what is for this worker's clients cannot be heard: out of descriptors");
-            self.post = Post::HandedOver;
+            self.inbox.owner = MailboxOwner::Successor;
             return;
         };
         let descriptor = line.as_raw_fd();
@@ -289,68 +296,68 @@ impl<H: Handler> Worker<H> {
         if let Err(error) = registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE)
         {
             log::warn!("what is for this worker's clients cannot be heard: {error}");
-            self.post = Post::HandedOver;
+            self.inbox.owner = MailboxOwner::Successor;
             return;
         }
-        self.mailbox = Mailbox::new(line);
-        self.post = Post::Relayed;
-        self.mail_waits = true;
+        self.inbox.mailbox = Mailbox::new(line);
+        self.inbox.owner = MailboxOwner::SuccessorRelays;
+        self.inbox.waits = true;
     }
 
     /// Passes on from now on to the worker that the master has found. Not while the events of a turn are looked at: the end of
     /// the line before may be among them.
-    pub(super) fn take_next_elder(&mut self) {
-        let Some(line) = self.next_elder.take() else { return };
+    pub(super) fn take_next_predecessor(&mut self) {
+        let Some(line) = self.state.fx.peers.next_predecessor.take() else { return };
         let descriptor = line.as_raw_fd();
         let either = Interest::READABLE | Interest::WRITABLE;
-        let token = Source::Elder.token();
+        let token = Source::Predecessor.token();
         match self.poll.registry().register(&mut SourceFd(&descriptor), token, either) {
-            Ok(()) => self.core.find_elder(line),
+            Ok(()) => self.state.find_predecessor(line),
             Err(error) => log::warn!("an earlier worker of this slot is not joined: {error}"),
         }
-        self.settle();
+        self.run_callbacks();
     }
 
     /// The worker before is gone. The mailbox is looked at, since bodies that it did not take count as waiting until it is empty.
-    pub(super) fn lose_elder(&mut self) {
-        self.core.lose_elder();
-        self.mail_waits = self.takes_mail();
+    pub(super) fn lose_predecessor(&mut self) {
+        self.state.lose_predecessor();
+        self.inbox.waits = self.takes_mail();
     }
 
     pub(super) fn stop_reading_mail(&mut self) {
-        self.mail_waits = false;
-        let mailbox = self.mailbox.as_fd().as_raw_fd();
+        self.inbox.waits = false;
+        let mailbox = self.inbox.mailbox.as_fd().as_raw_fd();
         let _ = self.poll.registry().deregister(&mut SourceFd(&mailbox));
     }
 
     /// Waits no longer for what this worker has asked.
     pub(super) fn end_questions(&mut self) {
-        while let Some(unanswered) = self.core.asker.expire(u64::MAX) {
-            self.core.cell.add(Counter::UnansweredAsks, 1);
-            self.core.finished.push_back(unanswered);
+        while let Some(unanswered) = self.state.fx.requests.asker.expire(u64::MAX) {
+            self.state.fx.stats.add(Counter::UnansweredAsks, 1);
+            self.state.fx.requests.answered.push_back(unanswered);
         }
-        let tasks = self.core.asker.abandon_tasks();
-        self.core.finished.extend(tasks);
-        self.settle();
+        let tasks = self.state.fx.requests.asker.abandon_tasks();
+        self.state.fx.requests.answered.extend(tasks);
+        self.run_callbacks();
     }
 
     /// Answers what the successor has passed on until now; it hears that no more is taken, and answers the rest itself.
     pub(super) fn end_mail(&mut self) {
-        match self.post {
-            Post::Relayed => {}
-            Post::Ours | Post::HandedOver => return,
+        match self.inbox.owner {
+            MailboxOwner::SuccessorRelays => {}
+            MailboxOwner::Us | MailboxOwner::Successor => return,
         }
-        self.mailbox.end_reading();
-        self.mail_waits = true;
-        while self.mail_waits {
+        self.inbox.mailbox.end_reading();
+        self.inbox.waits = true;
+        while self.inbox.waits {
             self.take_mail();
         }
     }
 
     pub(super) fn takes_mail(&self) -> bool {
-        match self.post {
-            Post::Ours | Post::Relayed => true,
-            Post::HandedOver => false,
+        match self.inbox.owner {
+            MailboxOwner::Us | MailboxOwner::SuccessorRelays => true,
+            MailboxOwner::Successor => false,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use wsmaster_ipc::{Answer, Command, Outcome, board::Counter, mailbox::Mail, wire};
 
-use super::{Life, PACKETS_PER_TURN_MAX, Post, Worker, calls::Calls};
+use super::{Life, MailboxOwner, PACKETS_PER_TURN_MAX, Worker, calls::Calls};
 use crate::{
     handler::{Handler, Message},
     lineage::Owner,
@@ -10,59 +10,60 @@ use crate::{
 
 impl<H: Handler> Worker<H> {
     pub(super) fn take_mail(&mut self) {
-        if !self.mail_waits {
+        if !self.inbox.waits {
             return;
         }
         for _ in 0..PACKETS_PER_TURN_MAX {
-            let board = self.core.loop_handle().board();
-            let may_have_body = board.attached_bytes(self.core.loop_handle().own_address()) > 0;
-            match self.mailbox.receive(may_have_body) {
+            let board = self.state.fx.requests.handle().board();
+            let may_have_body =
+                board.attached_bytes(self.state.fx.requests.handle().own_address()) > 0;
+            match self.inbox.mailbox.receive(may_have_body) {
                 Mail::Empty => {
-                    if !self.core.lineage.is_shared() {
-                        let handle = self.core.loop_handle();
+                    if !self.state.fx.peers.lineage.is_shared() {
+                        let handle = self.state.fx.requests.handle();
                         handle.board().no_attached(handle.own_address());
                     }
-                    self.mail_waits = false;
+                    self.inbox.waits = false;
                     break;
                 }
-                Mail::Bad => self.core.cell.add(Counter::BadPackets, 1),
+                Mail::Bad => self.state.fx.stats.add(Counter::BadPackets, 1),
                 Mail::Packet(packet) => {
                     if let Some(body) = &packet.attachment {
-                        let handle = self.core.loop_handle();
+                        let handle = self.state.fx.requests.handle();
                         handle.board().take_attached(handle.own_address(), body.len() as u64);
                     }
-                    let mut calls = Calls { core: &mut self.core, handler: &mut self.handler };
+                    let mut calls = Calls { state: &mut self.state, handler: &mut self.handler };
                     let mut commands = wire::decode(packet.bytes, packet.attachment.as_deref());
                     let mut taken = 0;
                     for command in &mut commands {
                         let Ok(command) = command else {
-                            calls.core.cell.add(Counter::BadPackets, 1);
+                            calls.state.fx.stats.add(Counter::BadPackets, 1);
                             break;
                         };
                         taken += 1;
                         calls.carry_out(&command);
                     }
-                    self.core.cell.add(Counter::CommandsIn, taken);
+                    self.state.fx.stats.add(Counter::CommandsIn, taken);
                 }
                 Mail::Bodiless(bytes) => match wire::bodiless(bytes) {
                     Ok((command, body_bytes)) => {
-                        let handle = self.core.loop_handle();
+                        let handle = self.state.fx.requests.handle();
                         handle.board().take_attached(handle.own_address(), body_bytes as u64);
-                        self.core.answer_bodiless(&command);
-                        self.settle();
+                        self.state.answer_bodiless(&command);
+                        self.run_callbacks();
                     }
-                    Err(_) => self.core.cell.add(Counter::BadPackets, 1),
+                    Err(_) => self.state.fx.stats.add(Counter::BadPackets, 1),
                 },
                 Mail::Closed => {
-                    self.mail_waits = false;
-                    match self.post {
-                        Post::Ours => self.life = Life::Orphaned,
+                    self.inbox.waits = false;
+                    match self.inbox.owner {
+                        MailboxOwner::Us => self.life = Life::Orphaned,
                         // The successor is gone; if there is another one, the master says so.
-                        Post::Relayed => {
+                        MailboxOwner::SuccessorRelays => {
                             self.stop_reading_mail();
-                            self.post = Post::HandedOver;
+                            self.inbox.owner = MailboxOwner::Successor;
                         }
-                        Post::HandedOver => {}
+                        MailboxOwner::Successor => {}
                     }
                     break;
                 }
@@ -74,23 +75,23 @@ impl<H: Handler> Worker<H> {
 impl<H: Handler> Calls<'_, H> {
     /// Does what one command says, and all that comes of it: the next one of the same sender finds it done.
     fn carry_out(&mut self, command: &Command<'_>) {
-        match self.core.lineage.owner(command) {
+        match self.state.fx.peers.lineage.owner(command) {
             Owner::Ours => {}
-            Owner::All | Owner::Elder | Owner::Nobody => {
-                self.core.share(command);
-                self.settle();
+            Owner::All | Owner::Predecessor | Owner::Nobody => {
+                self.state.share(command);
+                self.run_callbacks();
                 return;
             }
         }
         match *command {
-            Command::Part(part) => self.core.carry(part),
+            Command::Part(part) => self.state.fx.peers.carry(part),
             Command::Answer { from, request, ref answer, ticket } => {
-                let done = self.core.asker.answered(request, from, answer);
+                let done = self.state.fx.requests.asker.answered(request, from, answer);
                 let waited = done.is_some_and(|(done, reply)| self.finish(done, reply));
                 if let Some(ticket) = ticket {
                     let outcome =
                         if waited { Outcome::Delivered } else { Outcome::NoSuchConnection };
-                    self.core.answer(ticket.reply_to, ticket.request, Answer::One(outcome));
+                    self.state.fx.answer(ticket.reply_to, ticket.request, Answer::One(outcome));
                 }
             }
             Command::Message { from, kind, payload } => {
@@ -107,8 +108,8 @@ impl<H: Handler> Calls<'_, H> {
             | Command::List { .. }
             | Command::Task { .. }
             | Command::Survey { .. }
-            | Command::Event { .. } => self.core.execute(command),
+            | Command::Event { .. } => self.state.execute(command),
         }
-        self.settle();
+        self.run_callbacks();
     }
 }

@@ -1,0 +1,155 @@
+//! From the socket: bytes, the peer's end, and what a proxy says of a client before the client's first byte.
+
+use std::io;
+
+use wsmaster_ipc::board::Counter;
+use wsmaster_protocol::proxy::preface::{Step, read};
+
+use super::{Connection, LAST, State};
+use crate::{
+    close_reason::CloseReason, effects::Effects, http1::RequestState, rate_limiter::Cost,
+    stream::Received,
+};
+
+impl Connection {
+    /// Whether more bytes of it can be handled now.
+    pub(crate) fn wants_input(&self, fx: &Effects) -> bool {
+        if !self.flags.readable || self.is_read_blocked(&fx.limits) {
+            return false;
+        }
+        match self.state {
+            State::Http(RequestState::Answering { .. } | RequestState::Undecided { .. }) => false,
+            State::Http(RequestState::Head { .. } | RequestState::Body { .. })
+            | State::WebSocket(_)
+            | State::Lingering { .. } => true,
+        }
+    }
+
+    /// Reads once. `None` when there is nothing to handle: empty, ended or broken; 0 when there may be more behind bytes
+    /// that are not for the application.
+    pub(crate) fn read(&mut self, buffer: &mut [u8], fx: &mut Effects) -> Option<usize> {
+        loop {
+            match self.stream.receive(buffer) {
+                Ok(Received::End) => {
+                    self.flags.readable = false;
+                    self.flags.peer_done = true;
+                    self.peer_done(fx);
+                    return None;
+                }
+                Ok(Received::Refused) => {
+                    fx.stats.add(Counter::TlsFailures, 1);
+                    let does = "does not speak TLS with us";
+                    fx.warn_client(self.info.peer, Counter::TlsFailures, does);
+                    self.linger(fx);
+                    return None;
+                }
+                Ok(Received::Bytes(count)) => {
+                    self.has_read(count, buffer.len(), fx);
+                    return Some(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.flags.readable = false;
+                    self.flags.urgent = false;
+                    return None;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.abort(CloseReason::Broken, fx);
+                    return None;
+                }
+            }
+        }
+    }
+
+    #[inline]
+    fn has_read(&mut self, count: usize, buffer_len: usize, fx: &mut Effects) {
+        // A short read has emptied the socket (epoll(7), Q9): what comes later is told of again. Unless the peer's end is
+        // behind it, which was told of already, or an urgent byte.
+        if count < buffer_len
+            && self.stream.short_read_is_empty()
+            && !self.flags.peer_done
+            && !self.flags.urgent
+        {
+            self.flags.readable = false;
+        }
+        self.times.alive_at(fx.now_ms);
+        if let Some(facts) = self.stream.take_facts() {
+            fx.stats.add(Counter::TlsHandshakes, 1);
+            fx.stats.add(Counter::TlsResumed, u64::from(facts.resumed));
+            self.info.tls = Some(Box::new(facts));
+        }
+        fx.stats.add(Counter::BytesIn, count as u64);
+        let ahead = match self.state {
+            State::WebSocket(_) => self.rate.spend(Cost::Bytes(count), &fx.limits, fx.now_ms),
+            State::Http(_) | State::Lingering { .. } => None,
+        };
+        if let Some(ahead_ms) = ahead {
+            self.throttle(ahead_ms, fx);
+        }
+    }
+
+    /// The peer has ended its side and everything it sent has been read.
+    fn peer_done(&mut self, fx: &mut Effects) {
+        match self.state {
+            // It may still wait for its answer.
+            State::Http(RequestState::Answering { .. } | RequestState::Undecided { .. }) => {}
+            State::Lingering { shut: false } => {}
+            // The answers before may still be on their way to it.
+            State::Http(RequestState::Head { .. }) => self.linger(fx),
+            State::Http(RequestState::Body { .. })
+            | State::WebSocket(_)
+            | State::Lingering { shut: true } => self.abort(CloseReason::PeerEnded, fx),
+        }
+    }
+
+    /// Takes the PROXY header from the front of what has come, and nothing behind it: the client's own words may be those of
+    /// TLS. Whether it has come, so that the connection can be served.
+    ///
+    /// Until a header is complete it stays in the kernel, which tells of every byte that joins it (epoll(7)). Without one a
+    /// connection is worth nothing, and ends at once.
+    pub(crate) fn take_proxy_header(&mut self, buffer: &mut [u8], fx: &mut Effects) -> bool {
+        self.flags.readable = false;
+        let front = match self.stream.peek(buffer) {
+            Ok(Some(count)) => &buffer[..count],
+            Ok(None) => return false,
+            Err(_) => {
+                self.abort(CloseReason::Broken, fx);
+                return false;
+            }
+        };
+        match read(front) {
+            Step::Partial => {
+                if self.flags.peer_done {
+                    self.abort(CloseReason::PeerEnded, fx);
+                }
+                false
+            }
+            Step::Complete { consumed, client } => {
+                if self.stream.skip(&mut buffer[..consumed]).is_err() {
+                    self.abort(CloseReason::Broken, fx);
+                    return false;
+                }
+                self.flags.preface = false;
+                self.flags.readable = true;
+                self.times.alive_at(fx.now_ms);
+                fx.stats.add(Counter::BytesIn, consumed as u64);
+                if let Some(client) = client {
+                    self.info.peer = client.peer;
+                    self.info.secure |= client.secure;
+                    if let Some(response) = self.recount_client(fx) {
+                        self.write_response(&response, LAST, fx);
+                        self.linger(fx);
+                    }
+                }
+                true
+            }
+            Step::Malformed(fault) => {
+                fx.stats.add(Counter::BadProxyHeaders, 1);
+                let does = format_args!("is hung up on: {fault}");
+                fx.warn_client(self.info.peer, Counter::BadProxyHeaders, does);
+                self.abort(CloseReason::BadProxyHeader, fx);
+                false
+            }
+        }
+    }
+}
