@@ -15,7 +15,7 @@ use std::{
 };
 
 use wsmaster::{
-    Address, ConnectionId, Context, Handler, Message, PayloadKind, PostError, Server,
+    Address, ConnectionId, Context, Handler, Message, PayloadKind, SendError, Server,
     side::{Ended, Process, ProcessContext, Wait},
 };
 
@@ -89,7 +89,7 @@ impl Pusher {
                 match context.gathering_handle().push(*id, PayloadKind::Text, &self.text) {
                     Ok(()) => break,
                     // The worker has to catch up. Nothing is lost, and what was gathered leaves meanwhile.
-                    Err(PostError::Full) => {
+                    Err(SendError::Full) => {
                         if context.wait(RETRY) == Wait::Stop {
                             return Ok(());
                         }

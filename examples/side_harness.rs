@@ -16,8 +16,8 @@ use std::{
 };
 
 use wsmaster::{
-    Address, ConnectionId, Context, Handle, Handler, Message, Outcome, PayloadKind, PostError,
-    Publication, Server,
+    Address, ConnectionId, Context, Handle, Handler, Message, Outcome, PayloadKind, Publication,
+    SendError, Server,
     side::{Ended, Process, ProcessContext, ProcessMessage, Wait},
     supervisor::RestartPolicy,
 };
@@ -39,8 +39,8 @@ impl App {
         context: &Context<'_>,
         to: &str,
         message: Message<'_>,
-    ) -> Result<(), PostError> {
-        let to = self.process(to).ok_or(PostError::NoSuchProcess)?;
+    ) -> Result<(), SendError> {
+        let to = self.process(to).ok_or(SendError::NoSuchProcess)?;
         context.handle().send_to_process(to, message.kind(), message.payload())
     }
 }
@@ -180,25 +180,25 @@ fn flood(context: &mut ProcessContext, asker: Option<ConnectionId>, each: u64, w
         for id in &ids {
             let begun = Instant::now();
             let push = |handle: &Handle| handle.push(*id, PayloadKind::Text, text.as_bytes());
-            let posted = match way {
+            let sent = match way {
                 Way::Answered => context
                     .push(*id, Message::Text(&text))
-                    .map_err(|_| PostError::Full)
+                    .map_err(|_| SendError::Full)
                     .and_then(|outcome| match outcome {
                         Outcome::Delivered => Ok(()),
-                        _ => Err(PostError::Full),
+                        _ => Err(SendError::Full),
                     }),
                 Way::AtOnce => push(context.handle()),
                 Way::Gathered => push(context.gathering_handle()),
             };
-            if posted.is_err() && way != Way::Answered {
+            if sent.is_err() && way != Way::Answered {
                 // Full is an answer: what is under way leaves first.
                 while push(context.gathering_handle()).is_err() {
                     thread::sleep(Duration::from_millis(1));
                     context.wait(Duration::ZERO);
                 }
             }
-            taken += u64::from(posted.is_ok() || way != Way::Answered);
+            taken += u64::from(sent.is_ok() || way != Way::Answered);
             times_us.push(begun.elapsed().as_micros());
         }
     }

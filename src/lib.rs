@@ -51,7 +51,7 @@ mod tls;
 
 pub use server::{Builder, Server, ServerError, WorkerInfo};
 pub use wsmaster_ipc::{
-    Address, ConnectionId, Handle, LeaveReason, LifeEvent, Outcome, PayloadKind, PostError, Slot,
+    Address, ConnectionId, Handle, LeaveReason, LifeEvent, Outcome, PayloadKind, SendError, Slot,
     handle::Publication, sys::process::Ended,
 };
 pub use wsmaster_protocol as protocol;

@@ -17,7 +17,7 @@ use std::{
 use env_logger::{Builder, Target as Output};
 use log::LevelFilter;
 use wsmaster_ipc::{
-    board::Board,
+    shared_state::SharedState,
     sys::{
         log_file::{LogPlace, Rotated},
         log_output::{LogOutput, stream_number},
@@ -37,7 +37,7 @@ struct Log {
     target: Arc<Target>,
     role: Mutex<String>,
     /// Where lost lines are counted for all processes together.
-    board: OnceLock<Board>,
+    shared_state: OnceLock<SharedState>,
 }
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub fn start(file: Option<&Path>, level: LevelFilter) -> io::Result<()> {
     let log = LOG.get_or_init(|| Log {
         target,
         role: Mutex::new("master".to_owned()),
-        board: OnceLock::new(),
+        shared_state: OnceLock::new(),
     });
     let mut builder = Builder::new();
     // Which levels pass is `set_level`'s to say, since a reload may change it; the builder's own filter cannot.
@@ -130,11 +130,11 @@ pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
 }
 
-/// Counts lost lines on this board from now on, in this process and those forked from it.
-pub fn count_losses_on(board: &Board) {
+/// Counts lost lines on this shared state from now on, in this process and those forked from it.
+pub fn count_losses_on(shared_state: &SharedState) {
     if let Some(log) = LOG.get() {
         // A second server in one process (a test's) goes on counting on the first one's.
-        let _ = log.board.set(board.clone());
+        let _ = log.shared_state.set(shared_state.clone());
     }
 }
 
@@ -254,9 +254,9 @@ impl Write for Sink {
     /// Takes a line, which always ends well for the one who logs.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if !lock(&self.0.writer).write(line)
-            && let Some(board) = LOG.get().and_then(|log| log.board.get())
+            && let Some(shared_state) = LOG.get().and_then(|log| log.shared_state.get())
         {
-            board.add_lost_log_lines(1);
+            shared_state.add_lost_log_lines(1);
         }
         Ok(line.len())
     }

@@ -1,7 +1,7 @@
 //! The master: the process that holds what outlives a worker, forks workers and side processes, and carries out what the
 //! supervisor decides.
 //!
-//! It owns the listeners, the mailboxes, the shared board, the PID file and the control socket. It never waits for a child,
+//! It owns the listeners, the mailboxes, the shared state, the PID file and the control socket. It never waits for a child,
 //! carries no message of a client, and decides nothing that the [`Supervisor`] decides.
 
 mod activation;
@@ -47,9 +47,9 @@ use std::{
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
     Handle, LeaveReason,
-    board::{Board, Cell, Counter},
-    link::{Heard, MasterLink, ToChild, ToMaster},
+    link::{MasterLink, Received, ToChild, ToMaster},
     mailbox::MailboxPair,
+    shared_state::{Counter, SharedState, WorkerStats},
     sys::{
         process::{self, Ended, Kill},
         title,
@@ -118,7 +118,7 @@ pub struct Master<F> {
     signals: Signals,
     control: Control,
     pid_file: PidFile,
-    board: Board,
+    shared_state: SharedState,
     /// Of workers and side processes, in the order of their addresses.
     mailboxes: Vec<MailboxPair>,
     seats: Vec<SeatKept>,
@@ -198,7 +198,7 @@ struct Child {
 #[derive(Debug)]
 enum Role {
     /// A worker, and its counters.
-    Worker(Cell),
+    Worker(WorkerStats),
     /// The side process with this place in the directory.
     Side(usize),
 }
@@ -301,7 +301,7 @@ where
                 Source::Mailbox => self.surveys.arrived(),
                 Source::Control => self.take_calls(),
                 Source::Caller(number) => self.advance_caller(number),
-                Source::Child(pid) => self.hear(Pid(pid)),
+                Source::Child(pid) => self.read_link(Pid(pid)),
             }
         }
     }
@@ -338,7 +338,7 @@ where
     fn tell_the_loads(&mut self) {
         let children = &self.children;
         self.supervisor.weigh(|pid| match children.get(&pid).map(|child| &child.role) {
-            Some(Role::Worker(cell)) => cell.read(Counter::Connections),
+            Some(Role::Worker(stats)) => stats.read(Counter::Connections),
             Some(Role::Side(_)) | None => 0,
         });
     }
@@ -364,7 +364,7 @@ where
                         None => settings::drain(&self.config, reason),
                         Some(side) => self.stop_of(side),
                     };
-                    self.say(pid, &drain);
+                    self.send_to_child(pid, &drain);
                 }
                 Action::AskStop { pid } => {
                     self.note_reason(pid, LeaveReason::ServerStop);
@@ -372,7 +372,7 @@ where
                         None => settings::stop(&self.config, self.closing_wait.length()),
                         Some(side) => self.stop_of(side),
                     };
-                    self.say(pid, &stop);
+                    self.send_to_child(pid, &stop);
                 }
                 Action::Kill { pid, signal } => process::signal_child(
                     pid.0 as i32,
@@ -383,7 +383,7 @@ where
                 ),
                 Action::Cover { child, by } => self.cover(child, by),
                 Action::Uncover { child, by } => {
-                    self.say(by, &ToChild::Uncover { slot: child.0 });
+                    self.send_to_child(by, &ToChild::Uncover { slot: child.0 });
                 }
                 Action::Report(report) => self.take_note(&report),
                 Action::Exit => self.done = true,
@@ -396,10 +396,10 @@ where
         self.answer_reloaders();
     }
 
-    fn say(&self, pid: Pid, message: &ToChild) {
+    fn send_to_child(&self, pid: Pid, message: &ToChild) {
         if let Some(child) = self.children.get(&pid) {
             // A line that takes nothing is a child that hears nothing: the supervisor's deadline deals with it.
-            child.link.say(message);
+            child.link.send(message);
         }
     }
 
@@ -431,13 +431,13 @@ where
 
     // ----- children -----
 
-    fn hear(&mut self, pid: Pid) {
+    fn read_link(&mut self, pid: Pid) {
         loop {
             let Some(child) = self.children.get(&pid) else { return };
-            match child.link.hear() {
-                Heard::Message(ToMaster::Ready) => self.tell(Event::Ready { pid }),
-                Heard::Message(ToMaster::Draining) => self.tell(Event::Draining { pid }),
-                Heard::Message(ToMaster::Recycle { reason }) => {
+            match child.link.receive() {
+                Received::Message(ToMaster::Ready) => self.tell(Event::Ready { pid }),
+                Received::Message(ToMaster::Draining) => self.tell(Event::Draining { pid }),
+                Received::Message(ToMaster::Recycle { reason }) => {
                     let why = match reason {
                         LeaveReason::Share => RecycleReason::Share,
                         LeaveReason::Reload
@@ -447,28 +447,30 @@ where
                     };
                     self.tell(Event::Recycle { pid, why });
                 }
-                Heard::Message(ToMaster::CannotCover { slot }) => {
+                Received::Message(ToMaster::CannotCover { slot }) => {
                     self.tell(Event::CoverFailed { child: ChildId(slot), by: pid });
                 }
-                Heard::Message(ToMaster::Taken { what, number }) => {
+                Received::Message(ToMaster::Taken { what, number }) => {
                     self.handover(what).taken(pid, number);
                 }
-                Heard::Message(ToMaster::NotTaken { what, number }) => {
+                Received::Message(ToMaster::NotTaken { what, number }) => {
                     self.handover(what).refused(pid, number);
                 }
-                Heard::Message(ToMaster::Failed { reason }) => {
+                Received::Message(ToMaster::Failed { reason }) => {
                     log::error!("{}: {reason}", self.name_of(pid));
                     self.fail_the_start_of(pid, reason);
                 }
-                Heard::Message(ToMaster::Runs { pid: program, files }) => {
+                Received::Message(ToMaster::Runs { pid: program, files }) => {
                     if let Some(child) = self.children.get_mut(&pid) {
                         (child.program, child.files) = (Some(program), Some(files));
                     }
                 }
-                Heard::Message(ToMaster::LastWords { line }) => self.note_last_words(pid, line),
-                Heard::Noise => log::warn!("{} said what is not understood", self.name_of(pid)),
+                Received::Message(ToMaster::LastWords { line }) => self.note_last_words(pid, line),
+                Received::Malformed => {
+                    log::warn!("{} said what is not understood", self.name_of(pid))
+                }
                 // Its death is told by the kernel.
-                Heard::Silence | Heard::Closed => return,
+                Received::Empty | Received::Closed => return,
             }
         }
     }
@@ -477,14 +479,14 @@ where
         while let Some((pid, how)) = process::reap() {
             let Ok(pid) = u32::try_from(pid).map(Pid) else { continue };
             // What it said before it died comes first.
-            self.hear(pid);
+            self.read_link(pid);
             self.bury_in_handovers(pid);
             if let Some(child) = self.children.remove(&pid) {
                 let link = child.link.as_fd().as_raw_fd();
                 let _ = self.poll.registry().deregister(&mut SourceFd(&link));
                 match child.role {
-                    Role::Worker(cell) => {
-                        self.totals.bury(&cell);
+                    Role::Worker(stats) => {
+                        self.totals.bury(&stats);
                         self.tell_of_lost_connections(pid);
                         self.join_around(pid);
                     }
@@ -510,7 +512,7 @@ where
     fn end_hanging_workers(&mut self) {
         let limit = self.config.server.watchdog;
         let workers = self.children.iter().filter_map(|(pid, child)| match &child.role {
-            Role::Worker(cell) => Some((*pid, cell.read(Counter::Turns))),
+            Role::Worker(stats) => Some((*pid, stats.read(Counter::Turns))),
             Role::Side(_) => None,
         });
         for verdict in self.watchdog.look(limit, workers, Instant::now()) {

@@ -160,9 +160,9 @@ pub enum Command<'a> {
         header: EventHeader,
         /// Its line for the program, if it has one. The text is the business of those who write and read it.
         payload: &'a [u8],
-        /// In which life of the process it was sent ([`Life::number`](crate::side_cell::Life)): a successor finds in its
+        /// In which life of the process it was sent ([`Incarnation::number`](crate::side_status::Incarnation)): a successor finds in its
         /// mailbox what was meant for its predecessor.
-        life: u64,
+        incarnation: u64,
         /// Who waits for what the process says to it: an [`Answer::Info`].
         ticket: Option<AskTicket>,
     },
@@ -242,7 +242,7 @@ impl<'a> Recipients<'a> {
         Self(bytes)
     }
 
-    /// The bytes of these ids, for a [`Command`] that is about to be posted.
+    /// The bytes of these ids, for a [`Command`] that is about to be sent.
     pub fn to_bytes(ids: &[ConnectionId]) -> Vec<u8> {
         ids.iter().flat_map(|id| id.as_u64().to_le_bytes()).collect()
     }

@@ -1,5 +1,5 @@
 //! What a worker counts. Owns the names and whether a number goes down again; the words of shared memory that hold the
-//! numbers are the [board](crate::board)'s.
+//! numbers are the [shared state](crate::shared_state)'s.
 
 /// Declares each counter once: its meaning, whether it is a gauge or a total, and its name for status pages and JSON.
 macro_rules! counters {

@@ -6,20 +6,20 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-pub use crate::postbox::PostError;
+pub use crate::mailbox_sender::SendError;
 use crate::{
-    board::Board,
     command::{AskTicket, Command, Group, PayloadKind, Recipients},
-    desk::Desk,
     event::EventHeader,
     id::{Address, ConnectionId, Slot},
-    postbox::{Attached, Postbox},
+    mailbox_sender::{Attached, MailboxSender},
+    shared_state::SharedState,
+    task_slot::TaskSlot,
     tasks::TaskQueues,
     wire,
 };
 
-/// A way to every connection of the server. Clones are cheap and share one postbox, so what one process sends to one
-/// connection arrives in the order in which it was posted.
+/// A way to every connection of the server. Clones are cheap and share one mailbox sender, so what one process sends to one
+/// connection arrives in the order in which it was sent.
 #[derive(Clone, Debug)]
 pub struct Handle {
     shared: Arc<Shared>,
@@ -30,12 +30,12 @@ pub struct Handle {
 #[derive(Debug)]
 struct Shared {
     own: Address,
-    board: Board,
-    postbox: Mutex<Postbox>,
+    shared_state: SharedState,
+    sender: Mutex<MailboxSender>,
     refused: AtomicU64,
 }
 
-/// When a posted command leaves the process.
+/// When a sent command leaves the process.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Timing {
     AtOnce,
@@ -44,12 +44,12 @@ enum Timing {
 
 impl Handle {
     /// The handle of the process whose mailbox is `own`.
-    pub fn new(own: Address, board: Board, postbox: Postbox) -> Self {
+    pub fn new(own: Address, shared_state: SharedState, sender: MailboxSender) -> Self {
         Self {
             shared: Arc::new(Shared {
                 own,
-                board,
-                postbox: Mutex::new(postbox),
+                shared_state,
+                sender: Mutex::new(sender),
                 refused: AtomicU64::new(0),
             }),
             timing: Timing::AtOnce,
@@ -75,96 +75,96 @@ impl Handle {
     }
 
     /// The shared memory.
-    pub fn board(&self) -> &Board {
-        &self.shared.board
+    pub fn shared_state(&self) -> &SharedState {
+        &self.shared.shared_state
     }
 
     /// All workers.
     pub fn workers(&self) -> impl Iterator<Item = Slot> + use<> {
-        (0..self.shared.board.slots()).filter_map(Slot::new)
+        (0..self.shared.shared_state.slots()).filter_map(Slot::new)
     }
 
     /// Sends a message to one connection. `Ok` means that it is on its way to the connection's owner, in order; a
     /// connection that is gone by then is passed over.
     ///
     /// # Errors
-    /// See [`PostError`].
+    /// See [`SendError`].
     pub fn push(
         &self,
         id: ConnectionId,
         kind: PayloadKind,
         payload: &[u8],
-    ) -> Result<(), PostError> {
-        self.post(id.slot().address(), &Command::Push { id, kind, payload, ticket: None })
+    ) -> Result<(), SendError> {
+        self.send(id.slot().address(), &Command::Push { id, kind, payload, ticket: None })
     }
 
     /// As [`Self::push`]; the owner answers to this process's mailbox, under the number `request`.
     ///
     /// # Errors
-    /// See [`PostError`].
+    /// See [`SendError`].
     pub fn push_ack(
         &self,
         id: ConnectionId,
         kind: PayloadKind,
         payload: &[u8],
         request: u64,
-    ) -> Result<(), PostError> {
+    ) -> Result<(), SendError> {
         let ticket = Some(self.ticket(request));
-        self.post(id.slot().address(), &Command::Push { id, kind, payload, ticket })
+        self.send(id.slot().address(), &Command::Push { id, kind, payload, ticket })
     }
 
     /// Closes one connection with a WebSocket close code and reason.
     ///
     /// # Errors
-    /// See [`PostError`].
+    /// See [`SendError`].
     pub fn disconnect(
         &self,
         id: ConnectionId,
         code: u16,
         reason: &str,
         request: Option<u64>,
-    ) -> Result<(), PostError> {
+    ) -> Result<(), SendError> {
         let ticket = request.map(|request| self.ticket(request));
-        self.post(id.slot().address(), &Command::Disconnect { id, code, reason, ticket })
+        self.send(id.slot().address(), &Command::Disconnect { id, code, reason, ticket })
     }
 
     /// Asks the owner of a connection what it knows of it. The answer comes under the number `request`.
     ///
     /// # Errors
-    /// See [`PostError`].
-    pub fn info(&self, id: ConnectionId, request: u64) -> Result<(), PostError> {
-        self.post(id.slot().address(), &Command::Info { id, ticket: self.ticket(request) })
+    /// See [`SendError`].
+    pub fn info(&self, id: ConnectionId, request: u64) -> Result<(), SendError> {
+        self.send(id.slot().address(), &Command::Info { id, ticket: self.ticket(request) })
     }
 
     /// Asks a worker for the ids of its WebSockets. The answer comes under the number `request`.
     ///
     /// # Errors
-    /// See [`PostError`].
-    pub fn list(&self, of: Slot, request: u64) -> Result<(), PostError> {
-        self.post(of.address(), &Command::List { ticket: self.ticket(request) })
+    /// See [`SendError`].
+    pub fn list(&self, of: Slot, request: u64) -> Result<(), SendError> {
+        self.send(of.address(), &Command::List { ticket: self.ticket(request) })
     }
 
     /// Asks a worker to look over its connections or channels. The answer comes under the number `request`.
     ///
     /// # Errors
-    /// See [`PostError`].
-    pub fn survey(&self, of: Slot, question: &[u8], request: u64) -> Result<(), PostError> {
-        self.post(of.address(), &Command::Survey { question, ticket: self.ticket(request) })
+    /// See [`SendError`].
+    pub fn survey(&self, of: Slot, question: &[u8], request: u64) -> Result<(), SendError> {
+        self.send(of.address(), &Command::Survey { question, ticket: self.ticket(request) })
     }
 
     /// Sends a message to every connection of these workers, or of a group. Tells for each worker whether its mailbox took it.
     ///
     /// # Errors
-    /// Of the whole call: the body has no room. Of one worker: see [`PostError`].
+    /// Of the whole call: the body has no room. Of one worker: see [`SendError`].
     pub fn broadcast(
         &self,
         to: impl Iterator<Item = Slot>,
         broadcast: &Broadcast<'_>,
         request: Option<u64>,
-    ) -> Result<Vec<Posted>, PostError> {
+    ) -> Result<Vec<Sent>, SendError> {
         let Broadcast { group, kind, payload, exclude } = *broadcast;
         let ticket = request.map(|request| self.ticket(request));
-        self.post_to_many(to, &Command::Broadcast { group, kind, payload, exclude, ticket })
+        self.send_to_many(to, &Command::Broadcast { group, kind, payload, exclude, ticket })
     }
 
     /// Sends a message to the subscribers of a channel on these workers; [`Self::subscribed`] names the workers that
@@ -177,7 +177,7 @@ impl Handle {
         to: impl Iterator<Item = Slot>,
         publication: &Publication<'_>,
         request: Option<u64>,
-    ) -> Result<Vec<Posted>, PostError> {
+    ) -> Result<Vec<Sent>, SendError> {
         let recipients = Recipients::to_bytes(publication.only);
         let command = Command::Publish {
             channel: publication.channel,
@@ -187,45 +187,45 @@ impl Handle {
             only: Recipients::from_bytes(&recipients),
             ticket: request.map(|request| self.ticket(request)),
         };
-        self.post_to_many(to, &command)
+        self.send_to_many(to, &command)
     }
 
     /// The workers that may have subscribers of a channel: all that have, and rarely one more.
     pub fn subscribed(&self, channel: &str) -> impl Iterator<Item = Slot> + '_ {
-        let board = &self.shared.board;
-        board.interested(board.interest_bit(channel))
+        let shared_state = &self.shared.shared_state;
+        shared_state.interested(shared_state.interest_bit(channel))
     }
 
     /// Sends a message to another process of this server.
     ///
     /// # Errors
-    /// See [`PostError`].
+    /// See [`SendError`].
     pub fn send_to_process(
         &self,
         to: Address,
         kind: PayloadKind,
         payload: &[u8],
-    ) -> Result<(), PostError> {
-        self.post(to, &Command::Message { from: self.shared.own, kind, payload })
+    ) -> Result<(), SendError> {
+        self.send(to, &Command::Message { from: self.shared.own, kind, payload })
     }
 
     /// Gives a task to whichever task process is free first, or to the one with this number. The answer comes under the
     /// number `request`, when the task is done, has failed, or has died with its process.
     ///
     /// # Errors
-    /// See [`PostError`]; `NoSuchProcess` when there are no task processes, or not so many.
+    /// See [`SendError`]; `NoSuchProcess` when there are no task processes, or not so many.
     pub fn task(
         &self,
         process: Option<u16>,
         payload: &[u8],
         request: u64,
-    ) -> Result<(), PostError> {
+    ) -> Result<(), SendError> {
         let queue = match process {
             None => self.tasks.of_all(),
             Some(process) => self.tasks.of_one(process),
         };
-        let queue = queue.ok_or(PostError::NoSuchProcess)?;
-        self.post(queue, &Command::Task { ticket: self.ticket(request), payload })
+        let queue = queue.ok_or(SendError::NoSuchProcess)?;
+        self.send(queue, &Command::Task { ticket: self.ticket(request), payload })
     }
 
     /// The queues of the task processes.
@@ -236,51 +236,51 @@ impl Handle {
     /// Sends an event to a side process that is a program.
     ///
     /// # Errors
-    /// See [`PostError`].
+    /// See [`SendError`].
     pub fn notify(
         &self,
         to: Address,
         header: EventHeader,
         payload: &[u8],
-    ) -> Result<(), PostError> {
-        self.post_event(to, header, payload, None)
+    ) -> Result<(), SendError> {
+        self.send_event(to, header, payload, None)
     }
 
     /// Asks a side process that is a program. Its answer comes under the number `request`.
     ///
     /// # Errors
-    /// See [`PostError`].
+    /// See [`SendError`].
     pub fn ask_process(
         &self,
         to: Address,
         header: EventHeader,
         payload: &[u8],
         request: u64,
-    ) -> Result<(), PostError> {
-        self.post_event(to, header, payload, Some(self.ticket(request)))
+    ) -> Result<(), SendError> {
+        self.send_event(to, header, payload, Some(self.ticket(request)))
     }
 
-    fn post_event(
+    fn send_event(
         &self,
         to: Address,
         header: EventHeader,
         payload: &[u8],
         ticket: Option<AskTicket>,
-    ) -> Result<(), PostError> {
-        let life = self.shared.board.side(to).life().number;
-        self.post(to, &Command::Event { header, payload, life, ticket })
+    ) -> Result<(), SendError> {
+        let incarnation = self.shared.shared_state.side_status(to).incarnation().number;
+        self.send(to, &Command::Event { header, payload, incarnation, ticket })
     }
 
     /// Posts any command: the way of answers.
     ///
     /// # Errors
-    /// See [`PostError`].
-    pub fn post(&self, to: Address, command: &Command<'_>) -> Result<(), PostError> {
+    /// See [`SendError`].
+    pub fn send(&self, to: Address, command: &Command<'_>) -> Result<(), SendError> {
         let attached = self.attach(command)?;
-        let mut postbox = self.postbox();
-        let result = self.post_counted(&mut postbox, to, command, attached.as_ref());
+        let mut sender = self.sender();
+        let result = self.send_counted(&mut sender, to, command, attached.as_ref());
         if self.timing == Timing::AtOnce {
-            postbox.flush(to);
+            sender.flush(to);
         }
         result
     }
@@ -288,12 +288,12 @@ impl Handle {
     /// Hands everything gathered to the kernel. Whether nothing is left; otherwise a mailbox is full and the rest waits
     /// for the next call.
     pub fn flush(&self) -> bool {
-        self.postbox().flush_all()
+        self.sender().flush_all()
     }
 
     /// As [`Self::flush`], for one mailbox.
     pub fn flush_to(&self, to: Address) -> bool {
-        self.postbox().flush(to)
+        self.sender().flush(to)
     }
 
     /// Runs `register` with the sending end of each mailbox, for a loop that wants to know when it has room again.
@@ -304,10 +304,10 @@ impl Handle {
         &self,
         mut register: impl FnMut(Address, std::os::fd::BorrowedFd<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let postbox = self.postbox();
-        for number in 0..postbox.len() {
+        let sender = self.sender();
+        for number in 0..sender.len() {
             let address = Address(number as u16);
-            if let Some(writer) = postbox.writer(address) {
+            if let Some(writer) = sender.writer(address) {
                 register(address, writer)?;
             }
         }
@@ -323,81 +323,81 @@ impl Handle {
         AskTicket { reply_to: self.shared.own, request }
     }
 
-    fn attach(&self, command: &Command<'_>) -> Result<Option<Attached>, PostError> {
-        let attached = match Postbox::attach(command) {
+    fn attach(&self, command: &Command<'_>) -> Result<Option<Attached>, SendError> {
+        let attached = match MailboxSender::attach(command) {
             // What leaves now gives the descriptors of its own files back.
-            Err(PostError::NoRoom) => {
+            Err(SendError::NoRoom) => {
                 self.flush();
-                Postbox::attach(command)
+                MailboxSender::attach(command)
             }
             other => other,
         };
         attached.inspect_err(|error| self.count(Err(*error)))
     }
 
-    fn post_to_many(
+    fn send_to_many(
         &self,
         to: impl Iterator<Item = Slot>,
         command: &Command<'_>,
-    ) -> Result<Vec<Posted>, PostError> {
+    ) -> Result<Vec<Sent>, SendError> {
         let attached = self.attach(command)?;
-        let mut postbox = self.postbox();
+        let mut sender = self.sender();
         Ok(to
             .map(|slot| {
                 let result =
-                    self.post_counted(&mut postbox, slot.address(), command, attached.as_ref());
+                    self.send_counted(&mut sender, slot.address(), command, attached.as_ref());
                 if self.timing == Timing::AtOnce {
-                    postbox.flush(slot.address());
+                    sender.flush(slot.address());
                 }
-                Posted { to: slot, result }
+                Sent { to: slot, result }
             })
             .collect())
     }
 
-    fn post_counted(
+    fn send_counted(
         &self,
-        postbox: &mut Postbox,
+        sender: &mut MailboxSender,
         to: Address,
         command: &Command<'_>,
         attached: Option<&Attached>,
-    ) -> Result<(), PostError> {
-        let board = &self.shared.board;
+    ) -> Result<(), SendError> {
+        let shared_state = &self.shared.shared_state;
         let bytes = attached.map_or(0, |_| wire::body(command).len() as u64);
-        let waiting = if bytes > 0 { board.attached_bytes(to) } else { 0 };
+        let waiting = if bytes > 0 { shared_state.attached_bytes(to) } else { 0 };
         let result = if waiting > 0 && waiting + bytes > wire::ATTACHED_WAITING_BYTES_MAX {
-            Err(PostError::Full)
+            Err(SendError::Full)
         } else {
-            postbox.post(to, command, attached)
+            sender.send(to, command, attached)
         };
         if result.is_ok() && bytes > 0 {
-            board.add_attached(to, bytes);
+            shared_state.add_attached(to, bytes);
         }
         if result.is_ok() && matches!(command, Command::Task { .. }) {
-            Desk::of(board, to).given();
+            TaskSlot::of(shared_state, to).given();
         }
         self.count(result);
         result
     }
 
-    fn count(&self, result: Result<(), PostError>) {
+    fn count(&self, result: Result<(), SendError>) {
         if result.is_err() {
             self.shared.refused.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    fn postbox(&self) -> MutexGuard<'_, Postbox> {
+    fn sender(&self) -> MutexGuard<'_, MailboxSender> {
         // A thread that panicked between two pushes left the queue whole: each push is complete before the next.
-        self.shared.postbox.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.sender.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// What became of a command for one of many workers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Posted {
+pub struct Sent {
     /// The worker.
     pub to: Slot,
     /// Whether its mailbox took the command.
-    pub result: Result<(), PostError>,
+    pub result: Result<(), SendError>,
 }
 
 /// A message for many connections.

@@ -6,37 +6,37 @@
 //! - [`id`]: who is who: slots, connection ids, mailbox addresses.
 //! - [`command`] and [`wire`]: what one process may ask of another, and its bytes.
 //! - [`event`]: what stands beside the line of an event for a side process.
-//! - [`mailbox`]: the receiving end; [`postbox`]: the sending end with its bounded backlog.
+//! - [`mailbox`]: the receiving end; [`mailbox_sender`]: the sending end with its bounded backlog.
 //! - [`relay`]: what a successor passes on to the worker before it.
 //! - [`counter`]: what a worker counts.
-//! - [`board`]: the shared memory: serial numbers, those counters, which worker has subscribers of which channel.
-//! - [`desk`] and [`tasks`]: what a task process is at; the queues that it takes tasks from.
-//! - [`side_cell`]: what a side process shows of itself there.
+//! - [`shared_state`]: the shared memory: serial numbers, those counters, which worker has subscribers of which channel.
+//! - [`task_slot`] and [`tasks`]: what a task process is at; the queues that it takes tasks from.
+//! - [`side_status`]: what a side process shows of itself there.
 //! - [`handle`]: push, broadcast, publish, disconnect from any process.
 //! - [`life`]: what the master tells of the server's life.
 //! - [`link`]: the private line between the master and one child.
 //! - [`sys`]: fork, sockets, memory, signals, process titles.
 
-pub mod board;
 pub mod command;
 pub mod counter;
-pub mod desk;
 pub mod event;
 pub mod handle;
 pub mod id;
 pub mod life;
 pub mod link;
 pub mod mailbox;
-pub mod postbox;
+pub mod mailbox_sender;
 pub mod relay;
-pub mod side_cell;
+pub mod shared_state;
+pub mod side_status;
 pub mod sys;
+pub mod task_slot;
 pub mod tasks;
 pub mod wire;
 
 pub use command::{Answer, AskTicket, Command, Outcome, Part, PayloadKind, TaskAnswer};
 pub use event::{EventCode, EventHeader, LostConnections};
-pub use handle::{Handle, PostError};
+pub use handle::{Handle, SendError};
 pub use id::{Address, ConnectionId, Slot};
 pub use life::{LeaveReason, LifeEvent};
 pub use tasks::TaskQueues;

@@ -23,7 +23,7 @@ const QUEUE_BYTES: usize = 256 * 1024;
 
 /// What the master says to a child.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "say", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToChild {
     /// Take no more connections, ask the clients to come back, and leave: a successor stands by.
     Drain {
@@ -99,7 +99,7 @@ pub enum ToChild {
 
 /// What a child says to the master.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "say", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToMaster {
     /// It serves.
     Ready,
@@ -165,7 +165,7 @@ pub struct Link<Tx, Rx> {
     socket: OwnedFd,
     /// What came beside the last message.
     attachment: Cell<Option<OwnedFd>>,
-    speaks: PhantomData<fn(Tx) -> Rx>,
+    directions: PhantomData<fn(Tx) -> Rx>,
 }
 
 impl<Tx, Rx> fmt::Debug for Link<Tx, Rx> {
@@ -181,13 +181,13 @@ pub type ChildLink = Link<ToMaster, ToChild>;
 
 /// What came over the line.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Heard<Rx> {
+pub enum Received<Rx> {
     /// A message.
     Message(Rx),
     /// Something that is no message of this version.
-    Noise,
+    Malformed,
     /// Nothing waits.
-    Silence,
+    Empty,
     /// The other side is gone.
     Closed,
 }
@@ -196,14 +196,14 @@ pub enum Heard<Rx> {
 ///
 /// # Errors
 /// Out of descriptors.
-pub fn line() -> io::Result<(MasterLink, ChildLink)> {
+pub fn pair() -> io::Result<(MasterLink, ChildLink)> {
     let (master, child) = socket::packet_pair(QUEUE_BYTES)?;
     Ok((Link::new(master), Link::new(child)))
 }
 
 impl<Tx, Rx> Link<Tx, Rx> {
     fn new(socket: OwnedFd) -> Self {
-        Self { socket, attachment: Cell::default(), speaks: PhantomData }
+        Self { socket, attachment: Cell::default(), directions: PhantomData }
     }
 
     /// The descriptor that came beside the message that was heard last.
@@ -215,32 +215,32 @@ impl<Tx, Rx> Link<Tx, Rx> {
 impl<Tx: Serialize, Rx: DeserializeOwned> Link<Tx, Rx> {
     /// Says something without waiting. Whether it is on its way: a line that is full or closed takes nothing, and the
     /// speaker's deadlines decide what that means.
-    pub fn say(&self, message: &Tx) -> bool {
-        matches!(self.try_say(message), Ok(socket::Sent::Whole))
+    pub fn send(&self, message: &Tx) -> bool {
+        matches!(self.try_send(message), Ok(socket::Sent::Whole))
     }
 
-    /// As [`Self::say`], and tells a full line from a closed one.
+    /// As [`Self::send`], and tells a full line from a closed one.
     ///
     /// # Errors
     /// What sendmsg(2) says beside that.
-    pub fn try_say(&self, message: &Tx) -> io::Result<socket::Sent> {
-        self.send(message, None)
+    pub fn try_send(&self, message: &Tx) -> io::Result<socket::Sent> {
+        self.send_packet(message, None)
     }
 
     /// Says something and hands a duplicate of a descriptor over with it (`SCM_RIGHTS`, unix(7)); otherwise as
-    /// [`Self::say`].
-    pub fn say_with(&self, message: &Tx, descriptor: BorrowedFd<'_>) -> bool {
-        matches!(self.send(message, Some(descriptor)), Ok(socket::Sent::Whole))
+    /// [`Self::send`].
+    pub fn send_with(&self, message: &Tx, descriptor: BorrowedFd<'_>) -> bool {
+        matches!(self.send_packet(message, Some(descriptor)), Ok(socket::Sent::Whole))
     }
 
     /// Hears the next message, without waiting. A descriptor that comes with it is closed.
-    pub fn hear(&self) -> Heard<Rx> {
-        self.hear_with().0
+    pub fn receive(&self) -> Received<Rx> {
+        self.receive_with().0
     }
 
     /// Hears the next message and takes the descriptor that comes with it, without waiting. A receiver that has no room
     /// for another descriptor hears the message without it.
-    pub fn hear_with(&self) -> (Heard<Rx>, Option<OwnedFd>) {
+    pub fn receive_with(&self) -> (Received<Rx>, Option<OwnedFd>) {
         let mut buffer = [0; MESSAGE_BYTES_MAX];
         // A line is heard seldom: a descriptor of the reserve is freed for each message, whether one comes with it or not.
         let received =
@@ -253,19 +253,23 @@ impl<Tx: Serialize, Rx: DeserializeOwned> Link<Tx, Rx> {
                     socket::Attachment::Descriptor(descriptor) => Some(descriptor),
                     socket::Attachment::None | socket::Attachment::Lost => None,
                 };
-                (message.map_or(Heard::Noise, Heard::Message), descriptor)
+                (message.map_or(Received::Malformed, Received::Message), descriptor)
             }
-            Ok(socket::Received::Empty) => (Heard::Silence, None),
-            Ok(socket::Received::Closed) => (Heard::Closed, None),
+            Ok(socket::Received::Empty) => (Received::Empty, None),
+            Ok(socket::Received::Closed) => (Received::Closed, None),
             Err(error) => {
                 // Only the end of the line means that the other side is dead.
                 log::error!("a line could not be read, and is tried again: {error}");
-                (Heard::Silence, None)
+                (Received::Empty, None)
             }
         }
     }
 
-    fn send(&self, message: &Tx, descriptor: Option<BorrowedFd<'_>>) -> io::Result<socket::Sent> {
+    fn send_packet(
+        &self,
+        message: &Tx,
+        descriptor: Option<BorrowedFd<'_>>,
+    ) -> io::Result<socket::Sent> {
         let json = serde_json::to_vec(message)?;
         debug_assert!(json.len() <= MESSAGE_BYTES_MAX);
         socket::send_packet(self.socket.as_fd(), &json, descriptor)
@@ -284,51 +288,51 @@ mod tests {
 
     #[test]
     fn both_sides_hear_what_the_other_says_and_that_it_is_gone() {
-        let (master, child) = line().unwrap();
-        assert!(child.say(&ToMaster::Ready));
-        assert!(child.say(&ToMaster::Failed { reason: "no \"luck\"".into() }));
-        assert_eq!(master.hear(), Heard::Message(ToMaster::Ready));
+        let (master, child) = pair().unwrap();
+        assert!(child.send(&ToMaster::Ready));
+        assert!(child.send(&ToMaster::Failed { reason: "no \"luck\"".into() }));
+        assert_eq!(master.receive(), Received::Message(ToMaster::Ready));
         assert_eq!(
-            master.hear(),
-            Heard::Message(ToMaster::Failed { reason: "no \"luck\"".into() })
+            master.receive(),
+            Received::Message(ToMaster::Failed { reason: "no \"luck\"".into() })
         );
-        assert_eq!(master.hear(), Heard::Silence);
-        assert!(master.say(&ToChild::Stop { wait_ms: 1, spread_ms: 2, deadline_ms: 5 }));
+        assert_eq!(master.receive(), Received::Empty);
+        assert!(master.send(&ToChild::Stop { wait_ms: 1, spread_ms: 2, deadline_ms: 5 }));
         drop(master);
         assert_eq!(
-            child.hear(),
-            Heard::Message(ToChild::Stop { wait_ms: 1, spread_ms: 2, deadline_ms: 5 })
+            child.receive(),
+            Received::Message(ToChild::Stop { wait_ms: 1, spread_ms: 2, deadline_ms: 5 })
         );
-        assert_eq!(child.hear(), Heard::Closed);
+        assert_eq!(child.receive(), Received::Closed);
     }
 
     #[test]
     fn a_descriptor_comes_with_its_message_and_with_no_other() {
-        let (master, child) = line().unwrap();
+        let (master, child) = pair().unwrap();
         let (given, kept) = std::os::unix::net::UnixStream::pair().unwrap();
         assert!(
-            master.say_with(&ToChild::Cover { slot: 3, rules: "of TCP".into() }, given.as_fd())
+            master.send_with(&ToChild::Cover { slot: 3, rules: "of TCP".into() }, given.as_fd())
         );
-        assert!(master.say(&ToChild::Uncover { slot: 3 }));
+        assert!(master.send(&ToChild::Uncover { slot: 3 }));
         drop(given);
-        let (heard, descriptor) = child.hear_with();
-        assert_eq!(heard, Heard::Message(ToChild::Cover { slot: 3, rules: "of TCP".into() }));
+        let (received, descriptor) = child.receive_with();
+        assert_eq!(received, Received::Message(ToChild::Cover { slot: 3, rules: "of TCP".into() }));
         let mut taken = std::os::unix::net::UnixStream::from(descriptor.unwrap());
         io::Write::write_all(&mut taken, b"!").unwrap();
         assert_eq!(io::Read::read(&mut &kept, &mut [0; 2]).unwrap(), 1);
-        let (heard, descriptor) = child.hear_with();
+        let (received, descriptor) = child.receive_with();
         assert_eq!(
-            (heard, descriptor.is_none()),
-            (Heard::Message(ToChild::Uncover { slot: 3 }), true)
+            (received, descriptor.is_none()),
+            (Received::Message(ToChild::Uncover { slot: 3 }), true)
         );
     }
 
     #[test]
     fn noise_is_not_the_end_of_the_line() {
-        let (master, child) = line().unwrap();
+        let (master, child) = pair().unwrap();
         socket::send_packet(child.as_fd(), b"hello?", None).unwrap();
-        assert!(child.say(&ToMaster::Draining));
-        assert_eq!(master.hear(), Heard::Noise);
-        assert_eq!(master.hear(), Heard::Message(ToMaster::Draining));
+        assert!(child.send(&ToMaster::Draining));
+        assert_eq!(master.receive(), Received::Malformed);
+        assert_eq!(master.receive(), Received::Message(ToMaster::Draining));
     }
 }

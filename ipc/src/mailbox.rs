@@ -74,7 +74,7 @@ impl Mailbox {
     }
 
     /// Takes the next packet, without waiting. `may_have_body`: bodies are attached to packets that wait
-    /// ([`Board::attached_bytes`](crate::board::Board::attached_bytes)), so a descriptor of the reserve is freed for the one
+    /// ([`SharedState::attached_bytes`](crate::shared_state::SharedState::attached_bytes)), so a descriptor of the reserve is freed for the one
     /// that may come.
     pub fn receive(&mut self, may_have_body: bool) -> Mail<'_> {
         let Self { reader, buffer } = self;

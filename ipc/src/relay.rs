@@ -13,7 +13,7 @@ use std::{
 use crate::{
     command::Command,
     mailbox::MailboxPair,
-    postbox::{Attached, PostError, Postbox},
+    mailbox_sender::{Attached, MailboxSender, SendError},
     sys::{memory, socket},
     wire,
 };
@@ -22,7 +22,7 @@ use crate::{
 ///
 /// # Errors
 /// Out of descriptors.
-pub fn line() -> io::Result<(OwnedFd, OwnedFd)> {
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let MailboxPair { reader, writer } = MailboxPair::new()?;
     Ok((writer, reader))
 }
@@ -32,14 +32,14 @@ pub fn line() -> io::Result<(OwnedFd, OwnedFd)> {
 pub struct Relay {
     writer: OwnedFd,
     open: Vec<u8>,
-    waiting: VecDeque<Parcel>,
+    waiting: VecDeque<QueuedPacket>,
     bytes: usize,
     backlog_bytes_max: usize,
     closed: bool,
 }
 
 #[derive(Debug)]
-struct Parcel {
+struct QueuedPacket {
     packet: Vec<u8>,
     attachment: Option<Attached>,
     weight: usize,
@@ -82,12 +82,12 @@ impl Relay {
     ///
     /// # Errors
     /// `Full`, `NoRoom` and `TooLarge`.
-    pub fn pass_on(&mut self, commands: &[Command<'_>]) -> Result<u64, PostError> {
+    pub fn pass_on(&mut self, commands: &[Command<'_>]) -> Result<u64, SendError> {
         let bytes: usize = commands.iter().map(|command| wire::body(command).len()).sum();
         if self.bytes > 0 && self.bytes + bytes > self.backlog_bytes_max {
-            return Err(PostError::Full);
+            return Err(SendError::Full);
         }
-        let attached = commands.iter().map(Postbox::attach).collect::<Result<Vec<_>, _>>()?;
+        let attached = commands.iter().map(MailboxSender::attach).collect::<Result<Vec<_>, _>>()?;
         let mut attached_bytes = 0;
         for (command, attached) in commands.iter().zip(attached) {
             if let Some(file) = attached {
@@ -98,7 +98,7 @@ impl Relay {
                 wire::encode(command, true, &mut packet);
                 let weight = packet.len() + body_bytes;
                 self.bytes += weight;
-                self.waiting.push_back(Parcel { packet, attachment: Some(file), weight });
+                self.waiting.push_back(QueuedPacket { packet, attachment: Some(file), weight });
                 continue;
             }
             let mut one = Vec::new();
@@ -131,15 +131,15 @@ impl Relay {
     /// What the receiver did not take, in order.
     pub fn into_unsent(mut self) -> impl Iterator<Item = Unsent> {
         self.close_packet();
-        self.waiting.into_iter().filter_map(|parcel| {
-            let attachment = match parcel.attachment {
+        self.waiting.into_iter().filter_map(|queued| {
+            let attachment = match queued.attachment {
                 None => None,
                 Some(file) => {
                     let file = file.try_clone().ok()?;
                     Some(memory::read_sealed_file(file, wire::ATTACHED_BYTES_MAX).ok()?)
                 }
             };
-            Some(Unsent { bytes: parcel.packet, attachment })
+            Some(Unsent { bytes: queued.packet, attachment })
         })
     }
 
@@ -149,13 +149,13 @@ impl Relay {
         }
         let packet = std::mem::take(&mut self.open);
         let weight = packet.len();
-        self.waiting.push_back(Parcel { packet, attachment: None, weight });
+        self.waiting.push_back(QueuedPacket { packet, attachment: None, weight });
     }
 
     fn send_waiting(&mut self) {
-        while let Some(parcel) = self.waiting.front() {
-            let file = parcel.attachment.as_ref().map(|file| file.as_fd());
-            match socket::send_packet(self.writer.as_fd(), &parcel.packet, file) {
+        while let Some(queued) = self.waiting.front() {
+            let file = queued.attachment.as_ref().map(|file| file.as_fd());
+            match socket::send_packet(self.writer.as_fd(), &queued.packet, file) {
                 Ok(socket::Sent::Full) => return,
                 Ok(socket::Sent::Closed) => {
                     self.closed = true;
@@ -165,7 +165,7 @@ impl Relay {
                 // A packet that the kernel refuses for itself cannot get better by waiting.
                 Err(error) => log::error!("a packet could not be passed on: {error}"),
             }
-            self.bytes -= parcel.weight;
+            self.bytes -= queued.weight;
             self.waiting.pop_front();
         }
     }
@@ -216,7 +216,7 @@ mod tests {
     /// Each command is either read before the end of the receiver, or given back: never both, never neither.
     #[test]
     fn what_a_receiver_that_ends_does_not_take_comes_back_in_order() {
-        let (writer, reader) = line().unwrap();
+        let (writer, reader) = pair().unwrap();
         let mut relay = Relay::new(writer, 1 << 20);
         let mut mailbox = Mailbox::new(reader);
         let large = vec![7; wire::INLINE_BODY_BYTES_MAX + 1];
@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_full_line_takes_all_commands_of_a_group_or_none() {
-        let (writer, reader) = line().unwrap();
+        let (writer, reader) = pair().unwrap();
         let mut relay = Relay::new(writer, 100_000);
         let body = vec![1; 30_000];
         let mut taken = 0;

@@ -7,11 +7,11 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::{
-    board::Board,
     command::{AskTicket, Command},
-    desk::Desk,
     id::Address,
     mailbox::{Mail, Mailbox},
+    shared_state::SharedState,
+    task_slot::TaskSlot,
     wire,
 };
 
@@ -63,20 +63,20 @@ pub struct TaskQueue {
     mailbox: Mailbox,
     address: Address,
     own: Address,
-    board: Board,
+    shared_state: SharedState,
 }
 
 /// What [`TaskQueue::take`] found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Taken {
-    /// A task, which is on the desk of this process from now on.
+    /// A task, which is in the task slot of this process from now on.
     Task {
         /// Who waits for it.
         ticket: AskTicket,
         /// What is to be done.
         payload: Vec<u8>,
     },
-    /// What was a task and cannot be read. It is on the desk too: somebody waits for it.
+    /// What was a task and cannot be read. It is in the task slot too: somebody waits for it.
     Unreadable(AskTicket),
     /// Nothing waits.
     Nothing,
@@ -86,51 +86,52 @@ pub enum Taken {
 
 impl TaskQueue {
     /// The end `reader` of the queue at `address`, for the task process whose mailbox is `own`.
-    pub fn new(reader: OwnedFd, address: Address, own: Address, board: Board) -> Self {
-        Self { mailbox: Mailbox::new(reader), address, own, board }
+    pub fn new(reader: OwnedFd, address: Address, own: Address, shared_state: SharedState) -> Self {
+        Self { mailbox: Mailbox::new(reader), address, own, shared_state }
     }
 
-    /// Takes a task, if one waits. It stands on this process's [`Desk`] before it leaves the queue: if the process dies at
+    /// Takes a task, if one waits. It stands in this process's [`TaskSlot`] before it leaves the queue: if the process dies at
     /// any moment, the task is still in the queue, or the master knows whose it was. Whoever waits for a task hears of the
     /// death of a process that died just before the taking too, although another process will do the task.
     ///
     /// A process that is stopped (SIGSTOP, a debugger) between the look at a task and the taking holds the others up until it
     /// goes on or is killed.
     pub fn take(&mut self) -> Taken {
-        let Self { mailbox, address, own, board } = self;
-        let (desk, queue) = (Desk::of(board, *own), Desk::of(board, *address));
+        let Self { mailbox, address, own, shared_state } = self;
+        let (task_slot, queue) =
+            (TaskSlot::of(shared_state, *own), TaskSlot::of(shared_state, *address));
         loop {
             let mut ticket = None;
             let mail = mailbox.receive_noted::<{ wire::TASK_HEAD_BYTES }>(|head| {
                 ticket = wire::task_ticket(head);
                 if let Some(ticket) = ticket {
-                    desk.begin(ticket);
+                    task_slot.begin(ticket);
                 }
-                board.attached_bytes(*address) > 0
+                shared_state.attached_bytes(*address) > 0
             });
             let packet = match mail {
                 Mail::Packet(packet) => Some(packet),
                 Mail::Bodiless(bytes) => {
                     if let Ok((_, body_bytes)) = wire::bodiless(bytes) {
-                        board.take_attached(*address, body_bytes as u64);
+                        shared_state.take_attached(*address, body_bytes as u64);
                     }
                     None
                 }
                 Mail::Bad => None,
                 Mail::Closed => {
-                    desk.put_back();
+                    task_slot.put_back();
                     return Taken::Closed;
                 }
                 Mail::Empty => {
-                    desk.put_back();
+                    task_slot.put_back();
                     queue.none_waits();
-                    board.no_attached(*address);
+                    shared_state.no_attached(*address);
                     return Taken::Nothing;
                 }
             };
             queue.taken();
             if let Some(body) = packet.as_ref().and_then(|packet| packet.attachment.as_ref()) {
-                board.take_attached(*address, body.len() as u64);
+                shared_state.take_attached(*address, body.len() as u64);
             }
             // What is no task has no ticket, and is passed over.
             let Some(ticket) = ticket else { continue };
@@ -158,24 +159,30 @@ mod tests {
 
     use super::*;
     use crate::{
-        PostError, board::SerialClock, handle::Handle, mailbox::MailboxPair, postbox::Postbox,
+        SendError, handle::Handle, mailbox::MailboxPair, mailbox_sender::MailboxSender,
+        shared_state::SerialClock,
     };
 
     /// One asker at 0, two task processes at 1 and 2, their queues from 3 on.
-    fn place() -> (Handle, Board, Vec<MailboxPair>) {
+    fn place() -> (Handle, SharedState, Vec<MailboxPair>) {
         let clock = SerialClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
-        let board = Board::new(1, 6, clock, 1).unwrap();
+        let shared_state = SharedState::new(1, 6, clock, 1).unwrap();
         let pairs: Vec<_> = (0..6).map(|_| MailboxPair::new().unwrap()).collect();
         let writers = pairs.iter().map(|pair| pair.writer.try_clone().unwrap()).collect();
-        let postbox = Postbox::new(writers, 16 << 20);
+        let sender = MailboxSender::new(writers, 16 << 20);
         let queues = TaskQueues::new(Address(3), 2);
-        let handle = Handle::new(Address(0), board.clone(), postbox).with_tasks(queues);
-        (handle, board, pairs)
+        let handle = Handle::new(Address(0), shared_state.clone(), sender).with_tasks(queues);
+        (handle, shared_state, pairs)
     }
 
-    fn reader(board: &Board, pairs: &[MailboxPair], queue: u16, own: u16) -> TaskQueue {
+    fn reader(
+        shared_state: &SharedState,
+        pairs: &[MailboxPair],
+        queue: u16,
+        own: u16,
+    ) -> TaskQueue {
         let end = pairs[usize::from(queue)].reader.try_clone().unwrap();
-        TaskQueue::new(end, Address(queue), Address(own), board.clone())
+        TaskQueue::new(end, Address(queue), Address(own), shared_state.clone())
     }
 
     fn ticket(request: u64) -> AskTicket {
@@ -183,48 +190,49 @@ mod tests {
     }
 
     #[test]
-    fn a_task_is_taken_once_alone_and_whole_and_stands_on_the_desk() {
-        let (handle, board, pairs) = place();
+    fn a_task_is_taken_once_alone_and_whole_and_stands_in_its_slot() {
+        let (handle, shared_state, pairs) = place();
         let large = vec![7; 5 << 20];
         handle.task(None, b"one", 1).unwrap();
         handle.task(None, &large, 2).unwrap();
         handle.task(None, b"", 3).unwrap();
-        assert_eq!(Desk::of(&board, Address(3)).waiting(), 3);
-        let (mut first, mut second) = (reader(&board, &pairs, 3, 1), reader(&board, &pairs, 3, 2));
+        assert_eq!(TaskSlot::of(&shared_state, Address(3)).waiting(), 3);
+        let (mut first, mut second) =
+            (reader(&shared_state, &pairs, 3, 1), reader(&shared_state, &pairs, 3, 2));
         let task = |request, payload: &[u8]| Taken::Task {
             ticket: ticket(request),
             payload: payload.to_vec(),
         };
         assert_eq!(first.take(), task(1, b"one"));
         assert_eq!(second.take(), task(2, &large));
-        assert_eq!(Desk::of(&board, Address(1)).present(), Some(ticket(1)));
-        assert_eq!(Desk::of(&board, Address(2)).present(), Some(ticket(2)));
+        assert_eq!(TaskSlot::of(&shared_state, Address(1)).present(), Some(ticket(1)));
+        assert_eq!(TaskSlot::of(&shared_state, Address(2)).present(), Some(ticket(2)));
         // Its reader is gone; what waits is not.
         drop((first, second));
-        let mut successor = reader(&board, &pairs, 3, 1);
+        let mut successor = reader(&shared_state, &pairs, 3, 1);
         assert_eq!(successor.take(), task(3, b""));
         assert_eq!(successor.take(), Taken::Nothing);
-        assert_eq!(Desk::of(&board, Address(3)).waiting(), 0);
-        assert_eq!(board.attached_bytes(Address(3)), 0);
+        assert_eq!(TaskSlot::of(&shared_state, Address(3)).waiting(), 0);
+        assert_eq!(shared_state.attached_bytes(Address(3)), 0);
     }
 
     #[test]
     fn a_task_for_one_process_is_in_its_own_queue() {
-        let (handle, board, pairs) = place();
+        let (handle, shared_state, pairs) = place();
         handle.task(Some(1), b"yours", 9).unwrap();
-        assert_eq!(reader(&board, &pairs, 3, 2).take(), Taken::Nothing);
-        let taken = reader(&board, &pairs, 5, 2).take();
+        assert_eq!(reader(&shared_state, &pairs, 3, 2).take(), Taken::Nothing);
+        let taken = reader(&shared_state, &pairs, 5, 2).take();
         assert_eq!(taken, Taken::Task { ticket: ticket(9), payload: b"yours".to_vec() });
-        assert_eq!(handle.task(Some(2), b"nobody's", 10), Err(PostError::NoSuchProcess));
+        assert_eq!(handle.task(Some(2), b"nobody's", 10), Err(SendError::NoSuchProcess));
         let without = handle.with_tasks(TaskQueues::NONE);
-        assert_eq!(without.task(None, b"nobody's", 11), Err(PostError::NoSuchProcess));
+        assert_eq!(without.task(None, b"nobody's", 11), Err(SendError::NoSuchProcess));
     }
 
     #[test]
     fn what_is_no_task_is_passed_over() {
-        let (handle, board, pairs) = place();
+        let (handle, shared_state, pairs) = place();
         handle
-            .post(
+            .send(
                 Address(3),
                 &Command::Message {
                     from: Address(0),
@@ -234,7 +242,7 @@ mod tests {
             )
             .unwrap();
         handle.task(None, b"work", 1).unwrap();
-        let mut queue = reader(&board, &pairs, 3, 1);
+        let mut queue = reader(&shared_state, &pairs, 3, 1);
         assert!(matches!(queue.take(), Taken::Task { .. }));
     }
 }

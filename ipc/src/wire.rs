@@ -175,9 +175,9 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
             writer.head(PART_IDS, None, None, None);
             writer.body(json);
         }
-        Command::Event { header, payload, life, ticket } => {
+        Command::Event { header, payload, incarnation, ticket } => {
             writer.head(EVENT, None, ticket, None);
-            writer.u64(life);
+            writer.u64(incarnation);
             writer.event_header(header);
             writer.body(payload);
         }
@@ -388,9 +388,9 @@ impl<'a> Decoder<'a> {
                 Command::Answer { from, request, answer: Answer::Task(end), ticket }
             }
             EVENT => {
-                let life = self.u64()?;
+                let incarnation = self.u64()?;
                 let header = self.event_header()?;
-                Command::Event { header, payload: self.body(attached)?, life, ticket }
+                Command::Event { header, payload: self.body(attached)?, incarnation, ticket }
             }
             LIST => Command::List { ticket: ticket.ok_or(WireError::BadField)? },
             PART_MANY => Command::Part(Part::Many { delivered: self.u64()?, dropped: self.u64()? }),
@@ -613,7 +613,7 @@ mod tests {
     fn every_command<'a>(payload: &'a [u8], only: &'a [u8]) -> Vec<Command<'a>> {
         let asked = AskTicket { reply_to: Address(2), request: 77 };
         let ticket = Some(asked);
-        let event = |header, ticket| Command::Event { header, payload, life: 7, ticket };
+        let event = |header, ticket| Command::Event { header, payload, incarnation: 7, ticket };
         vec![
             Command::Push { id: id(1), kind: PayloadKind::Text, payload, ticket: None },
             Command::Push { id: id(2), kind: PayloadKind::Binary, payload, ticket },

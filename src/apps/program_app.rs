@@ -17,7 +17,7 @@ use wsmaster_workers::{
     Closed, Context, Durable, Message, Verdict,
     ipc::{
         ConnectionId, EventHeader,
-        side_cell::{Decider, Life},
+        side_status::{Decider, Incarnation},
     },
 };
 
@@ -107,18 +107,18 @@ impl PendingLine {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
     /// Yes.
-    Open(Life),
+    Open(Incarnation),
     /// It lives, and has enough to do.
-    Full(Life),
+    Full(Incarnation),
     /// It does not live.
     Absent,
 }
 
 impl State {
     /// The number of the life that goes on.
-    fn life(self) -> Option<u64> {
+    fn incarnation(self) -> Option<u64> {
         match self {
-            Self::Open(life) | Self::Full(life) => Some(life.number),
+            Self::Open(incarnation) | Self::Full(incarnation) => Some(incarnation.number),
             Self::Absent => None,
         }
     }
@@ -172,7 +172,7 @@ impl ProgramApp {
             State::Open(_) => {
                 let instance = self.instances.of_connection(id);
                 // What the program has said decides, not the configuration, which may be another one by now.
-                match context.handle().board().side(instance).decider() {
+                match context.handle().shared_state().side_status(instance).decider() {
                     Decider::Program | Decider::Unknown => {
                         self.asking.handshake(context, head, instance)
                     }
@@ -220,10 +220,10 @@ impl ProgramApp {
             self.clients.remove(&id);
             return;
         }
-        let life = self.state(context, self.instances.number_of(id)).life();
+        let incarnation = self.state(context, self.instances.number_of(id)).incarnation();
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.course = ConnState::Over;
-        if client.told.is_none() || client.told != life {
+        if client.told.is_none() || client.told != incarnation {
             let Some(durable) = context.durable().filter(|_| !client.held.is_empty()) else {
                 // The program that knew of it is gone, or none ever has.
                 self.forget(id);
@@ -259,16 +259,20 @@ impl ProgramApp {
 
     /// Has a program that was started again be told of all connections that it has.
     fn notice_life(&mut self, context: &Context<'_>, number: u16) {
-        let life = context.handle().board().side(self.instances.of_number(number)).life();
+        let incarnation = context
+            .handle()
+            .shared_state()
+            .side_status(self.instances.of_number(number))
+            .incarnation();
         let line = &mut self.lines[usize::from(number)];
-        if !life.goes_on || line.seen == life.number {
+        if !incarnation.is_alive || line.seen == incarnation.number {
             return;
         }
-        line.seen = life.number;
+        line.seen = incarnation.number;
         let instances = self.instances;
         let is_unknown = |(id, client): &(&ConnectionId, &Client)| {
             instances.number_of(**id) == number
-                && client.told.is_some_and(|told| told != life.number)
+                && client.told.is_some_and(|told| told != incarnation.number)
                 && client.course == ConnState::Open
         };
         let mut unknown: Vec<ConnectionId> =
@@ -312,12 +316,12 @@ impl ProgramApp {
     // ----- telling -----
 
     fn state(&self, context: &Context<'_>, number: u16) -> State {
-        let cell = context.handle().board().side(self.instances.of_number(number));
-        let life = cell.life();
-        match (life.goes_on, cell.is_full()) {
+        let status = context.handle().shared_state().side_status(self.instances.of_number(number));
+        let incarnation = status.incarnation();
+        match (incarnation.is_alive, status.is_full()) {
             (false, _) => State::Absent,
-            (true, true) => State::Full(life),
-            (true, false) => State::Open(life),
+            (true, true) => State::Full(incarnation),
+            (true, false) => State::Open(incarnation),
         }
     }
 
@@ -329,12 +333,12 @@ impl ProgramApp {
         id: ConnectionId,
         kind: EventKind,
     ) -> bool {
-        let State::Open(life) = self.state(context, self.instances.number_of(id)) else {
+        let State::Open(incarnation) = self.state(context, self.instances.number_of(id)) else {
             return false;
         };
         let Some(client) = self.clients.get(&id) else { return false };
         client.held.is_empty()
-            && client.told == Some(life.number)
+            && client.told == Some(incarnation.number)
             && context
                 .notify(self.instances.of_connection(id), event_header(kind, Some(id)), &self.line)
                 .is_ok()
@@ -393,33 +397,33 @@ impl ProgramApp {
 
     /// Tells of a connection that its present program does not know.
     fn introduce(&mut self, context: &mut Context<'_>, id: ConnectionId) -> Told {
-        let State::Open(life) = self.state(context, self.instances.number_of(id)) else {
+        let State::Open(incarnation) = self.state(context, self.instances.number_of(id)) else {
             return Told::NotNow;
         };
         let (Some(client), Some(durable)) = (self.clients.get_mut(&id), context.durable_of(id))
         else {
             return Told::All;
         };
-        if client.told != Some(life.number) && client.course == ConnState::Open {
+        if client.told != Some(incarnation.number) && client.course == ConnState::Open {
             self.line.clear();
             write_opened(&mut self.line, context.slot().number(), durable, client.told.is_some());
             let header = event_header(EventKind::Open, Some(id));
             if context.notify(self.instances.of_connection(id), header, &self.line).is_err() {
                 return Told::NotNow;
             }
-            client.told = Some(life.number);
+            client.told = Some(incarnation.number);
         }
         Told::All
     }
 
     /// Tells one connection's part. Who is told all is read on.
     fn tell_waiting(&mut self, context: &mut Context<'_>, id: ConnectionId) -> Told {
-        let State::Open(life) = self.state(context, self.instances.number_of(id)) else {
+        let State::Open(incarnation) = self.state(context, self.instances.number_of(id)) else {
             return Told::NotNow;
         };
         let address = self.instances.of_connection(id);
         let Some(client) = self.clients.get_mut(&id) else { return Told::All };
-        if client.told != Some(life.number) {
+        if client.told != Some(incarnation.number) {
             match client.course {
                 ConnState::Open => {
                     if self.introduce(context, id) == Told::NotNow {
@@ -428,7 +432,7 @@ impl ProgramApp {
                 }
                 ConnState::OverAndWhole => {
                     client.course = ConnState::Over;
-                    client.told = Some(life.number);
+                    client.told = Some(incarnation.number);
                 }
                 // What is left was for a program that is gone.
                 ConnState::Over => {

@@ -11,7 +11,7 @@ use wsmaster_protocol::{
 };
 use wsmaster_workers::{
     AskError, Context, HttpRequest, Responder, Verdict,
-    ipc::{Address, side_cell::SideCell},
+    ipc::{Address, side_status::SideStatus},
 };
 
 use crate::side::{Instances, event_header};
@@ -74,11 +74,11 @@ impl ProgramRequests {
 
     /// What a request hears at once, if nobody would be asked about it now.
     pub(super) fn refusal(&self, context: &Context<'_>) -> Option<Response> {
-        let board = context.handle().board();
-        let cells = (0..self.instances.count())
-            .map(|number| board.side(self.instances.of_number(number)))
-            .filter(|cell| cell.life().goes_on);
-        let mut are_full = cells.map(|cell| cell.is_full()).peekable();
+        let shared_state = context.handle().shared_state();
+        let statuses = (0..self.instances.count())
+            .map(|number| shared_state.side_status(self.instances.of_number(number)))
+            .filter(|status| status.incarnation().is_alive);
+        let mut are_full = statuses.map(|status| status.is_full()).peekable();
         match are_full.peek() {
             None => Some(absent()),
             Some(_) => are_full.all(|is_full| is_full).then(busy),
@@ -96,7 +96,7 @@ impl ProgramRequests {
             context.respond(responder, &absent());
             return;
         };
-        if context.handle().board().side(instance).is_full() {
+        if context.handle().shared_state().side_status(instance).is_full() {
             context.respond(responder, &busy());
             return;
         }
@@ -134,12 +134,12 @@ impl ProgramRequests {
         let first = self.next;
         self.next = (first + 1) % count;
         let in_turn = (0..count).map(|step| self.instances.of_number((first + step) % count));
-        let board = context.handle().board();
-        let living: Vec<(Address, SideCell)> = in_turn
-            .map(|address| (address, board.side(address)))
-            .filter(|(_, cell)| cell.life().goes_on)
+        let shared_state = context.handle().shared_state();
+        let living: Vec<(Address, SideStatus)> = in_turn
+            .map(|address| (address, shared_state.side_status(address)))
+            .filter(|(_, status)| status.incarnation().is_alive)
             .collect();
-        let with_room = living.iter().find(|(_, cell)| !cell.is_full());
+        let with_room = living.iter().find(|(_, status)| !status.is_full());
         with_room.or(living.first()).map(|(address, _)| *address)
     }
 }

@@ -10,7 +10,7 @@ use mio::{Interest, unix::SourceFd};
 use wsmaster_ipc::{
     Address, Handle, Slot,
     link::{self, ChildLink, MasterLink, ToChild, ToMaster},
-    postbox::Postbox,
+    mailbox_sender::MailboxSender,
     relay,
     sys::{daemon, process, title},
 };
@@ -50,8 +50,8 @@ where
         let listeners = self.listeners.of_slot(child.0)?;
         let tls = self.tls.as_ref().map(Tls::for_a_worker).transpose()?;
         let elder = self.join_to_elder(child);
-        let Takeaway { mailbox, link, child_link, handle, mut keep } =
-            self.takeaway(slot.address())?;
+        let ChildResources { mailbox, link, child_link, handle, mut keep } =
+            self.child_resources(slot.address())?;
         keep.extend(listeners.iter().map(|listening| listening.socket.as_fd().as_raw_fd()));
         keep.extend(elder.as_ref().map(AsRawFd::as_raw_fd));
         if let Some(sealed) = &tls {
@@ -75,12 +75,12 @@ where
         let info = WorkerInfo { slot, config: self.config.clone(), directory };
         let (make, surroundings, master) = (&self.make, &self.surroundings, process::own_pid());
         let in_background = self.in_background;
-        let next_serial = lost::next_serial(&self.board, slot);
+        let next_serial = lost::next_serial(&self.shared_state, slot);
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: worker {slot}"));
             logging::set_role(&format!("worker {slot}"));
             if let Err(reason) = surroundings.enter(Kind::Worker(slot.number()), master) {
-                seat.link.say(&ToMaster::Failed { reason });
+                seat.link.send(&ToMaster::Failed { reason });
                 return 1;
             }
             if seat.tls.is_some()
@@ -90,8 +90,8 @@ where
             }
             work(seat, make(&info), in_background)
         })?;
-        let cell = self.board.cell(slot, generation);
-        let pid = self.remember(pid, Role::Worker(cell), link)?;
+        let stats = self.shared_state.worker_stats(slot, generation);
+        let pid = self.remember(pid, Role::Worker(stats), link)?;
         if let Some(kept) = self.seats.get_mut(usize::from(child.0)) {
             kept.tenures.begin(pid, next_serial);
             kept.processes.push(pid);
@@ -105,12 +105,12 @@ where
         let kept = self.seats.get_mut(usize::from(child.0))?;
         kept.processes.retain(|pid| self.children.contains_key(pid));
         let elder = self.children.get(kept.processes.last()?)?;
-        let (writer, reader) = relay::line()
+        let (writer, reader) = relay::pair()
             .inspect_err(|error| {
                 log::warn!("a leaving worker is not joined to its successor: {error}");
             })
             .ok()?;
-        elder.link.say_with(&ToChild::Relay, reader.as_fd()).then_some(writer)
+        elder.link.send_with(&ToChild::Relay, reader.as_fd()).then_some(writer)
     }
 
     /// A worker has ended. Where it stood between two of its slot, the younger one is joined to the older one.
@@ -123,10 +123,10 @@ where
             place.checked_sub(1).and_then(|before| self.children.get(processes.get(before)?));
         let younger = processes.get(place).and_then(|pid| self.children.get(pid));
         let (Some(elder), Some(younger)) = (elder, younger) else { return };
-        match relay::line() {
+        match relay::pair() {
             Ok((writer, reader)) => {
-                if elder.link.say_with(&ToChild::Relay, reader.as_fd()) {
-                    younger.link.say_with(&ToChild::Elder, writer.as_fd());
+                if elder.link.send_with(&ToChild::Relay, reader.as_fd()) {
+                    younger.link.send_with(&ToChild::Elder, writer.as_fd());
                 }
             }
             Err(error) => log::warn!("a leaving worker is not joined to those after it: {error}"),
@@ -136,8 +136,8 @@ where
     fn fork_side(&mut self, number: usize) -> io::Result<Pid> {
         let side =
             self.directory.sides().get(number).cloned().ok_or(io::ErrorKind::InvalidInput)?;
-        let Takeaway { mailbox, link, child_link, handle, mut keep } =
-            self.takeaway(side.address)?;
+        let ChildResources { mailbox, link, child_link, handle, mut keep } =
+            self.child_resources(side.address)?;
         let queues = self.task_queues(&side)?;
         keep.extend(queues.iter().flatten().map(|queue| queue.as_fd().as_raw_fd()));
         let seat = SideSetup {
@@ -152,7 +152,7 @@ where
         let (config, processes, mark) = (&self.config, &self.processes, self.mark.as_str());
         let tasks = self.tasks.as_ref();
         let inheritance = surroundings.inheritance();
-        self.board.side(side.address).begin_life();
+        self.shared_state.side_status(side.address).begin_incarnation();
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: process {}", side.full_name()));
             // A program with a user of its own is started as that user, which its host must be able to do.
@@ -161,7 +161,7 @@ where
                 Body::Program(program) => program.config.user.is_some(),
             };
             if let Err(reason) = surroundings.enter(Kind::Side { starts_as_root }, master) {
-                seat.link.say(&ToMaster::Failed { reason });
+                seat.link.send(&ToMaster::Failed { reason });
                 return 1;
             }
             if in_background {
@@ -185,10 +185,10 @@ where
     }
 
     /// What every child takes with it, and the master's end of the line to it.
-    fn takeaway(&self, own: Address) -> io::Result<Takeaway> {
+    fn child_resources(&self, own: Address) -> io::Result<ChildResources> {
         let mailbox = self.mailboxes.get(usize::from(own.0)).ok_or(io::ErrorKind::InvalidInput)?;
         let mailbox = mailbox.reader.try_clone()?;
-        let (link, child_link) = link::line()?;
+        let (link, child_link) = link::pair()?;
         let writers = self
             .mailboxes
             .iter()
@@ -198,13 +198,13 @@ where
         keep.extend([
             mailbox.as_raw_fd(),
             child_link.as_fd().as_raw_fd(),
-            self.board.file().as_raw_fd(),
+            self.shared_state.file().as_raw_fd(),
         ]);
         logging::with_descriptor(|file| keep.extend(file.map(|file| file.as_raw_fd())));
-        let postbox = Postbox::new(writers, self.config.limits.backlog_bytes_max);
+        let sender = MailboxSender::new(writers, self.config.limits.backlog_bytes_max);
         let tasks = self.directory.tasks();
-        let handle = Handle::new(own, self.board.clone(), postbox).with_tasks(tasks);
-        Ok(Takeaway { mailbox, link, child_link, handle, keep })
+        let handle = Handle::new(own, self.shared_state.clone(), sender).with_tasks(tasks);
+        Ok(ChildResources { mailbox, link, child_link, handle, keep })
     }
 
     fn remember(&mut self, pid: i32, role: Role, link: MasterLink) -> io::Result<Pid> {
@@ -217,7 +217,7 @@ where
     }
 }
 
-struct Takeaway {
+struct ChildResources {
     mailbox: OwnedFd,
     link: MasterLink,
     child_link: ChildLink,

@@ -35,7 +35,7 @@ where
     pub(super) fn close_retired_listeners(&mut self) {
         for listener in self.listeners.retire() {
             for child in self.children.values() {
-                child.link.say(&ToChild::Retire { listener });
+                child.link.send(&ToChild::Retire { listener });
             }
         }
     }
@@ -97,7 +97,7 @@ where
     fn hand_to(&self, workers: &[Pid], message: &ToChild, file: BorrowedFd<'_>) {
         for child in workers.iter().filter_map(|pid| self.children.get(pid)) {
             // A line that is full is tried again with those who do not answer.
-            child.link.say_with(message, file);
+            child.link.send_with(message, file);
         }
     }
 

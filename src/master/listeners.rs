@@ -176,7 +176,7 @@ impl Listeners {
         self.present.iter().chain(&self.retired).all(|kept| match &kept.sockets {
             Sockets::Each(sockets) => sockets
                 .get(usize::from(slot))
-                .is_some_and(|socket| by.say_with(&kept.introduction(slot), socket.as_fd())),
+                .is_some_and(|socket| by.send_with(&kept.introduction(slot), socket.as_fd())),
             Sockets::Shared(..) => true,
         })
     }
@@ -237,7 +237,7 @@ impl Listeners {
             };
             if let Some(socket) = socket {
                 // If the line is full, the successor has it.
-                worker.say_with(&kept.introduction(slot), socket);
+                worker.send_with(&kept.introduction(slot), socket);
             }
         }
     }

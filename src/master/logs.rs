@@ -101,7 +101,7 @@ where
     fn hand_log_to(&self, pid: Pid, message: &ToChild) {
         if let Some(child) = self.children.get(&pid) {
             // A line that is full is tried again with those who do not answer.
-            logging::with_descriptor(|file| file.map(|file| child.link.say_with(message, file)));
+            logging::with_descriptor(|file| file.map(|file| child.link.send_with(message, file)));
         }
     }
 

@@ -4,7 +4,7 @@
 //! of programs get a word for each worker that has ended, whatever ended it, and tell their programs of the connections that
 //! nothing has been heard of. The word is in their mailboxes before a successor is forked, behind all that the worker said.
 
-use wsmaster_ipc::{EventHeader, LostConnections, Slot, board::Board};
+use wsmaster_ipc::{EventHeader, LostConnections, Slot, shared_state::SharedState};
 use wsmaster_workers::Handler;
 
 use super::Master;
@@ -36,10 +36,10 @@ where
 {
     /// A worker has ended: the hosts of programs are told which connections were its own.
     pub(super) fn tell_of_lost_connections(&mut self, pid: Pid) {
-        let slots = (0..self.board.slots()).filter_map(Slot::new);
+        let slots = (0..self.shared_state.slots()).filter_map(Slot::new);
         let mut found = None;
         for (slot, seat) in slots.zip(&mut self.seats) {
-            let next_serial = next_serial(&self.board, slot);
+            let next_serial = next_serial(&self.shared_state, slot);
             found = found.or(seat.tenures.end(pid, next_serial).map(|range| (slot, range)));
         }
         let Some((slot, (first, end))) = found else { return };
@@ -61,8 +61,8 @@ where
 }
 
 /// The serial number of the next connection of a slot, at least.
-pub(super) fn next_serial(board: &Board, slot: Slot) -> u64 {
-    board.last_serial(slot) + 1
+pub(super) fn next_serial(shared_state: &SharedState, slot: Slot) -> u64 {
+    shared_state.last_serial(slot) + 1
 }
 
 #[cfg(test)]

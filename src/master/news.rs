@@ -40,7 +40,8 @@ where
             Role::Worker(_) => true,
             Role::Side(number) => self.hears_life(number),
         });
-        let full = full.filter(|child| matches!(child.link.try_say(&word), Ok(Sent::Full))).count();
+        let full =
+            full.filter(|child| matches!(child.link.try_send(&word), Ok(Sent::Full))).count();
         if full > 0 {
             self.news_missed += full as u64;
             log::warn!("processes that miss news because they do not listen: {full}");

@@ -194,7 +194,7 @@ where
         };
         for (pid, child) in &self.children {
             if matches!(child.role, Role::Side(_))
-                && !child.link.say_with(&ToChild::Names, file.as_fd())
+                && !child.link.send_with(&ToChild::Names, file.as_fd())
             {
                 log::warn!("{} does not hear who has come and gone", self.name_of(*pid));
             }
@@ -204,15 +204,15 @@ where
     /// Empties what a new program is given: nobody is to read what was meant for another.
     fn prepare_place(&self, number: usize) -> io::Result<()> {
         let Some(side) = self.directory.sides().get(number) else { return Ok(()) };
-        let cell = self.board.side(side.address);
-        cell.clear_counters();
+        let status = self.shared_state.side_status(side.address);
+        status.clear_counters();
         let mailbox = self.mailboxes.get(usize::from(side.address.0));
         let mailbox = mailbox.ok_or(io::ErrorKind::InvalidInput)?;
         let mut mailbox = Mailbox::new(mailbox.reader.try_clone()?);
         while !matches!(mailbox.receive(false), Mail::Empty | Mail::Closed) {}
-        self.board.no_attached(side.address);
+        self.shared_state.no_attached(side.address);
         // What comes before it is forked waits for it.
-        cell.begin_life();
+        status.begin_incarnation();
         Ok(())
     }
 

@@ -52,7 +52,7 @@ where
     pub(super) fn have_clients_closed(&self) {
         for (pid, child) in &self.children {
             match child.role {
-                Role::Worker(_) => self.say(*pid, &ToChild::CloseClients),
+                Role::Worker(_) => self.send_to_child(*pid, &ToChild::CloseClients),
                 Role::Side(_) => {}
             }
         }
@@ -61,7 +61,7 @@ where
     /// Workers know from now on that nobody is in this seat.
     pub(super) fn end_life_of(&self, number: usize) {
         if let Some(side) = self.directory.sides().get(number) {
-            self.board.side(side.address).end_life();
+            self.shared_state.side_status(side.address).end_incarnation();
         }
     }
 

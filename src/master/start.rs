@@ -10,9 +10,9 @@ use std::{
 use mio::Poll;
 use wsmaster_ipc::{
     Handle,
-    board::{Board, SerialClock},
     mailbox::{Mailbox, MailboxPair},
-    postbox::Postbox,
+    mailbox_sender::MailboxSender,
+    shared_state::{SerialClock, SharedState},
     sys::{process, random, reserve, title},
 };
 use wsmaster_workers::Handler;
@@ -279,13 +279,13 @@ where
             if reload.is_some() { PROGRAMS_TO_COME_MAX } else { 0 },
         ));
         let clock = SerialClock::new(Instant::now(), since_1970);
-        let board = Board::new(workers as u16, directory.mailboxes(), clock, seed)
+        let shared_state = SharedState::new(workers as u16, directory.mailboxes(), clock, seed)
             .map_err(system("shared memory"))?;
-        logging::count_losses_on(&board);
+        logging::count_losses_on(&shared_state);
         let is_somebody = |side: &&SideProcess| side.body != Body::Vacant;
         for side in directory.sides().iter().filter(is_somebody) {
             // What comes for them before they are forked waits for them.
-            board.side(side.address).begin_life();
+            shared_state.side_status(side.address).begin_incarnation();
         }
         let mailboxes = (0..directory.mailboxes())
             .map(|_| MailboxPair::new())
@@ -296,8 +296,8 @@ where
             .map(|mailbox| mailbox.writer.try_clone())
             .collect::<io::Result<Vec<_>>>()
             .map_err(system("mailboxes"))?;
-        let postbox = Postbox::new(writers, NEWS_BYTES_MAX);
-        let handle = Handle::new(directory.master(), board.clone(), postbox);
+        let sender = MailboxSender::new(writers, NEWS_BYTES_MAX);
+        let handle = Handle::new(directory.master(), shared_state.clone(), sender);
         let surveys = surveys(&handle, &mailboxes, seed).map_err(system("mailboxes"))?;
         let seats = (0..workers)
             .map(|_| SeatKept {
@@ -335,7 +335,7 @@ where
             listeners,
             control,
             pid_file,
-            board,
+            shared_state,
             mailboxes,
             seats,
             processes,

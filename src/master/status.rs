@@ -5,8 +5,8 @@ use std::{path::Path, time::Instant};
 
 use serde_json::{Map, Value, json};
 use wsmaster_ipc::{
-    board::{Cell, Counter},
-    side_cell::SideCounter,
+    shared_state::{Counter, WorkerStats},
+    side_status::SideCounter,
     sys::{process, resource},
 };
 use wsmaster_workers::Handler;
@@ -38,13 +38,13 @@ impl Default for Totals {
 
 impl Totals {
     /// Adds what a dead process has counted, and empties its cell. Gauges die with it.
-    pub(super) fn bury(&mut self, cell: &Cell) {
+    pub(super) fn bury(&mut self, stats: &WorkerStats) {
         for (total, (counter, _)) in self.counted.iter_mut().zip(Counter::ALL) {
             if !counter.is_gauge() {
-                *total += cell.read(counter);
+                *total += stats.read(counter);
             }
         }
-        cell.clear();
+        stats.clear();
     }
 }
 
@@ -58,9 +58,9 @@ where
         let now = Instant::now();
         let mut totals = self.totals.counted;
         for child in self.children.values() {
-            let Role::Worker(cell) = &child.role else { continue };
+            let Role::Worker(stats) = &child.role else { continue };
             for (total, (counter, _)) in totals.iter_mut().zip(Counter::ALL) {
-                *total += cell.read(counter);
+                *total += stats.read(counter);
             }
         }
         let totals: Map<String, Value> = totals
@@ -119,7 +119,7 @@ where
             "log": {
                 "file": logging::path().map(|path| shown(&path)),
                 "rotations": self.log_keeper.rotations(),
-                "lines_lost": self.board.lost_log_lines(),
+                "lines_lost": self.shared_state.lost_log_lines(),
             },
         })
     }
@@ -176,10 +176,10 @@ where
             }
         }
         into.insert("retired".to_owned(), side.is_retired.into());
-        let cell = self.board.side(side.address);
-        into.insert("full".to_owned(), cell.is_full().into());
+        let stats = self.shared_state.side_status(side.address);
+        into.insert("full".to_owned(), stats.is_full().into());
         for (counter, name) in SideCounter::ALL {
-            into.insert(name.to_owned(), cell.read(counter).into());
+            into.insert(name.to_owned(), stats.read(counter).into());
         }
     }
 
@@ -195,9 +195,9 @@ where
             into.insert("program_own_bytes".to_owned(), resource::own_bytes(pid).into());
             into.insert("program_cpu_ms".to_owned(), resource::cpu_ms(pid).into());
         }
-        if let Some(Role::Worker(cell)) = self.children.get(&pid).map(|child| &child.role) {
+        if let Some(Role::Worker(stats)) = self.children.get(&pid).map(|child| &child.role) {
             for (counter, name) in Counter::ALL {
-                into.insert(name.to_owned(), cell.read(counter).into());
+                into.insert(name.to_owned(), stats.read(counter).into());
             }
         }
     }

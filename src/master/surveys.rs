@@ -110,20 +110,20 @@ impl Surveys {
             if !self.mail_waits {
                 break;
             }
-            let may_have_body = self.asker.handle().board().attached_bytes(own) > 0;
+            let may_have_body = self.asker.handle().shared_state().attached_bytes(own) > 0;
             let packet = match self.mailbox.receive(may_have_body) {
                 Mail::Packet(packet) => packet,
                 // An answer that is lost with its body: its question's deadline tells it.
                 Mail::Bad | Mail::Bodiless(_) => continue,
                 // The master keeps both ends of each mailbox.
                 Mail::Empty | Mail::Closed => {
-                    self.asker.handle().board().no_attached(own);
+                    self.asker.handle().shared_state().no_attached(own);
                     self.mail_waits = false;
                     break;
                 }
             };
             if let Some(body) = &packet.attachment {
-                self.asker.handle().board().take_attached(own, body.len() as u64);
+                self.asker.handle().shared_state().take_attached(own, body.len() as u64);
             }
             for command in wire::decode(packet.bytes, packet.attachment.as_deref()).flatten() {
                 // The master does nothing for anybody but the command line.

@@ -6,8 +6,8 @@ use std::{io, time::Instant};
 use serde_json::{Map, Value, json};
 use wsmaster_ipc::{
     Address, Answer, Command, TaskAnswer,
-    desk::{Desk, DeskCounts},
     sys::process::{self, Kill},
+    task_slot::{TaskCounts, TaskSlot},
     tasks::TaskQueue,
 };
 use wsmaster_workers::Handler;
@@ -34,7 +34,12 @@ where
             let address = address.ok_or(io::ErrorKind::InvalidInput)?;
             let mailbox = self.mailboxes.get(usize::from(address.0));
             let reader = mailbox.ok_or(io::ErrorKind::InvalidInput)?.reader.try_clone()?;
-            Ok::<_, io::Error>(TaskQueue::new(reader, address, side.address, self.board.clone()))
+            Ok::<_, io::Error>(TaskQueue::new(
+                reader,
+                address,
+                side.address,
+                self.shared_state.clone(),
+            ))
         };
         Ok(Some([queue(queues.of_one(side.instance))?, queue(queues.of_all())?]))
     }
@@ -42,14 +47,14 @@ where
     /// A side process has died. If it was at a task, whoever gave that is told; what waits, waits for the successor.
     pub(super) fn tell_of_a_lost_task(&self, number: usize) {
         let Some(side) = self.task_process(number) else { return };
-        let desk = Desk::of(&self.board, side.address);
-        let Some(ticket) = desk.clear_after_death() else { return };
+        let task_slot = TaskSlot::of(&self.shared_state, side.address);
+        let Some(ticket) = task_slot.clear_after_death() else { return };
         let name = side.full_name();
         log::error!("{name} died while it was at a task: whoever gave the task is told");
         let answer = Answer::Task(TaskAnswer::Died);
         let command =
             Command::Answer { from: side.address, request: ticket.request, answer, ticket: None };
-        if let Err(error) = self.handle.post(ticket.reply_to, &command) {
+        if let Err(error) = self.handle.send(ticket.reply_to, &command) {
             let asker = self.directory.name_of(ticket.reply_to);
             log::error!("{asker} could not be told of the task that died with {name}: {error}");
         }
@@ -62,9 +67,9 @@ where
         for (pid, child) in &self.children {
             let Role::Side(number) = child.role else { continue };
             let Some(side) = self.task_process(number) else { continue };
-            let desk = Desk::of(&self.board, side.address);
-            if desk.present().is_some() {
-                let DeskCounts { done, failed, died } = desk.counts();
+            let task_slot = TaskSlot::of(&self.shared_state, side.address);
+            if task_slot.present().is_some() {
+                let TaskCounts { done, failed, died } = task_slot.counts();
                 busy.push((*pid, done + failed + died));
             }
         }
@@ -80,26 +85,26 @@ where
     /// What the status says of the tasks of a side process; `None` when it does none.
     pub(super) fn tasks_of(&self, number: usize) -> Option<Map<String, Value>> {
         let side = self.task_process(number)?;
-        let desk = Desk::of(&self.board, side.address);
-        let DeskCounts { done, failed, died } = desk.counts();
+        let task_slot = TaskSlot::of(&self.shared_state, side.address);
+        let TaskCounts { done, failed, died } = task_slot.counts();
         let own = self.directory.tasks().of_one(side.instance)?;
         let mut counts = Map::new();
         for (name, count) in [
             ("tasks_done", done),
             ("tasks_failed", failed),
             ("tasks_died", died),
-            ("tasks_waiting", Desk::of(&self.board, own).waiting()),
+            ("tasks_waiting", TaskSlot::of(&self.shared_state, own).waiting()),
         ] {
             counts.insert(name.to_owned(), count.into());
         }
-        counts.insert("is_at_a_task".to_owned(), desk.present().is_some().into());
+        counts.insert("is_at_a_task".to_owned(), task_slot.present().is_some().into());
         Some(counts)
     }
 
     /// What the status says of the queue of all task processes; nothing when there are none.
     pub(super) fn tasks_in_all(&self) -> Value {
         match self.directory.tasks().of_all() {
-            Some(queue) => json!({ "waiting": Desk::of(&self.board, queue).waiting() }),
+            Some(queue) => json!({ "waiting": TaskSlot::of(&self.shared_state, queue).waiting() }),
             None => Value::Null,
         }
     }

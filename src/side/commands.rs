@@ -213,7 +213,7 @@ pub(super) fn settle(
         let (from, request) = (handle.own_address(), asked.request);
         let answer = wsmaster_ipc::Command::Answer { from, request, answer: said, ticket: None };
         // A full mailbox is counted, and the asker's deadline tells it.
-        let _ = handle.post(asked.reply_to, &answer);
+        let _ = handle.send(asked.reply_to, &answer);
         return None;
     };
     match asker.answer(asked, said, now_ms, pending(Some(id), Shape::Settled)) {

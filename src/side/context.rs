@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 use wsmaster_ipc::{
-    Command, ConnectionId, Handle, LifeEvent, Outcome, PayloadKind, PostError, Slot,
+    Command, ConnectionId, Handle, LifeEvent, Outcome, PayloadKind, SendError, Slot,
     handle::{Broadcast, Publication},
     link::ToMaster,
     wire,
@@ -107,8 +107,8 @@ impl ProcessContext {
         })
     }
 
-    pub(super) fn say(&self, message: &ToMaster) {
-        self.process_loop.link.say(message);
+    pub(super) fn send_to_master(&self, message: &ToMaster) {
+        self.process_loop.link.send(message);
     }
 
     /// Wakes this process when something comes out of a queue of its own.
@@ -302,14 +302,14 @@ impl ProcessContext {
     /// Sends to another process, by its name: that of a side process, or `worker 2`, as [`ProcessMessage::from`] has it.
     ///
     /// # Errors
-    /// [`PostError::NoSuchProcess`], and full is an answer.
-    pub fn send(&mut self, process: &str, message: Message<'_>) -> Result<(), PostError> {
+    /// [`SendError::NoSuchProcess`], and full is an answer.
+    pub fn send(&mut self, process: &str, message: Message<'_>) -> Result<(), SendError> {
         let slot = process.strip_prefix("worker ").and_then(|slot| slot.parse().ok());
         let recipient = match slot {
             Some(slot) => Recipient::Worker(slot),
             None => Recipient::Process(process.into()),
         };
-        let to = self.process_loop.directory.find(&recipient).ok_or(PostError::NoSuchProcess)?;
+        let to = self.process_loop.directory.find(&recipient).ok_or(SendError::NoSuchProcess)?;
         self.handle.send_to_process(to, message.kind(), message.payload())
     }
 

@@ -75,7 +75,7 @@ impl Process {
                 return 1;
             }
         };
-        context.say(&ToMaster::Ready);
+        context.send_to_master(&ToMaster::Ready);
         match (self.body)(&mut context) {
             Ok(()) => 0,
             Err(error) => {

@@ -12,7 +12,7 @@ use std::{
 use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use wsmaster_ipc::{
     Answer, Command, Handle, LifeEvent,
-    link::{ChildLink, Handed, Heard, ToChild, ToMaster},
+    link::{ChildLink, Handed, Received, ToChild, ToMaster},
     mailbox::{Mail, Mailbox},
     sys::{memory, random, reserve, signal::TermSignal},
     wire,
@@ -175,13 +175,13 @@ impl<D> ProcessLoop<D> {
             match event.token() {
                 MAILBOX => self.mail_waits = true,
                 LINK => loop {
-                    let (heard, descriptor) = self.link.hear_with();
-                    match heard {
-                        Heard::Message(
+                    let (received, descriptor) = self.link.receive_with();
+                    match received {
+                        Received::Message(
                             ToChild::Stop { deadline_ms, .. } | ToChild::Drain { deadline_ms, .. },
                         ) => noted.stop = Some(Duration::from_millis(deadline_ms)),
                         // It has no listener and no client, and is asked for none.
-                        Heard::Message(
+                        Received::Message(
                             ToChild::Relay
                             | ToChild::Elder
                             | ToChild::CloseClients
@@ -191,29 +191,29 @@ impl<D> ProcessLoop<D> {
                             | ToChild::Certificates { .. }
                             | ToChild::TicketKeys { .. },
                         ) => {}
-                        Heard::Message(ToChild::Names) => match descriptor.map(names_in) {
+                        Received::Message(ToChild::Names) => match descriptor.map(names_in) {
                             Some(Ok(names)) => Rc::make_mut(&mut self.directory).rename(names),
                             Some(Err(_)) | None => {
                                 log::warn!("the new names of other processes were not received");
                             }
                         },
-                        Heard::Message(ToChild::TakeLog { number }) => {
+                        Received::Message(ToChild::TakeLog { number }) => {
                             let what = Handed::Log;
-                            self.link.say(&match descriptor.map(logging::take) {
+                            self.link.send(&match descriptor.map(logging::take) {
                                 Some(()) => ToMaster::Taken { what, number },
                                 // The descriptors have run out, and the master tries again.
                                 None => ToMaster::NotTaken { what, number },
                             });
                         }
-                        Heard::Message(ToChild::Life { .. })
+                        Received::Message(ToChild::Life { .. })
                             if self.life.len() >= LIFE_EVENTS_MAX =>
                         {
                             self.life_dropped += 1;
                         }
-                        Heard::Message(ToChild::Life { what }) => self.life.push_back(what),
-                        Heard::Noise => log::warn!("the master said what is not understood"),
-                        Heard::Silence => break,
-                        Heard::Closed => {
+                        Received::Message(ToChild::Life { what }) => self.life.push_back(what),
+                        Received::Malformed => log::warn!("the master said what is not understood"),
+                        Received::Empty => break,
+                        Received::Closed => {
                             noted.orphaned = true;
                             break;
                         }
@@ -256,10 +256,10 @@ impl<D> ProcessLoop<D> {
         let Self { mailbox, asker, directory, .. } = self;
         let own = asker.handle().own_address();
         for _ in 0..packets_max {
-            let may_have_body = asker.handle().board().attached_bytes(own) > 0;
+            let may_have_body = asker.handle().shared_state().attached_bytes(own) > 0;
             let packet = match mailbox.receive(may_have_body) {
                 Mail::Empty => {
-                    asker.handle().board().no_attached(own);
+                    asker.handle().shared_state().no_attached(own);
                     self.mail_waits = false;
                     break;
                 }
@@ -270,7 +270,7 @@ impl<D> ProcessLoop<D> {
                 Mail::Bodiless(bytes) => {
                     log::warn!("a large message was lost: no descriptor was left to take it");
                     let Ok((command, body_bytes)) = wire::bodiless(bytes) else { continue };
-                    asker.handle().board().take_attached(own, body_bytes as u64);
+                    asker.handle().shared_state().take_attached(own, body_bytes as u64);
                     if let Some((done, reply)) = answer_bodiless(asker, &command) {
                         answered(done, reply);
                     } else {
@@ -282,7 +282,7 @@ impl<D> ProcessLoop<D> {
                 Mail::Closed => return Err(MasterIsDead),
             };
             if let Some(body) = &packet.attachment {
-                asker.handle().board().take_attached(own, body.len() as u64);
+                asker.handle().shared_state().take_attached(own, body.len() as u64);
             }
             for command in wire::decode(packet.bytes, packet.attachment.as_deref()) {
                 let Ok(command) = command else {
@@ -328,7 +328,7 @@ fn answer_bodiless<D>(
                 let from = asker.handle().own_address();
                 let (request, answer) = (ticket.request, Answer::NoRoom);
                 // A full mailbox is counted, and the asker's deadline tells it.
-                let _ = asker.handle().post(
+                let _ = asker.handle().send(
                     ticket.reply_to,
                     &Command::Answer { from, request, answer, ticket: None },
                 );

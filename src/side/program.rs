@@ -17,7 +17,7 @@ use wsmaster_ipc::{
     Slot,
     command::Group,
     link::ToMaster,
-    side_cell::{Decider, SideCell, SideCounter},
+    side_status::{Decider, SideCounter, SideStatus},
     sys::{
         inheritance::Inheritance,
         marked,
@@ -114,7 +114,7 @@ struct Host<'c> {
     waits: bool,
     watchdog: Watchdog,
     /// What it shows of all this.
-    cell: SideCell,
+    status: SideStatus,
     dropped_shown: u64,
     /// It has connections of its own.
     is_application: bool,
@@ -177,7 +177,7 @@ fn begin<'c>(
     let Installed { config, is_application } = program;
     let is_application = *is_application;
     let side = seat.side.clone();
-    let workers = seat.handle.board().slots();
+    let workers = seat.handle.shared_state().slots();
     let process_loop = ProcessLoop::new(seat)?;
     // Before the execution: what comes into its place later is another one.
     let files = programs::fingerprint(config);
@@ -198,11 +198,11 @@ fn begin<'c>(
         Err(error) => {
             let reason = format!("{} cannot be started: {error}", config.command.display());
             log::error!("{reason}");
-            process_loop.link.say(&ToMaster::Failed { reason });
+            process_loop.link.send(&ToMaster::Failed { reason });
             return Ok(None);
         }
     };
-    process_loop.link.say(&ToMaster::Runs { pid: pid.unsigned_abs(), files });
+    process_loop.link.send(&ToMaster::Runs { pid: pid.unsigned_abs(), files });
     let life = Process::open(pid)?;
     process_loop.watch(EVENTS, events.as_raw_fd())?;
     process_loop.watch(COMMANDS, commands.as_raw_fd())?;
@@ -231,10 +231,10 @@ fn begin<'c>(
         },
     );
     queue.push_answer(line);
-    let cell = program_io::cell_of(&process_loop);
-    cell.set_decider(Decider::Unknown);
+    let status = program_io::status_of(&process_loop);
+    status.set_decider(Decider::Unknown);
     // Nobody has connections for the first one.
-    let is_successor = is_application && cell.life().number > 1;
+    let is_successor = is_application && status.incarnation().number > 1;
     let introducers = (0..workers).filter(|_| is_successor).filter_map(Slot::new);
     let now = Instant::now();
     let mut errors = Output::new(stderr, log::Level::Warn);
@@ -258,7 +258,7 @@ fn begin<'c>(
         waits: false,
         watchdog: Watchdog::new(now),
         requests: PendingRequests::new(config.answer_timeout.as_millis() as u64),
-        cell,
+        status,
         dropped_shown: 0,
         is_application,
         own: is_application.then(|| group_of(&App::Plugin(config.name.clone()))),
@@ -398,7 +398,7 @@ impl Host<'_> {
                     "it did not say that it is ready within {READY_TIME:?} ({{\"do\":\"ready\"}}), and is ended"
                 );
                 log::error!("{reason}");
-                self.process_loop.link.say(&ToMaster::Failed { reason });
+                self.process_loop.link.send(&ToMaster::Failed { reason });
                 self.kill();
             }
             Phase::Stopping { terminate: Some(at), until } if now >= at && now < until => {
@@ -487,12 +487,12 @@ impl Host<'_> {
             output.tell_dropped();
         }
         if was_starting && let Some(line) = self.outputs.iter().find_map(Output::last) {
-            self.process_loop.link.say(&ToMaster::LastWords { line });
+            self.process_loop.link.send(&ToMaster::LastWords { line });
         }
         self.settle_all();
         self.stale_events.give_up();
         let unread = self.queue.len() as u64;
-        self.cell.add(SideCounter::DroppedEvents, unread);
+        self.status.add(SideCounter::DroppedEvents, unread);
         self.show();
         self.process_loop.flush();
         if self.queue.dropped_in_all() > 0 {

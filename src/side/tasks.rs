@@ -1,7 +1,7 @@
 //! A task process: it takes tasks from their queues, one after the other, has the application do them, and answers those who
 //! gave them.
 //!
-//! A task is on this process's desk from before it leaves its queue until its answer has left this process, so that the
+//! A task is in the task slot of this process from before it leaves its queue until its answer has left this process, so that the
 //! master can tell whoever waits for it when this process dies. What waits in the queues waits for the successor.
 
 use std::{
@@ -14,9 +14,9 @@ use std::{
 };
 
 use wsmaster_ipc::{
-    Address, Answer, AskTicket, Command, LeaveReason, PostError, TaskAnswer,
-    desk::{Desk, TaskEnd},
+    Address, Answer, AskTicket, Command, LeaveReason, SendError, TaskAnswer,
     link::ToMaster,
+    task_slot::{TaskEnd, TaskSlot},
     tasks::{Taken, TaskQueue},
 };
 use wsmaster_workers::TimerId;
@@ -142,7 +142,7 @@ impl TaskProcess {
 
     fn run(mut self) -> i32 {
         self.handler.on_start(&mut self.context);
-        self.context.say(&ToMaster::Ready);
+        self.context.send_to_master(&ToMaster::Ready);
         loop {
             let patience = match self.take() {
                 Taken::Nothing => LONG,
@@ -205,11 +205,11 @@ impl TaskProcess {
         }
         self.tasks += 1;
         if self.tasks == self.tasks_max {
-            self.context.say(&ToMaster::Recycle { reason: LeaveReason::Share });
+            self.context.send_to_master(&ToMaster::Recycle { reason: LeaveReason::Share });
         }
     }
 
-    /// Answers the task that is on the desk. It stays there until the answer is in the asker's mailbox, where it outlives
+    /// Answers the task that is in the task slot. It stays there until the answer is in the asker's mailbox, where it outlives
     /// this process; a mailbox that stays full is waited for no longer than [`ANSWER_PATIENCE`].
     fn answer(&mut self, ticket: AskTicket, answer: TaskAnswer<'_>) {
         let until = Instant::now() + ANSWER_PATIENCE;
@@ -221,13 +221,13 @@ impl TaskProcess {
                 answer: Answer::Task(answer),
                 ticket: None,
             };
-            match self.context.handle().post(ticket.reply_to, &command) {
+            match self.context.handle().send(ticket.reply_to, &command) {
                 Ok(()) => break,
-                Err(PostError::TooLarge) => {
+                Err(SendError::TooLarge) => {
                     answer = TaskAnswer::Failed("the result is too large to be sent");
                 }
-                Err(error @ (PostError::Full | PostError::NoRoom | PostError::NoSuchProcess)) => {
-                    let waits = error != PostError::NoSuchProcess && Instant::now() < until;
+                Err(error @ (SendError::Full | SendError::NoRoom | SendError::NoSuchProcess)) => {
+                    let waits = error != SendError::NoSuchProcess && Instant::now() < until;
                     if !(waits && self.context.turn(FULL_STEP, Taking::WhatFits)) {
                         log::error!("what became of a task could not be told: {error}");
                         break;
@@ -244,7 +244,7 @@ impl TaskProcess {
             TaskAnswer::Done(_) => TaskEnd::Done,
             TaskAnswer::Failed(_) | TaskAnswer::Died => TaskEnd::Failed,
         };
-        Desk::of(self.context.handle().board(), self.own).end(end);
+        TaskSlot::of(self.context.handle().shared_state(), self.own).end(end);
     }
 
     /// Sends what mailboxes were too full for.

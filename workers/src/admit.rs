@@ -1,6 +1,6 @@
 //! Whether there is room for a connection, and what its client and the operator are told when there is none.
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::{http::Response, peer::Peer};
 
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) enum Entry {
 impl Effects {
     /// Decides about a new connection by the address that it comes from.
     pub(crate) fn admit(&mut self, peer: Peer) -> Entry {
-        let others = self.board().total(Counter::Connections);
+        let others = self.shared_state().total(Counter::Connections);
         let most = self.limits.connections_max;
         if others >= most {
             self.stats.add(Counter::RefusedFull, 1);

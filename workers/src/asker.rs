@@ -5,8 +5,8 @@
 
 use wsmaster_ipc::{
     Address, Answer, AskTicket, Command, ConnectionId, EventHeader, Handle, Outcome, PayloadKind,
-    PostError, Slot,
-    handle::{Broadcast, Posted, Publication},
+    SendError, Slot,
+    handle::{Broadcast, Publication, Sent},
 };
 
 use crate::{
@@ -173,7 +173,7 @@ impl<D> Asker<D> {
             let from = handle.own_address();
             let ticket = Some(AskTicket { reply_to: from, request });
             let answer = Command::Answer { from, request: asked.request, answer, ticket };
-            handle.post(asked.reply_to, &answer)
+            handle.send(asked.reply_to, &answer)
         })
     }
 
@@ -252,12 +252,12 @@ impl<D> Asker<D> {
         to: Slot,
         now_ms: u64,
         done: D,
-        post: impl FnOnce(&Handle, u64) -> Result<(), PostError>,
+        send: impl FnOnce(&Handle, u64) -> Result<(), SendError>,
     ) -> Asked<D> {
-        if to.number() >= self.handle.board().slots() {
+        if to.number() >= self.handle.shared_state().slots() {
             return Asked::Known(done, Reply::One(Outcome::NoSuchConnection));
         }
-        self.of(to.address(), now_ms + self.timeout_ms, done, post)
+        self.of(to.address(), now_ms + self.timeout_ms, done, send)
     }
 
     fn of(
@@ -265,18 +265,18 @@ impl<D> Asker<D> {
         to: Address,
         deadline_ms: u64,
         done: D,
-        post: impl FnOnce(&Handle, u64) -> Result<(), PostError>,
+        send: impl FnOnce(&Handle, u64) -> Result<(), SendError>,
     ) -> Asked<D> {
         if !self.asks.has_room() {
             return Asked::Known(done, Reply::Busy);
         }
-        match post(&self.handle, self.asks.next_request()) {
+        match send(&self.handle, self.asks.next_request()) {
             Ok(()) => {
                 self.asks.await_one(to, deadline_ms, done);
                 Asked::Waiting
             }
-            Err(PostError::NoRoom) => Asked::Known(done, Reply::NoRoom),
-            Err(PostError::Full | PostError::NoSuchProcess | PostError::TooLarge) => {
+            Err(SendError::NoRoom) => Asked::Known(done, Reply::NoRoom),
+            Err(SendError::Full | SendError::NoSuchProcess | SendError::TooLarge) => {
                 Asked::Known(done, Reply::MailboxFull)
             }
         }
@@ -288,7 +288,7 @@ impl<D> Asker<D> {
         mut tally: Tally,
         now_ms: u64,
         done: D,
-        post: impl FnOnce(&Handle, u64) -> Result<Vec<Posted>, PostError>,
+        send: impl FnOnce(&Handle, u64) -> Result<Vec<Sent>, SendError>,
     ) -> Asked<D> {
         if to.is_empty() {
             return Asked::Known(done, Reply::Many(tally));
@@ -296,17 +296,17 @@ impl<D> Asker<D> {
         if !self.asks.has_room() {
             return Asked::Known(done, Reply::Busy);
         }
-        let Ok(posted) = post(&self.handle, self.asks.next_request()) else {
+        let Ok(sent) = send(&self.handle, self.asks.next_request()) else {
             tally.unanswered.extend(to);
             return Asked::Known(done, Reply::Many(tally));
         };
-        let (taken, refused): (Vec<Posted>, Vec<Posted>) =
-            posted.into_iter().partition(|posted| posted.result.is_ok());
-        tally.unanswered.extend(refused.iter().map(|posted| posted.to));
+        let (taken, refused): (Vec<Sent>, Vec<Sent>) =
+            sent.into_iter().partition(|sent| sent.result.is_ok());
+        tally.unanswered.extend(refused.iter().map(|sent| sent.to));
         if taken.is_empty() {
             return Asked::Known(done, Reply::Many(tally));
         }
-        let waiting = taken.iter().map(|posted| posted.to).collect();
+        let waiting = taken.iter().map(|sent| sent.to).collect();
         self.asks.await_many(waiting, tally, now_ms + self.timeout_ms, done);
         Asked::Waiting
     }

@@ -4,7 +4,7 @@
 use rustc_hash::FxHashMap;
 use wsmaster_ipc::{
     Slot,
-    board::{Board, InterestBit},
+    shared_state::{InterestBit, SharedState},
 };
 
 use crate::{
@@ -33,14 +33,14 @@ impl Channels {
         connection: ConnIndex,
         channel: &str,
         subscriptions_max: usize,
-        board: &Board,
+        shared_state: &SharedState,
     ) -> Joined {
         let joined = self.table.subscribe(connection, channel, subscriptions_max);
         match joined {
             Joined::First => {
-                let bit = board.interest_bit(channel);
+                let bit = shared_state.interest_bit(channel);
                 *self.interest.entry(bit).or_insert(0) += 1;
-                board.set_interest(self.slot, bit, true);
+                shared_state.set_interest(self.slot, bit, true);
             }
             Joined::More | Joined::Already | Joined::TooMany => {}
         }
@@ -53,45 +53,52 @@ impl Channels {
         connection: ConnIndex,
         channel: &str,
         is_alone: bool,
-        board: &Board,
+        shared_state: &SharedState,
     ) -> Parted {
         let parted = self.table.unsubscribe(connection, channel);
         match parted {
-            Parted::Last => lose_interest(&mut self.interest, board, self.slot, channel, is_alone),
+            Parted::Last => {
+                lose_interest(&mut self.interest, shared_state, self.slot, channel, is_alone)
+            }
             Parted::Less | Parted::Never => {}
         }
         parted
     }
 
     /// Ends all subscriptions of a connection. `is_alone`: as for [`Self::unsubscribe`].
-    pub(crate) fn forget(&mut self, connection: ConnIndex, is_alone: bool, board: &Board) {
+    pub(crate) fn forget(
+        &mut self,
+        connection: ConnIndex,
+        is_alone: bool,
+        shared_state: &SharedState,
+    ) {
         let Self { table, interest, slot } = self;
         table.forget(connection, |channel| {
-            lose_interest(interest, board, *slot, channel, is_alone);
+            lose_interest(interest, shared_state, *slot, channel, is_alone);
         });
     }
 
     /// Shows what this worker alone is interested in: no other process of its slot has connections any more.
-    pub(crate) fn show_own_interest(&self, board: &Board) {
-        board.keep_interest(self.slot, self.interest.keys().copied());
+    pub(crate) fn show_own_interest(&self, shared_state: &SharedState) {
+        shared_state.keep_interest(self.slot, self.interest.keys().copied());
     }
 }
 
 fn lose_interest(
     interest: &mut FxHashMap<InterestBit, u32>,
-    board: &Board,
+    shared_state: &SharedState,
     slot: Slot,
     channel: &str,
     is_alone: bool,
 ) {
-    let bit = board.interest_bit(channel);
+    let bit = shared_state.interest_bit(channel);
     if let Some(count) = interest.get_mut(&bit) {
         *count -= 1;
         if *count == 0 {
             interest.remove(&bit);
             // Others in this slot may have subscribers: a bit too many costs a packet, one too few a message.
             if is_alone {
-                board.set_interest(slot, bit, false);
+                shared_state.set_interest(slot, bit, false);
             }
         }
     }

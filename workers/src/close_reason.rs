@@ -4,7 +4,7 @@
 //! Not here: codes and texts that come from outside (an application, the master's orders), and breaches of the protocol, which
 //! have a table of their own ([`SessionError`](wsmaster_protocol::session::SessionError)).
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::close::CloseCode;
 
 use crate::handler::ClosedBy;

@@ -4,10 +4,10 @@ use std::{borrow::Cow, time::Duration};
 
 use serde_json::Value;
 use wsmaster_ipc::{
-    Address, ConnectionId, EventHeader, Handle, Outcome, PostError, Slot,
-    board::Counter,
+    Address, ConnectionId, EventHeader, Handle, Outcome, SendError, Slot,
     command::{Group, Recipients},
-    handle::{Broadcast, Posted, Publication},
+    handle::{Broadcast, Publication, Sent},
+    shared_state::Counter,
 };
 use wsmaster_protocol::{close::CloseCode, http::Response};
 
@@ -165,7 +165,7 @@ impl<'w> Context<'w> {
     ///
     /// # Errors
     /// The mailbox of its owner is full.
-    pub fn push(&mut self, id: ConnectionId, message: Message<'_>) -> Result<(), PostError> {
+    pub fn push(&mut self, id: ConnectionId, message: Message<'_>) -> Result<(), SendError> {
         if self.state.fx.peers.is_here(id) {
             self.state.push_here(id, message);
             return Ok(());
@@ -280,8 +280,8 @@ impl<'w> Context<'w> {
         if others.is_empty() {
             return in_slot;
         }
-        let posted = self.state.fx.requests.handle().publish(others.into_iter(), publication, None);
-        in_slot & all_posted(posted)
+        let sent = self.state.fx.requests.handle().publish(others.into_iter(), publication, None);
+        in_slot & all_sent(sent)
     }
 
     /// As [`Self::publish`], and tells later how many connections it reached.
@@ -306,13 +306,13 @@ impl<'w> Context<'w> {
     /// sent messages instead: [`Handle::send_to_process`].
     ///
     /// # Errors
-    /// See [`PostError`].
+    /// See [`SendError`].
     pub fn notify(
         &mut self,
         process: Address,
         header: EventHeader,
         line: &[u8],
-    ) -> Result<(), PostError> {
+    ) -> Result<(), SendError> {
         self.state.fx.requests.handle().notify(process, header, line)
     }
 
@@ -515,10 +515,9 @@ impl<'w> Context<'w> {
         self.state.broadcast_here(group, message, exclude);
         let others = self.others();
         let broadcast = cast(group, message, exclude);
-        let posted =
-            self.state.fx.requests.handle().broadcast(others.into_iter(), &broadcast, None);
+        let sent = self.state.fx.requests.handle().broadcast(others.into_iter(), &broadcast, None);
         self.state.fx.peers.broadcast(group, message, exclude, self.state.fx.requests.handle())
-            & all_posted(posted)
+            & all_sent(sent)
     }
 
     fn publish_here(&mut self, publication: &Publication<'_>) -> Tally {
@@ -547,8 +546,8 @@ fn cast<'a>(
     Broadcast { group, kind: message.kind(), payload: message.payload(), exclude }
 }
 
-fn all_posted(posted: Result<Vec<Posted>, PostError>) -> bool {
-    posted.is_ok_and(|posted| posted.iter().all(|one| one.result.is_ok()))
+fn all_sent(sent: Result<Vec<Sent>, SendError>) -> bool {
+    sent.is_ok_and(|sent| sent.iter().all(|one| one.result.is_ok()))
 }
 
 fn one(done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static) -> Callback {

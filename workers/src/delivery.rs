@@ -2,7 +2,7 @@
 //! frames that many wait for, and the sums that are compared with the bounds of the worker.
 
 use bytes::Bytes;
-use wsmaster_ipc::{PayloadKind, board::Counter};
+use wsmaster_ipc::{PayloadKind, shared_state::Counter};
 use wsmaster_protocol::{
     deflate::WindowBits,
     frame::{MessageKind, encode_compressed, encode_message, header_len},

@@ -10,7 +10,7 @@ use std::{
 
 use wsmaster_ipc::{
     Handle, Slot,
-    board::{Board, Cell, Counter},
+    shared_state::{Counter, SharedState, WorkerStats},
 };
 use wsmaster_protocol::peer::Peer;
 
@@ -43,7 +43,7 @@ pub(crate) struct Effects {
 impl Effects {
     pub(crate) fn new(
         slot: Slot,
-        cell: Cell,
+        cell: WorkerStats,
         handle: Handle,
         limits: Limits,
         lineage: Lineage,
@@ -78,8 +78,8 @@ impl Effects {
 
     /// The shared memory of all processes.
     #[inline]
-    pub(crate) fn board(&self) -> &Board {
-        self.requests.handle().board()
+    pub(crate) fn shared_state(&self) -> &SharedState {
+        self.requests.handle().shared_state()
     }
 
     /// Writes a line about what `counter` counts into the log, once a second at most.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use wsmaster_ipc::{ConnectionId, board::Counter};
+use wsmaster_ipc::{ConnectionId, shared_state::Counter};
 
 use crate::{
     conn_index::ConnIndex,

@@ -4,7 +4,7 @@
 //! Each passes on what is not its own to the one before it, over the line that joins them ([`wsmaster_ipc::relay`]); nothing goes
 //! the other way but through the mailbox. What is for one connection belongs to the process that gave out its id, an answer to
 //! the process that asked, which the number of the question tells. A message for many goes to all of them, in the order of the
-//! mailbox, and the last one answers for all. A process whose slot is shared posts what is not for itself alone to its own
+//! mailbox, and the last one answers for all. A process whose slot is shared sends what is not for itself alone to its own
 //! mailbox, as to any other; it knows by the ticket what came from itself, and does not do it twice.
 
 use wsmaster_ipc::{Address, AskTicket, Command};

@@ -1,6 +1,6 @@
 //! Which of many equal complaints are worth a line in the log: of each kind one in a second. Pure.
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::shared_state::Counter;
 
 /// A complaint is made so often at most.
 const INTERVAL_MS: u64 = 1000;

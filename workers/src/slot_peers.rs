@@ -4,11 +4,11 @@
 use std::os::fd::OwnedFd;
 
 use wsmaster_ipc::{
-    Command, ConnectionId, Handle, Part, PostError, Slot,
-    board::Counter,
+    Command, ConnectionId, Handle, Part, SendError, Slot,
     command::Group,
     handle::Publication,
     relay::{Flushed, Relay},
+    shared_state::Counter,
     wire,
 };
 
@@ -73,22 +73,22 @@ impl SlotPeers {
         handle: &Handle,
         stats: &mut Stats,
         now_ms: u64,
-    ) -> Result<(), PostError> {
-        let (own, board) = (handle.own_address(), handle.board());
+    ) -> Result<(), SendError> {
+        let (own, shared_state) = (handle.own_address(), handle.shared_state());
         let bytes: usize = commands.iter().map(|command| wire::body(command).len()).sum();
-        let waiting = board.attached_bytes(own);
+        let waiting = shared_state.attached_bytes(own);
         let is_full = bytes > wire::INLINE_BODY_BYTES_MAX
             && waiting > 0
             && waiting + bytes as u64 > wire::ATTACHED_WAITING_BYTES_MAX;
         let result = match &mut self.predecessor {
-            Some(_) if is_full => Err(PostError::Full),
+            Some(_) if is_full => Err(SendError::Full),
             Some(predecessor) => predecessor.pass_on(commands),
-            None => Err(PostError::NoSuchProcess),
+            None => Err(SendError::NoSuchProcess),
         };
         match result {
             Ok(attached_bytes) => {
                 // What waits for any process of the slot counts as waiting for the slot.
-                board.add_attached(own, attached_bytes);
+                shared_state.add_attached(own, attached_bytes);
                 stats.add(Counter::Relayed, 1);
                 Ok(())
             }
@@ -127,13 +127,13 @@ impl SlotPeers {
         let (kind, payload, ticket) =
             (message.kind(), message.payload(), Some(self.lineage.mark()));
         let command = Command::Broadcast { group, kind, payload, exclude, ticket };
-        handle.post(self.slot.address(), &command).is_ok()
+        handle.send(self.slot.address(), &command).is_ok()
     }
 
     /// As [`Self::broadcast`], for the subscribers of a channel.
     pub(crate) fn publish(&self, publication: &Publication<'_>, handle: &Handle) -> bool {
-        let bit = handle.board().interest_bit(publication.channel);
-        if !self.lineage.is_shared() || !handle.board().is_interested(self.slot, bit) {
+        let bit = handle.shared_state().interest_bit(publication.channel);
+        if !self.lineage.is_shared() || !handle.shared_state().is_interested(self.slot, bit) {
             return true;
         }
         let request = Some(self.lineage.mark().request);

@@ -8,7 +8,7 @@ mod eviction;
 mod fanout;
 mod peers;
 
-use wsmaster_ipc::{ConnectionId, board::Counter};
+use wsmaster_ipc::{ConnectionId, shared_state::Counter};
 
 use crate::{
     conn_index::ConnIndex,

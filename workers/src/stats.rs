@@ -1,14 +1,14 @@
 //! What the operator sees of a worker: its counters and gauges in shared memory, and lines in the log, of each kind one a
 //! second at most.
 
-use wsmaster_ipc::board::{Cell, Counter};
+use wsmaster_ipc::shared_state::{Counter, WorkerStats};
 
 use crate::log_limiter::LogLimiter;
 
 /// The counters of a worker and the limit of its log lines.
 #[derive(Debug)]
 pub(crate) struct Stats {
-    cell: Cell,
+    cell: WorkerStats,
     log_limiter: LogLimiter,
     /// WebSockets that the application has paused.
     pub(crate) paused_connections: u64,
@@ -16,7 +16,7 @@ pub(crate) struct Stats {
 
 impl Stats {
     /// All counters as they stand in `cell`.
-    pub(crate) fn new(cell: Cell) -> Self {
+    pub(crate) fn new(cell: WorkerStats) -> Self {
         Self { cell, log_limiter: LogLimiter::default(), paused_connections: 0 }
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use wsmaster_ipc::{PostError, TaskAnswer};
+use wsmaster_ipc::{SendError, TaskAnswer};
 
 /// Tasks that one process may wait for at a time.
 pub(crate) const TASKS_MAX: usize = 65_536;
@@ -40,12 +40,12 @@ pub enum TaskError {
     Unanswered,
 }
 
-impl From<PostError> for TaskError {
-    fn from(error: PostError) -> Self {
+impl From<SendError> for TaskError {
+    fn from(error: SendError) -> Self {
         match error {
-            PostError::NoSuchProcess => Self::NoTaskProcess,
-            PostError::TooLarge => Self::TooLarge,
-            PostError::Full | PostError::NoRoom => Self::Full,
+            SendError::NoSuchProcess => Self::NoTaskProcess,
+            SendError::TooLarge => Self::TooLarge,
+            SendError::Full | SendError::NoRoom => Self::Full,
         }
     }
 }

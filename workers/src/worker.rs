@@ -29,10 +29,10 @@ use std::{
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
     Handle, LeaveReason, Slot,
-    board::Counter,
     link::{ChildLink, ToMaster},
     mailbox::Mailbox,
     relay::Relay,
+    shared_state::Counter,
     sys::{random, reserve, signal::TermSignal},
 };
 use wsmaster_protocol::{close::CloseCode, deflate::Inflater};
@@ -74,7 +74,7 @@ const BACKLOG_RETRY_MS: u64 = 10;
 pub struct Seat {
     /// Its slot.
     pub slot: Slot,
-    /// Which process of this slot it is: the cells of the board alternate.
+    /// Which process of this slot it is: the rows of statistics alternate.
     pub generation: u64,
     /// What it listens on; the master keeps the sockets too.
     pub listeners: Vec<Listening>,
@@ -249,11 +249,11 @@ impl<H: Handler> Worker<H> {
             let writer = writer.as_raw_fd();
             registry.register(&mut SourceFd(&writer), source.token(), Interest::WRITABLE)
         })?;
-        let cell = handle.board().cell(slot, generation);
+        let cell = handle.shared_state().worker_stats(slot, generation);
         cell.clear();
         // What the worker before is interested in stays until it is gone.
         if elder.is_none() {
-            handle.board().clear_interest(slot);
+            handle.shared_state().clear_interest(slot);
         }
         let elder = elder.map(|line| Relay::new(line, limits.backlog_bytes_max));
         if let Some(elder) = &elder {
@@ -261,7 +261,7 @@ impl<H: Handler> Worker<H> {
             let either = Interest::READABLE | Interest::WRITABLE;
             registry.register(&mut SourceFd(&descriptor), Source::Predecessor.token(), either)?;
         }
-        let first_serial = handle.board().last_serial(slot) + 1;
+        let first_serial = handle.shared_state().last_serial(slot) + 1;
         let lineage = Lineage::new(slot.address(), generation, first_serial, elder.is_some());
         let threads = Threads::new(limits.job_threads);
         let now_ms = clock_ms();
@@ -304,7 +304,7 @@ impl<H: Handler> Worker<H> {
         let mut active = Vec::with_capacity(EVENTS_MAX);
         self.state.fx.now_ms = clock_ms();
         self.call(None, |handler, context| handler.on_start(context));
-        self.link.say(&ToMaster::Ready);
+        self.link.send(&ToMaster::Ready);
         self.hand_out_jobs();
         while !self.is_done() {
             match self.poll.poll(&mut events, self.poll_timeout()) {
@@ -382,7 +382,7 @@ impl<H: Handler> Worker<H> {
             match Source::of(event.token()) {
                 Some(Source::Listener(number)) => self.accept_sockets.arrived(number),
                 Some(Source::Mailbox) => self.inbox.waits = self.takes_mail(),
-                Some(Source::Link) => self.hear(),
+                Some(Source::Link) => self.read_link(),
                 Some(Source::Predecessor) if event.is_read_closed() || event.is_error() => {
                     self.lose_predecessor();
                     self.run_callbacks();

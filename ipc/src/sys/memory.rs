@@ -46,9 +46,11 @@ impl SharedWords {
     pub fn zeroed(count: usize) -> io::Result<Self> {
         let count = count.max(1);
         let length = count * size_of::<AtomicU64>();
-        let file =
-            memfd_create(c"wsmaster-board", MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING)
-                .map_err(io_error)?;
+        let file = memfd_create(
+            c"wsmaster-shared_state",
+            MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING,
+        )
+        .map_err(io_error)?;
         nix::unistd::ftruncate(&file, length as i64).map_err(io_error)?;
         // Nobody may shrink it under the mapping: an access behind the end would be a SIGBUS.
         let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;

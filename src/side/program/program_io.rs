@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use wsmaster_ipc::{
     AskTicket, Command, ConnectionId, EventHeader, LostConnections, Slot,
     link::ToMaster,
-    side_cell::{Decider, SideCell, SideCounter},
+    side_status::{Decider, SideCounter, SideStatus},
 };
 use wsmaster_protocol::plugin::{self, EventKind, Level};
 use wsmaster_workers::Message;
@@ -33,7 +33,7 @@ use crate::side::{
 const READ_BYTES_PER_TURN_MAX: usize = 256 * 1024;
 /// Lines that are no commands, one after the other, that end a program.
 const INVALID_LINES_MAX: u32 = 100;
-/// Turns' worth of mail that is looked through for what was posted before a stop.
+/// Turns' worth of mail that is looked through for what was sent before a stop.
 const LAST_MAIL_TURNS_MAX: usize = 16;
 
 /// The kinds of questions.
@@ -72,11 +72,11 @@ impl Arrived {
         ticket: Option<AskTicket>,
         wanted: &[EventKind],
     ) -> Option<Self> {
-        let (life, own_life) = lives;
+        let (incarnation, own_incarnation) = lives;
         let (code, connection) = match header {
             EventHeader::Line { code, connection } => (code, connection),
             EventHeader::Synced { worker } => {
-                return (life == own_life).then_some(Self::Introduced(worker));
+                return (incarnation == own_incarnation).then_some(Self::Introduced(worker));
             }
             EventHeader::Lost(lost) => return Some(Self::Lost(lost)),
         };
@@ -85,7 +85,7 @@ impl Arrived {
             let kind = kind.filter(|kind| wanted.contains(kind))?;
             let subject = connection.map(|id| (kind, id));
             let line = EventLine { subject, text: payload.to_vec() };
-            return Some(Self::Line { line, is_old: life < own_life });
+            return Some(Self::Line { line, is_old: incarnation < own_incarnation });
         };
         let Some(kind) = kind.filter(|kind| QUESTIONS.contains(kind)) else {
             log::warn!("malformed request event ignored: event code {}", code.0);
@@ -112,7 +112,7 @@ impl Host<'_> {
         Ok(())
     }
 
-    /// Takes what was posted before the word that it is time to stop.
+    /// Takes what was sent before the word that it is time to stop.
     pub(super) fn take_last_mail(&mut self) -> Result<(), MasterIsDead> {
         for _ in 0..LAST_MAIL_TURNS_MAX {
             if !self.process_loop.has_mail() || self.leaves_mail() {
@@ -135,13 +135,13 @@ impl Host<'_> {
         let mut answers = Vec::new();
         let mut arrived = Vec::new();
         let wanted = &self.wanted;
-        let own_life = self.cell.life().number;
+        let own_incarnation = self.status.incarnation().number;
         self.process_loop.take_packets(
             1,
             |pending, reply| answers.extend(commands::answer(&pending, reply)),
             |directory, command| match *command {
-                Command::Event { header, payload, life, ticket } => {
-                    let lives = (life, own_life);
+                Command::Event { header, payload, incarnation, ticket } => {
+                    let lives = (incarnation, own_incarnation);
                     arrived.extend(Arrived::of_event(header, payload, lives, ticket, wanted));
                 }
                 Command::Message { from, kind, payload } => {
@@ -163,7 +163,7 @@ impl Host<'_> {
                 | Command::Task { .. }
                 | Command::Answer { .. } => {}
             },
-            |_| self.cell.add(SideCounter::DroppedEvents, 1),
+            |_| self.status.add(SideCounter::DroppedEvents, 1),
         )?;
         for line in answers {
             self.queue.push_answer(line);
@@ -175,7 +175,7 @@ impl Host<'_> {
         for word in arrived {
             match word {
                 Arrived::Line { line, is_old } if listens => self.tell(line, is_old),
-                Arrived::Line { .. } => self.cell.add(SideCounter::DroppedEvents, 1),
+                Arrived::Line { .. } => self.status.add(SideCounter::DroppedEvents, 1),
                 Arrived::Introduced(worker) => {
                     let Self { sync, queue, .. } = self;
                     sync.come_from(worker, |line| queue.push_kept(line));
@@ -292,23 +292,23 @@ impl Host<'_> {
                 }
             }
         }
-        self.cell.add(SideCounter::Events, (before - self.queue.len()) as u64);
+        self.status.add(SideCounter::Events, (before - self.queue.len()) as u64);
     }
 
     /// Shows how it is, and whether those who can wait should.
     pub(super) fn show(&mut self) {
-        self.cell.add(SideCounter::DroppedEvents, self.stale_events.take_dropped());
+        self.status.add(SideCounter::DroppedEvents, self.stale_events.take_dropped());
         let dropped = self.queue.dropped_in_all();
-        self.cell.add(SideCounter::DroppedEvents, dropped - self.dropped_shown);
+        self.status.add(SideCounter::DroppedEvents, dropped - self.dropped_shown);
         self.dropped_shown = dropped;
-        self.cell.set(SideCounter::QueuedBytes, self.queue.bytes() as u64);
-        self.cell.set(SideCounter::OpenQuestions, self.requests.len() as u64);
+        self.status.set(SideCounter::QueuedBytes, self.queue.bytes() as u64);
+        self.status.set(SideCounter::OpenQuestions, self.requests.len() as u64);
         // What comes while it ends is for its successor.
         let rests = match self.phase {
-            Phase::Starting { .. } | Phase::Ready => self.queue.wants_a_rest(self.cell.is_full()),
+            Phase::Starting { .. } | Phase::Ready => self.queue.wants_a_rest(self.status.is_full()),
             Phase::Stopping { .. } | Phase::Killed => true,
         };
-        self.cell.set_full(rests);
+        self.status.set_full(rests);
     }
 
     // ----- words of the program -----
@@ -373,11 +373,11 @@ impl Host<'_> {
             self.is_ready(&ready);
         }
         if !effect.invalid {
-            self.cell.add(SideCounter::Commands, 1);
+            self.status.add(SideCounter::Commands, 1);
             self.invalid_lines = 0;
             return Obeyed::Done;
         }
-        self.cell.add(SideCounter::InvalidCommands, 1);
+        self.status.add(SideCounter::InvalidCommands, 1);
         self.invalid_lines += 1;
         if self.invalid_lines == INVALID_LINES_MAX {
             log::error!("it wrote {INVALID_LINES_MAX} lines that are no commands, and is ended");
@@ -395,7 +395,7 @@ impl Host<'_> {
         };
         if let Some(reason) = given.contradiction(ready) {
             log::error!("{reason}");
-            self.process_loop.link.say(&ToMaster::Failed { reason });
+            self.process_loop.link.send(&ToMaster::Failed { reason });
             self.kill();
             return;
         }
@@ -409,11 +409,11 @@ impl Host<'_> {
             self.settle(question.ticket, &plugin::Answer::Unwanted);
         }
         let decides = self.wanted.contains(&EventKind::Handshake);
-        self.cell.set_decider(if decides { Decider::Program } else { Decider::Nobody });
+        self.status.set_decider(if decides { Decider::Program } else { Decider::Nobody });
         if let Phase::Starting { .. } = self.phase {
             self.phase = Phase::Ready;
             self.outputs.iter_mut().for_each(|output| output.keep_last(false));
-            self.process_loop.link.say(&ToMaster::Ready);
+            self.process_loop.link.send(&ToMaster::Ready);
         }
     }
 
@@ -440,9 +440,9 @@ impl Host<'_> {
 }
 
 /// The counters of a host, with what its predecessors have left there.
-pub(super) fn cell_of(process_loop: &ProcessLoop<commands::Pending>) -> SideCell {
+pub(super) fn status_of(process_loop: &ProcessLoop<commands::Pending>) -> SideStatus {
     let handle = process_loop.asker.handle();
-    handle.board().side(handle.own_address())
+    handle.shared_state().side_status(handle.own_address())
 }
 
 fn unix_ms() -> u64 {

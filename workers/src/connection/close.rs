@@ -84,7 +84,7 @@ impl Connection {
         }
         self.resume(fx);
         let is_alone = !fx.peers.lineage.is_shared();
-        fx.channels.forget(self.key.index, is_alone, fx.requests.handle().board());
+        fx.channels.forget(self.key.index, is_alone, fx.requests.handle().shared_state());
         let id = self.info.id;
         fx.events.closed.push_back((self.key.index, Closed { id, by, code, reason }));
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::{
     close::CloseCode,
     deflate::Inflater,

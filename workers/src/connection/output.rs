@@ -2,7 +2,7 @@
 
 use std::io::{self, IoSlice};
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::shared_state::Counter;
 
 use super::{Connection, State};
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::proxy::preface::{Step, read};
 
 use super::{Connection, LAST, State};

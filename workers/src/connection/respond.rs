@@ -1,6 +1,6 @@
 //! Answers to HTTP requests.
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::{handshake::Upgrade, http::Response, session::Extension};
 
 use super::{Connection, State};

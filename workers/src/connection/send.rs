@@ -1,7 +1,7 @@
 //! Messages into the outbox, and what happens when there is no room.
 
 use bytes::Bytes;
-use wsmaster_ipc::{Outcome, board::Counter};
+use wsmaster_ipc::{Outcome, shared_state::Counter};
 use wsmaster_protocol::{
     deflate::Agreement,
     frame::{encode_compressed, encode_message, header_len},

@@ -1,6 +1,6 @@
 //! What the clock asks for at a connection, and what makes its time run.
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::{
     frame::encode_ping,
     http::{HttpError, Response},

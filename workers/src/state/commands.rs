@@ -2,7 +2,9 @@
 
 use std::borrow::Cow;
 
-use wsmaster_ipc::{Address, Answer, AskTicket, Command, ConnectionId, Outcome, board::Counter};
+use wsmaster_ipc::{
+    Address, Answer, AskTicket, Command, ConnectionId, Outcome, shared_state::Counter,
+};
 use wsmaster_protocol::close::CloseCode;
 
 use super::WorkerState;
@@ -122,6 +124,6 @@ impl Effects {
         }
         // When the mailbox is full, which is counted, the asker's deadline tells it.
         let answer = Command::Answer { from, request, answer, ticket: None };
-        let _ = self.requests.handle().post(to, &answer);
+        let _ = self.requests.handle().send(to, &answer);
     }
 }

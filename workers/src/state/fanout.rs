@@ -2,8 +2,8 @@
 
 use wsmaster_ipc::{
     ConnectionId, Outcome,
-    board::Counter,
     command::{Group, Recipients},
+    shared_state::Counter,
 };
 
 use super::WorkerState;

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use wsmaster_ipc::{
-    Answer, AskTicket, Command, ConnectionId, Outcome, Part, PostError,
+    Answer, AskTicket, Command, ConnectionId, Outcome, Part, SendError,
     relay::{Relay, Unsent},
     wire,
 };
@@ -137,7 +137,7 @@ impl WorkerState {
         }
         self.fx.peers.carried = Carried::default();
         if !self.fx.peers.lineage.has_handed_over() {
-            self.fx.channels.show_own_interest(self.fx.requests.handle().board());
+            self.fx.channels.show_own_interest(self.fx.requests.handle().shared_state());
         }
     }
 
@@ -149,13 +149,13 @@ impl WorkerState {
         *predecessor = Some(Relay::new(line, backlog_bytes_max));
         lineage.find_predecessor();
         // What it is interested in was given up with the one between, and is known to itself alone.
-        self.fx.requests.handle().board().show_all_interest(*slot);
+        self.fx.requests.handle().shared_state().show_all_interest(*slot);
     }
 }
 
 impl Effects {
     /// As [`SlotPeers::pass_on`].
-    fn pass_on(&mut self, commands: &[Command<'_>]) -> Result<(), PostError> {
+    fn pass_on(&mut self, commands: &[Command<'_>]) -> Result<(), SendError> {
         let Self { peers, requests, stats, now_ms, .. } = self;
         peers.pass_on(commands, requests.handle(), stats, *now_ms)
     }

@@ -2,7 +2,7 @@
 
 use std::{io, time::Instant};
 
-use wsmaster_ipc::{board::Counter, sys::reserve};
+use wsmaster_ipc::{shared_state::Counter, sys::reserve};
 use wsmaster_protocol::session::Extension;
 
 use super::{ACCEPTS_PER_TURN_MAX, Worker};
@@ -41,15 +41,15 @@ impl<H: Handler> Worker<H> {
             }
             let now = Instant::now();
             // Asked for before the accept, so that no accepted connection is ever without an id.
-            let board = self.state.fx.board();
-            if !board.has_id(slot, now) {
+            let shared_state = self.state.fx.shared_state();
+            if !shared_state.has_id(slot, now) {
                 self.accept_sockets.pause(now_ms + 1);
                 return;
             }
             match socket.accept() {
                 Ok((stream, peer)) => {
                     let listener = socket.listener;
-                    let Some(id) = board.next_id(slot, now) else { continue };
+                    let Some(id) = shared_state.next_id(slot, now) else { continue };
                     self.welcome(
                         stream,
                         Durable {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::{
     handshake::{self, Refusal, Upgrade},
     http::{CONTINUE, RequestHead, Response},

@@ -1,6 +1,6 @@
 //! Jobs between the loop and its threads.
 
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::shared_state::Counter;
 
 use super::Worker;
 use crate::{events::EndedJob, handler::Handler, jobs::JobError, threads::Ended};

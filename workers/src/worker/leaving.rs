@@ -8,9 +8,9 @@ use std::{
 use mio::{Interest, unix::SourceFd};
 use wsmaster_ipc::{
     LeaveReason, Slot,
-    board::Counter,
-    link::{Handed, Heard, ToChild, ToMaster},
+    link::{Handed, Received, ToChild, ToMaster},
     mailbox::Mailbox,
+    shared_state::Counter,
     sys::listener::Listener,
 };
 use wsmaster_protocol::close::CloseCode;
@@ -26,11 +26,11 @@ use crate::{
 const MAIL_TURNS_BEFORE_CLOSING_MAX: usize = 64;
 
 impl<H: Handler> Worker<H> {
-    pub(super) fn hear(&mut self) {
+    pub(super) fn read_link(&mut self) {
         loop {
-            let (heard, descriptor) = self.link.hear_with();
-            match heard {
-                Heard::Message(ToChild::Drain {
+            let (received, descriptor) = self.link.receive_with();
+            match received {
+                Received::Message(ToChild::Drain {
                     reason,
                     reconnect_spread_ms: spread_ms,
                     close_code,
@@ -41,46 +41,50 @@ impl<H: Handler> Worker<H> {
                     self.leave(reason, deadline_ms, 0, parting);
                     self.hand_over();
                 }
-                Heard::Message(ToChild::Relay) => self.read_relay(descriptor),
-                Heard::Message(ToChild::Elder) => self.state.fx.peers.next_predecessor = descriptor,
-                Heard::Message(ToChild::Stop { wait_ms, spread_ms, deadline_ms }) => {
+                Received::Message(ToChild::Relay) => self.read_relay(descriptor),
+                Received::Message(ToChild::Elder) => {
+                    self.state.fx.peers.next_predecessor = descriptor
+                }
+                Received::Message(ToChild::Stop { wait_ms, spread_ms, deadline_ms }) => {
                     let reason = LeaveReason::ServerStop;
                     self.leave(reason, deadline_ms, wait_ms, Parting::GoneAway { spread_ms });
                 }
-                Heard::Message(ToChild::CloseClients) => self.close_clients(),
-                Heard::Message(ToChild::Cover { slot, rules }) => {
+                Received::Message(ToChild::CloseClients) => self.close_clients(),
+                Received::Message(ToChild::Cover { slot, rules }) => {
                     self.cover(slot, rules, descriptor);
                 }
-                Heard::Message(ToChild::Retire { listener }) => {
+                Received::Message(ToChild::Retire { listener }) => {
                     self.accept_sockets.retire(listener);
                 }
-                Heard::Message(ToChild::Uncover { slot }) => {
+                Received::Message(ToChild::Uncover { slot }) => {
                     if let Some(slot) =
                         Slot::new(slot).filter(|slot| *slot != self.state.fx.peers.slot)
                     {
                         self.accept_sockets.close(self.poll.registry(), slot);
                     }
                 }
-                Heard::Message(ToChild::TakeLog { number }) => {
+                Received::Message(ToChild::TakeLog { number }) => {
                     let come = descriptor.map(|file| (self.take_log)(file));
                     self.confirm(Handed::Log, number, come.is_some());
                 }
-                Heard::Message(ToChild::Life { what }) => {
+                Received::Message(ToChild::Life { what }) => {
                     self.call(None, |handler, context| handler.on_life(context, what));
                 }
                 // Its successor will know the side processes as they are then.
-                Heard::Message(ToChild::Names) => {}
-                Heard::Message(ToChild::Certificates { number }) => {
+                Received::Message(ToChild::Names) => {}
+                Received::Message(ToChild::Certificates { number }) => {
                     let come = descriptor.map(|file| self.renew_certificates(file));
                     self.confirm(Handed::Certificates, number, come.is_some());
                 }
-                Heard::Message(ToChild::TicketKeys { number }) => {
+                Received::Message(ToChild::TicketKeys { number }) => {
                     let come = descriptor.map(|file| self.turn_ticket_keys(file));
                     self.confirm(Handed::TicketKeys, number, come.is_some());
                 }
-                Heard::Noise => log::warn!("the master said something that is not understood"),
-                Heard::Silence => return,
-                Heard::Closed => {
+                Received::Malformed => {
+                    log::warn!("the master said something that is not understood")
+                }
+                Received::Empty => return,
+                Received::Closed => {
                     self.life = Life::Orphaned;
                     return;
                 }
@@ -99,7 +103,7 @@ impl<H: Handler> Worker<H> {
         let rules = serde_json::from_value::<ListenerRules>(rules);
         let (Some(socket), Some(slot), Ok(rules)) = (socket, Slot::new(number), rules) else {
             log::warn!("the listener {name} of worker {number} has not come: out of descriptors");
-            self.link.say(&ToMaster::CannotCover { slot: number });
+            self.link.send(&ToMaster::CannotCover { slot: number });
             return;
         };
         let opened = Listener::try_from(socket).and_then(|socket| {
@@ -109,14 +113,14 @@ impl<H: Handler> Worker<H> {
             Ok(()) => self.state.fx.rules.listeners.learn(rules, &self.state.fx.limits.session()),
             Err(error) => {
                 log::warn!("the listener {name} of worker {number} is not served: {error}");
-                self.link.say(&ToMaster::CannotCover { slot: number });
+                self.link.send(&ToMaster::CannotCover { slot: number });
             }
         }
     }
 
     /// Tells the master whether this process has what it was handed; where it has no descriptor for it, the master tries again.
     fn confirm(&self, what: Handed, number: u64, has_come: bool) {
-        self.link.say(&if has_come {
+        self.link.send(&if has_come {
             ToMaster::Taken { what, number }
         } else {
             ToMaster::NotTaken { what, number }
@@ -171,7 +175,7 @@ impl<H: Handler> Worker<H> {
         self.begin_drain(now_ms.saturating_add(wait_ms), ends_ms, parting);
     }
 
-    /// What side processes have posted before they ended arrives, and then the clients are told.
+    /// What side processes have sent before they ended arrives, and then the clients are told.
     fn close_clients(&mut self) {
         let (deadline_ms, parting) = match self.life {
             Life::Leaving { deadline_ms, parting, .. } => (deadline_ms, parting),
@@ -257,7 +261,7 @@ impl<H: Handler> Worker<H> {
     pub(super) fn ask_for_a_successor(&mut self, reason: LeaveReason) {
         match self.life {
             Life::Serving => {
-                self.link.say(&ToMaster::Recycle { reason });
+                self.link.send(&ToMaster::Recycle { reason });
                 self.life = Life::Recycling;
             }
             Life::Recycling | Life::Leaving { .. } | Life::Orphaned => {}
@@ -273,9 +277,9 @@ impl<H: Handler> Worker<H> {
         self.stop_reading_mail();
         self.inbox.owner = MailboxOwner::Successor;
         let last_serial =
-            self.state.fx.requests.handle().board().last_serial(self.state.fx.peers.slot);
+            self.state.fx.requests.handle().shared_state().last_serial(self.state.fx.peers.slot);
         self.state.fx.peers.lineage.hand_over(last_serial);
-        self.link.say(&ToMaster::Draining);
+        self.link.send(&ToMaster::Draining);
     }
 
     /// Reads from now on what the successor passes on.

@@ -1,6 +1,6 @@
-//! What other processes have posted.
+//! What other processes have sent.
 
-use wsmaster_ipc::{Answer, Command, Outcome, board::Counter, mailbox::Mail, wire};
+use wsmaster_ipc::{Answer, Command, Outcome, mailbox::Mail, shared_state::Counter, wire};
 
 use super::{Life, MailboxOwner, PACKETS_PER_TURN_MAX, Worker, calls::Calls};
 use crate::{
@@ -14,14 +14,14 @@ impl<H: Handler> Worker<H> {
             return;
         }
         for _ in 0..PACKETS_PER_TURN_MAX {
-            let board = self.state.fx.requests.handle().board();
+            let shared_state = self.state.fx.requests.handle().shared_state();
             let may_have_body =
-                board.attached_bytes(self.state.fx.requests.handle().own_address()) > 0;
+                shared_state.attached_bytes(self.state.fx.requests.handle().own_address()) > 0;
             match self.inbox.mailbox.receive(may_have_body) {
                 Mail::Empty => {
                     if !self.state.fx.peers.lineage.is_shared() {
                         let handle = self.state.fx.requests.handle();
-                        handle.board().no_attached(handle.own_address());
+                        handle.shared_state().no_attached(handle.own_address());
                     }
                     self.inbox.waits = false;
                     break;
@@ -30,7 +30,9 @@ impl<H: Handler> Worker<H> {
                 Mail::Packet(packet) => {
                     if let Some(body) = &packet.attachment {
                         let handle = self.state.fx.requests.handle();
-                        handle.board().take_attached(handle.own_address(), body.len() as u64);
+                        handle
+                            .shared_state()
+                            .take_attached(handle.own_address(), body.len() as u64);
                     }
                     let mut calls = Calls { state: &mut self.state, handler: &mut self.handler };
                     let mut commands = wire::decode(packet.bytes, packet.attachment.as_deref());
@@ -48,7 +50,9 @@ impl<H: Handler> Worker<H> {
                 Mail::Bodiless(bytes) => match wire::bodiless(bytes) {
                     Ok((command, body_bytes)) => {
                         let handle = self.state.fx.requests.handle();
-                        handle.board().take_attached(handle.own_address(), body_bytes as u64);
+                        handle
+                            .shared_state()
+                            .take_attached(handle.own_address(), body_bytes as u64);
                         self.state.answer_bodiless(&command);
                         self.run_callbacks();
                     }

@@ -1,7 +1,7 @@
 //! One connection at a time: what was read from it is fed to it, and what it makes of that goes to the application.
 
 use wsmaster_ipc::LeaveReason;
-use wsmaster_ipc::board::Counter;
+use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::deflate::Inflater;
 
 use super::{

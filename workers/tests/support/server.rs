@@ -13,11 +13,11 @@ use wsmaster_workers::{
     HandshakeRules, Limits, ListenerRules, Listening, Proxies, Seat, Worker,
     ipc::{
         Handle, Slot,
-        board::{Board, Cell, Counter, SerialClock},
-        link::{self, Heard, MasterLink, ToChild, ToMaster},
+        link::{self, MasterLink, Received, ToChild, ToMaster},
         mailbox::{Mailbox, MailboxPair},
-        postbox::Postbox,
+        mailbox_sender::MailboxSender,
         relay,
+        shared_state::{Counter, SerialClock, SharedState, WorkerStats},
         sys::{listener::Listener, memory::sealed_file, socket::listeners},
     },
     tls::{Material, Sealed, TicketKeys},
@@ -30,7 +30,7 @@ const BACKLOG_BYTES_MAX: usize = 4 << 20;
 
 /// A server whose workers are threads.
 pub(crate) struct Server {
-    pub(crate) board: Board,
+    pub(crate) shared_state: SharedState,
     pub(crate) journal: Journal,
     pub(crate) limits: Limits,
     /// What the workers that are started next encrypt with.
@@ -71,9 +71,13 @@ impl Server {
     /// A server with this many slots and nobody in them.
     pub(crate) fn empty(slots: u16, limits: Limits) -> Self {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
-        let board =
-            Board::new(slots, slots, SerialClock::new(std::time::Instant::now(), since_1970), 42)
-                .expect("a board");
+        let shared_state = SharedState::new(
+            slots,
+            slots,
+            SerialClock::new(std::time::Instant::now(), since_1970),
+            42,
+        )
+        .expect("a shared_state");
         let place = || {
             let anywhere = "127.0.0.1:0".parse().expect("an address");
             let listener = listeners(anywhere, 4096, 1).expect("a listener").remove(0);
@@ -82,7 +86,7 @@ impl Server {
         };
         let places = (0..slots).map(|_| place()).collect();
         let journal = Journal::default();
-        Self { board, journal, limits, tls: None, places, workers: Vec::new() }
+        Self { shared_state, journal, limits, tls: None, places, workers: Vec::new() }
     }
 
     /// Puts a worker into a slot, or a successor beside one that is leaving, and waits until it is ready. Its place among
@@ -94,7 +98,7 @@ impl Server {
         place.generation += 1;
         let listener = place.listener.try_clone().expect("a descriptor");
         let mailbox = place.mailbox.reader.try_clone().expect("a descriptor");
-        let (link, child) = link::line().expect("a line");
+        let (link, child) = link::pair().expect("a line");
         let limits = self.limits.clone();
         let tls = self.tls.as_ref().map(|(material, keys)| Sealed {
             material: sealed_file(&material.to_bytes()).expect("memory"),
@@ -136,8 +140,8 @@ impl Server {
             worker.slot == slot && worker.thread.as_ref().is_some_and(|it| !it.is_finished())
         };
         let elder = self.workers.iter().rev().find(is_elder)?;
-        let (writer, reader) = relay::line().expect("a line");
-        let said = elder.link.as_ref()?.say_with(&ToChild::Relay, reader.as_fd());
+        let (writer, reader) = relay::pair().expect("a line");
+        let said = elder.link.as_ref()?.send_with(&ToChild::Relay, reader.as_fd());
         said.then_some(writer)
     }
 
@@ -148,8 +152,8 @@ impl Server {
             .iter()
             .map(|place| place.mailbox.writer.try_clone().expect("a descriptor"))
             .collect();
-        let postbox = Postbox::new(writers, BACKLOG_BYTES_MAX);
-        Handle::new(slot(address).address(), self.board.clone(), postbox)
+        let sender = MailboxSender::new(writers, BACKLOG_BYTES_MAX);
+        Handle::new(slot(address).address(), self.shared_state.clone(), sender)
     }
 
     /// The mailbox of a slot that nobody is in, for a test that asks for itself.
@@ -182,14 +186,14 @@ impl Server {
     #[track_caller]
     pub(crate) fn say(&self, place: usize, message: &ToChild) {
         let link = self.workers[place].link.as_ref().expect("a line");
-        assert!(link.say(message), "the line takes it");
+        assert!(link.send(message), "the line takes it");
     }
 
     /// Tells a worker something and hands it a duplicate of a descriptor, as its master.
     #[track_caller]
     pub(crate) fn say_with(&self, place: usize, message: &ToChild, descriptor: impl AsFd) {
         let link = self.workers[place].link.as_ref().expect("a line");
-        assert!(link.say_with(message, descriptor.as_fd()), "the line takes it");
+        assert!(link.send_with(message, descriptor.as_fd()), "the line takes it");
     }
 
     /// Waits for the next word of a worker.
@@ -202,13 +206,13 @@ impl Server {
     #[track_caller]
     pub(crate) fn has_said(&self, place: usize, expected: &ToMaster) -> bool {
         let link = self.workers[place].link.as_ref().expect("a line");
-        match link.hear() {
-            Heard::Message(message) => {
+        match link.receive() {
+            Received::Message(message) => {
                 assert_eq!(message, *expected);
                 true
             }
-            Heard::Silence => false,
-            Heard::Noise | Heard::Closed => panic!("the worker does not speak"),
+            Received::Empty => false,
+            Received::Malformed | Received::Closed => panic!("the worker does not speak"),
         }
     }
 
@@ -224,9 +228,9 @@ impl Server {
         self.workers[place].thread.as_ref().is_some_and(|thread| !thread.is_finished())
     }
 
-    pub(crate) fn cell(&self, place: usize) -> Cell {
+    pub(crate) fn cell(&self, place: usize) -> WorkerStats {
         let worker = &self.workers[place];
-        self.board.cell(worker.slot, worker.generation)
+        self.shared_state.worker_stats(worker.slot, worker.generation)
     }
 
     /// A counter of the worker that was started first.
@@ -265,7 +269,10 @@ impl Drop for Server {
         }
         for number in 0..self.places.len() as u16 {
             for generation in 0..2 {
-                let bytes = self.board.cell(slot(number), generation).read(Counter::OutboxBytes);
+                let bytes = self
+                    .shared_state
+                    .worker_stats(slot(number), generation)
+                    .read(Counter::OutboxBytes);
                 assert!(bytes < 1 << 40, "a gauge went below zero: {bytes}");
             }
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use wsmaster_workers::{Limits, ipc::board::Counter};
+use wsmaster_workers::{Limits, ipc::shared_state::Counter};
 
 use crate::support::{Client, Frame, Server, client::close_frame, limits};
 

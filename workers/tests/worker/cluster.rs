@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wsmaster_workers::{Limits, ipc::PayloadKind, ipc::board::Counter};
+use wsmaster_workers::{Limits, ipc::PayloadKind, ipc::shared_state::Counter};
 
 use crate::support::{Server, Told, WebSocket, eventually, limits, server::slot};
 
@@ -107,8 +107,8 @@ fn interest_ends_with_the_last_subscriber() {
     let (server, [mut a, mut b, c], _) = three();
     let mut dropped = server.connect(1).upgrade();
     let interested = |channel: &str| -> Vec<u16> {
-        let bit = server.board.interest_bit(channel);
-        server.board.interested(bit).map(|slot| slot.number()).collect()
+        let bit = server.shared_state.interest_bit(channel);
+        server.shared_state.interested(bit).map(|slot| slot.number()).collect()
     };
     a.ask("!subscribe news");
     b.ask("!subscribe news");
@@ -173,7 +173,7 @@ fn a_worker_that_does_not_read_its_mailbox_harms_nobody() {
     assert_eq!(a.ask(&format!("!push-ack {silent} hello")), "Unanswered");
     assert_eq!(a.ask(&format!("!info {silent}")), "Unanswered");
     assert_eq!(a.ask("!broadcast-ack hello"), "0 0 [1]");
-    server.board.set_interest(slot(1), server.board.interest_bit("news"), true);
+    server.shared_state.set_interest(slot(1), server.shared_state.interest_bit("news"), true);
     assert_eq!(a.ask("!publish-ack news hello"), "0 0 [1]");
     let mut posted = 0;
     while a.ask(&format!("!push-bytes {silent} 30000")) == "Ok(())" {

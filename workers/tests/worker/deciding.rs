@@ -5,7 +5,8 @@ use std::time::Duration;
 use wsmaster_workers::{
     Limits,
     ipc::{
-        Address, Answer, Command, LeaveReason, board::Counter, link::ToChild, mailbox::Mail, wire,
+        Address, Answer, Command, LeaveReason, link::ToChild, mailbox::Mail, shared_state::Counter,
+        wire,
     },
 };
 
@@ -144,7 +145,7 @@ fn a_process_is_asked_and_its_answer_comes_back_or_its_silence() {
         ticket: None,
     };
     let handle = server.handle(1);
-    handle.post(Address(0), &answer(0, "from somebody else")).expect("room");
-    handle.post(Address(0), &answer(1, "forty-two")).expect("room");
+    handle.send(Address(0), &answer(0, "from somebody else")).expect("room");
+    handle.send(Address(0), &answer(1, "forty-two")).expect("room");
     judge.expect_text("forty-two");
 }

@@ -8,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use wsmaster_workers::ipc::board::Counter;
+use wsmaster_workers::ipc::shared_state::Counter;
 
 use crate::support::{Client, Server, client::handshake, limits};
 

@@ -5,8 +5,8 @@ use std::{net::TcpListener, time::Duration};
 use wsmaster_workers::{
     Limits, ListenerRules,
     ipc::{
-        board::Counter,
         link::{ToChild, ToMaster},
+        shared_state::Counter,
         sys::socket::listeners,
     },
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wsmaster_workers::{
     ClosedBy, Limits,
-    ipc::{LeaveReason, board::Counter, link::ToChild},
+    ipc::{LeaveReason, link::ToChild, shared_state::Counter},
 };
 
 use crate::support::{

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use wsmaster_workers::{Limits, ipc::board::Counter};
+use wsmaster_workers::{Limits, ipc::shared_state::Counter};
 
 use crate::support::{Client, Server, client, frame, limits};
 

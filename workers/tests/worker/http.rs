@@ -1,6 +1,6 @@
 //! HTTP on the same port: one request after the other, answered at once or later.
 
-use wsmaster_workers::{Limits, ipc::board::Counter};
+use wsmaster_workers::{Limits, ipc::shared_state::Counter};
 
 use crate::support::{Server, eventually, limits};
 

@@ -6,8 +6,8 @@ use wsmaster_workers::{
     Limits,
     ipc::{
         LeaveReason,
-        board::Counter,
         link::{ToChild, ToMaster},
+        shared_state::Counter,
     },
 };
 

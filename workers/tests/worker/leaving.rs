@@ -6,8 +6,8 @@ use wsmaster_workers::{
     ClosedBy, Limits,
     ipc::{
         LeaveReason, LifeEvent,
-        board::Counter,
         link::{ToChild, ToMaster},
+        shared_state::Counter,
     },
 };
 
@@ -116,11 +116,11 @@ fn bodies_that_a_worker_did_not_take_do_not_count_when_it_is_gone() {
     server.start_worker(0);
     client.expect_close(1012);
     let address = crate::support::server::slot(0).address();
-    server.board.add_attached(address, 1_000_000);
+    server.shared_state.add_attached(address, 1_000_000);
     client.send(close_frame(1012));
     client.expect_eof();
     server.expect_end(0);
-    eventually("nothing to wait", || server.board.attached_bytes(address) == 0);
+    eventually("nothing to wait", || server.shared_state.attached_bytes(address) == 0);
 }
 
 /// A request that is under way, or whose connection was just made, is answered; an idle kept connection ends.

@@ -1,6 +1,6 @@
 //! Messages: whole, in order, in pieces, and no larger than allowed; and a client that only talks is held back.
 
-use wsmaster_workers::{Limits, ipc::board::Counter};
+use wsmaster_workers::{Limits, ipc::shared_state::Counter};
 
 use crate::support::{
     Frame, Server,

@@ -1,6 +1,6 @@
 //! A panic in the application costs the connection it happened on, and nothing else.
 
-use wsmaster_workers::{ClosedBy, ipc::PayloadKind, ipc::board::Counter};
+use wsmaster_workers::{ClosedBy, ipc::PayloadKind, ipc::shared_state::Counter};
 
 use crate::support::{Server, client, eventually, limits, server::slot};
 

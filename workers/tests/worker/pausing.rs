@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use wsmaster_workers::{Limits, ipc::board::Counter};
+use wsmaster_workers::{Limits, ipc::shared_state::Counter};
 
 use crate::support::{Frame, Server, client, frame, limits};
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use wsmaster_workers::{Limits, SlowClient, ipc::board::Counter};
+use wsmaster_workers::{Limits, SlowClient, ipc::shared_state::Counter};
 
 use crate::support::{Client, Frame, Server, eventually, limits};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::de::DeserializeOwned;
 use wsmaster_workers::{
-    ipc::{Answer, Command, Handle, board::Counter, mailbox::Mail, mailbox::Mailbox, wire},
+    ipc::{Answer, Command, Handle, mailbox::Mail, mailbox::Mailbox, shared_state::Counter, wire},
     survey::{ChannelRow, ConnectionRow, Part, Question, What},
 };
 

@@ -16,7 +16,7 @@ use rustls::{
 use rustls_pki_types::{PrivatePkcs8KeyDer, ServerName};
 use tungstenite::{Message, WebSocket};
 use wsmaster_workers::{
-    ipc::{board::Counter, link::ToChild, sys::memory::sealed_file},
+    ipc::{link::ToChild, shared_state::Counter, sys::memory::sealed_file},
     tls::{ClientAuth, ClientAuthority, Material, Pair, TicketKeys, Version},
 };
 

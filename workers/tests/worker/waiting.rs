@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use wsmaster_workers::{ClosedBy, Limits, ipc::board::Counter};
+use wsmaster_workers::{ClosedBy, Limits, ipc::shared_state::Counter};
 
 use crate::support::{Frame, Server, client::PONG, frame, limits};
 

@@ -19,7 +19,7 @@ use crate::{
 
 /// Why a command was not taken. It has no effect at all then.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum PostError {
+pub enum SendError {
     /// The receiver does not keep up, and its backlog is at its bound.
     #[error("the mailbox is full")]
     Full,
@@ -37,7 +37,7 @@ pub enum PostError {
 
 /// The sending ends of all mailboxes, and what waits for them.
 #[derive(Debug)]
-pub struct Postbox {
+pub struct MailboxSender {
     queues: Vec<Queue>,
     backlog_bytes_max: usize,
 }
@@ -46,12 +46,12 @@ pub struct Postbox {
 struct Queue {
     writer: OwnedFd,
     open: Vec<u8>,
-    waiting: VecDeque<Parcel>,
+    waiting: VecDeque<QueuedPacket>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Parcel {
+struct QueuedPacket {
     packet: Vec<u8>,
     attachment: Option<Arc<OwnedFd>>,
     weight: usize,
@@ -60,8 +60,8 @@ struct Parcel {
 /// A body that was put into a sealed file once, to be sent to many.
 pub type Attached = Arc<OwnedFd>;
 
-impl Postbox {
-    /// A postbox with the sending ends in the order of their addresses.
+impl MailboxSender {
+    /// A mailbox sender with the sending ends in the order of their addresses.
     pub fn new(writers: Vec<OwnedFd>, backlog_bytes_max: usize) -> Self {
         let queues = writers
             .into_iter()
@@ -89,7 +89,7 @@ impl Postbox {
     ///
     /// # Errors
     /// `TooLarge` and `NoRoom`.
-    pub fn attach(command: &Command<'_>) -> Result<Option<Attached>, PostError> {
+    pub fn attach(command: &Command<'_>) -> Result<Option<Attached>, SendError> {
         let body = wire::body(command);
         let recipients = match command {
             Command::Publish { only, .. } => only.iter().count(),
@@ -107,35 +107,35 @@ impl Postbox {
         };
         if recipients > wire::RECIPIENTS_MAX || wire::fields_bytes(command) > wire::FIELDS_BYTES_MAX
         {
-            return Err(PostError::TooLarge);
+            return Err(SendError::TooLarge);
         }
         if body.len() <= wire::INLINE_BODY_BYTES_MAX {
             return Ok(None);
         }
         if body.len() > wire::ATTACHED_BYTES_MAX {
-            return Err(PostError::TooLarge);
+            return Err(SendError::TooLarge);
         }
         reserve::or_with_one(|| memory::sealed_file(body))
             .map(|file| Some(Arc::new(file)))
-            .map_err(|_| PostError::NoRoom)
+            .map_err(|_| SendError::NoRoom)
     }
 
     /// Puts a command into the queue of a mailbox. `attached` is what [`Self::attach`] made of it.
     ///
     /// # Errors
     /// `Full` and `NoSuchProcess`.
-    pub fn post(
+    pub fn send(
         &mut self,
         to: Address,
         command: &Command<'_>,
         attached: Option<&Attached>,
-    ) -> Result<(), PostError> {
-        let queue = self.queues.get_mut(usize::from(to.0)).ok_or(PostError::NoSuchProcess)?;
+    ) -> Result<(), SendError> {
+        let queue = self.queues.get_mut(usize::from(to.0)).ok_or(SendError::NoSuchProcess)?;
         let body_bytes = wire::body(command).len();
         // What a command costs beside its body: ids, a channel name, some recipients. The exact number is known after it
         // is encoded; the bound may be passed by one command's fields.
         if queue.bytes + body_bytes > self.backlog_bytes_max && queue.bytes > 0 {
-            return Err(PostError::Full);
+            return Err(SendError::Full);
         }
         // Nothing else dies with the process that takes a task.
         let is_task = matches!(command, Command::Task { .. });
@@ -145,7 +145,7 @@ impl Postbox {
             wire::encode(command, attached.is_some(), &mut packet);
             let weight = packet.len() + attached.map_or(0, |_| body_bytes);
             queue.bytes += weight;
-            queue.waiting.push_back(Parcel { packet, attachment: attached.cloned(), weight });
+            queue.waiting.push_back(QueuedPacket { packet, attachment: attached.cloned(), weight });
             return Ok(());
         }
         let before = queue.open.len();
@@ -191,19 +191,19 @@ impl Queue {
         }
         let packet = std::mem::take(&mut self.open);
         let weight = packet.len();
-        self.waiting.push_back(Parcel { packet, attachment: None, weight });
+        self.waiting.push_back(QueuedPacket { packet, attachment: None, weight });
     }
 
     /// Sends the packets that are closed. Whether none is left.
     fn send_waiting(&mut self) -> bool {
-        while let Some(parcel) = self.waiting.front() {
-            let attachment = parcel.attachment.as_ref().map(|file| file.as_fd());
-            match self.send(&parcel.packet, attachment) {
+        while let Some(queued) = self.waiting.front() {
+            let attachment = queued.attachment.as_ref().map(|file| file.as_fd());
+            match self.send(&queued.packet, attachment) {
                 Ok(socket::Sent::Full) => return false,
-                // A parcel that the kernel refuses for itself cannot get better by waiting.
+                // A packet that the kernel refuses for itself cannot get better by waiting.
                 Ok(socket::Sent::Whole | socket::Sent::Closed) | Err(_) => {}
             }
-            self.bytes -= parcel.weight;
+            self.bytes -= queued.weight;
             self.waiting.pop_front();
         }
         true
@@ -233,7 +233,7 @@ impl Queue {
     fn send(&self, packet: &[u8], file: Option<BorrowedFd<'_>>) -> io::Result<socket::Sent> {
         let sent = socket::send_packet(self.writer.as_fd(), packet, file);
         if let Err(error) = &sent {
-            log::error!("a packet of {} bytes could not be posted: {error}", packet.len());
+            log::error!("a packet of {} bytes could not be sent: {error}", packet.len());
         }
         sent
     }
@@ -255,9 +255,9 @@ mod tests {
         Command::Push { id, kind: PayloadKind::Binary, payload, ticket: None }
     }
 
-    fn pair(backlog_bytes_max: usize) -> (Postbox, Mailbox) {
+    fn pair(backlog_bytes_max: usize) -> (MailboxSender, Mailbox) {
         let pair = MailboxPair::new().unwrap();
-        (Postbox::new(vec![pair.writer], backlog_bytes_max), Mailbox::new(pair.reader))
+        (MailboxSender::new(vec![pair.writer], backlog_bytes_max), Mailbox::new(pair.reader))
     }
 
     /// The serial and the payload of every push that waits; and how many packets they came in.
@@ -282,11 +282,11 @@ mod tests {
 
     #[test]
     fn commands_of_one_turn_travel_in_one_packet() {
-        let (mut postbox, mut mailbox) = pair(1 << 20);
+        let (mut sender, mut mailbox) = pair(1 << 20);
         for serial in 1..=100 {
-            postbox.post(TO, &push(serial, b"hello"), None).unwrap();
+            sender.send(TO, &push(serial, b"hello"), None).unwrap();
         }
-        assert!(postbox.flush(TO));
+        assert!(sender.flush(TO));
         let (pushes, packets) = receive_all(&mut mailbox);
         assert_eq!(packets, 1);
         assert!(pushes.iter().map(|(serial, _)| *serial).eq(1..=100));
@@ -294,17 +294,17 @@ mod tests {
 
     #[test]
     fn sizes_around_every_edge_arrive_whole_and_in_order() {
-        let (mut postbox, mut mailbox) = pair(1 << 30);
+        let (mut sender, mut mailbox) = pair(1 << 30);
         let sizes = [0, 1, 32 * 1024, 32 * 1024 + 1, 30_000, 30_000, 61_000, 5, 16 << 20, 7];
         let mut arrived = Vec::new();
         for (serial, size) in (1..).zip(sizes) {
             let body = vec![serial as u8; size];
             let command = push(serial, &body);
-            let attached = Postbox::attach(&command).unwrap();
+            let attached = MailboxSender::attach(&command).unwrap();
             assert_eq!(attached.is_some(), size > wire::INLINE_BODY_BYTES_MAX);
-            postbox.post(TO, &command, attached.as_ref()).unwrap();
+            sender.send(TO, &command, attached.as_ref()).unwrap();
         }
-        while !postbox.flush(TO) {
+        while !sender.flush(TO) {
             arrived.extend(receive_all(&mut mailbox).0);
         }
         arrived.extend(receive_all(&mut mailbox).0);
@@ -317,28 +317,28 @@ mod tests {
 
     #[test]
     fn a_reader_that_sleeps_fills_the_backlog_and_full_is_an_answer() {
-        let (mut postbox, mut mailbox) = pair(1 << 20);
+        let (mut sender, mut mailbox) = pair(1 << 20);
         let body = vec![1; 10_000];
         let mut taken = 0;
         let refused = loop {
-            match postbox.post(TO, &push(taken + 1, &body), None) {
+            match sender.send(TO, &push(taken + 1, &body), None) {
                 Ok(()) => taken += 1,
                 Err(error) => break error,
             }
-            postbox.flush(TO);
+            sender.flush(TO);
             assert!(taken < 10_000, "the backlog has no bound");
         };
-        assert_eq!(refused, PostError::Full);
+        assert_eq!(refused, SendError::Full);
         let mut arrived = Vec::new();
         loop {
             arrived.extend(receive_all(&mut mailbox).0);
-            if postbox.flush(TO) {
+            if sender.flush(TO) {
                 break;
             }
         }
         arrived.extend(receive_all(&mut mailbox).0);
         assert!(arrived.iter().map(|(serial, _)| *serial).eq(1..=taken), "lost or out of order");
-        postbox.post(TO, &push(1, &body), None).unwrap();
+        sender.send(TO, &push(1, &body), None).unwrap();
     }
 
     #[test]
@@ -355,19 +355,19 @@ mod tests {
                 only,
                 ticket: None,
             };
-            Postbox::attach(&command).err()
+            MailboxSender::attach(&command).err()
         };
         assert_eq!(publish("chat", wire::RECIPIENTS_MAX), None);
-        assert_eq!(publish("chat", wire::RECIPIENTS_MAX + 1), Some(PostError::TooLarge));
-        assert_eq!(publish(&"c".repeat(20_000), 0), Some(PostError::TooLarge));
+        assert_eq!(publish("chat", wire::RECIPIENTS_MAX + 1), Some(SendError::TooLarge));
+        assert_eq!(publish(&"c".repeat(20_000), 0), Some(SendError::TooLarge));
         let reason = "r".repeat(100_000);
         let disconnect = Command::Disconnect { id, code: 1000, reason: &reason, ticket: None };
-        assert_eq!(Postbox::attach(&disconnect).err(), Some(PostError::TooLarge));
+        assert_eq!(MailboxSender::attach(&disconnect).err(), Some(SendError::TooLarge));
     }
 
     #[test]
     fn a_mailbox_that_is_not_there_is_an_answer() {
-        let (mut postbox, _mailbox) = pair(1 << 20);
-        assert_eq!(postbox.post(Address(1), &push(1, b""), None), Err(PostError::NoSuchProcess));
+        let (mut sender, _mailbox) = pair(1 << 20);
+        assert_eq!(sender.send(Address(1), &push(1, b""), None), Err(SendError::NoSuchProcess));
     }
 }

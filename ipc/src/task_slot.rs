@@ -1,5 +1,5 @@
 //! What a task process is at, for the master to read when it has died; and how many tasks wait in a queue. A part of the
-//! board: atomic words in shared memory, for each mailbox.
+//! shared state: atomic words, for each mailbox.
 //!
 //! The words of a process's own mailbox are written by that process, but for the count of deaths, which is the master's.
 //! The words of a queue are written by everybody. A word that is wrong makes a number on a status page wrong, or an answer
@@ -7,13 +7,13 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{board::Board, command::AskTicket, id::Address};
+use crate::{command::AskTicket, id::Address, shared_state::SharedState};
 
-/// Words of one desk.
+/// Words of one task slot.
 pub(crate) const WORDS: usize = 6;
 
 const WAITING: usize = 0;
-/// The mailbox that waits for the task on the desk, and 1; 0 when there is none.
+/// The mailbox that waits for the task in the task slot, and 1; 0 when there is none.
 const ASKER: usize = 1;
 const REQUEST: usize = 2;
 const DONE: usize = 3;
@@ -22,11 +22,11 @@ const DIED: usize = 5;
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
-pub struct Desk<'b> {
+pub struct TaskSlot<'b> {
     words: Option<&'b [AtomicU64]>,
 }
 
-/// How a task on a desk ended.
+/// How a task in a task slot ended.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TaskEnd {
     /// It has a result.
@@ -37,7 +37,7 @@ pub enum TaskEnd {
 
 /// What has become of the tasks of a process, over all processes that have had its place.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct DeskCounts {
+pub struct TaskCounts {
     /// Tasks with a result.
     pub done: u64,
     /// Tasks that could not be done.
@@ -46,10 +46,10 @@ pub struct DeskCounts {
     pub died: u64,
 }
 
-impl<'b> Desk<'b> {
-    /// The desk of a mailbox.
-    pub fn of(board: &'b Board, mailbox: Address) -> Self {
-        Self { words: board.desk_words(mailbox) }
+impl<'b> TaskSlot<'b> {
+    /// The task slot of a mailbox.
+    pub fn of(shared_state: &'b SharedState, mailbox: Address) -> Self {
+        Self { words: shared_state.task_slot_words(mailbox) }
     }
 
     /// A task has been given to this queue.
@@ -83,7 +83,7 @@ impl<'b> Desk<'b> {
 
     /// This process is about to take a task.
     pub fn begin(&self, ticket: AskTicket) {
-        // The asker is written last: with it, the task is on the desk.
+        // The asker is written last: with it, the task is in the task slot.
         self.write(ASKER, 0);
         self.write(REQUEST, ticket.request);
         self.write(ASKER, u64::from(ticket.reply_to.0) + 1);
@@ -110,7 +110,7 @@ impl<'b> Desk<'b> {
         Some(AskTicket { reply_to: Address(asker), request: self.read(REQUEST) })
     }
 
-    /// The process is dead: the task that died with it, if one did. It is counted, and off the desk.
+    /// The process is dead: the task that died with it, if one did. It is counted, and out of the task slot.
     pub fn clear_after_death(&self) -> Option<AskTicket> {
         let ticket = self.present()?;
         self.write(ASKER, 0);
@@ -119,8 +119,8 @@ impl<'b> Desk<'b> {
     }
 
     /// What has become of the tasks of this process and of those before it.
-    pub fn counts(&self) -> DeskCounts {
-        DeskCounts { done: self.read(DONE), failed: self.read(FAILED), died: self.read(DIED) }
+    pub fn counts(&self) -> TaskCounts {
+        TaskCounts { done: self.read(DONE), failed: self.read(FAILED), died: self.read(DIED) }
     }
 
     fn read(&self, word: usize) -> u64 {
@@ -143,44 +143,45 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::board::SerialClock;
+    use crate::shared_state::SerialClock;
 
     #[test]
-    fn a_task_is_on_the_desk_until_it_ends_or_its_process_dies() {
+    fn a_task_is_in_its_slot_until_it_ends_or_its_process_dies() {
         let clock = SerialClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
-        let board = Board::new(1, 3, clock, 1).unwrap();
-        let (desk, other) = (Desk::of(&board, Address(1)), Desk::of(&board, Address(2)));
+        let shared_state = SharedState::new(1, 3, clock, 1).unwrap();
+        let (task_slot, other) =
+            (TaskSlot::of(&shared_state, Address(1)), TaskSlot::of(&shared_state, Address(2)));
         let ticket = AskTicket { reply_to: Address(0), request: u64::MAX };
-        assert_eq!(desk.present(), None);
-        desk.begin(ticket);
-        assert_eq!((desk.present(), other.present()), (Some(ticket), None));
-        desk.end(TaskEnd::Done);
-        assert_eq!((desk.present(), desk.clear_after_death()), (None, None));
-        desk.begin(ticket);
-        desk.put_back();
-        assert_eq!(desk.present(), None);
-        desk.begin(ticket);
-        assert_eq!(desk.clear_after_death(), Some(ticket));
-        assert_eq!(desk.clear_after_death(), None);
-        desk.begin(ticket);
-        desk.end(TaskEnd::Failed);
-        assert_eq!(desk.counts(), DeskCounts { done: 1, failed: 1, died: 1 });
-        assert_eq!(other.counts(), DeskCounts::default());
+        assert_eq!(task_slot.present(), None);
+        task_slot.begin(ticket);
+        assert_eq!((task_slot.present(), other.present()), (Some(ticket), None));
+        task_slot.end(TaskEnd::Done);
+        assert_eq!((task_slot.present(), task_slot.clear_after_death()), (None, None));
+        task_slot.begin(ticket);
+        task_slot.put_back();
+        assert_eq!(task_slot.present(), None);
+        task_slot.begin(ticket);
+        assert_eq!(task_slot.clear_after_death(), Some(ticket));
+        assert_eq!(task_slot.clear_after_death(), None);
+        task_slot.begin(ticket);
+        task_slot.end(TaskEnd::Failed);
+        assert_eq!(task_slot.counts(), TaskCounts { done: 1, failed: 1, died: 1 });
+        assert_eq!(other.counts(), TaskCounts::default());
     }
 
     #[test]
-    fn a_queue_is_counted_never_below_nothing_and_a_mailbox_that_is_not_there_has_no_desk() {
+    fn a_queue_is_counted_never_below_nothing_and_a_mailbox_that_is_not_there_has_no_task_slot() {
         let clock = SerialClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
-        let board = Board::new(1, 2, clock, 1).unwrap();
-        let queue = Desk::of(&board, Address(1));
+        let shared_state = SharedState::new(1, 2, clock, 1).unwrap();
+        let queue = TaskSlot::of(&shared_state, Address(1));
         queue.given();
         queue.given();
         queue.taken();
         assert_eq!(queue.waiting(), 1);
         queue.none_waits();
         queue.taken();
-        assert_eq!((queue.waiting(), board.attached_bytes(Address(1))), (0, 0));
-        let nowhere = Desk::of(&board, Address(2));
+        assert_eq!((queue.waiting(), shared_state.attached_bytes(Address(1))), (0, 0));
+        let nowhere = TaskSlot::of(&shared_state, Address(2));
         nowhere.given();
         nowhere.begin(AskTicket { reply_to: Address(0), request: 1 });
         assert_eq!((nowhere.waiting(), nowhere.present()), (0, None));

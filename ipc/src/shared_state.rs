@@ -4,13 +4,13 @@
 //! - the slot's **serial numbers**, which outlive its workers;
 //! - its **cells** of counters, one for each of the processes that may live in a slot during reloads. A cell has one
 //!   writer: its process. Readers may see a number that is a moment old, never a torn one;
-//! - its **interest**: one bit for each hash of a channel name that has a subscriber on this worker. A publisher posts
+//! - its **interest**: one bit for each hash of a channel name that has a subscriber on this worker. A publisher sends
 //!   to the workers whose bit is set. A false positive costs one packet; there are no false negatives, since a
 //!   subscription is answered after its bit is set.
 //!
 //! For each mailbox it counts the bytes of attached bodies that wait in it, and shows what a task process is at
-//! ([`crate::desk`]). Of the side process that a mailbox belongs to it shows whether it lives, whether it takes more, and what it
-//! counts ([`SideCell`]). For all processes together it counts the lines of the log that could not be
+//! ([`crate::task_slot`]). Of the side process that a mailbox belongs to it shows whether it lives, whether it takes more, and what it
+//! counts ([`SideStatus`]). For all processes together it counts the lines of the log that could not be
 //! written.
 //!
 //! It never holds a lock: a process may be killed between any two instructions.
@@ -31,7 +31,7 @@ use rustc_hash::FxHasher;
 pub use crate::counter::Counter;
 use crate::{
     id::{Address, ConnectionId, SERIAL_MAX, SLOTS_MAX, Slot},
-    side_cell::SideCell,
+    side_status::SideStatus,
     sys::memory::SharedWords,
 };
 
@@ -45,19 +45,19 @@ const CELL_WORDS: usize = 64;
 pub const CELLS: usize = 8;
 const SLOT_WORDS: usize = SLOT_HEAD_WORDS + CELLS * CELL_WORDS + INTEREST_WORDS;
 
-/// For each mailbox: the bytes attached, a desk, and the cell of its side process.
-const MAILBOX_WORDS: usize = DESK_WORD + crate::desk::WORDS + SIDE_WORDS;
+/// For each mailbox: the bytes attached, a task slot, and the cell of its side process.
+const MAILBOX_WORDS: usize = TASK_SLOT_WORD + crate::task_slot::WORDS + SIDE_WORDS;
 const ATTACHED_WORD: usize = 0;
-const DESK_WORD: usize = 1;
-const SIDE_WORD: usize = DESK_WORD + crate::desk::WORDS;
-/// Words of a [`SideCell`](crate::side_cell::SideCell).
+const TASK_SLOT_WORD: usize = 1;
+const SIDE_WORD: usize = TASK_SLOT_WORD + crate::task_slot::WORDS;
+/// Words of a [`SideStatus`](crate::side_status::SideStatus).
 pub(crate) const SIDE_WORDS: usize = 12;
 
 const _: () = assert!(Counter::ALL.len() <= CELL_WORDS);
 
 /// The shared memory of one server. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Board {
+pub struct SharedState {
     memory: Arc<SharedWords>,
     slots: u16,
     mailboxes: u16,
@@ -65,8 +65,8 @@ pub struct Board {
     hash_seed: u64,
 }
 
-impl Board {
-    /// A board for this many slots and mailboxes, whose serial numbers begin where the clock stands.
+impl SharedState {
+    /// A shared state for this many slots and mailboxes, whose serial numbers begin where the clock stands.
     ///
     /// # Errors
     /// More than [`SLOTS_MAX`] slots, or out of memory.
@@ -76,11 +76,11 @@ impl Board {
         }
         let words = usize::from(slots) * SLOT_WORDS + usize::from(mailboxes) * MAILBOX_WORDS + 1;
         let memory = Arc::new(SharedWords::zeroed(words)?);
-        let board = Self { memory, slots, mailboxes, clock, hash_seed };
+        let shared_state = Self { memory, slots, mailboxes, clock, hash_seed };
         for number in 0..slots {
-            board.word(number, SERIAL_WORD).store(clock.start, Ordering::Relaxed);
+            shared_state.word(number, SERIAL_WORD).store(clock.start, Ordering::Relaxed);
         }
-        Ok(board)
+        Ok(shared_state)
     }
 
     /// How many slots it has.
@@ -116,9 +116,9 @@ impl Board {
     }
 
     /// The counters of one process of a slot. `generation` counts the processes of the slot; they take turns in the cells.
-    pub fn cell(&self, slot: Slot, generation: u64) -> Cell {
+    pub fn worker_stats(&self, slot: Slot, generation: u64) -> WorkerStats {
         let start = SLOT_HEAD_WORDS + (generation as usize % CELLS) * CELL_WORDS;
-        Cell { board: self.clone(), slot: slot.number(), start }
+        WorkerStats { shared_state: self.clone(), slot: slot.number(), start }
     }
 
     /// A gauge summed over the living cells of all slots: an estimate that is a moment old.
@@ -195,7 +195,7 @@ impl Board {
         self.attached_word(to).map_or(0, |word| word.load(Ordering::Relaxed))
     }
 
-    /// A body has been posted to a mailbox.
+    /// A body has been sent to a mailbox.
     pub fn add_attached(&self, to: Address, bytes: u64) {
         if let Some(word) = self.attached_word(to) {
             word.fetch_add(bytes, Ordering::Relaxed);
@@ -235,8 +235,8 @@ impl Board {
     }
 
     /// What the side process with this mailbox shows of itself.
-    pub fn side(&self, address: Address) -> SideCell {
-        SideCell::new(self.clone(), address)
+    pub fn side_status(&self, address: Address) -> SideStatus {
+        SideStatus::new(self.clone(), address)
     }
 
     /// The words of a side process; of a mailbox that does not exist, none.
@@ -248,9 +248,9 @@ impl Board {
         self.mailbox_words(address)?.get(ATTACHED_WORD)
     }
 
-    /// The words of a mailbox's desk.
-    pub(crate) fn desk_words(&self, address: Address) -> Option<&[AtomicU64]> {
-        self.mailbox_words(address)?.get(DESK_WORD..SIDE_WORD)
+    /// The words of a mailbox's task slot.
+    pub(crate) fn task_slot_words(&self, address: Address) -> Option<&[AtomicU64]> {
+        self.mailbox_words(address)?.get(TASK_SLOT_WORD..SIDE_WORD)
     }
 
     fn mailbox_words(&self, address: Address) -> Option<&[AtomicU64]> {
@@ -284,13 +284,13 @@ fn interest_place(bit: InterestBit) -> (usize, u64) {
 
 /// The counters of one process.
 #[derive(Clone, Debug)]
-pub struct Cell {
-    board: Board,
+pub struct WorkerStats {
+    shared_state: SharedState,
     slot: u16,
     start: usize,
 }
 
-impl Cell {
+impl WorkerStats {
     /// All to zero: for a process that begins, and for one that is gone.
     pub fn clear(&self) {
         for word in self.words() {
@@ -325,7 +325,7 @@ impl Cell {
     #[inline]
     fn words(&self) -> &[AtomicU64] {
         let first = usize::from(self.slot) * SLOT_WORDS + self.start;
-        &self.board.memory.words()[first..first + CELL_WORDS]
+        &self.shared_state.memory.words()[first..first + CELL_WORDS]
     }
 }
 
@@ -368,12 +368,12 @@ mod tests {
 
     const T0: Duration = Duration::from_secs(1_800_000_000);
 
-    fn board_at(now: Instant) -> Board {
-        Board::new(3, 4, SerialClock::new(now, T0), 42).unwrap()
+    fn shared_state_at(now: Instant) -> SharedState {
+        SharedState::new(3, 4, SerialClock::new(now, T0), 42).unwrap()
     }
 
-    fn board() -> Board {
-        board_at(Instant::now())
+    fn shared_state() -> SharedState {
+        shared_state_at(Instant::now())
     }
 
     fn slot(number: u16) -> Slot {
@@ -390,82 +390,87 @@ mod tests {
     #[test]
     fn serials_grow_and_never_pass_the_clock() {
         let start = Instant::now();
-        let board = board_at(start);
+        let shared_state = shared_state_at(start);
         let now = start + Duration::from_millis(1);
-        let ids: Vec<_> = std::iter::from_fn(|| board.next_id(slot(1), now)).collect();
+        let ids: Vec<_> = std::iter::from_fn(|| shared_state.next_id(slot(1), now)).collect();
         assert_eq!(ids.len(), 10);
-        assert!(!board.has_id(slot(1), now) && board.has_id(slot(2), now));
+        assert!(!shared_state.has_id(slot(1), now) && shared_state.has_id(slot(2), now));
         assert!(ids.is_sorted() && ids.iter().all(|id| id.slot() == slot(1)));
-        assert!(board.next_id(slot(2), now).is_some(), "slots count on their own");
+        assert!(shared_state.next_id(slot(2), now).is_some(), "slots count on their own");
         let later = start + Duration::from_millis(2);
-        assert!(board.next_id(slot(1), later) > ids.last().copied());
+        assert!(shared_state.next_id(slot(1), later) > ids.last().copied());
     }
 
     #[test]
-    fn a_later_board_starts_above_every_id_of_an_earlier_one() {
+    fn a_later_shared_state_starts_above_every_id_of_an_earlier_one() {
         let start = Instant::now();
         let life = Duration::from_secs(1);
-        let early = board_at(start);
+        let early = shared_state_at(start);
         let last = std::iter::from_fn(|| early.next_id(slot(0), start + life)).last().unwrap();
         let restart = start + life;
-        let board = Board::new(1, 1, SerialClock::new(restart, T0 + life), 1).unwrap();
-        assert!(!board.has_id(slot(0), restart));
-        let first = board.next_id(slot(0), restart + Duration::from_micros(100)).unwrap();
+        let shared_state = SharedState::new(1, 1, SerialClock::new(restart, T0 + life), 1).unwrap();
+        assert!(!shared_state.has_id(slot(0), restart));
+        let first = shared_state.next_id(slot(0), restart + Duration::from_micros(100)).unwrap();
         assert!(first > last, "{first} after {last}");
     }
 
     #[test]
     fn attached_bytes_are_counted_for_each_mailbox_and_never_below_zero() {
-        let board = board();
+        let shared_state = shared_state();
         let (one, other) = (Address(3), Address(0));
-        board.add_attached(one, 100);
-        board.add_attached(one, 50);
-        board.take_attached(one, 100);
-        assert_eq!((board.attached_bytes(one), board.attached_bytes(other)), (50, 0));
-        board.take_attached(one, 51);
-        assert_eq!(board.attached_bytes(one), 0);
-        board.add_attached(one, 7);
-        board.no_attached(one);
-        board.add_attached(Address(4), 7);
-        assert_eq!((board.attached_bytes(one), board.attached_bytes(Address(4))), (0, 0));
+        shared_state.add_attached(one, 100);
+        shared_state.add_attached(one, 50);
+        shared_state.take_attached(one, 100);
+        assert_eq!((shared_state.attached_bytes(one), shared_state.attached_bytes(other)), (50, 0));
+        shared_state.take_attached(one, 51);
+        assert_eq!(shared_state.attached_bytes(one), 0);
+        shared_state.add_attached(one, 7);
+        shared_state.no_attached(one);
+        shared_state.add_attached(Address(4), 7);
+        assert_eq!(
+            (shared_state.attached_bytes(one), shared_state.attached_bytes(Address(4))),
+            (0, 0)
+        );
     }
 
     #[test]
     fn interest_is_kept_apart_by_slot_and_forgotten_when_asked() {
-        let board = board();
-        let bit = board.interest_bit("chat.room.1");
-        assert_eq!(bit, board.clone().interest_bit("chat.room.1"));
-        board.set_interest(slot(2), bit, true);
-        assert_eq!(board.interested(bit).collect::<Vec<_>>(), [slot(2)]);
-        board.set_interest(slot(0), bit, true);
-        board.set_interest(slot(2), bit, false);
-        assert_eq!(board.interested(bit).collect::<Vec<_>>(), [slot(0)]);
-        board.set_interest(slot(0), board.interest_bit("chat.room.2"), true);
-        board.keep_interest(slot(0), [bit].into_iter());
-        assert!(board.is_interested(slot(0), bit));
-        assert!(!board.is_interested(slot(0), board.interest_bit("chat.room.2")));
-        board.clear_interest(slot(0));
-        assert_eq!(board.interested(bit).count(), 0);
+        let shared_state = shared_state();
+        let bit = shared_state.interest_bit("chat.room.1");
+        assert_eq!(bit, shared_state.clone().interest_bit("chat.room.1"));
+        shared_state.set_interest(slot(2), bit, true);
+        assert_eq!(shared_state.interested(bit).collect::<Vec<_>>(), [slot(2)]);
+        shared_state.set_interest(slot(0), bit, true);
+        shared_state.set_interest(slot(2), bit, false);
+        assert_eq!(shared_state.interested(bit).collect::<Vec<_>>(), [slot(0)]);
+        shared_state.set_interest(slot(0), shared_state.interest_bit("chat.room.2"), true);
+        shared_state.keep_interest(slot(0), [bit].into_iter());
+        assert!(shared_state.is_interested(slot(0), bit));
+        assert!(!shared_state.is_interested(slot(0), shared_state.interest_bit("chat.room.2")));
+        shared_state.clear_interest(slot(0));
+        assert_eq!(shared_state.interested(bit).count(), 0);
     }
 
     #[test]
     fn names_spread_over_the_bits() {
-        let board = board();
-        let bits: std::collections::HashSet<_> =
-            (0..10_000).map(|n| board.interest_bit(&format!("chat.room.{n}")).number()).collect();
+        let shared_state = shared_state();
+        let bits: std::collections::HashSet<_> = (0..10_000)
+            .map(|n| shared_state.interest_bit(&format!("chat.room.{n}")).number())
+            .collect();
         assert!(bits.len() > 9_000, "only {} bits for 10,000 names", bits.len());
     }
 
     #[test]
     fn cells_of_two_generations_do_not_touch() {
-        let board = board();
-        let (old, new) = (board.cell(slot(1), 4), board.cell(slot(1), 5));
+        let shared_state = shared_state();
+        let (old, new) =
+            (shared_state.worker_stats(slot(1), 4), shared_state.worker_stats(slot(1), 5));
         old.add(Counter::Connections, 5);
         new.add(Counter::Connections, 2);
         old.set(Counter::Connections, 4);
         assert_eq!((old.read(Counter::Connections), new.read(Counter::Connections)), (4, 2));
-        assert_eq!(board.total(Counter::Connections), 6);
+        assert_eq!(shared_state.total(Counter::Connections), 6);
         old.clear();
-        assert_eq!(board.total(Counter::Connections), 2);
+        assert_eq!(shared_state.total(Counter::Connections), 2);
     }
 }

@@ -6,11 +6,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{
-    board::{Board, SIDE_WORDS},
     id::Address,
+    shared_state::{SIDE_WORDS, SharedState},
 };
 
-const LIFE_WORD: usize = 0;
+const INCARNATION_WORD: usize = 0;
 const FULL_WORD: usize = 1;
 const DECIDER_WORD: usize = 2;
 const COUNTERS: usize = 3;
@@ -49,11 +49,11 @@ const _: () = assert!(COUNTERS + SideCounter::ALL.len() <= SIDE_WORDS);
 
 /// One life of a side process after the other: each fork is a new one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Life {
+pub struct Incarnation {
     /// Which life it is, or was last; 0 before the first.
     pub number: u64,
     /// Whether it goes on.
-    pub goes_on: bool,
+    pub is_alive: bool,
 }
 
 /// Who decides about the handshakes of a program that is an application.
@@ -71,27 +71,27 @@ pub enum Decider {
 
 /// The words of one side process. Clones share them.
 #[derive(Clone, Debug)]
-pub struct SideCell {
-    board: Board,
+pub struct SideStatus {
+    shared_state: SharedState,
     address: Address,
 }
 
-impl SideCell {
-    pub(crate) fn new(board: Board, address: Address) -> Self {
-        Self { board, address }
+impl SideStatus {
+    pub(crate) fn new(shared_state: SharedState, address: Address) -> Self {
+        Self { shared_state, address }
     }
 
-    /// The present life. A process that is being started counts as living: what is posted to it waits.
-    pub fn life(&self) -> Life {
-        let word = self.read_word(LIFE_WORD);
-        Life { number: word >> 1, goes_on: word & 1 == 1 }
+    /// The present life. A process that is being started counts as living: what is sent to it waits.
+    pub fn incarnation(&self) -> Incarnation {
+        let word = self.read_word(INCARNATION_WORD);
+        Incarnation { number: word >> 1, is_alive: word & 1 == 1 }
     }
 
     /// A life begins, unless one goes on. For the master.
-    pub fn begin_life(&self) {
-        let life = self.life();
-        if !life.goes_on {
-            self.write_word(LIFE_WORD, (life.number + 1) << 1 | 1);
+    pub fn begin_incarnation(&self) {
+        let incarnation = self.incarnation();
+        if !incarnation.is_alive {
+            self.write_word(INCARNATION_WORD, (incarnation.number + 1) << 1 | 1);
         }
     }
 
@@ -103,8 +103,8 @@ impl SideCell {
     }
 
     /// The life is over, and what it said of its queue with it. For the master.
-    pub fn end_life(&self) {
-        self.write_word(LIFE_WORD, self.life().number << 1);
+    pub fn end_incarnation(&self) {
+        self.write_word(INCARNATION_WORD, self.incarnation().number << 1);
         self.set_full(false);
         self.set_decider(Decider::Unknown);
         self.set(SideCounter::QueuedBytes, 0);
@@ -161,7 +161,7 @@ impl SideCell {
     }
 
     fn word(&self, word: usize) -> Option<&AtomicU64> {
-        self.board.side_words(self.address).get(word)
+        self.shared_state.side_words(self.address).get(word)
     }
 }
 
@@ -170,34 +170,35 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::board::SerialClock;
+    use crate::shared_state::SerialClock;
 
     #[test]
-    fn lives_are_numbered_and_processes_do_not_share_words() {
+    fn incarnations_are_numbered_and_processes_do_not_share_words() {
         let clock = SerialClock::new(Instant::now(), Duration::from_secs(1 << 30));
-        let board = Board::new(1, 3, clock, 0).unwrap();
-        let (one, other) = (board.side(Address(1)), board.side(Address(2)));
-        assert_eq!(one.life(), Life { number: 0, goes_on: false });
-        one.begin_life();
-        one.begin_life();
-        assert_eq!(one.life(), Life { number: 1, goes_on: true });
+        let shared_state = SharedState::new(1, 3, clock, 0).unwrap();
+        let (one, other) =
+            (shared_state.side_status(Address(1)), shared_state.side_status(Address(2)));
+        assert_eq!(one.incarnation(), Incarnation { number: 0, is_alive: false });
+        one.begin_incarnation();
+        one.begin_incarnation();
+        assert_eq!(one.incarnation(), Incarnation { number: 1, is_alive: true });
         one.set_full(true);
         one.add(SideCounter::QueuedBytes, 7);
         one.add(SideCounter::DroppedEvents, 7);
-        board.add_attached(Address(1), 5);
-        one.end_life();
-        assert_eq!(one.life(), Life { number: 1, goes_on: false });
+        shared_state.add_attached(Address(1), 5);
+        one.end_incarnation();
+        assert_eq!(one.incarnation(), Incarnation { number: 1, is_alive: false });
         assert!(!one.is_full());
         assert_eq!(
             (one.read(SideCounter::QueuedBytes), one.read(SideCounter::DroppedEvents)),
             (0, 7)
         );
-        one.begin_life();
-        assert_eq!(one.life().number, 2);
-        assert_eq!(board.attached_bytes(Address(1)), 5);
-        assert_eq!((other.life().number, other.read(SideCounter::DroppedEvents)), (0, 0));
-        let nobody = board.side(Address(3));
-        nobody.begin_life();
-        assert_eq!(nobody.life(), Life { number: 0, goes_on: false });
+        one.begin_incarnation();
+        assert_eq!(one.incarnation().number, 2);
+        assert_eq!(shared_state.attached_bytes(Address(1)), 5);
+        assert_eq!((other.incarnation().number, other.read(SideCounter::DroppedEvents)), (0, 0));
+        let nobody = shared_state.side_status(Address(3));
+        nobody.begin_incarnation();
+        assert_eq!(nobody.incarnation(), Incarnation { number: 0, is_alive: false });
     }
 }
