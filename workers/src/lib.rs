@@ -44,6 +44,7 @@ mod listening;
 mod log_limiter;
 mod moment;
 mod outbox;
+mod quota;
 mod rate_limiter;
 mod requests;
 mod schedule;

@@ -20,6 +20,8 @@ mod leaving;
 mod mail;
 mod serving;
 
+use self::{calls::Calls, serving::Buffers};
+
 use std::{
     io,
     os::fd::{AsFd, AsRawFd, OwnedFd},
@@ -35,7 +37,7 @@ use wsmaster_ipc::{
     shared_state::Counter,
     sys::{random, reserve, signal::TermSignal},
 };
-use wsmaster_protocol::{close::CloseCode, deflate::Inflater};
+use wsmaster_protocol::close::CloseCode;
 
 use crate::{
     accept_sockets::AcceptSockets,
@@ -64,8 +66,6 @@ pub const MESSAGES_PER_TURN_MAX: usize = 256;
 pub const INFLATED_BYTES_PER_TURN_MAX: usize = 1024 * 1024;
 /// Connections whose first words of TLS are answered in one turn: each answer costs a signature, 0.1 to 1 ms.
 pub const HELLOS_PER_TURN_MAX: usize = 16;
-/// The one buffer that all connections are read into, in bytes.
-const RECEIVE_BYTES: usize = 64 * 1024;
 const EVENTS_MAX: usize = 1024;
 /// How soon a full mailbox of another process is tried again, should its event be missed.
 const BACKLOG_RETRY_MS: u64 = 10;
@@ -118,10 +118,7 @@ pub struct Worker<H> {
     has_backlog: bool,
     life: Life,
     buffers: Buffers,
-    quota: MessageQuota,
     tls: Option<tls::Acceptor>,
-    /// Connections whose first words of TLS may still be answered in this turn.
-    hellos: usize,
     take_log: Box<dyn FnMut(OwnedFd)>,
 }
 
@@ -132,35 +129,6 @@ struct WorkerInbox {
     owner: MailboxOwner,
     /// Packets may wait in it.
     waits: bool,
-}
-
-/// What is used by one connection after the other.
-struct Buffers {
-    /// What all connections are read into.
-    receive: Vec<u8>,
-    inflater: Inflater,
-    /// Connections at which something may be overdue.
-    due: Vec<ConnIndex>,
-}
-
-/// How many messages of clients this worker handles before it asks for a successor.
-#[derive(Clone, Copy, Debug)]
-struct MessageQuota {
-    messages: u64,
-    /// Zero is any number.
-    messages_max: u64,
-}
-
-impl MessageQuota {
-    /// The configured number and a part of the spread, so that workers that were started together do not ask for their
-    /// successors together.
-    fn new(limits: &Limits, random: &mut fastrand::Rng) -> Self {
-        let messages_max = match limits.requests_max {
-            0 => 0,
-            most => most.saturating_add(random.u64(0..=limits.requests_spread)),
-        };
-        Self { messages: 0, messages_max }
-    }
 }
 
 /// How far the worker is.
@@ -270,7 +238,6 @@ impl<H: Handler> Worker<H> {
         fx.rules = Rules { listeners: known, proxies, handshakes };
         let accept = |sealed| tls::Acceptor::new(sealed, fx.delivery.backlogs.clone());
         let tls = tls.map(accept).transpose()?;
-        let quota = MessageQuota::new(&fx.limits, &mut fx.random);
         Ok(Self {
             threads,
             poll,
@@ -283,14 +250,8 @@ impl<H: Handler> Worker<H> {
             term,
             has_backlog: false,
             life: Life::Serving,
-            buffers: Buffers {
-                receive: vec![0; RECEIVE_BYTES],
-                inflater: Inflater::new(),
-                due: Vec::new(),
-            },
-            quota,
+            buffers: Buffers::new(),
             tls,
-            hellos: 0,
             take_log,
         })
     }
@@ -319,7 +280,7 @@ impl<H: Handler> Worker<H> {
             self.take_mail();
             self.take_ended_jobs();
             self.accept();
-            self.serve_all(&mut active);
+            self.serve_connections(&mut active);
             self.look_at_the_clock();
             self.drain_clients();
             self.flush();
@@ -414,6 +375,14 @@ impl<H: Handler> Worker<H> {
                 }
                 None => debug_assert!(false, "an event without a source"),
             }
+        }
+    }
+
+    fn serve_connections(&mut self, active: &mut Vec<ConnIndex>) {
+        let Self { state, handler, buffers, .. } = self;
+        Calls { state, handler }.serve_all(active, buffers);
+        if self.state.fx.quota.is_reached() {
+            self.ask_for_a_successor(LeaveReason::Share);
         }
     }
 

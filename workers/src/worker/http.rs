@@ -12,7 +12,7 @@ use wsmaster_protocol::{
     session::{Extension, Session},
 };
 
-use super::{Worker, calls::Calls};
+use super::calls::Calls;
 use crate::{
     conn_index::ConnIndex,
     connection::{Connection, Durable, LAST, State},
@@ -33,7 +33,7 @@ struct Agreed {
     extension: Extension,
 }
 
-impl<H: Handler> Worker<H> {
+impl<H: Handler> Calls<'_, H> {
     /// A request is whole.
     pub(super) fn on_request(&mut self, index: ConnIndex, head: RequestHead, body: Vec<u8>) {
         if handshake::wants_upgrade(head.headers()) {
@@ -110,26 +110,25 @@ impl<H: Handler> Worker<H> {
         };
         connection.messages_in += 1;
         let number = connection.messages_in as u32;
-        let mut calls = self.calls();
         // What it has asked for meanwhile is answered when it has said its last word about this handshake.
         let verdict =
-            calls.guarded(Some(index), |handler, context| handler.on_handshake(context, &head));
+            self.guarded(Some(index), |handler, context| handler.on_handshake(context, &head));
         match verdict {
             Some(Verdict::Accept { subprotocol, headers }) => {
-                let agreed = calls.agree(index, upgrade, subprotocol, &headers);
-                calls.open(index, head, agreed);
+                let agreed = self.agree(index, upgrade, subprotocol, &headers);
+                self.open(index, head, agreed);
             }
-            Some(Verdict::Reject(response)) => calls.refuse_upgrade(index, &response),
+            Some(Verdict::Reject(response)) => self.refuse_upgrade(index, &response),
             Some(Verdict::Later) => {
-                if let Some((connection, fx)) = calls.state.lend(index) {
+                if let Some((connection, fx)) = self.state.lend(index) {
                     let head = Box::new(head);
                     connection.state = State::Http(RequestState::Undecided { number, head });
                     connection.restart_timeout(fx);
                 }
             }
-            None => calls.refuse_upgrade(index, &internal_error()),
+            None => self.refuse_upgrade(index, &internal_error()),
         }
-        calls.run_callbacks();
+        self.run_callbacks();
     }
 }
 

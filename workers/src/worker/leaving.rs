@@ -15,7 +15,7 @@ use wsmaster_ipc::{
 };
 use wsmaster_protocol::close::CloseCode;
 
-use super::{Life, MailboxOwner, Parting, Worker};
+use super::{Life, MailboxOwner, Parting, Worker, calls::Calls};
 use crate::{
     close_reason::CloseReason, conn_index::ConnIndex, connection::State,
     drain_schedule::DrainSchedule, handler::Handler, http1::RequestState, listening::ListenerRules,
@@ -228,7 +228,8 @@ impl<H: Handler> Worker<H> {
                 State::Http(RequestState::Head { .. }) => {
                     // What has come by now is answered: the kernel tells of it a moment later.
                     connection.flags.readable = true;
-                    self.serve(key.index);
+                    let Self { state, handler, buffers, .. } = self;
+                    Calls { state, handler }.serve(key.index, buffers);
                     self.end_if_idle(key.index, parting);
                 }
                 // What is unfinished has its own deadline, and the answer ends the connection.

@@ -1,12 +1,11 @@
 //! One connection at a time: what was read from it is fed to it, and what it makes of that goes to the application.
 
-use wsmaster_ipc::LeaveReason;
 use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::deflate::Inflater;
 
 use super::{
     HELLOS_PER_TURN_MAX, INFLATED_BYTES_PER_TURN_MAX, MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX,
-    Worker,
+    calls::Calls,
 };
 use crate::{
     conn_index::ConnIndex,
@@ -14,18 +13,44 @@ use crate::{
     handler::Handler,
 };
 
-impl<H: Handler> Worker<H> {
-    pub(super) fn serve_all(&mut self, active: &mut Vec<ConnIndex>) {
+/// The one buffer that all connections are read into, in bytes.
+const RECEIVE_BYTES: usize = 64 * 1024;
+
+/// What is used by one connection after the other, and what is left of a turn for all of them.
+pub(crate) struct Buffers {
+    /// What all connections are read into.
+    receive: Vec<u8>,
+    inflater: Inflater,
+    /// Connections at which something may be overdue.
+    pub(super) due: Vec<ConnIndex>,
+    /// Connections whose first words of TLS may still be answered in this turn.
+    hellos: usize,
+}
+
+impl Buffers {
+    pub(crate) fn new() -> Self {
+        Self {
+            receive: vec![0; RECEIVE_BYTES],
+            inflater: Inflater::new(),
+            due: Vec::new(),
+            hellos: 0,
+        }
+    }
+}
+
+impl<H: Handler> Calls<'_, H> {
+    /// Serves the connections of which the poll has told, and then those that have work left.
+    pub(crate) fn serve_all(&mut self, active: &mut Vec<ConnIndex>, buffers: &mut Buffers) {
         let again = self.state.fx.schedule.ready.len();
-        self.hellos = HELLOS_PER_TURN_MAX;
+        buffers.hellos = HELLOS_PER_TURN_MAX;
         for index in active.drain(..) {
-            self.serve(index);
+            self.serve(index, buffers);
         }
         for _ in 0..again {
             let Some(index) = self.state.fx.schedule.ready.pop_front() else { break };
             if let Some(connection) = self.state.connections.at_mut(index) {
                 connection.flags.ready = false;
-                self.serve(index);
+                self.serve(index, buffers);
             }
         }
         // The application is told of an end while the connection's facts are still there.
@@ -33,28 +58,27 @@ impl<H: Handler> Worker<H> {
         self.state.remove_closed();
     }
 
-    pub(super) fn serve(&mut self, index: ConnIndex) {
+    /// Reads from a connection and handles what it has sent, as far as its share of the turn goes.
+    pub(crate) fn serve(&mut self, index: ConnIndex, buffers: &mut Buffers) {
         let Some((connection, fx)) = self.state.lend(index) else { return };
         // TLS begins behind the header of a proxy.
         let awaits_hello = connection.stream.awaits_hello();
-        if connection.flags.preface && !connection.take_proxy_header(&mut self.buffers.receive, fx)
-        {
+        if connection.flags.preface && !connection.take_proxy_header(&mut buffers.receive, fx) {
             self.run_callbacks();
             return;
         }
-        if awaits_hello && self.hellos == 0 {
+        if awaits_hello && buffers.hellos == 0 {
             connection.make_ready(&mut fx.schedule);
             return;
         }
-        let mut receive = std::mem::take(&mut self.buffers.receive);
-        let mut inflater = std::mem::take(&mut self.buffers.inflater);
         self.state.cork(index);
         let mut budget =
             Budget::new(READS_PER_TURN_MAX, MESSAGES_PER_TURN_MAX, INFLATED_BYTES_PER_TURN_MAX);
-        self.read_and_feed(index, &mut receive, &mut inflater, &mut budget);
-        self.buffers.receive = receive;
-        self.buffers.inflater = inflater;
-        self.end_service(index, awaits_hello, &budget);
+        self.read_and_feed(index, &mut buffers.receive, &mut buffers.inflater, &mut budget);
+        if awaits_hello && self.has_said_hello(index) {
+            buffers.hellos -= 1;
+        }
+        self.end_service(index, &budget);
         if self.state.give_up_if_unfinished_full() {
             self.run_callbacks();
         }
@@ -100,15 +124,16 @@ impl<H: Handler> Worker<H> {
         }
     }
 
+    fn has_said_hello(&self, index: ConnIndex) -> bool {
+        self.state.connections.at(index).is_some_and(|it| !it.stream.awaits_hello())
+    }
+
     /// Writes what the service has brought about, and puts the connection on the list of those with work left if it has some.
-    fn end_service(&mut self, index: ConnIndex, awaited_hello: bool, budget: &Budget) {
+    fn end_service(&mut self, index: ConnIndex, budget: &Budget) {
         let Some((connection, fx)) = self.state.lend(index) else {
             self.state.uncork(index);
             return;
         };
-        if awaited_hello && !connection.stream.awaits_hello() {
-            self.hellos -= 1;
-        }
         let was_blocked = connection.is_read_blocked(&fx.limits);
         connection.flush(fx);
         fx.delivery.cork.end();
@@ -142,7 +167,7 @@ impl<H: Handler> Worker<H> {
                 Fed::Wait(consumed) => return at + consumed,
                 Fed::Message(consumed, event) => {
                     at += consumed;
-                    self.note_message();
+                    self.state.fx.quota.messages += 1;
                     if let Some(message) = as_message(&event) {
                         self.call(Some(index), |handler, context| {
                             handler.on_message(context, message);
@@ -177,15 +202,6 @@ impl<H: Handler> Worker<H> {
         if work_bytes > 0 {
             self.state.fx.stats.add(Counter::MessagesDecompressed, 1);
             budget.inflated_bytes = budget.inflated_bytes.saturating_sub(work_bytes);
-        }
-    }
-
-    /// A message goes to the application.
-    #[inline]
-    fn note_message(&mut self) {
-        self.quota.messages += 1;
-        if self.quota.messages == self.quota.messages_max {
-            self.ask_for_a_successor(LeaveReason::Share);
         }
     }
 }
