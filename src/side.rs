@@ -14,6 +14,7 @@ mod connection_sync;
 mod context;
 mod directory;
 mod event;
+mod event_loop;
 mod known_connections;
 mod line_queue;
 mod line_reader;

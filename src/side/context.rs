@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, VecDeque},
     error::Error,
     io, iter,
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::BorrowedFd,
     time::{Duration, Instant},
 };
 
@@ -31,6 +31,10 @@ const INBOX_MESSAGES_MAX: usize = 65_536;
 /// Messages in one packet: an empty one takes 8 bytes.
 const PACKET_MESSAGES_MAX: usize = wire::PACKET_BYTES_MAX / 8;
 
+/// A queue of tasks has something: what a task process watches beside its mailbox, and a closure does not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct TaskQueueReady;
+
 /// How much of the mail a turn takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Taking {
@@ -42,14 +46,14 @@ pub(super) enum Taking {
 
 /// What a closure gets that runs as a side process. See the module.
 pub struct ProcessContext {
-    process_loop: ProcessLoop<u64>,
+    process_loop: ProcessLoop<u64, TaskQueueReady>,
     handle: Handle,
     inbox: VecDeque<ProcessMessage>,
     dropped: u64,
     answers: HashMap<u64, Reply>,
     next: u64,
     stop: Option<Instant>,
-    own: Vec<usize>,
+    own: Vec<TaskQueueReady>,
     timers: Timers,
 }
 
@@ -112,8 +116,8 @@ impl ProcessContext {
     }
 
     /// Wakes this process when something comes out of a queue of its own.
-    pub(super) fn watch(&self, queue: BorrowedFd<'_>) -> io::Result<()> {
-        self.process_loop.watch(0, queue.as_raw_fd())
+    pub(super) fn watch(&mut self, queue: BorrowedFd<'_>) -> io::Result<()> {
+        self.process_loop.watch(TaskQueueReady, queue)
     }
 
     /// The name of this process.
@@ -375,24 +379,24 @@ impl ProcessContext {
 
     /// Waits for something to happen, no longer than to the next timer, and deals with it. `false` when nothing can happen
     /// any more.
-    pub(super) fn turn(&mut self, patience: Duration, taking: Taking) -> bool {
+    pub(super) fn turn(&mut self, timeout: Duration, taking: Taking) -> bool {
         self.process_loop.flush();
         self.own.clear();
         let timer =
             self.timers.next_ms().map(|at_ms| at_ms.saturating_sub(self.process_loop.now_ms()));
-        let patience = timer.map_or(patience, |ms| patience.min(Duration::from_millis(ms)));
-        let noted = match self.process_loop.wait(Some(patience), &mut self.own) {
+        let timeout = timer.map_or(timeout, |ms| timeout.min(Duration::from_millis(ms)));
+        let turn = match self.process_loop.wait(Some(timeout), &mut self.own) {
             Ok(noted) => noted,
             Err(error) => {
-                log::error!("its poll failed: {error}");
+                log::error!("side process {}: poll failed: {error}", self.name());
                 self.stop.get_or_insert_with(Instant::now);
                 return false;
             }
         };
-        if let Some(left) = noted.stop {
+        if let Some(left) = turn.stop {
             self.stop.get_or_insert_with(|| Instant::now() + left);
         }
-        if noted.orphaned {
+        if turn.orphaned {
             self.stop.get_or_insert_with(Instant::now);
         }
         let Self { process_loop, inbox, dropped, answers, .. } = self;
@@ -435,6 +439,6 @@ impl ProcessContext {
             self.stop.get_or_insert_with(Instant::now);
         }
         self.process_loop.flush();
-        taken.is_ok() && !noted.orphaned
+        taken.is_ok() && !turn.orphaned
     }
 }

@@ -1,15 +1,14 @@
-//! What every side process has: a mailbox, a line to the master, a way to all others, and questions of its own. Closures and
-//! the hosts of programs stand on it.
+//! The loop of every side process: its mailbox, its link to the master, its way to all others, and the requests that it has
+//! open there. Closures, task processes and the hosts of programs stand on it.
 
 use std::{
     collections::VecDeque,
     io,
-    os::fd::{AsFd, AsRawFd, OwnedFd, RawFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use mio::{Events, Interest, Poll, Token, unix::SourceFd};
 use wsmaster_ipc::{
     Answer, Command, Handle, LifeEvent,
     link::{ChildLink, Handed, Received, ToChild, ToMaster},
@@ -22,6 +21,7 @@ use wsmaster_workers::asker::Asker;
 use super::{
     changes::Listed,
     directory::{Directory, SideProcess},
+    event_loop::{EventLoop, Watch},
 };
 use crate::logging;
 
@@ -31,8 +31,7 @@ pub(super) const PACKETS_PER_TURN_MAX: usize = 64;
 const ASK_TIMEOUT_MS: u64 = 5_000;
 /// How soon a full mailbox of another process is tried again.
 const BACKLOG_RETRY: Duration = Duration::from_millis(5);
-const EVENTS_MAX: usize = 64;
-/// News of the server's life that wait to be looked at.
+/// Events of the server's life that wait to be read.
 const LIFE_EVENTS_MAX: usize = 1024;
 
 /// All that a side process is built from.
@@ -49,30 +48,47 @@ pub(crate) struct SideSetup {
     pub(crate) handle: Handle,
 }
 
-/// See the module. `D` is what the process wants to do with an answer.
-pub(super) struct ProcessLoop<D> {
+/// See the module. `D` is what the process wants to do with an answer, `S` what it watches beside the mailbox.
+pub(super) struct ProcessLoop<D, S> {
     pub(super) side: SideProcess,
     pub(super) directory: Rc<Directory>,
     pub(super) asker: Asker<D>,
     pub(super) link: ChildLink,
-    poll: Poll,
-    events: Events,
+    event_loop: EventLoop<Source<S>>,
+    /// What the last wait has brought, kept for its memory.
+    happened: Vec<Source<S>>,
     mailbox: Mailbox,
-    mail_waits: bool,
-    mail_rests: bool,
+    /// There may be packets in the mailbox.
+    has_mail: bool,
+    /// They are left there for now.
+    mail_is_paused: bool,
+    /// The mailbox of another process is full, and something waits for it here.
     backlog: bool,
     term: TermSignal,
     started: Instant,
-    /// News of the server's life that nobody has looked at, the oldest first.
+    /// Events of the server's life that are not read yet, the oldest first.
     pub(super) life: VecDeque<LifeEvent>,
-    /// News that had no room there.
+    /// Those that had no room there.
     pub(super) life_dropped: u64,
 }
 
-/// What happened in a turn, beside mail.
+/// What a side process watches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Source<S> {
+    /// Packets from other processes.
+    Mailbox,
+    /// The link to the master.
+    Link,
+    /// SIGTERM.
+    Term,
+    /// Something of its own.
+    Own(S),
+}
+
+/// What a wait has brought, beside mail.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Noted {
-    /// The master, or a signal, says that it is time to go; this long is left.
+pub(super) struct Turn {
+    /// The master, or a signal, asks the process to end within this time.
     pub(super) stop: Option<Duration>,
     /// The master is dead.
     pub(super) orphaned: bool,
@@ -82,11 +98,6 @@ pub(super) struct Noted {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct MasterIsDead;
 
-const MAILBOX: Token = Token(0);
-const LINK: Token = Token(1);
-const TERM: Token = Token(2);
-/// The first number that is free for descriptors of the process itself.
-const FIRST_OWN: usize = 16;
 /// What a process has that got a SIGTERM of its own.
 const TERM_TIME: Duration = Duration::from_secs(5);
 
@@ -97,31 +108,28 @@ fn names_in(file: OwnedFd) -> io::Result<Vec<Listed>> {
     Ok(serde_json::from_slice(&memory::read_sealed_file(file, NAMES_BYTES_MAX)?)?)
 }
 
-impl<D> ProcessLoop<D> {
-    pub(super) fn new(seat: SideSetup) -> io::Result<Self> {
-        let SideSetup { side, directory, mailbox, link, handle } = seat;
-        let poll = Poll::new()?;
+impl<D, S: Copy> ProcessLoop<D, S> {
+    pub(super) fn new(setup: SideSetup) -> io::Result<Self> {
+        let SideSetup { side, directory, mailbox, link, handle } = setup;
+        let mut event_loop = EventLoop::new()?;
         reserve::begin()?;
         let mailbox = Mailbox::new(mailbox);
         let term = TermSignal::new()?;
-        for (descriptor, token) in
-            [(mailbox.as_fd(), MAILBOX), (link.as_fd(), LINK), (term.as_fd(), TERM)]
-        {
-            let descriptor = descriptor.as_raw_fd();
-            poll.registry().register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
-        }
+        event_loop.watch(Source::Mailbox, mailbox.as_fd(), Watch::Readable)?;
+        event_loop.watch(Source::Link, link.as_fd(), Watch::Readable)?;
+        event_loop.watch(Source::Term, term.as_fd(), Watch::Readable)?;
         let first = random::seed()? / 2;
         Ok(Self {
             side,
             directory,
             asker: Asker::new(handle.for_a_loop(), first, ASK_TIMEOUT_MS),
             link,
-            poll,
-            events: Events::with_capacity(EVENTS_MAX),
+            event_loop,
+            happened: Vec::new(),
             mailbox,
-            // What came while nobody was in the seat waits in the kernel, and will not be told of again.
-            mail_waits: true,
-            mail_rests: false,
+            // Packets that came before this process are in the mailbox already, and no event tells of them.
+            has_mail: true,
+            mail_is_paused: false,
             backlog: false,
             term,
             started: Instant::now(),
@@ -136,108 +144,108 @@ impl<D> ProcessLoop<D> {
     }
 
     /// Watches a descriptor of the process itself, for both directions.
-    pub(super) fn watch(&self, own: usize, descriptor: RawFd) -> io::Result<()> {
-        let interests = Interest::READABLE | Interest::WRITABLE;
-        let token = Token(FIRST_OWN + own);
-        self.poll.registry().register(&mut SourceFd(&descriptor), token, interests)
+    pub(super) fn watch(&mut self, own: S, descriptor: BorrowedFd<'_>) -> io::Result<()> {
+        self.event_loop.watch(Source::Own(own), descriptor, Watch::Both)
     }
 
     /// No longer watches it.
-    pub(super) fn unwatch(&self, descriptor: RawFd) {
-        let _ = self.poll.registry().deregister(&mut SourceFd(&descriptor));
+    pub(super) fn unwatch(&self, descriptor: BorrowedFd<'_>) {
+        self.event_loop.unwatch(descriptor);
     }
 
-    /// Waits for something to happen, `patience` at most, and hands out the numbers of own descriptors that something
-    /// happened to.
-    pub(super) fn wait(
-        &mut self,
-        patience: Option<Duration>,
-        own: &mut Vec<usize>,
-    ) -> io::Result<Noted> {
-        let mut patience = patience;
-        if self.mail_waits && !self.mail_rests {
-            patience = Some(Duration::ZERO);
-        }
-        if self.backlog {
-            patience = Some(patience.map_or(BACKLOG_RETRY, |wait| wait.min(BACKLOG_RETRY)));
-        }
-        if let Some(at_ms) = self.asker.next_ms() {
-            let wait = Duration::from_millis(at_ms.saturating_sub(self.now_ms()));
-            patience = Some(patience.map_or(wait, |other| other.min(wait)));
-        }
-        let mut noted = Noted::default();
-        match self.poll.poll(&mut self.events, patience) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(noted),
-            Err(error) => return Err(error),
-        }
-        for event in &self.events {
-            match event.token() {
-                MAILBOX => self.mail_waits = true,
-                LINK => loop {
-                    let (received, descriptor) = self.link.receive_with();
-                    match received {
-                        Received::Message(
-                            ToChild::Stop { deadline_ms, .. } | ToChild::Drain { deadline_ms, .. },
-                        ) => noted.stop = Some(Duration::from_millis(deadline_ms)),
-                        // It has no listener and no client, and is asked for none.
-                        Received::Message(
-                            ToChild::Relay
-                            | ToChild::Elder
-                            | ToChild::CloseClients
-                            | ToChild::Cover { .. }
-                            | ToChild::Uncover { .. }
-                            | ToChild::Retire { .. }
-                            | ToChild::Certificates { .. }
-                            | ToChild::TicketKeys { .. },
-                        ) => {}
-                        Received::Message(ToChild::Names) => match descriptor.map(names_in) {
-                            Some(Ok(names)) => Rc::make_mut(&mut self.directory).rename(names),
-                            Some(Err(_)) | None => {
-                                log::warn!("the new names of other processes were not received");
-                            }
-                        },
-                        Received::Message(ToChild::TakeLog { number }) => {
-                            let what = Handed::Log;
-                            self.link.send(&match descriptor.map(logging::take) {
-                                Some(()) => ToMaster::Taken { what, number },
-                                // The descriptors have run out, and the master tries again.
-                                None => ToMaster::NotTaken { what, number },
-                            });
-                        }
-                        Received::Message(ToChild::Life { .. })
-                            if self.life.len() >= LIFE_EVENTS_MAX =>
-                        {
-                            self.life_dropped += 1;
-                        }
-                        Received::Message(ToChild::Life { what }) => self.life.push_back(what),
-                        Received::Malformed => log::warn!("the master said what is not understood"),
-                        Received::Empty => break,
-                        Received::Closed => {
-                            noted.orphaned = true;
-                            break;
-                        }
-                    }
-                },
-                TERM => {
+    /// Waits for something to happen, no longer than `timeout`, and adds what happened to sources of the process itself.
+    pub(super) fn wait(&mut self, timeout: Option<Duration>, own: &mut Vec<S>) -> io::Result<Turn> {
+        let timeout = self.timeout(timeout);
+        let mut happened = std::mem::take(&mut self.happened);
+        happened.clear();
+        self.event_loop.wait(timeout, &mut happened)?;
+        let mut turn = Turn::default();
+        for source in &happened {
+            match *source {
+                Source::Mailbox => self.has_mail = true,
+                Source::Link => self.read_link(&mut turn),
+                Source::Term => {
                     if self.term.take() {
-                        noted.stop.get_or_insert(TERM_TIME);
+                        turn.stop.get_or_insert(TERM_TIME);
                     }
                 }
-                Token(number) => own.extend(number.checked_sub(FIRST_OWN)),
+                Source::Own(source) => own.push(source),
             }
         }
-        Ok(noted)
+        self.happened = happened;
+        Ok(turn)
+    }
+
+    /// How long the loop may sleep when it has nothing else to do before `timeout`.
+    fn timeout(&self, timeout: Option<Duration>) -> Option<Duration> {
+        if self.has_mail && !self.mail_is_paused {
+            return Some(Duration::ZERO);
+        }
+        let backlog = self.backlog.then_some(BACKLOG_RETRY);
+        let deadline = self.asker.next_ms();
+        let deadline =
+            deadline.map(|at_ms| Duration::from_millis(at_ms.saturating_sub(self.now_ms())));
+        timeout.into_iter().chain(backlog).chain(deadline).min()
+    }
+
+    fn read_link(&mut self, turn: &mut Turn) {
+        loop {
+            let (received, descriptor) = self.link.receive_with();
+            match received {
+                Received::Message(message) => self.obey(message, descriptor, turn),
+                Received::Malformed => log::warn!("malformed message from the master ignored"),
+                Received::Empty => return,
+                Received::Closed => {
+                    turn.orphaned = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, message: ToChild, descriptor: Option<OwnedFd>, turn: &mut Turn) {
+        match message {
+            ToChild::Stop { deadline_ms, .. } | ToChild::Drain { deadline_ms, .. } => {
+                turn.stop = Some(Duration::from_millis(deadline_ms));
+            }
+            // It has no listener and no client, and is asked for none.
+            ToChild::Relay
+            | ToChild::Elder
+            | ToChild::CloseClients
+            | ToChild::Cover { .. }
+            | ToChild::Uncover { .. }
+            | ToChild::Retire { .. }
+            | ToChild::Certificates { .. }
+            | ToChild::TicketKeys { .. } => {}
+            ToChild::Names => match descriptor.map(names_in) {
+                Some(Ok(names)) => Rc::make_mut(&mut self.directory).rename(names),
+                Some(Err(_)) | None => {
+                    log::warn!(
+                        "new names of side processes not received; still using the old ones"
+                    );
+                }
+            },
+            ToChild::TakeLog { number } => {
+                let what = Handed::Log;
+                self.link.send(&match descriptor.map(logging::take) {
+                    Some(()) => ToMaster::Taken { what, number },
+                    // The descriptors have run out, and the master tries again.
+                    None => ToMaster::NotTaken { what, number },
+                });
+            }
+            ToChild::Life { .. } if self.life.len() >= LIFE_EVENTS_MAX => self.life_dropped += 1,
+            ToChild::Life { what } => self.life.push_back(what),
+        }
     }
 
     /// Says whether the mail is left in the mailbox for now: then it wakes nobody.
-    pub(super) fn let_mail_rest(&mut self, rests: bool) {
-        self.mail_rests = rests;
+    pub(super) fn pause_mail(&mut self, paused: bool) {
+        self.mail_is_paused = paused;
     }
 
     /// Whether there may be mail.
     pub(super) fn has_mail(&self) -> bool {
-        self.mail_waits
+        self.has_mail
     }
 
     /// Takes what has come in the mailbox, at most so many packets. The rest waits there, which is full for its senders when
@@ -260,7 +268,7 @@ impl<D> ProcessLoop<D> {
             let packet = match mailbox.receive(may_have_body) {
                 Mail::Empty => {
                     asker.handle().shared_state().no_attached(own);
-                    self.mail_waits = false;
+                    self.has_mail = false;
                     break;
                 }
                 Mail::Bad => {

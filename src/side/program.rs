@@ -9,7 +9,7 @@ use std::{
     ffi::OsStr,
     fs::File,
     io,
-    os::fd::{AsFd, AsRawFd},
+    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
@@ -72,10 +72,18 @@ const OF_THE_SERVICE_MANAGER: [&str; 7] = [
     "LISTEN_PIDFDID",
 ];
 
-const EVENTS: usize = 0;
-const COMMANDS: usize = 1;
-const OUTPUT: usize = 2;
-const LIFE: usize = 3;
+/// What a host watches beside its mailbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Source {
+    /// The pipe of events has room, or is closed.
+    Events,
+    /// The program has written commands.
+    Commands,
+    /// It has printed something.
+    Output,
+    /// It has ended.
+    Life,
+}
 
 /// How far the program is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -91,7 +99,7 @@ enum Phase {
 }
 
 struct Host<'c> {
-    process_loop: ProcessLoop<Pending>,
+    process_loop: ProcessLoop<Pending, Source>,
     config: &'c ProcessConfig,
     /// The file that it is configured in.
     config_file: &'c str,
@@ -178,7 +186,7 @@ fn begin<'c>(
     let is_application = *is_application;
     let side = seat.side.clone();
     let workers = seat.handle.shared_state().slots();
-    let process_loop = ProcessLoop::new(seat)?;
+    let mut process_loop = ProcessLoop::new(seat)?;
     // Before the execution: what comes into its place later is another one.
     let files = programs::fingerprint(config);
     let running = Identity::look_up(config.user.as_deref(), None).and_then(|identity| {
@@ -204,12 +212,12 @@ fn begin<'c>(
     };
     process_loop.link.send(&ToMaster::Runs { pid: pid.unsigned_abs(), files });
     let life = Process::open(pid)?;
-    process_loop.watch(EVENTS, events.as_raw_fd())?;
-    process_loop.watch(COMMANDS, commands.as_raw_fd())?;
-    process_loop.watch(OUTPUT, stderr.as_raw_fd())?;
-    process_loop.watch(LIFE, life.as_fd().as_raw_fd())?;
+    process_loop.watch(Source::Events, events.as_fd())?;
+    process_loop.watch(Source::Commands, commands.as_fd())?;
+    process_loop.watch(Source::Output, stderr.as_fd())?;
+    process_loop.watch(Source::Life, life.as_fd())?;
     if let Some(stdout) = &stdout {
-        process_loop.watch(OUTPUT, stdout.as_raw_fd())?;
+        process_loop.watch(Source::Output, stdout.as_fd())?;
     }
     let mut queue = LineQueue::new(config.queue_bytes_max);
     let mut wanted = config.events.clone();
@@ -311,28 +319,28 @@ impl Host<'_> {
             self.process_loop.flush();
             own.clear();
             let patience = self.patience();
-            let noted = match self.process_loop.wait(patience, &mut own) {
+            let turn = match self.process_loop.wait(patience, &mut own) {
                 Ok(noted) => noted,
                 Err(error) => {
                     log::error!("its poll failed: {error}");
                     return self.give_up();
                 }
             };
-            if noted.orphaned {
+            if turn.orphaned {
                 return self.give_up();
             }
-            for number in &own {
-                match *number {
-                    COMMANDS => self.commands.wake(),
-                    OUTPUT => self.outputs.iter_mut().for_each(Output::wake),
-                    // The events pipe is tried, and the life looked at, in every turn.
-                    _ => {}
+            for source in &own {
+                match source {
+                    Source::Commands => self.commands.wake(),
+                    Source::Output => self.outputs.iter_mut().for_each(Output::wake),
+                    // The pipe is tried, and the program looked at, in every turn.
+                    Source::Events | Source::Life => {}
                 }
             }
             if self.take_mail().is_err() {
                 return self.give_up();
             }
-            if let Some(left) = noted.stop {
+            if let Some(left) = turn.stop {
                 if self.take_last_mail().is_err() {
                     return self.give_up();
                 }

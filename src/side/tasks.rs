@@ -131,7 +131,7 @@ impl TaskProcess {
         info: &TaskInfo,
     ) -> io::Result<Self> {
         let own = seat.side.address;
-        let context = ProcessContext::new(seat)?;
+        let mut context = ProcessContext::new(seat)?;
         for queue in &queues {
             context.watch(queue.as_fd())?;
         }

@@ -39,9 +39,19 @@ const NORMAL: u16 = 1000;
 /// Messages printed before the input is looked at again.
 const MESSAGES_PER_TURN_MAX: usize = 256;
 
-const SOCKET: Token = Token(0);
-const INPUT: Token = Token(1);
-const SIGNAL: Token = Token(2);
+/// What the poll watches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Source {
+    Socket,
+    Input,
+    Signal,
+}
+
+impl Source {
+    const fn token(self) -> Token {
+        Token(self as usize)
+    }
+}
 
 /// See the module.
 pub(super) struct Conversation<'o> {
@@ -125,12 +135,14 @@ impl<'o> Conversation<'o> {
         let poll = Poll::new().map_err(system)?;
         let descriptor = transport.as_raw_fd();
         let both = Interest::READABLE | Interest::WRITABLE;
-        poll.registry().register(&mut SourceFd(&descriptor), SOCKET, both).map_err(system)?;
-        let waker = Arc::new(Waker::new(poll.registry(), INPUT).map_err(system)?);
+        poll.registry()
+            .register(&mut SourceFd(&descriptor), Source::Socket.token(), both)
+            .map_err(system)?;
+        let waker = Arc::new(Waker::new(poll.registry(), Source::Input.token()).map_err(system)?);
         let (signals, interrupted) = watch_signals().map_err(system)?;
         let descriptor = signals.as_raw_fd();
         poll.registry()
-            .register(&mut SourceFd(&descriptor), SIGNAL, Interest::READABLE)
+            .register(&mut SourceFd(&descriptor), Source::Signal.token(), Interest::READABLE)
             .map_err(system)?;
         let config = WebSocketConfig::default()
             .max_message_size(Some(MESSAGE_BYTES_MAX))
@@ -173,8 +185,9 @@ impl<'o> Conversation<'o> {
                         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                         Err(error) => return Err(format!("the client cannot go on: {error}")),
                     }
+                    let socket = Source::Socket.token();
                     self.is_full &=
-                        !events.iter().any(|event| event.token() == SOCKET && event.is_writable());
+                        !events.iter().any(|event| event.token() == socket && event.is_writable());
                     continue;
                 }
                 Err(over) => over,

@@ -5,7 +5,7 @@
 
 use std::{
     io::{self, Write},
-    os::fd::AsRawFd,
+    os::fd::AsFd,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -18,7 +18,7 @@ use wsmaster_ipc::{
 use wsmaster_protocol::plugin::{self, EventKind, Level};
 use wsmaster_workers::Message;
 
-use super::{Host, LINE_BYTES_MAX, Phase};
+use super::{Host, LINE_BYTES_MAX, Phase, Source};
 use crate::side::{
     commands::{self, NO_SUCH_REQUEST, Ready},
     event::EventLine,
@@ -108,7 +108,7 @@ impl Host<'_> {
         }
         self.requests.forget_late(self.process_loop.now_ms());
         let leaves = self.leaves_mail();
-        self.process_loop.let_mail_rest(leaves);
+        self.process_loop.pause_mail(leaves);
         Ok(())
     }
 
@@ -286,7 +286,7 @@ impl Host<'_> {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
                     // It has closed its end; it may go on writing.
-                    self.process_loop.unwatch(file.as_raw_fd());
+                    self.process_loop.unwatch(file.as_fd());
                     self.events = None;
                     break;
                 }
@@ -440,7 +440,7 @@ impl Host<'_> {
 }
 
 /// The counters of a host, with what its predecessors have left there.
-pub(super) fn status_of(process_loop: &ProcessLoop<commands::Pending>) -> SideStatus {
+pub(super) fn status_of(process_loop: &ProcessLoop<commands::Pending, Source>) -> SideStatus {
     let handle = process_loop.asker.handle();
     handle.shared_state().side_status(handle.own_address())
 }
