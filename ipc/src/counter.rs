@@ -1,17 +1,17 @@
-//! What a worker counts. Owns the names and whether a number goes down again; the words of shared memory that hold the
-//! numbers are the [shared state](crate::shared_state)'s.
+//! What workers and the hosts of programs count. Owns the names and whether a number goes down again; where the numbers are in
+//! shared memory stands in [`crate::layout`].
 
 /// Declares each counter once: its meaning, whether it is a gauge or a total, and its name for status pages and JSON.
 macro_rules! counters {
-    ($($(#[doc = $doc:literal])* $kind:ident $variant:ident $name:literal,)*) => {
-        /// What a worker counts. All but the gauges only grow during the life of a process.
+    ($(#[doc = $about:literal])* $Counter:ident: $($(#[doc = $doc:literal])* $kind:ident $variant:ident $name:literal,)*) => {
+        $(#[doc = $about])*
         #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         #[repr(usize)]
-        pub enum Counter {
+        pub enum $Counter {
             $($(#[doc = $doc])* $variant,)*
         }
 
-        impl Counter {
+        impl $Counter {
             /// All counters, with the names that status pages and JSON use.
             pub const ALL: [(Self, &'static str); [$($name),*].len()] = [$((Self::$variant, $name)),*];
 
@@ -28,6 +28,25 @@ macro_rules! counters {
 }
 
 counters! {
+    /// What the host of a program counts.
+    SideCounter:
+    /// Bytes of lines that wait for the program.
+    gauge QueuedBytes "queued_bytes",
+    /// Questions that the program has not answered.
+    gauge OpenQuestions "open_questions",
+    /// Lines that the program has taken, or that the kernel keeps for it.
+    total Events "events",
+    /// Lines for which there was no room, or which it had not taken when it ended.
+    total DroppedEvents "dropped_events",
+    /// Lines of the program that were commands.
+    total Commands "commands",
+    /// Lines of the program that were none.
+    total InvalidCommands "invalid_commands",
+}
+
+counters! {
+    /// What a worker counts. All but the gauges only grow during the life of a process.
+    Counter:
     /// Open connections of any kind.
     gauge Connections "connections",
     /// Connections past their WebSocket handshake.

@@ -13,6 +13,7 @@ use crate::{
     id::{Address, ConnectionId, Slot},
     mailbox_sender::{Attached, MailboxSender},
     shared_state::SharedState,
+    side_status::SideStatus,
     task_slot::TaskSlot,
     tasks::TaskQueues,
     wire,
@@ -267,7 +268,7 @@ impl Handle {
         payload: &[u8],
         ticket: Option<AskTicket>,
     ) -> Result<(), SendError> {
-        let incarnation = self.shared.shared_state.side_status(to).incarnation().number;
+        let incarnation = SideStatus::of(&self.shared.shared_state, to).incarnation().number;
         self.send(to, &Command::Event { header, payload, incarnation, ticket })
     }
 

@@ -1,8 +1,8 @@
-//! The memory that all processes of a server share: small, fixed, made of atomic words.
+//! The memory that all processes of a server share: small, fixed, made of atomic words. Where each stands is in [`crate::layout`].
 //!
 //! It holds three things for each slot, and nothing that a reader has to trust:
 //! - the slot's **serial numbers**, which outlive its workers;
-//! - its **cells** of counters, one for each of the processes that may live in a slot during reloads. A cell has one
+//! - its **statistics**: a row of counters for each of the processes that may live in a slot during reloads. A row has one
 //!   writer: its process. Readers may see a number that is a moment old, never a torn one;
 //! - its **interest**: one bit for each hash of a channel name that has a subscriber on this worker. A publisher sends
 //!   to the workers whose bit is set. A false positive costs one packet; there are no false negatives, since a
@@ -10,50 +10,30 @@
 //!
 //! For each mailbox it counts the bytes of attached bodies that wait in it, and shows what a task process is at
 //! ([`crate::task_slot`]). Of the side process that a mailbox belongs to it shows whether it lives, whether it takes more, and what it
-//! counts ([`SideStatus`]). For all processes together it counts the lines of the log that could not be
+//! counts ([`crate::side_status`]). For all processes together it counts the lines of the log that could not be
 //! written.
 //!
-//! It never holds a lock: a process may be killed between any two instructions.
+//! It never holds a lock: a process may be killed between any two instructions. Memory of a program that was built with another
+//! layout or other counters is refused ([`SharedState::open`]).
 
 use std::{
     hash::Hasher,
     io,
-    os::fd::BorrowedFd,
+    os::fd::{BorrowedFd, OwnedFd},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
 };
 
 use rustc_hash::FxHasher;
 
-pub use crate::counter::Counter;
+pub use crate::{counter::Counter, serial_clock::SerialClock};
 use crate::{
-    id::{Address, ConnectionId, SERIAL_MAX, SLOTS_MAX, Slot},
-    side_status::SideStatus,
+    id::{Address, ConnectionId, SLOTS_MAX, Slot},
+    layout::{self, header, mailbox, slot},
     sys::memory::SharedWords,
 };
-
-/// Bits of interest for each slot.
-const INTEREST_BITS: usize = 1 << 16;
-const INTEREST_WORDS: usize = INTEREST_BITS / 64;
-const SERIAL_WORD: usize = 0;
-const SLOT_HEAD_WORDS: usize = 8;
-const CELL_WORDS: usize = 64;
-/// More than the processes that may live in a slot at a time: the current one and those that are leaving.
-pub const CELLS: usize = 8;
-const SLOT_WORDS: usize = SLOT_HEAD_WORDS + CELLS * CELL_WORDS + INTEREST_WORDS;
-
-/// For each mailbox: the bytes attached, a task slot, and the cell of its side process.
-const MAILBOX_WORDS: usize = TASK_SLOT_WORD + crate::task_slot::WORDS + SIDE_WORDS;
-const ATTACHED_WORD: usize = 0;
-const TASK_SLOT_WORD: usize = 1;
-const SIDE_WORD: usize = TASK_SLOT_WORD + crate::task_slot::WORDS;
-/// Words of a [`SideStatus`](crate::side_status::SideStatus).
-pub(crate) const SIDE_WORDS: usize = 12;
-
-const _: () = assert!(Counter::ALL.len() <= CELL_WORDS);
 
 /// The shared memory of one server. Clones share it.
 #[derive(Clone, Debug)]
@@ -65,6 +45,31 @@ pub struct SharedState {
     hash_seed: u64,
 }
 
+/// Why memory cannot be used as the shared state of a server.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// It cannot be mapped.
+    #[error("the shared memory cannot be mapped: {0}")]
+    Io(#[from] io::Error),
+    /// It is something else, or of another size than it says.
+    #[error("this is not the shared memory of a wsmaster server")]
+    Foreign,
+    /// It was laid out by another version.
+    #[error(
+        "the shared memory has layout {found}, and this program uses layout {}: both must be of one version",
+        layout::VERSION
+    )]
+    Version {
+        /// Its version.
+        found: u64,
+    },
+    /// It was laid out by a program with other counters.
+    #[error(
+        "the shared memory is that of a build with other counters: both must be of one version"
+    )]
+    Counters,
+}
+
 impl SharedState {
     /// A shared state for this many slots and mailboxes, whose serial numbers begin where the clock stands.
     ///
@@ -74,13 +79,59 @@ impl SharedState {
         if slots == 0 || slots > SLOTS_MAX {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let words = usize::from(slots) * SLOT_WORDS + usize::from(mailboxes) * MAILBOX_WORDS + 1;
-        let memory = Arc::new(SharedWords::zeroed(words)?);
+        let memory = Arc::new(SharedWords::zeroed(layout::words(slots, mailboxes))?);
+        for (word, value) in [
+            (header::VERSION, layout::VERSION),
+            (header::FINGERPRINT, layout::FINGERPRINT),
+            (header::SIZES, u64::from(slots) | u64::from(mailboxes) << 16),
+            (header::CLOCK_START, clock.start),
+            (header::CLOCK_STARTED_MS, clock.started_ms),
+            (header::HASH_SEED, hash_seed),
+            (header::MAGIC, layout::MAGIC),
+        ] {
+            memory.words()[word].store(value, Ordering::Release);
+        }
         let shared_state = Self { memory, slots, mailboxes, clock, hash_seed };
-        for number in 0..slots {
-            shared_state.word(number, SERIAL_WORD).store(clock.start, Ordering::Relaxed);
+        for slot in shared_state.each_slot() {
+            shared_state.word(slot, slot::SERIAL).store(clock.start, Ordering::Relaxed);
         }
         Ok(shared_state)
+    }
+
+    /// The shared state that another process has made, in this memory file ([`Self::file`]).
+    ///
+    /// # Errors
+    /// See [`OpenError`]: above all, that it was made by another build.
+    pub fn open(file: OwnedFd) -> Result<Self, OpenError> {
+        let memory = Arc::new(SharedWords::open(file)?);
+        let at = |word: usize| {
+            let word = memory.words().get(word).ok_or(OpenError::Foreign)?;
+            Ok::<_, OpenError>(word.load(Ordering::Acquire))
+        };
+        if at(header::MAGIC)? != layout::MAGIC {
+            return Err(OpenError::Foreign);
+        }
+        match at(header::VERSION)? {
+            layout::VERSION => {}
+            found => return Err(OpenError::Version { found }),
+        }
+        if at(header::FINGERPRINT)? != layout::FINGERPRINT {
+            return Err(OpenError::Counters);
+        }
+        let sizes = at(header::SIZES)?;
+        let (slots, mailboxes) = (sizes as u16, (sizes >> 16) as u16);
+        if slots == 0
+            || slots > SLOTS_MAX
+            || memory.words().len() != layout::words(slots, mailboxes)
+        {
+            return Err(OpenError::Foreign);
+        }
+        let clock = SerialClock {
+            start: at(header::CLOCK_START)?,
+            started_ms: at(header::CLOCK_STARTED_MS)?,
+        };
+        let hash_seed = at(header::HASH_SEED)?;
+        Ok(Self { memory, slots, mailboxes, clock, hash_seed })
     }
 
     /// How many slots it has.
@@ -95,10 +146,10 @@ impl SharedState {
 
     /// The next connection id of a slot, or `None` while the slot's serial numbers would run ahead of the clock: then no
     /// connection may be accepted for a moment. Only the worker that accepts for the slot may call it.
-    pub fn next_id(&self, slot: Slot, now: Instant) -> Option<ConnectionId> {
-        let word = self.word(slot.number(), SERIAL_WORD);
+    pub fn next_id(&self, slot: Slot, now_ms: u64) -> Option<ConnectionId> {
+        let word = self.word(slot, slot::SERIAL);
         let serial = word.load(Ordering::Relaxed) + 1;
-        if serial > self.clock.tick(now) {
+        if serial > self.clock.tick(now_ms) {
             return None;
         }
         word.store(serial, Ordering::Relaxed);
@@ -107,27 +158,27 @@ impl SharedState {
 
     /// The serial number of the last id of a slot.
     pub fn last_serial(&self, slot: Slot) -> u64 {
-        self.word(slot.number(), SERIAL_WORD).load(Ordering::Relaxed)
+        self.word(slot, slot::SERIAL).load(Ordering::Relaxed)
     }
 
     /// Whether [`Self::next_id`] would give one.
-    pub fn has_id(&self, slot: Slot, now: Instant) -> bool {
-        self.word(slot.number(), SERIAL_WORD).load(Ordering::Relaxed) < self.clock.tick(now)
+    pub fn has_id(&self, slot: Slot, now_ms: u64) -> bool {
+        self.word(slot, slot::SERIAL).load(Ordering::Relaxed) < self.clock.tick(now_ms)
     }
 
-    /// The counters of one process of a slot. `generation` counts the processes of the slot; they take turns in the cells.
+    /// The counters of one process of a slot. `generation` counts the processes of the slot; they take turns in the rows.
     pub fn worker_stats(&self, slot: Slot, generation: u64) -> WorkerStats {
-        let start = SLOT_HEAD_WORDS + (generation as usize % CELLS) * CELL_WORDS;
-        WorkerStats { shared_state: self.clone(), slot: slot.number(), start }
+        let start = layout::slot_words(slot).start + slot::stats(generation as usize);
+        WorkerStats { memory: Arc::clone(&self.memory), start }
     }
 
-    /// A gauge summed over the living cells of all slots: an estimate that is a moment old.
+    /// A gauge summed over the living processes of all slots: an estimate that is a moment old.
     pub fn total(&self, gauge: Counter) -> u64 {
         debug_assert!(gauge.is_gauge());
-        (0..self.slots)
-            .flat_map(|slot| (0..CELLS).map(move |cell| (slot, cell)))
-            .map(|(slot, cell)| {
-                let word = SLOT_HEAD_WORDS + cell * CELL_WORDS + gauge as usize;
+        self.each_slot()
+            .flat_map(|slot| (0..slot::PROCESSES).map(move |process| (slot, process)))
+            .map(|(slot, process)| {
+                let word = slot::stats(process) + gauge as usize;
                 self.word(slot, word).load(Ordering::Relaxed)
             })
             .sum()
@@ -145,18 +196,18 @@ impl SharedState {
     /// Whether some worker's slot may have subscribers of this bit's channels.
     pub fn is_interested(&self, slot: Slot, bit: InterestBit) -> bool {
         let (word, mask) = interest_place(bit);
-        self.word(slot.number(), word).load(Ordering::Acquire) & mask != 0
+        self.word(slot, word).load(Ordering::Acquire) & mask != 0
     }
 
     /// The workers that may have subscribers of this bit's channels.
     pub fn interested(&self, bit: InterestBit) -> impl Iterator<Item = Slot> + '_ {
-        (0..self.slots).filter_map(Slot::new).filter(move |slot| self.is_interested(*slot, bit))
+        self.each_slot().filter(move |slot| self.is_interested(*slot, bit))
     }
 
     /// Sets or clears a bit. Only workers of the slot may call it, and only one that is alone there may clear a bit.
     pub fn set_interest(&self, slot: Slot, bit: InterestBit, interested: bool) {
         let (word, mask) = interest_place(bit);
-        let word = self.word(slot.number(), word);
+        let word = self.word(slot, word);
         if interested {
             word.fetch_or(mask, Ordering::Release);
         } else {
@@ -166,27 +217,26 @@ impl SharedState {
 
     /// Leaves no bits of a slot set but these. Only the worker that is alone there may call it. A bit that stays is set throughout.
     pub fn keep_interest(&self, slot: Slot, bits: impl Iterator<Item = InterestBit>) {
-        let mut words = vec![0; INTEREST_WORDS];
+        let mut words = vec![0; slot::INTEREST_WORDS];
         for bit in bits {
             words[bit.number() / 64] |= 1 << (bit.number() % 64);
         }
-        for (number, bits) in words.into_iter().enumerate() {
-            let word = SLOT_WORDS - INTEREST_WORDS + number;
-            self.word(slot.number(), word).store(bits, Ordering::Release);
-        }
+        self.store_interest(slot, words.into_iter());
     }
 
     /// Sets all bits of a slot: one of its workers may be interested in anything. Only workers of the slot may call it.
     pub fn show_all_interest(&self, slot: Slot) {
-        for word in SLOT_WORDS - INTEREST_WORDS..SLOT_WORDS {
-            self.word(slot.number(), word).store(u64::MAX, Ordering::Release);
-        }
+        self.store_interest(slot, std::iter::repeat(u64::MAX));
     }
 
     /// Forgets what a dead worker was interested in.
     pub fn clear_interest(&self, slot: Slot) {
-        for word in SLOT_WORDS - INTEREST_WORDS..SLOT_WORDS {
-            self.word(slot.number(), word).store(0, Ordering::Release);
+        self.store_interest(slot, std::iter::repeat(0));
+    }
+
+    fn store_interest(&self, slot: Slot, bits: impl Iterator<Item = u64>) {
+        for (number, bits) in (0..slot::INTEREST_WORDS).zip(bits) {
+            self.word(slot, slot::INTEREST + number).store(bits, Ordering::Release);
         }
     }
 
@@ -230,37 +280,25 @@ impl SharedState {
     }
 
     fn lost_log_lines_word(&self) -> &AtomicU64 {
-        let before = usize::from(self.slots) * SLOT_WORDS;
-        &self.memory.words()[before + usize::from(self.mailboxes) * MAILBOX_WORDS]
-    }
-
-    /// What the side process with this mailbox shows of itself.
-    pub fn side_status(&self, address: Address) -> SideStatus {
-        SideStatus::new(self.clone(), address)
-    }
-
-    /// The words of a side process; of a mailbox that does not exist, none.
-    pub(crate) fn side_words(&self, address: Address) -> &[AtomicU64] {
-        self.mailbox_words(address).map_or(&[], |words| &words[SIDE_WORD..])
+        &self.memory.words()[header::LOST_LOG_LINES]
     }
 
     fn attached_word(&self, address: Address) -> Option<&AtomicU64> {
-        self.mailbox_words(address)?.get(ATTACHED_WORD)
+        self.mailbox_words(address)?.get(mailbox::ATTACHED)
     }
 
-    /// The words of a mailbox's task slot.
-    pub(crate) fn task_slot_words(&self, address: Address) -> Option<&[AtomicU64]> {
-        self.mailbox_words(address)?.get(TASK_SLOT_WORD..SIDE_WORD)
+    /// The words of a mailbox; of one that does not exist, none.
+    pub(crate) fn mailbox_words(&self, address: Address) -> Option<&[AtomicU64]> {
+        let words = layout::mailbox_words(self.slots, address);
+        (address.0 < self.mailboxes).then(|| &self.memory.words()[words])
     }
 
-    fn mailbox_words(&self, address: Address) -> Option<&[AtomicU64]> {
-        let first = usize::from(self.slots) * SLOT_WORDS + usize::from(address.0) * MAILBOX_WORDS;
-        (address.0 < self.mailboxes).then(|| &self.memory.words()[first..first + MAILBOX_WORDS])
+    fn each_slot(&self) -> impl Iterator<Item = Slot> + use<> {
+        (0..self.slots).filter_map(Slot::new)
     }
 
-    fn word(&self, slot: u16, word: usize) -> &AtomicU64 {
-        debug_assert!(word < SLOT_WORDS);
-        &self.memory.words()[usize::from(slot) * SLOT_WORDS + word]
+    fn word(&self, slot: Slot, word: usize) -> &AtomicU64 {
+        &self.memory.words()[layout::slot_words(slot)][word]
     }
 }
 
@@ -270,7 +308,7 @@ pub struct InterestBit(u16);
 
 impl InterestBit {
     /// How many there are.
-    pub const COUNT: usize = INTEREST_BITS;
+    pub const COUNT: usize = slot::INTEREST_BITS;
 
     /// Its number, below [`Self::COUNT`].
     pub fn number(self) -> usize {
@@ -279,14 +317,13 @@ impl InterestBit {
 }
 
 fn interest_place(bit: InterestBit) -> (usize, u64) {
-    (SLOT_WORDS - INTEREST_WORDS + bit.number() / 64, 1 << (bit.number() % 64))
+    (slot::INTEREST + bit.number() / 64, 1 << (bit.number() % 64))
 }
 
 /// The counters of one process.
 #[derive(Clone, Debug)]
 pub struct WorkerStats {
-    shared_state: SharedState,
-    slot: u16,
+    memory: Arc<SharedWords>,
     start: usize,
 }
 
@@ -298,21 +335,21 @@ impl WorkerStats {
         }
     }
 
-    /// Adds to a counter. Only the cell's own process may call it: it is a load and a store, not an atomic addition.
+    /// Adds to a counter. Only its own process may call it: it is a load and a store, not an atomic addition.
     #[inline]
     pub fn add(&self, counter: Counter, amount: u64) {
         let word = &self.words()[counter as usize];
         word.store(word.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
-    /// Sets a gauge. Only the cell's own process may call it.
+    /// Sets a gauge. Only its own process may call it.
     #[inline]
     pub fn set(&self, gauge: Counter, value: u64) {
         debug_assert!(gauge.is_gauge());
         self.words()[gauge as usize].store(value, Ordering::Relaxed);
     }
 
-    /// Sets a counter that is counted elsewhere in this process. Only the cell's own process may call it.
+    /// Sets a counter that is counted elsewhere in this process. Only its own process may call it.
     pub fn copy(&self, counter: Counter, value: u64) {
         self.words()[counter as usize].store(value, Ordering::Relaxed);
     }
@@ -324,56 +361,24 @@ impl WorkerStats {
 
     #[inline]
     fn words(&self) -> &[AtomicU64] {
-        let first = usize::from(self.slot) * SLOT_WORDS + self.start;
-        &self.shared_state.memory.words()[first..first + CELL_WORDS]
+        &self.memory.words()[self.start..][..slot::STATS_WORDS]
     }
-}
-
-/// The clock that serial numbers follow: tenths of a millisecond since 2025.
-///
-/// A serial number is never ahead of this clock, so a server that starts later starts above every number that was given
-/// out before, whatever became of it. A slot may accept 10,000 connections a second for ever, and more in bursts after
-/// quieter times. The numbers last until the year 2052.
-///
-/// The wall clock is read once, at the start; from then on the clock is a monotonic one, which nobody can set back. It
-/// means the same in a process and in the children that it forks.
-#[derive(Clone, Copy, Debug)]
-pub struct SerialClock {
-    started: Instant,
-    start: u64,
-}
-
-impl SerialClock {
-    const EPOCH: Duration = Duration::from_secs(1_735_689_600);
-
-    /// A clock that stands at this time since 1970, now.
-    pub fn new(now: Instant, since_1970: Duration) -> Self {
-        let ticks = in_ticks(since_1970.saturating_sub(Self::EPOCH));
-        Self { started: now, start: ticks.clamp(1, SERIAL_MAX - 1) }
-    }
-
-    fn tick(&self, now: Instant) -> u64 {
-        let since_start = in_ticks(now.saturating_duration_since(self.started));
-        self.start.saturating_add(since_start).min(SERIAL_MAX - 1)
-    }
-}
-
-fn in_ticks(time: Duration) -> u64 {
-    u64::try_from(time.as_micros() / 100).unwrap_or(SERIAL_MAX)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const T0: Duration = Duration::from_secs(1_800_000_000);
 
-    fn shared_state_at(now: Instant) -> SharedState {
-        SharedState::new(3, 4, SerialClock::new(now, T0), 42).unwrap()
+    fn shared_state_at(now_ms: u64) -> SharedState {
+        SharedState::new(3, 4, SerialClock::new(now_ms, T0), 42).unwrap()
     }
 
     fn shared_state() -> SharedState {
-        shared_state_at(Instant::now())
+        shared_state_at(5)
     }
 
     fn slot(number: u16) -> Slot {
@@ -389,28 +394,28 @@ mod tests {
 
     #[test]
     fn serials_grow_and_never_pass_the_clock() {
-        let start = Instant::now();
+        let start = 7_000;
         let shared_state = shared_state_at(start);
-        let now = start + Duration::from_millis(1);
+        let now = start + 1;
         let ids: Vec<_> = std::iter::from_fn(|| shared_state.next_id(slot(1), now)).collect();
         assert_eq!(ids.len(), 10);
         assert!(!shared_state.has_id(slot(1), now) && shared_state.has_id(slot(2), now));
         assert!(ids.is_sorted() && ids.iter().all(|id| id.slot() == slot(1)));
         assert!(shared_state.next_id(slot(2), now).is_some(), "slots count on their own");
-        let later = start + Duration::from_millis(2);
+        let later = start + 2;
         assert!(shared_state.next_id(slot(1), later) > ids.last().copied());
     }
 
     #[test]
     fn a_later_shared_state_starts_above_every_id_of_an_earlier_one() {
-        let start = Instant::now();
+        let start = 7_000;
         let life = Duration::from_secs(1);
         let early = shared_state_at(start);
-        let last = std::iter::from_fn(|| early.next_id(slot(0), start + life)).last().unwrap();
-        let restart = start + life;
+        let last = std::iter::from_fn(|| early.next_id(slot(0), start + 1_000)).last().unwrap();
+        let restart = start + 1_000;
         let shared_state = SharedState::new(1, 1, SerialClock::new(restart, T0 + life), 1).unwrap();
         assert!(!shared_state.has_id(slot(0), restart));
-        let first = shared_state.next_id(slot(0), restart + Duration::from_micros(100)).unwrap();
+        let first = shared_state.next_id(slot(0), restart + 1).unwrap();
         assert!(first > last, "{first} after {last}");
     }
 
@@ -460,8 +465,58 @@ mod tests {
         assert!(bits.len() > 9_000, "only {} bits for 10,000 names", bits.len());
     }
 
+    fn file_of(shared_state: &SharedState) -> OwnedFd {
+        shared_state.file().try_clone_to_owned().unwrap()
+    }
+
     #[test]
-    fn cells_of_two_generations_do_not_touch() {
+    fn another_process_finds_what_the_first_has_made() {
+        let first = SharedState::new(3, 4, SerialClock::new(5, T0), 42).unwrap();
+        let id = first.next_id(slot(2), 6).unwrap();
+        first.worker_stats(slot(1), 9).add(Counter::MessagesIn, 3);
+        first.add_attached(Address(3), 11);
+        first.add_lost_log_lines(2);
+        let second = SharedState::open(file_of(&first)).unwrap();
+        assert_eq!((second.slots, second.mailboxes, second.clock), (3, 4, first.clock));
+        assert_eq!(second.last_serial(slot(2)), id.serial());
+        assert!(second.next_id(slot(2), 6) > Some(id));
+        assert_eq!(second.worker_stats(slot(1), 9).read(Counter::MessagesIn), 3);
+        assert_eq!((second.attached_bytes(Address(3)), second.lost_log_lines()), (11, 2));
+        let bit = second.interest_bit("news");
+        second.set_interest(slot(1), bit, true);
+        assert_eq!(first.interested(first.interest_bit("news")).collect::<Vec<_>>(), [slot(1)]);
+    }
+
+    #[test]
+    fn memory_of_another_build_is_refused_with_the_reason() {
+        type Error = OpenError;
+        let is_foreign = |error: &Error| matches!(error, Error::Foreign);
+        let is_of_another_version = |error: &Error| matches!(error, Error::Version { found: 2 });
+        let has_other_counters = |error: &Error| matches!(error, Error::Counters);
+        let rows: [(usize, u64, &dyn Fn(&Error) -> bool); 6] = [
+            (header::MAGIC, 0, &is_foreign),
+            (header::VERSION, layout::VERSION + 1, &is_of_another_version),
+            (header::FINGERPRINT, layout::FINGERPRINT ^ 1, &has_other_counters),
+            (header::SIZES, 0, &is_foreign),
+            (header::SIZES, 3 | 5 << 16, &is_foreign),
+            (header::SIZES, u64::MAX, &is_foreign),
+        ];
+        for (word, value, is_expected) in rows {
+            let shared_state = shared_state();
+            shared_state.memory.words()[word].store(value, Ordering::Relaxed);
+            let error = SharedState::open(file_of(&shared_state)).unwrap_err();
+            assert!(is_expected(&error), "word {word}: {error}");
+        }
+        let short = SharedWords::zeroed(1).unwrap();
+        short.words()[header::MAGIC].store(layout::MAGIC, Ordering::Relaxed);
+        let short = short.file().try_clone_to_owned().unwrap();
+        assert!(is_foreign(&SharedState::open(short).unwrap_err()));
+        let body = crate::sys::memory::sealed_file(b"no whole word").unwrap();
+        assert!(matches!(SharedState::open(body).unwrap_err(), Error::Io(_)));
+    }
+
+    #[test]
+    fn counters_of_two_generations_do_not_touch() {
         let shared_state = shared_state();
         let (old, new) =
             (shared_state.worker_stats(slot(1), 4), shared_state.worker_stats(slot(1), 5));

@@ -5,47 +5,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use crate::counter::SideCounter;
 use crate::{
     id::Address,
-    shared_state::{SIDE_WORDS, SharedState},
+    layout::{mailbox, side_status as word},
+    shared_state::SharedState,
 };
-
-const INCARNATION_WORD: usize = 0;
-const FULL_WORD: usize = 1;
-const DECIDER_WORD: usize = 2;
-const COUNTERS: usize = 3;
-
-/// What the host of a program counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[repr(usize)]
-pub enum SideCounter {
-    /// Gauge: bytes of lines that wait for the program.
-    QueuedBytes,
-    /// Gauge: questions that the program has not answered.
-    OpenQuestions,
-    /// Lines that the program has taken, or that the kernel keeps for it.
-    Events,
-    /// Lines for which there was no room, or which it had not taken when it ended.
-    DroppedEvents,
-    /// Lines of the program that were commands.
-    Commands,
-    /// Lines of the program that were none.
-    InvalidCommands,
-}
-
-impl SideCounter {
-    /// All of them, with the names that status pages and JSON use.
-    pub const ALL: [(Self, &'static str); 6] = [
-        (Self::QueuedBytes, "queued_bytes"),
-        (Self::OpenQuestions, "open_questions"),
-        (Self::Events, "events"),
-        (Self::DroppedEvents, "dropped_events"),
-        (Self::Commands, "commands"),
-        (Self::InvalidCommands, "invalid_commands"),
-    ];
-}
-
-const _: () = assert!(COUNTERS + SideCounter::ALL.len() <= SIDE_WORDS);
 
 /// One life of a side process after the other: each fork is a new one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,13 +42,14 @@ pub struct SideStatus {
 }
 
 impl SideStatus {
-    pub(crate) fn new(shared_state: SharedState, address: Address) -> Self {
-        Self { shared_state, address }
+    /// Of the side process with this mailbox.
+    pub fn of(shared_state: &SharedState, mailbox: Address) -> Self {
+        Self { shared_state: shared_state.clone(), address: mailbox }
     }
 
     /// The present life. A process that is being started counts as living: what is sent to it waits.
     pub fn incarnation(&self) -> Incarnation {
-        let word = self.read_word(INCARNATION_WORD);
+        let word = self.read_word(word::INCARNATION);
         Incarnation { number: word >> 1, is_alive: word & 1 == 1 }
     }
 
@@ -91,7 +57,7 @@ impl SideStatus {
     pub fn begin_incarnation(&self) {
         let incarnation = self.incarnation();
         if !incarnation.is_alive {
-            self.write_word(INCARNATION_WORD, (incarnation.number + 1) << 1 | 1);
+            self.write_word(word::INCARNATION, (incarnation.number + 1) << 1 | 1);
         }
     }
 
@@ -104,7 +70,7 @@ impl SideStatus {
 
     /// The life is over, and what it said of its queue with it. For the master.
     pub fn end_incarnation(&self) {
-        self.write_word(INCARNATION_WORD, self.incarnation().number << 1);
+        self.write_word(word::INCARNATION, self.incarnation().number << 1);
         self.set_full(false);
         self.set_decider(Decider::Unknown);
         self.set(SideCounter::QueuedBytes, 0);
@@ -113,17 +79,17 @@ impl SideStatus {
 
     /// Whether the process wants to be sent nothing now that can wait.
     pub fn is_full(&self) -> bool {
-        self.read_word(FULL_WORD) != 0
+        self.read_word(word::FULL) != 0
     }
 
     /// Says whether it does. For the process.
     pub fn set_full(&self, full: bool) {
-        self.write_word(FULL_WORD, u64::from(full));
+        self.write_word(word::FULL, u64::from(full));
     }
 
     /// Who decides about handshakes in this life.
     pub fn decider(&self) -> Decider {
-        match self.read_word(DECIDER_WORD) {
+        match self.read_word(word::DECIDER) {
             word if word == Decider::Program as u64 => Decider::Program,
             word if word == Decider::Nobody as u64 => Decider::Nobody,
             _ => Decider::Unknown,
@@ -132,7 +98,7 @@ impl SideStatus {
 
     /// Says who does. For the process.
     pub fn set_decider(&self, decider: Decider) {
-        self.write_word(DECIDER_WORD, decider as u64);
+        self.write_word(word::DECIDER, decider as u64);
     }
 
     /// Adds to a counter. For the process.
@@ -142,12 +108,12 @@ impl SideStatus {
 
     /// Sets a gauge. For the process.
     pub fn set(&self, gauge: SideCounter, value: u64) {
-        self.write_word(COUNTERS + gauge as usize, value);
+        self.write_word(word::COUNTERS + gauge as usize, value);
     }
 
     /// Reads a counter.
     pub fn read(&self, counter: SideCounter) -> u64 {
-        self.read_word(COUNTERS + counter as usize)
+        self.read_word(word::COUNTERS + counter as usize)
     }
 
     fn read_word(&self, word: usize) -> u64 {
@@ -161,23 +127,23 @@ impl SideStatus {
     }
 
     fn word(&self, word: usize) -> Option<&AtomicU64> {
-        self.shared_state.side_words(self.address).get(word)
+        self.shared_state.mailbox_words(self.address)?[mailbox::SIDE_STATUS..].get(word)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
     use crate::shared_state::SerialClock;
 
     #[test]
     fn incarnations_are_numbered_and_processes_do_not_share_words() {
-        let clock = SerialClock::new(Instant::now(), Duration::from_secs(1 << 30));
+        let clock = SerialClock::new(5, Duration::from_secs(1 << 30));
         let shared_state = SharedState::new(1, 3, clock, 0).unwrap();
         let (one, other) =
-            (shared_state.side_status(Address(1)), shared_state.side_status(Address(2)));
+            (SideStatus::of(&shared_state, Address(1)), SideStatus::of(&shared_state, Address(2)));
         assert_eq!(one.incarnation(), Incarnation { number: 0, is_alive: false });
         one.begin_incarnation();
         one.begin_incarnation();
@@ -197,7 +163,7 @@ mod tests {
         assert_eq!(one.incarnation().number, 2);
         assert_eq!(shared_state.attached_bytes(Address(1)), 5);
         assert_eq!((other.incarnation().number, other.read(SideCounter::DroppedEvents)), (0, 0));
-        let nobody = shared_state.side_status(Address(3));
+        let nobody = SideStatus::of(&shared_state, Address(3));
         nobody.begin_incarnation();
         assert_eq!(nobody.incarnation(), Incarnation { number: 0, is_alive: false });
     }

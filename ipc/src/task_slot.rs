@@ -7,18 +7,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{command::AskTicket, id::Address, shared_state::SharedState};
-
-/// Words of one task slot.
-pub(crate) const WORDS: usize = 6;
-
-const WAITING: usize = 0;
-/// The mailbox that waits for the task in the task slot, and 1; 0 when there is none.
-const ASKER: usize = 1;
-const REQUEST: usize = 2;
-const DONE: usize = 3;
-const FAILED: usize = 4;
-const DIED: usize = 5;
+use crate::{
+    command::AskTicket,
+    id::Address,
+    layout::{mailbox, task_slot as word},
+    shared_state::SharedState,
+};
 
 /// See the module.
 #[derive(Clone, Copy, Debug)]
@@ -48,20 +42,22 @@ pub struct TaskCounts {
 
 impl<'b> TaskSlot<'b> {
     /// The task slot of a mailbox.
-    pub fn of(shared_state: &'b SharedState, mailbox: Address) -> Self {
-        Self { words: shared_state.task_slot_words(mailbox) }
+    pub fn of(shared_state: &'b SharedState, address: Address) -> Self {
+        Self {
+            words: shared_state.mailbox_words(address).map(|words| &words[mailbox::TASK_SLOT..]),
+        }
     }
 
     /// A task has been given to this queue.
     pub fn given(&self) {
-        if let Some(word) = self.word(WAITING) {
+        if let Some(word) = self.word(word::WAITING) {
             word.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// A task has been taken from this queue.
     pub fn taken(&self) {
-        if let Some(word) = self.word(WAITING) {
+        if let Some(word) = self.word(word::WAITING) {
             let less = |waiting: u64| Some(waiting.saturating_sub(1));
             let _ = word.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
         }
@@ -69,7 +65,7 @@ impl<'b> TaskSlot<'b> {
 
     /// The queue was found empty. What those have counted who were killed before they could send is put right here.
     pub fn none_waits(&self) {
-        if let Some(word) = self.word(WAITING)
+        if let Some(word) = self.word(word::WAITING)
             && word.load(Ordering::Relaxed) != 0
         {
             word.store(0, Ordering::Relaxed);
@@ -78,49 +74,53 @@ impl<'b> TaskSlot<'b> {
 
     /// Tasks that wait in this queue, or on their way to it: an estimate that is a moment old.
     pub fn waiting(&self) -> u64 {
-        self.read(WAITING)
+        self.read(word::WAITING)
     }
 
     /// This process is about to take a task.
     pub fn begin(&self, ticket: AskTicket) {
         // The asker is written last: with it, the task is in the task slot.
-        self.write(ASKER, 0);
-        self.write(REQUEST, ticket.request);
-        self.write(ASKER, u64::from(ticket.reply_to.0) + 1);
+        self.write(word::ASKER, 0);
+        self.write(word::REQUEST, ticket.request);
+        self.write(word::ASKER, u64::from(ticket.reply_to.0) + 1);
     }
 
     /// This process is at nothing, and the task that it was about to take is another's.
     pub fn put_back(&self) {
-        self.write(ASKER, 0);
+        self.write(word::ASKER, 0);
     }
 
     /// The answer is on its way.
     pub fn end(&self, how: TaskEnd) {
-        self.write(ASKER, 0);
+        self.write(word::ASKER, 0);
         let counter = match how {
-            TaskEnd::Done => DONE,
-            TaskEnd::Failed => FAILED,
+            TaskEnd::Done => word::DONE,
+            TaskEnd::Failed => word::FAILED,
         };
         self.write(counter, self.read(counter).wrapping_add(1));
     }
 
     /// The task that this process is at.
     pub fn present(&self) -> Option<AskTicket> {
-        let asker = u16::try_from(self.read(ASKER).checked_sub(1)?).ok()?;
-        Some(AskTicket { reply_to: Address(asker), request: self.read(REQUEST) })
+        let asker = u16::try_from(self.read(word::ASKER).checked_sub(1)?).ok()?;
+        Some(AskTicket { reply_to: Address(asker), request: self.read(word::REQUEST) })
     }
 
     /// The process is dead: the task that died with it, if one did. It is counted, and out of the task slot.
     pub fn clear_after_death(&self) -> Option<AskTicket> {
         let ticket = self.present()?;
-        self.write(ASKER, 0);
-        self.write(DIED, self.read(DIED).wrapping_add(1));
+        self.write(word::ASKER, 0);
+        self.write(word::DIED, self.read(word::DIED).wrapping_add(1));
         Some(ticket)
     }
 
     /// What has become of the tasks of this process and of those before it.
     pub fn counts(&self) -> TaskCounts {
-        TaskCounts { done: self.read(DONE), failed: self.read(FAILED), died: self.read(DIED) }
+        TaskCounts {
+            done: self.read(word::DONE),
+            failed: self.read(word::FAILED),
+            died: self.read(word::DIED),
+        }
     }
 
     fn read(&self, word: usize) -> u64 {
@@ -140,14 +140,14 @@ impl<'b> TaskSlot<'b> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
     use crate::shared_state::SerialClock;
 
     #[test]
     fn a_task_is_in_its_slot_until_it_ends_or_its_process_dies() {
-        let clock = SerialClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
+        let clock = SerialClock::new(5, Duration::from_secs(1_800_000_000));
         let shared_state = SharedState::new(1, 3, clock, 1).unwrap();
         let (task_slot, other) =
             (TaskSlot::of(&shared_state, Address(1)), TaskSlot::of(&shared_state, Address(2)));
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_queue_is_counted_never_below_nothing_and_a_mailbox_that_is_not_there_has_no_task_slot() {
-        let clock = SerialClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
+        let clock = SerialClock::new(5, Duration::from_secs(1_800_000_000));
         let shared_state = SharedState::new(1, 2, clock, 1).unwrap();
         let queue = TaskSlot::of(&shared_state, Address(1));
         queue.given();

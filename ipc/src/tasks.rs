@@ -155,7 +155,7 @@ impl AsFd for TaskQueue {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Duration;
 
     use super::*;
     use crate::{
@@ -165,7 +165,7 @@ mod tests {
 
     /// One asker at 0, two task processes at 1 and 2, their queues from 3 on.
     fn place() -> (Handle, SharedState, Vec<MailboxPair>) {
-        let clock = SerialClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
+        let clock = SerialClock::new(5, Duration::from_secs(1_800_000_000));
         let shared_state = SharedState::new(1, 6, clock, 1).unwrap();
         let pairs: Vec<_> = (0..6).map(|_| MailboxPair::new().unwrap()).collect();
         let writers = pairs.iter().map(|pair| pair.writer.try_clone().unwrap()).collect();

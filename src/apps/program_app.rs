@@ -17,7 +17,7 @@ use wsmaster_workers::{
     Closed, Context, Durable, Message, Verdict,
     ipc::{
         ConnectionId, EventHeader,
-        side_status::{Decider, Incarnation},
+        side_status::{Decider, Incarnation, SideStatus},
     },
 };
 
@@ -172,7 +172,7 @@ impl ProgramApp {
             State::Open(_) => {
                 let instance = self.instances.of_connection(id);
                 // What the program has said decides, not the configuration, which may be another one by now.
-                match context.handle().shared_state().side_status(instance).decider() {
+                match SideStatus::of(context.handle().shared_state(), instance).decider() {
                     Decider::Program | Decider::Unknown => {
                         self.asking.handshake(context, head, instance)
                     }
@@ -259,11 +259,8 @@ impl ProgramApp {
 
     /// Has a program that was started again be told of all connections that it has.
     fn notice_life(&mut self, context: &Context<'_>, number: u16) {
-        let incarnation = context
-            .handle()
-            .shared_state()
-            .side_status(self.instances.of_number(number))
-            .incarnation();
+        let instance = self.instances.of_number(number);
+        let incarnation = SideStatus::of(context.handle().shared_state(), instance).incarnation();
         let line = &mut self.lines[usize::from(number)];
         if !incarnation.is_alive || line.seen == incarnation.number {
             return;
@@ -316,7 +313,8 @@ impl ProgramApp {
     // ----- telling -----
 
     fn state(&self, context: &Context<'_>, number: u16) -> State {
-        let status = context.handle().shared_state().side_status(self.instances.of_number(number));
+        let status =
+            SideStatus::of(context.handle().shared_state(), self.instances.of_number(number));
         let incarnation = status.incarnation();
         match (incarnation.is_alive, status.is_full()) {
             (false, _) => State::Absent,

@@ -76,7 +76,7 @@ impl ProgramRequests {
     pub(super) fn refusal(&self, context: &Context<'_>) -> Option<Response> {
         let shared_state = context.handle().shared_state();
         let statuses = (0..self.instances.count())
-            .map(|number| shared_state.side_status(self.instances.of_number(number)))
+            .map(|number| SideStatus::of(shared_state, self.instances.of_number(number)))
             .filter(|status| status.incarnation().is_alive);
         let mut are_full = statuses.map(|status| status.is_full()).peekable();
         match are_full.peek() {
@@ -96,7 +96,7 @@ impl ProgramRequests {
             context.respond(responder, &absent());
             return;
         };
-        if context.handle().shared_state().side_status(instance).is_full() {
+        if SideStatus::of(context.handle().shared_state(), instance).is_full() {
             context.respond(responder, &busy());
             return;
         }
@@ -136,7 +136,7 @@ impl ProgramRequests {
         let in_turn = (0..count).map(|step| self.instances.of_number((first + step) % count));
         let shared_state = context.handle().shared_state();
         let living: Vec<(Address, SideStatus)> = in_turn
-            .map(|address| (address, shared_state.side_status(address)))
+            .map(|address| (address, SideStatus::of(shared_state, address)))
             .filter(|(_, status)| status.incarnation().is_alive)
             .collect();
         let with_room = living.iter().find(|(_, status)| !status.is_full());

@@ -12,6 +12,7 @@ use wsmaster_ipc::{
     link::{self, ChildLink, MasterLink, ToChild, ToMaster},
     mailbox_sender::MailboxSender,
     relay,
+    side_status::SideStatus,
     sys::{daemon, process, title},
 };
 use wsmaster_workers::{Handler, Seat, Worker};
@@ -152,7 +153,7 @@ where
         let (config, processes, mark) = (&self.config, &self.processes, self.mark.as_str());
         let tasks = self.tasks.as_ref();
         let inheritance = surroundings.inheritance();
-        self.shared_state.side_status(side.address).begin_incarnation();
+        SideStatus::of(&self.shared_state, side.address).begin_incarnation();
         let pid = process::fork_child(keep, move || {
             title::set(&format!("wsmaster: process {}", side.full_name()));
             // A program with a user of its own is started as that user, which its host must be able to do.

@@ -7,6 +7,7 @@ use log::Level;
 use wsmaster_ipc::{
     link::ToChild,
     mailbox::{Mail, Mailbox},
+    side_status::SideStatus,
     sys::{memory::sealed_file, process},
 };
 use wsmaster_workers::Handler;
@@ -204,7 +205,7 @@ where
     /// Empties what a new program is given: nobody is to read what was meant for another.
     fn prepare_place(&self, number: usize) -> io::Result<()> {
         let Some(side) = self.directory.sides().get(number) else { return Ok(()) };
-        let status = self.shared_state.side_status(side.address);
+        let status = SideStatus::of(&self.shared_state, side.address);
         status.clear_counters();
         let mailbox = self.mailboxes.get(usize::from(side.address.0));
         let mailbox = mailbox.ok_or(io::ErrorKind::InvalidInput)?;

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use wsmaster_ipc::{
     link::ToChild,
+    side_status::SideStatus,
     sys::{marked, process},
 };
 use wsmaster_workers::Handler;
@@ -61,7 +62,7 @@ where
     /// Workers know from now on that nobody is in this seat.
     pub(super) fn end_life_of(&self, number: usize) {
         if let Some(side) = self.directory.sides().get(number) {
-            self.shared_state.side_status(side.address).end_incarnation();
+            SideStatus::of(&self.shared_state, side.address).end_incarnation();
         }
     }
 

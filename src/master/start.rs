@@ -13,6 +13,8 @@ use wsmaster_ipc::{
     mailbox::{Mailbox, MailboxPair},
     mailbox_sender::MailboxSender,
     shared_state::{SerialClock, SharedState},
+    side_status::SideStatus,
+    sys::clock::monotonic_ms,
     sys::{process, random, reserve, title},
 };
 use wsmaster_workers::Handler;
@@ -278,14 +280,15 @@ where
             // A configuration that cannot be read again brings no programs.
             if reload.is_some() { PROGRAMS_TO_COME_MAX } else { 0 },
         ));
-        let clock = SerialClock::new(Instant::now(), since_1970);
+        // Rounded up: a serial number must never be ahead of the clock of a server that starts later.
+        let clock = SerialClock::new(monotonic_ms() + 1, since_1970);
         let shared_state = SharedState::new(workers as u16, directory.mailboxes(), clock, seed)
             .map_err(system("shared memory"))?;
         logging::count_losses_on(&shared_state);
         let is_somebody = |side: &&SideProcess| side.body != Body::Vacant;
         for side in directory.sides().iter().filter(is_somebody) {
             // What comes for them before they are forked waits for them.
-            shared_state.side_status(side.address).begin_incarnation();
+            SideStatus::of(&shared_state, side.address).begin_incarnation();
         }
         let mailboxes = (0..directory.mailboxes())
             .map(|_| MailboxPair::new())

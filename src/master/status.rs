@@ -6,7 +6,7 @@ use std::{path::Path, time::Instant};
 use serde_json::{Map, Value, json};
 use wsmaster_ipc::{
     shared_state::{Counter, WorkerStats},
-    side_status::SideCounter,
+    side_status::{SideCounter, SideStatus},
     sys::{process, resource},
 };
 use wsmaster_workers::Handler;
@@ -176,10 +176,10 @@ where
             }
         }
         into.insert("retired".to_owned(), side.is_retired.into());
-        let stats = self.shared_state.side_status(side.address);
-        into.insert("full".to_owned(), stats.is_full().into());
+        let status = SideStatus::of(&self.shared_state, side.address);
+        into.insert("full".to_owned(), status.is_full().into());
         for (counter, name) in SideCounter::ALL {
-            into.insert(name.to_owned(), stats.read(counter).into());
+            into.insert(name.to_owned(), status.read(counter).into());
         }
     }
 

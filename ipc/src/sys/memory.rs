@@ -25,6 +25,9 @@ use super::io_error;
 const BODY_SEALS: SealFlag =
     SealFlag::F_SEAL_WRITE.union(SealFlag::F_SEAL_SHRINK).union(SealFlag::F_SEAL_GROW);
 
+/// Nobody may shrink it under a mapping: an access behind the end would be a SIGBUS.
+const WORDS_SEALS: SealFlag = SealFlag::F_SEAL_SHRINK.union(SealFlag::F_SEAL_GROW);
+
 /// A table of 64-bit words, mapped shared: a forked child sees the parent's stores and the other way round.
 #[derive(Debug)]
 pub struct SharedWords {
@@ -52,12 +55,30 @@ impl SharedWords {
         )
         .map_err(io_error)?;
         nix::unistd::ftruncate(&file, length as i64).map_err(io_error)?;
-        // Nobody may shrink it under the mapping: an access behind the end would be a SIGBUS.
-        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
-        fcntl(&file, FcntlArg::F_ADD_SEALS(seals)).map_err(io_error)?;
-        let bytes = std::num::NonZeroUsize::new(length)
+        fcntl(&file, FcntlArg::F_ADD_SEALS(WORDS_SEALS | SealFlag::F_SEAL_SEAL))
+            .map_err(io_error)?;
+        Self::map(file, count)
+    }
+
+    /// The words in a file that another process has made with [`Self::zeroed`].
+    ///
+    /// # Errors
+    /// What fcntl(2) or mmap(2) say; `InvalidData` for a file that could be made shorter, or is no whole number of words long.
+    pub fn open(file: OwnedFd) -> io::Result<Self> {
+        let seals = fcntl(&file, FcntlArg::F_GET_SEALS).map_err(io_error)?;
+        let length = nix::sys::stat::fstat(&file).map_err(io_error)?.st_size as usize;
+        let is_sealed = SealFlag::from_bits_truncate(seals).contains(WORDS_SEALS);
+        if !is_sealed || length % size_of::<AtomicU64>() != 0 {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        Self::map(file, length / size_of::<AtomicU64>())
+    }
+
+    fn map(file: OwnedFd, count: usize) -> io::Result<Self> {
+        let bytes = std::num::NonZeroUsize::new(count * size_of::<AtomicU64>())
             .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
-        // SAFETY: the kernel chooses the address, the length is that of the file, and nothing else knows the mapping.
+        // SAFETY: the kernel chooses the address, the length is that of the file, which is sealed against shrinking, and
+        // nothing else knows the mapping.
         let start = unsafe {
             mmap(
                 None,

@@ -442,7 +442,7 @@ impl Host<'_> {
 /// The counters of a host, with what its predecessors have left there.
 pub(super) fn status_of(process_loop: &ProcessLoop<commands::Pending, Source>) -> SideStatus {
     let handle = process_loop.asker.handle();
-    handle.shared_state().side_status(handle.own_address())
+    SideStatus::of(handle.shared_state(), handle.own_address())
 }
 
 fn unix_ms() -> u64 {

@@ -1,6 +1,6 @@
 //! New connections, one by one, as long as there is room.
 
-use std::{io, time::Instant};
+use std::io;
 
 use wsmaster_ipc::{shared_state::Counter, sys::reserve};
 use wsmaster_protocol::session::Extension;
@@ -39,17 +39,16 @@ impl<H: Handler> Worker<H> {
             if !socket.state.may_accept(now_ms) {
                 return;
             }
-            let now = Instant::now();
             // Asked for before the accept, so that no accepted connection is ever without an id.
             let shared_state = self.state.fx.shared_state();
-            if !shared_state.has_id(slot, now) {
+            if !shared_state.has_id(slot, now_ms) {
                 self.accept_sockets.pause(now_ms + 1);
                 return;
             }
             match socket.accept() {
                 Ok((stream, peer)) => {
                     let listener = socket.listener;
-                    let Some(id) = shared_state.next_id(slot, now) else { continue };
+                    let Some(id) = shared_state.next_id(slot, now_ms) else { continue };
                     self.welcome(
                         stream,
                         Durable {
