@@ -3,8 +3,11 @@
 //! Owns the arguments, the help texts and what is generated from them (completions, manual page).
 //! It runs nothing and reads no file: what a command does is decided where it is run.
 
+mod amounts;
 mod arguments;
 mod client;
+pub mod commands;
+mod doctor;
 mod listen;
 mod looking;
 mod pages;

@@ -28,18 +28,15 @@
 //!
 //! - [`server`]: the builder above.
 //! - [`apps`]: the applications that come with the server.
-//! - [`config`], [`cli`]: the settings, the command line. [`commands`]: what its words do.
+//! - [`config`], [`cli`]: the settings, the command line. [`cli::commands`]: what its words do.
 //! - [`master`]: the process that forks, watches and replaces; [`supervisor`]: its decisions.
 //! - [`side`]: processes that run beside the workers.
 //! - [`logging`]: where words for the operator go.
 
-mod amounts;
 mod apart;
 pub mod apps;
 pub mod cli;
-pub mod commands;
 pub mod config;
-mod doctor;
 pub mod logging;
 pub mod master;
 mod missing;

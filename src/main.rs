@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    wsmaster::commands::main()
+    wsmaster::cli::commands::main()
 }

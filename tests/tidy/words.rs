@@ -149,7 +149,7 @@ fn output_that_cannot_be_written_ends_nothing() {
                 findings.add(
                     &source.path,
                     number,
-                    format!("{call} panics when it cannot write; see src/commands/out.rs"),
+                    format!("{call} panics when it cannot write; see src/cli/commands/out.rs"),
                 );
             }
         }

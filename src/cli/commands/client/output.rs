@@ -12,7 +12,7 @@ use tungstenite::Message;
 use wsmaster_protocol::one_line;
 
 use super::transport::Took;
-use crate::{commands::out::complain, logging::escape};
+use crate::{cli::commands::out::complain, logging::escape};
 
 /// See the module.
 #[derive(Debug)]

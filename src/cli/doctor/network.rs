@@ -8,7 +8,7 @@ use super::{
     parsing,
 };
 use crate::{
-    amounts::bytes,
+    cli::amounts::bytes,
     config::{Config, ListenAddress},
 };
 

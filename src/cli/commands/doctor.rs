@@ -11,8 +11,8 @@ use wsmaster_ipc::sys::resource;
 use super::{environment, out::print, read_config};
 use crate::{
     cli::Exit,
+    cli::doctor::{self, Finding, Level},
     config::{Config, Machine, Overrides},
-    doctor::{self, Finding, Level},
 };
 
 pub(super) fn doctor(flags: &Overrides, json: bool) -> Exit {

@@ -14,7 +14,7 @@ use super::{
     table::{Side, Table},
 };
 use crate::{
-    amounts::{bytes, count, duration},
+    cli::amounts::{bytes, count, duration},
     cli::{Exit, Listing, SortBy, Target},
     logging::escape,
 };

@@ -75,7 +75,7 @@ mod tests {
     fn the_readme_says_the_same_of_the_kernel() {
         let (major, minor) = KERNEL_MIN;
         let sentence = format!("You need Linux ({major}.{minor} or newer)");
-        assert!(include_str!("../../README.md").contains(&sentence), "{sentence}");
+        assert!(include_str!("../../../README.md").contains(&sentence), "{sentence}");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::{
     table::{Side, Table},
 };
 use crate::{
-    amounts,
+    cli::amounts,
     cli::{Exit, Target},
     logging::escape,
 };

@@ -14,7 +14,7 @@ use crate::cli::Exit;
 
 /// Writes a line to the standard error, as `eprintln!` does, but goes on where that cannot be written.
 macro_rules! complain {
-    ($($words:tt)*) => { $crate::commands::out::to_stderr(format_args!($($words)*)) };
+    ($($words:tt)*) => { $crate::cli::commands::out::to_stderr(format_args!($($words)*)) };
 }
 pub(crate) use complain;
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::model::{Line, Model, Status};
 use crate::{
-    amounts::{bytes, count, duration},
+    cli::amounts::{bytes, count, duration},
     logging::escape,
 };
 

@@ -2,7 +2,7 @@
 
 use super::{Facts, Finding};
 use crate::{
-    amounts::bytes,
+    cli::amounts::bytes,
     config::{Config, DescriptorLimit},
 };
 
