@@ -113,7 +113,7 @@ impl BuiltIn {
             .and_then(|process| Some((directory.program(&process.name)?, process)));
         Self {
             apps: routes.apps().iter().map(make).collect(),
-            groups: routes.apps().iter().map(group_of).collect(),
+            groups: routes.apps().iter().map(|app| Group::named(&app.name())).collect(),
             routes,
             owners: FxHashMap::default(),
             web: Web::new(config),
@@ -177,11 +177,6 @@ impl BuiltIn {
             (true, Some(_)) | (false, None) => {}
         }
     }
-}
-
-/// The group of the connections of an application, by its name in the configuration.
-pub(crate) fn group_of(app: &App) -> Group {
-    Group::named(&app.name())
 }
 
 fn malformed_path() -> Response {

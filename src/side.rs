@@ -9,30 +9,19 @@
 //! - `directory`: who is called what, and has which mailbox.
 
 mod changes;
-mod commands;
-mod connection_sync;
 mod context;
 mod directory;
-mod event;
+mod event_header;
 mod event_loop;
-mod known_connections;
-mod line_queue;
-mod line_reader;
-mod line_splitter;
-mod output;
-mod pending_requests;
 mod process;
 mod process_loop;
 mod program;
-mod ready_check;
-mod stale_events;
 mod tasks;
-mod watchdog;
 
 pub(crate) use changes::Changes;
 pub use context::{Ended, ProcessContext, ProcessMessage, Wait};
 pub(crate) use directory::{Body, Directory, Installed, Instances, SideProcess};
-pub(crate) use event::header as event_header;
+pub(crate) use event_header::event_header;
 pub use process::Process;
 pub(crate) use process_loop::SideSetup;
 pub(crate) use program::{host, mark_of};

@@ -388,7 +388,7 @@ impl ProcessContext {
         let turn = match self.process_loop.wait(Some(timeout), &mut self.own) {
             Ok(noted) => noted,
             Err(error) => {
-                log::error!("side process {}: poll failed: {error}", self.name());
+                log::error!("poll failed: {error}");
                 self.stop.get_or_insert_with(Instant::now);
                 return false;
             }

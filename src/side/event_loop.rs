@@ -35,7 +35,7 @@ impl<S: Copy> EventLoop<S> {
         Ok(Self { poll, events, sources: Vec::new() })
     }
 
-    /// Watches a descriptor until it is closed or unwatched. A change of its state is told once (edge-triggered).
+    /// Watches a descriptor until it is closed. A change of its state is told once (edge-triggered).
     pub(super) fn watch(
         &mut self,
         source: S,
@@ -51,11 +51,6 @@ impl<S: Copy> EventLoop<S> {
         registry.register(&mut SourceFd(&descriptor.as_raw_fd()), token, interest)?;
         self.sources.push(source);
         Ok(())
-    }
-
-    /// No longer watches it.
-    pub(super) fn unwatch(&self, descriptor: BorrowedFd<'_>) {
-        let _ = self.poll.registry().deregister(&mut SourceFd(&descriptor.as_raw_fd()));
     }
 
     /// Waits until something happens, no longer than `timeout`, and adds the sources that it happened to. A signal ends the
@@ -89,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn each_descriptor_is_told_by_the_name_of_its_source_until_it_is_unwatched() {
+    fn each_descriptor_is_told_by_the_name_of_its_source_until_it_is_closed() {
         let mut event_loop = EventLoop::new().unwrap();
         let (mut one, one_end) = UnixStream::pair().unwrap();
         let (mut other, other_end) = UnixStream::pair().unwrap();
@@ -101,7 +96,7 @@ mod tests {
         assert_eq!(happened, [Source::Second], "it has room");
         one.write_all(b"x").unwrap();
         other.write_all(b"x").unwrap();
-        event_loop.unwatch(other_end.as_fd());
+        drop(other_end);
         happened.clear();
         event_loop.wait(Some(Duration::from_secs(5)), &mut happened).unwrap();
         assert_eq!(happened, [Source::First]);

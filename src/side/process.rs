@@ -71,7 +71,7 @@ impl Process {
         let mut context = match ProcessContext::new(seat) {
             Ok(context) => context,
             Err(error) => {
-                log::error!("it cannot begin: {error}");
+                log::error!("side process cannot start: {error}");
                 return 1;
             }
         };

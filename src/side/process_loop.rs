@@ -148,11 +148,6 @@ impl<D, S: Copy> ProcessLoop<D, S> {
         self.event_loop.watch(Source::Own(own), descriptor, Watch::Both)
     }
 
-    /// No longer watches it.
-    pub(super) fn unwatch(&self, descriptor: BorrowedFd<'_>) {
-        self.event_loop.unwatch(descriptor);
-    }
-
     /// Waits for something to happen, no longer than `timeout`, and adds what happened to sources of the process itself.
     pub(super) fn wait(&mut self, timeout: Option<Duration>, own: &mut Vec<S>) -> io::Result<Turn> {
         let timeout = self.timeout(timeout);

@@ -108,7 +108,7 @@ pub(crate) fn serve_tasks(
     match TaskProcess::begin(seat, queues, maker, info) {
         Ok(process) => process.run(),
         Err(error) => {
-            log::error!("it cannot begin: {error}");
+            log::error!("task process cannot start: {error}");
             1
         }
     }
@@ -229,7 +229,7 @@ impl TaskProcess {
                 Err(error @ (SendError::Full | SendError::NoRoom | SendError::NoSuchProcess)) => {
                     let waits = error != SendError::NoSuchProcess && Instant::now() < until;
                     if !(waits && self.context.turn(FULL_STEP, Taking::WhatFits)) {
-                        log::error!("what became of a task could not be told: {error}");
+                        log::error!("task answer not delivered: {error}");
                         break;
                     }
                 }

@@ -115,7 +115,7 @@ fn a_flood_of_output_is_left_out_of_the_log_and_hurts_nobody() {
     assert!(rss_bytes(puppet.host()) < 50_000_000);
     assert!(server.log().contains("INFO  p: yyyy"), "stdout is in the log with its name");
     assert!(server.log().contains("WARN  p: yyyy"), "stderr is in the log with its name");
-    server.wait_log("more lines of its output were left out");
+    server.wait_log("output lines not logged: more than 250 a second");
     server.stop().expect_code(0);
 }
 
@@ -142,7 +142,7 @@ fn a_hundred_lines_that_are_no_commands_end_it() {
     for _ in 0..100 {
         puppet.order("\u{1}");
     }
-    server.wait_log("ERROR p: it wrote 100 lines that are no commands");
+    server.wait_log("ERROR p: 100 invalid commands in a row; killing the side process");
     expect_ended_and_back(&server, &puppet);
 }
 
@@ -153,7 +153,7 @@ fn a_line_beyond_16_mib_ends_it() {
     let mut client = Client::connect(&server);
     puppet.order("#long 20971520");
     client.expect_alive();
-    server.wait_log("ERROR p: it wrote a line of more than 16777216 bytes");
+    server.wait_log("ERROR p: command longer than 16777216 bytes; killing the side process");
     expect_ended_and_back(&server, &puppet);
     client.expect_alive();
 }
@@ -176,8 +176,8 @@ fn a_program_that_is_never_ready_is_ended_after_10_s_and_the_server_serves_meanw
     let process = wait_process(&server, "p", |process| process["restarts"] == 1);
     assert!(begun.elapsed() > Duration::from_secs(9), "{:?}", begun.elapsed());
     assert_eq!(process["last_exit"], "exit code 137");
-    server.wait_log("ERROR p: it did not say that it is ready within 10s");
-    server.wait_log("ERROR future: it did not say that it is ready within 10s");
+    server.wait_log("ERROR p: not ready within 10s");
+    server.wait_log("ERROR future: not ready within 10s");
     server.stop().expect_code(0);
 }
 
@@ -190,6 +190,25 @@ fn a_program_that_is_not_ready_yet_is_stopped_as_well() {
     let begun = Instant::now();
     server.stop().expect_code(0);
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_host_sleeps_although_a_tick_is_due_before_its_program_is_ready() {
+    let setup = Setup::default().config_toml(&table("p", "tick = \"100ms\""));
+    let server = Server::start(setup);
+    Puppet::of(&server, "p").be_mute();
+    server.signal(Signal::Usr2);
+    let process = wait_process(&server, "p", |process| process["state"] == "starting");
+    let host = process["pid"].as_u64().expect("a number") as u32;
+    let begun = Instant::now();
+    eventually("a tick to be due", PATIENCE, || {
+        (begun.elapsed() > Duration::from_millis(300)).then_some(())
+    });
+    let (begun, before) = (Instant::now(), cpu_ms(host));
+    eventually("a second", PATIENCE, || (begun.elapsed().as_secs() >= 1).then_some(()));
+    let used = cpu_ms(host) - before;
+    assert!(used < 300, "the host used {used} ms of a second, doing nothing");
+    server.stop().expect_code(0);
 }
 
 #[test]

@@ -147,7 +147,7 @@ fn a_last_command_without_an_end_of_line_is_executed_or_refused_aloud() {
         let server = Server::start(Setup::default().app(App::Echo).config_toml(&config));
         let _client = Client::open(server.addr(), "/");
         server.wait_log(
-            "WARN  p: its last line has no end and is no command, and was refused: {\"do\":\"push\",\"connection\":",
+            "WARN  p: invalid command ignored, the last line has no end: {\"do\":\"push\",\"connection\":",
         );
         let process = wait_process(&server, "p", |process| process["invalid_commands"] == 1);
         assert_eq!(process["commands"], 1, "{name}: ready alone");

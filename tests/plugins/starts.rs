@@ -94,7 +94,7 @@ fn a_program_that_ends_before_it_is_ready_is_a_start_that_fails_with_its_last_wo
 fn a_program_that_does_not_say_that_it_is_ready_is_a_start_that_fails() {
     let setup = Setup::default().config_toml(&shell("p", "exec sleep 1000", ""));
     let output = setup.start_refused_within(Duration::from_secs(30)).expect_code(1);
-    let words = "the process \"p\" does not come up: it did not say that it is ready within 10s";
+    let words = "the process \"p\" does not come up: not ready within 10s";
     assert!(output.stderr.contains(words), "{output}");
 }
 

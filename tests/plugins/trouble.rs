@@ -128,7 +128,9 @@ fn hanging() {
         })
     });
     for name in ["l", "a"] {
-        let line = format!("ERROR {name}: it hangs: it has taken no event for 2s, and is ended");
+        let line = format!(
+            "ERROR {name}: watchdog timeout: no event read for 2s; killing the side process"
+        );
         stage.server.wait_log(&line);
         assert_eq!(process(&stage.server, name)["last_exit"], "exit code 137");
     }
@@ -190,7 +192,9 @@ fn writing_garbage() {
         ["l", "a"].iter().all(|name| process(server, name)["restarts"].as_u64() >= Some(1))
     });
     for name in ["l", "a"] {
-        stage.server.wait_log(&format!("ERROR {name}: it wrote 100 lines that are no commands"));
+        stage.server.wait_log(&format!(
+            "ERROR {name}: 100 invalid commands in a row; killing the side process"
+        ));
         let process = wait_process(&stage.server, name, |process| process["state"] == "ready");
         assert!(process["invalid_commands"].as_u64() >= Some(100), "{process}");
     }
@@ -209,7 +213,7 @@ fn flooding_what_it_prints_and_what_it_commands() {
     stage.echo_until("both to have something said again", |_| true);
     own.send_text("between");
     own.expect_text("0 between");
-    stage.server.wait_log("more lines of its output were left out");
+    stage.server.wait_log("output lines not logged: more than 250 a second");
     for name in ["l", "a"] {
         wait_process(&stage.server, name, |process| {
             process["invalid_commands"] == 1 && process["restarts"] == 0
@@ -235,7 +239,7 @@ fn forking_and_exiting() {
         assert_eq!(process(&stage.server, name)["last_exit"], "exit code 0");
         stage
             .server
-            .wait_log(&format!("WARN  {name}: 1 processes of it were left and have been killed"));
+            .wait_log(&format!("WARN  {name}: killed 1 processes left behind by the side process"));
     }
     stage.expect_workers_unharmed();
 }

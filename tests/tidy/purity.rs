@@ -27,9 +27,9 @@ const WORLD: [(&str, &str); 14] = [
 const PURE: &[&str] = &[
     "settings/src",
     "src/side/directory.rs",
-    "src/side/line_splitter.rs",
-    "src/side/commands.rs",
-    "src/side/line_queue.rs",
+    "src/side/program/line_splitter.rs",
+    "src/side/program/commands.rs",
+    "src/side/program/line_queue.rs",
     "workers/src/admission.rs",
     "workers/src/asker.rs",
     "workers/src/timers.rs",

@@ -10,7 +10,10 @@ pub(super) struct LineQueue {
     written: usize,
     bytes: usize,
     bytes_max: usize,
+    /// Dropped, and the program was not told of it yet.
     dropped: u64,
+    /// Dropped, and not counted in shared memory yet.
+    uncounted: u64,
     dropped_in_all: u64,
 }
 
@@ -23,6 +26,7 @@ impl LineQueue {
             bytes: 0,
             bytes_max,
             dropped: 0,
+            uncounted: 0,
             dropped_in_all: 0,
         }
     }
@@ -35,8 +39,7 @@ impl LineQueue {
         tell: impl FnOnce(&mut Vec<u8>, u64),
     ) -> bool {
         if self.bytes + line.len() > self.bytes_max && self.bytes > 0 {
-            self.dropped += 1;
-            self.dropped_in_all += 1;
+            self.count_dropped(1);
             return false;
         }
         if self.dropped > 0 {
@@ -51,6 +54,7 @@ impl LineQueue {
     /// So many things that the program would want to know have no line of their own: it is told like dropped events.
     pub(super) fn count_dropped(&mut self, count: u64) {
         self.dropped += count;
+        self.uncounted += count;
         self.dropped_in_all += count;
     }
 
@@ -63,8 +67,7 @@ impl LineQueue {
     /// program's commands are read on all the same: one that writes before it reads would wait for ever.
     pub(super) fn push_answer(&mut self, line: Vec<u8>) {
         if self.bytes + line.len() > 2 * self.bytes_max && self.bytes > 0 {
-            self.dropped += 1;
-            self.dropped_in_all += 1;
+            self.count_dropped(1);
             return;
         }
         self.push(line);
@@ -90,9 +93,14 @@ impl LineQueue {
         self.bytes > self.bytes_max
     }
 
-    /// Whether those who can wait should: from half of the bound on, and then until it is a quarter.
-    pub(super) fn wants_a_rest(&self, rests: bool) -> bool {
-        self.bytes >= if rests { self.bytes_max / 4 } else { self.bytes_max / 2 }
+    /// Whether senders that can wait should: from half of the bound on, and then until it is a quarter.
+    pub(super) fn is_filling(&self, wait: bool) -> bool {
+        self.bytes >= if wait { self.bytes_max / 4 } else { self.bytes_max / 2 }
+    }
+
+    /// Events dropped since the last call.
+    pub(super) fn take_uncounted(&mut self) -> u64 {
+        std::mem::take(&mut self.uncounted)
     }
 
     /// Events dropped so far.
@@ -143,19 +151,19 @@ mod tests {
     }
 
     #[test]
-    fn senders_rest_from_a_half_to_a_quarter_and_what_is_kept_is_kept() {
+    fn senders_wait_from_a_half_to_a_quarter_and_what_is_kept_is_kept() {
         let mut queue = LineQueue::new(16);
         queue.push_kept(vec![b'a'; 7]);
-        assert!(!queue.wants_a_rest(false) && queue.wants_a_rest(true));
+        assert!(!queue.is_filling(false) && queue.is_filling(true));
         queue.push_kept(vec![b'b'; 1]);
-        assert!(queue.wants_a_rest(false) && !queue.is_over());
+        assert!(queue.is_filling(false) && !queue.is_over());
         queue.push_kept(vec![b'c'; 9]);
         assert!(queue.is_over());
         assert_eq!((queue.bytes(), queue.len(), queue.dropped_in_all()), (17, 3, 0));
         queue.wrote(7);
         queue.wrote(1);
         queue.wrote(6);
-        assert!(!queue.wants_a_rest(true), "3 bytes are left");
+        assert!(!queue.is_filling(true), "3 bytes are left");
     }
 
     #[test]

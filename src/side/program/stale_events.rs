@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use wsmaster_ipc::{ConnectionId, LostConnections};
 use wsmaster_protocol::plugin::EventKind;
 
-use super::event::EventLine;
+use super::event_line::EventLine;
 
 /// What waits until the program is told of the connection.
 const WAITING: [EventKind; 3] = [EventKind::Open, EventKind::Message, EventKind::Close];

@@ -60,7 +60,7 @@ impl Output {
                 Taken::Bytes(count) => left = left.saturating_sub(count),
                 Taken::TooLong(count) => {
                     left = left.saturating_sub(count);
-                    budget.write(b"(a line that is too long was left out)");
+                    budget.write(b"(output line too long, not logged)");
                 }
                 Taken::Nothing => return,
                 Taken::End => {
@@ -126,7 +126,9 @@ impl Budget {
     fn tell_dropped(&mut self) {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
-            log::warn!("{dropped} more lines of its output were left out");
+            log::warn!(
+                "{dropped} output lines not logged: more than {LINES_PER_PERIOD_MAX} a second"
+            );
         }
     }
 }

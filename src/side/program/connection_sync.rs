@@ -3,7 +3,7 @@
 use wsmaster_ipc::Slot;
 use wsmaster_protocol::plugin::EventKind;
 
-use super::event::EventLine;
+use super::event_line::EventLine;
 
 /// What waits until every worker has introduced its connections.
 #[derive(Debug)]
