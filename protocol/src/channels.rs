@@ -5,6 +5,8 @@
 //!
 //! # Requests
 //!
+//! To add an action, add its row in `action.rs`, with a reader for each new field of `data`, and its effect in the application.
+//!
 //! One WebSocket text message is one JSON object (RFC 8259):
 //!
 //! ```json
@@ -39,9 +41,13 @@
 //! Every reply has an `action`, so that a client can tell them apart with one `switch`; for an error it is `error`, and
 //! what was asked stands in `request_action`. Clients decide on `code`, which is stable; `error` is for people.
 
+mod action;
 mod depth;
 mod error;
+mod error_code;
 mod fields;
+mod id;
+mod limits;
 mod name;
 #[cfg(test)]
 mod properties;
@@ -50,6 +56,10 @@ mod request;
 #[cfg(test)]
 mod tests;
 
-pub use error::{ErrorCode, ProtocolError};
+pub use action::{Action, ActionName};
+pub use error::ProtocolError;
+pub use error_code::ErrorCode;
+pub use id::RequestId;
+pub use limits::ChannelLimits;
 pub use name::{check_name, needs_permission};
-pub use request::{Action, ActionName, ChannelLimits, Request, RequestId, parse};
+pub use request::{Request, parse};

@@ -16,6 +16,7 @@
 //! - [`plugin`]: the JSON lines of side processes written in any language.
 //! - [`api`]: the JSON bodies of the HTTP API.
 //! - [`one_line`]: JSON as one line for each value, whatever is in it.
+//! - [`word_list`]: words in a sentence.
 
 pub mod api;
 pub mod calendar;
@@ -35,3 +36,4 @@ pub mod proxy;
 pub mod session;
 pub mod subprotocols;
 pub mod utf8;
+pub mod word_list;

@@ -1,9 +1,9 @@
 //! The channel application: clients subscribe to channels and send messages to them. Its JSON is
 //! [`wsmaster_protocol::channels`]'s; who is subscribed is the worker's to know.
 
+use serde_json::value::RawValue;
 use wsmaster_protocol::channels::{
-    Action, ChannelLimits, ErrorCode, ProtocolError, Request, check_name, needs_permission, parse,
-    reply,
+    Action, ChannelLimits, ErrorCode, ProtocolError, Request, parse, reply,
 };
 use wsmaster_protocol::plugin::EventKind;
 use wsmaster_workers::{
@@ -35,16 +35,15 @@ impl Channels {
         }
     }
 
+    /// What each action does. That its channel is one that clients may name was seen to when the request was read.
     fn carry_out(
         &mut self,
         context: &mut Context<'_>,
         request: &Request<'_>,
         fanout: &mut EventFanout,
     ) -> Result<(), ErrorCode> {
-        let name = request.action.name();
         match &request.action {
             Action::Subscribe { channel } => {
-                self.check(channel)?;
                 match context.subscribe(channel) {
                     Ok(true) => fanout.on_channel(context, EventKind::Subscribe, channel),
                     Ok(false) => {}
@@ -52,42 +51,19 @@ impl Channels {
                     // Nobody reads an answer any more.
                     Err(SubscribeError::Closing) => return Ok(()),
                 }
-                reply::success(&mut self.text, name, channel, request.id);
+                self.success(request);
             }
             Action::Unsubscribe { channel } => {
-                self.check(channel)?;
                 if !context.unsubscribe(channel) {
                     return Err(ErrorCode::NotSubscribed);
                 }
                 fanout.on_channel(context, EventKind::Unsubscribe, channel);
-                reply::success(&mut self.text, name, channel, request.id);
+                self.success(request);
             }
             Action::Message { channel, message, recipients } => {
-                self.check(channel)?;
-                if !context.is_subscribed(channel) {
-                    return Err(ErrorCode::NotSubscribed);
-                }
-                let sender = context.current().map(ConnectionId::as_u64);
-                reply::delivery(&mut self.text, channel, sender, message, context.unix_ms());
-                let recipients = recipients.as_ref().map(|numbers| {
-                    let ids = numbers.iter().filter_map(|id| ConnectionId::try_from(*id).ok());
-                    ids.collect::<Vec<_>>()
-                });
-                let nobody = recipients.as_ref().is_some_and(Vec::is_empty);
-                let publication = Publication {
-                    channel,
-                    kind: PayloadKind::Text,
-                    payload: &self.text,
-                    exclude: None,
-                    only: recipients.as_deref().unwrap_or_default(),
-                };
-                let taken = nobody || context.publish(&publication);
-                self.text.clear();
-                if !taken {
-                    return Err(ErrorCode::Overloaded);
-                }
+                self.publish(context, channel, message, recipients.as_deref())?;
                 fanout.on_publish(context, channel, message);
-                reply::success(&mut self.text, name, channel, request.id);
+                self.success(request);
             }
             Action::Ping => reply::pong(&mut self.text, request.id),
             // The client's answer to a ping: that it came is all there is to it.
@@ -96,12 +72,41 @@ impl Channels {
         Ok(())
     }
 
-    fn check(&self, channel: &str) -> Result<(), ErrorCode> {
-        check_name(channel, self.limits.channel_bytes_max)?;
-        if needs_permission(channel) {
-            return Err(ErrorCode::ChannelNeedsPermission);
+    /// Sends a message of the current connection to the subscribers of a channel, or to those of them that are named.
+    fn publish(
+        &mut self,
+        context: &mut Context<'_>,
+        channel: &str,
+        message: &RawValue,
+        recipients: Option<&[u64]>,
+    ) -> Result<(), ErrorCode> {
+        if !context.is_subscribed(channel) {
+            return Err(ErrorCode::NotSubscribed);
         }
-        Ok(())
+        let sender = context.current().map(ConnectionId::as_u64);
+        reply::delivery(&mut self.text, channel, sender, message, context.unix_ms());
+        let recipients = recipients.map(|numbers| {
+            let ids = numbers.iter().filter_map(|id| ConnectionId::try_from(*id).ok());
+            ids.collect::<Vec<_>>()
+        });
+        let nobody = recipients.as_ref().is_some_and(Vec::is_empty);
+        let publication = Publication {
+            channel,
+            kind: PayloadKind::Text,
+            payload: &self.text,
+            exclude: None,
+            only: recipients.as_deref().unwrap_or_default(),
+        };
+        let taken = nobody || context.publish(&publication);
+        self.text.clear();
+        if taken { Ok(()) } else { Err(ErrorCode::Overloaded) }
+    }
+
+    /// Answers that a request was carried out.
+    fn success(&mut self, request: &Request<'_>) {
+        let action = &request.action;
+        let channel = action.channel().unwrap_or_default();
+        reply::success(&mut self.text, action.name(), channel, request.id);
     }
 
     fn refuse(&mut self, error: &ProtocolError<'_>) {

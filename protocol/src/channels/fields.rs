@@ -10,7 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::error::{ErrorCode, ProtocolError};
+use super::error::ProtocolError;
+use super::error_code::ErrorCode;
 use crate::digits::Listed;
 
 /// A field that should have a certain type.
@@ -27,7 +28,7 @@ pub(super) enum Field<T> {
 
 impl<T> Field<T> {
     /// The value, if it is there and of the right type.
-    pub(super) fn given(&self) -> Option<&T> {
+    pub(super) fn given(self) -> Option<T> {
         match self {
             Self::Given(value) => Some(value),
             Self::Absent | Self::IllTyped => None,
@@ -35,29 +36,51 @@ impl<T> Field<T> {
     }
 }
 
+/// Fields that `data` may have at the most.
+const DATA_FIELDS_MAX: usize = 8;
+
 /// All known fields of a request, both levels.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Envelope<'a> {
-    pub(super) action: Field<Cow<'a, str>>,
+    pub(super) action: Option<&'a RawValue>,
     pub(super) id: Option<&'a RawValue>,
-    /// Whether `data` is there and an object; its fields are the next three.
+    /// Whether `data` is there and an object.
     pub(super) data: Field<()>,
-    pub(super) channel: Field<Cow<'a, str>>,
-    pub(super) message: Option<&'a RawValue>,
-    pub(super) recipients: Option<&'a RawValue>,
-    /// One bit for each [`Name`] that was there, `null` or not.
-    seen: u8,
+    /// The fields of `data`, in the order of their names.
+    of_data: [Option<&'a RawValue>; DATA_FIELDS_MAX],
+    data_fields: &'static [&'static str],
+    /// One bit for each known field that was there, `null` or not.
+    seen: u16,
     /// The first known field that was there twice.
-    pub(super) twice: Option<&'static str>,
+    pub(super) twice: Option<String>,
 }
 
-/// Reads the fields of `text`.
+impl<'a> Envelope<'a> {
+    /// The field of `data` at that place among the names.
+    pub(super) fn data(&self, place: usize) -> Option<&'a RawValue> {
+        self.of_data.get(place).copied().flatten()
+    }
+}
+
+/// Reads the fields of `text`, and of its `data` those with the names `data_fields`.
 ///
 /// # Errors
 ///
 /// [`ErrorCode::InvalidJson`] and, for JSON that is no object, [`ErrorCode::InvalidRequest`].
-pub(super) fn read(text: &str) -> Result<Envelope<'_>, ProtocolError<'static>> {
-    let mut envelope = Envelope::default();
+pub(super) fn read<'a, const N: usize>(
+    text: &'a str,
+    data_fields: &'static [&'static str; N],
+) -> Result<Envelope<'a>, ProtocolError<'static>> {
+    const { assert!(N <= DATA_FIELDS_MAX) };
+    let mut envelope = Envelope {
+        action: None,
+        id: None,
+        data: Field::Absent,
+        of_data: [None; DATA_FIELDS_MAX],
+        data_fields,
+        seen: 0,
+        twice: None,
+    };
     let mut json = serde_json::Deserializer::from_str(text);
     let outcome =
         ObjectSeed { level: Level::Request, envelope: &mut envelope }.deserialize(&mut json);
@@ -107,12 +130,11 @@ pub(super) fn read_recipients(
     }
 }
 
-/// A JSON value that should be a string. A string with half of a surrogate pair is no text, so ill-typed.
-fn text_of(json: &RawValue) -> Field<Cow<'_, str>> {
-    let json = json.get();
-    if json == "null" {
+/// A field that should be a string. A string with half of a surrogate pair is no text, so ill-typed.
+pub(super) fn text_of(field: Option<&RawValue>) -> Field<Cow<'_, str>> {
+    let Some(json) = field.map(RawValue::get).filter(|json| *json != "null") else {
         return Field::Absent;
-    }
+    };
     match json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         None => Field::IllTyped,
         Some(plain) if !plain.contains('\\') => Field::Given(Cow::Borrowed(plain)),
@@ -140,26 +162,40 @@ impl<'a> ObjectSeed<'_, 'a> {
     /// Reads the value of the field `name` and whether it was there before.
     fn field<M: MapAccess<'a>>(&mut self, name: Name, map: &mut M) -> Result<(), M::Error> {
         let envelope = &mut *self.envelope;
-        match name {
-            Name::Action => envelope.action = text_of(map.next_value()?),
-            Name::Id => envelope.id = Some(map.next_value()?),
+        let (bit, path) = match name {
+            Name::Action => {
+                envelope.action = Some(map.next_value()?);
+                (0, "action")
+            }
+            Name::Id => {
+                envelope.id = Some(map.next_value()?);
+                (1, "id")
+            }
             Name::Data => {
                 let data = ObjectSeed { level: Level::Data, envelope };
                 self.envelope.data = map.next_value_seed(data)?;
+                (2, "data")
             }
-            Name::Channel => envelope.channel = text_of(map.next_value()?),
-            Name::Message => envelope.message = Some(map.next_value()?),
-            Name::Recipients => envelope.recipients = Some(map.next_value()?),
+            Name::OfData(place) => {
+                let value = map.next_value()?;
+                if let Some(field) = envelope.of_data.get_mut(place) {
+                    *field = Some(value);
+                }
+                (3 + place, envelope.data_fields.get(place).copied().unwrap_or_default())
+            }
             Name::Other => {
                 map.next_value::<IgnoredAny>()?;
                 return Ok(());
             }
+        };
+        let envelope = &mut *self.envelope;
+        if envelope.seen & (1 << bit) != 0 && envelope.twice.is_none() {
+            envelope.twice = Some(match self.level {
+                Level::Request => path.to_owned(),
+                Level::Data => format!("data.{path}"),
+            });
         }
-        let bit = 1 << name as u8;
-        if self.envelope.seen & bit != 0 && self.envelope.twice.is_none() {
-            self.envelope.twice = Some(name.path());
-        }
-        self.envelope.seen |= bit;
+        envelope.seen |= 1 << bit;
         Ok(())
     }
 }
@@ -180,7 +216,7 @@ impl<'a> Visitor<'a> for ObjectSeed<'_, 'a> {
     }
 
     fn visit_map<M: MapAccess<'a>>(mut self, mut map: M) -> Result<Self::Value, M::Error> {
-        while let Some(name) = map.next_key_seed(NameSeed(self.level))? {
+        while let Some(name) = map.next_key_seed(NameSeed(self.level, self.envelope.data_fields))? {
             self.field(name, &mut map)?;
         }
         Ok(Field::Given(()))
@@ -222,29 +258,13 @@ enum Name {
     Action,
     Id,
     Data,
-    Channel,
-    Message,
-    Recipients,
+    /// The field of `data` at this place among the names.
+    OfData(usize),
     Other,
 }
 
-impl Name {
-    /// The field as a sentence names it.
-    const fn path(self) -> &'static str {
-        match self {
-            Self::Action => "action",
-            Self::Id => "id",
-            Self::Data => "data",
-            Self::Channel => "data.channel",
-            Self::Message => "data.message",
-            Self::Recipients => "data.recipients",
-            Self::Other => "other",
-        }
-    }
-}
-
 /// Reads the name of a field at a level; the names of the other level mean nothing there.
-struct NameSeed(Level);
+struct NameSeed(Level, &'static [&'static str]);
 
 impl<'a> DeserializeSeed<'a> for NameSeed {
     type Value = Name;
@@ -266,10 +286,10 @@ impl Visitor<'_> for NameSeed {
             (Level::Request, "action") => Name::Action,
             (Level::Request, "id") => Name::Id,
             (Level::Request, "data") => Name::Data,
-            (Level::Data, "channel") => Name::Channel,
-            (Level::Data, "message") => Name::Message,
-            (Level::Data, "recipients") => Name::Recipients,
-            (Level::Request | Level::Data, _) => Name::Other,
+            (Level::Request, _) => Name::Other,
+            (Level::Data, name) => {
+                self.1.iter().position(|field| *field == name).map_or(Name::Other, Name::OfData)
+            }
         })
     }
 }

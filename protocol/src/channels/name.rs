@@ -1,6 +1,6 @@
 //! What a channel may be called. Owns the rule, never the list of channels.
 
-use super::error::ErrorCode;
+use super::error_code::ErrorCode;
 
 /// Prefixes of channels that only some connections may enter.
 const PREFIXES_WITH_PERMISSION: [&str; 2] = ["private.", "presence."];

@@ -5,8 +5,9 @@ use std::io::Write as _;
 
 use serde_json::value::RawValue;
 
+use super::action::ActionName;
 use super::error::ProtocolError;
-use super::request::{ActionName, RequestId};
+use super::id::RequestId;
 
 /// Characters of a text of the client's that an error reply repeats. Enough to recognise it, and no more: the reply to
 /// a refused request must not be an echo of any size.
