@@ -81,14 +81,18 @@ pub struct Publish<'a> {
     pub exclude: Option<u64>,
 }
 
-/// The end of a connection.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// The end of a connection. Without a code it is 1000, without a reason none.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Disconnect {
     /// The connection's number, not yet checked.
+    #[serde(deserialize_with = "connection")]
     pub connection: u64,
     /// A code that may be sent (RFC 6455, 7.4).
+    #[serde(default = "normal_closure", deserialize_with = "code")]
     pub code: u16,
     /// At most [`CLOSE_REASON_BYTES_MAX`].
+    #[serde(default)]
     pub reason: String,
 }
 
@@ -127,17 +131,6 @@ struct PublishBody<'a> {
     binary_base64: Option<String>,
     #[serde(default, deserialize_with = "exclude")]
     exclude: Option<u64>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DisconnectBody {
-    #[serde(deserialize_with = "connection")]
-    connection: u64,
-    #[serde(default = "normal_closure", deserialize_with = "code")]
-    code: u16,
-    #[serde(default)]
-    reason: String,
 }
 
 /// A field that is there is given, also when it is `null`: that is a JSON value like any other, and not the lack of one.
@@ -205,21 +198,21 @@ impl<'a> Publish<'a> {
 }
 
 impl Disconnect {
-    /// Reads the body of a call. Without a code it is 1000, without a reason none.
+    /// Reads the body of a call.
     ///
     /// # Errors
     /// Not a JSON object of these fields, a code that may not be sent, or a reason that no close frame has room for.
     pub fn read(body: &[u8]) -> Result<Self, CallError> {
-        let DisconnectBody { connection, code, reason } = read(body)?;
-        if !close::is_sendable(code.into()) {
-            let sentence = format!("code: {code} may not be sent (RFC 6455, 7.4)");
+        let call: Self = read(body)?;
+        if !close::is_sendable(call.code.into()) {
+            let sentence = format!("code: {} may not be sent (RFC 6455, 7.4)", call.code);
             return Err(CallError::new(sentence));
         }
-        if reason.len() > CLOSE_REASON_BYTES_MAX {
+        if call.reason.len() > CLOSE_REASON_BYTES_MAX {
             let sentence = format!("reason: at most {CLOSE_REASON_BYTES_MAX} bytes");
             return Err(CallError::new(sentence));
         }
-        Ok(Self { connection, code, reason })
+        Ok(call)
     }
 }
 

@@ -5,6 +5,7 @@ use wsmaster_protocol::{
     api::{Broadcast, CallError, Disconnect, Payload, Publish, Published, Push},
     channels::reply,
     http::{RequestHead, Response},
+    word_list,
 };
 use wsmaster_workers::{
     AskError, Context, HttpRequest, Message, Responder, Tally,
@@ -20,23 +21,39 @@ pub(super) struct Api {
     key: Option<Secret>,
 }
 
-/// What can be asked, by path.
-enum Call<'a> {
-    Push,
-    Broadcast,
-    Publish,
-    Disconnect,
-    Connection(&'a str),
+/// A call: where it is, how it is asked for, and what it does.
+struct Route {
+    /// The path below `/api/`. `ID` at its end stands for any text, which the call is told.
+    path: &'static str,
+    methods: &'static [&'static str],
+    run: fn(&mut Context<'_>, &Call<'_>, &mut Option<Responder>) -> Begun,
 }
 
-impl<'a> Call<'a> {
-    fn of(rest: &'a str) -> Option<Self> {
-        Some(match rest {
-            "push" => Self::Push,
-            "broadcast" => Self::Broadcast,
-            "publish" => Self::Publish,
-            "disconnect" => Self::Disconnect,
-            rest => Self::Connection(rest.strip_prefix("connections/")?),
+/// All calls. To add one, add its row and its function here, and what its body may hold to `wsmaster_protocol::api`.
+const ROUTES: &[Route] = &[
+    Route { path: "push", methods: &["POST"], run: push },
+    Route { path: "broadcast", methods: &["POST"], run: broadcast },
+    Route { path: "publish", methods: &["POST"], run: publish },
+    Route { path: "disconnect", methods: &["POST"], run: disconnect },
+    Route { path: "connections/ID", methods: &["GET", "HEAD"], run: connection },
+];
+
+/// What a caller sent.
+struct Call<'a> {
+    /// What stands in the place of `ID` in the path; empty where there is none.
+    id: &'a str,
+    body: &'a [u8],
+}
+
+/// A call that is wrong leaves the responder where it is.
+type Begun = Result<(), CallError>;
+
+impl Route {
+    /// The call at that path, and what stands there in the place of `ID`.
+    fn find(rest: &str) -> Option<(&'static Self, &str)> {
+        ROUTES.iter().find_map(|route| match route.path.strip_suffix("ID") {
+            Some(before) => Some((route, rest.strip_prefix(before)?)),
+            None => (route.path == rest).then_some((route, "")),
         })
     }
 }
@@ -52,13 +69,9 @@ impl Api {
         if let Some(response) = self.judge(head) {
             return Some(response);
         }
-        let Some(call) = Call::of(rest) else { return Some(unknown_call()) };
-        let allowed: &[&str] = match call {
-            Call::Push | Call::Broadcast | Call::Publish | Call::Disconnect => &["POST"],
-            Call::Connection(_) => &["GET", "HEAD"],
-        };
-        let is_allowed = allowed.contains(&head.method());
-        (!is_allowed).then(|| Response::method_not_allowed(allowed))
+        let Some((route, _)) = Route::find(rest) else { return Some(unknown_call()) };
+        let is_allowed = route.methods.contains(&head.method());
+        (!is_allowed).then(|| Response::method_not_allowed(route.methods))
     }
 
     /// Answers a request whose path is `/api/` and `rest`, and which is not [refused](Self::refusal).
@@ -69,18 +82,12 @@ impl Api {
         rest: &str,
         responder: Responder,
     ) {
-        let Some(call) = Call::of(rest) else {
+        let Some((route, id)) = Route::find(rest) else {
             context.respond(responder, &unknown_call());
             return;
         };
         let mut responder = Some(responder);
-        let begun = match call {
-            Call::Push => push(context, &request.body, &mut responder),
-            Call::Broadcast => broadcast(context, &request.body, &mut responder),
-            Call::Publish => publish(context, &request.body, &mut responder),
-            Call::Disconnect => disconnect(context, &request.body, &mut responder),
-            Call::Connection(id) => connection(context, id, &mut responder),
-        };
+        let begun = (route.run)(context, &Call { id, body: &request.body }, &mut responder);
         if let (Err(error), Some(responder)) = (begun, responder) {
             context.respond(responder, &Response::error(400, &error.sentence));
         }
@@ -105,15 +112,13 @@ impl Api {
 }
 
 fn unknown_call() -> Response {
-    let known =
-        "there is no such call; there are push, broadcast, publish, disconnect and connections/ID";
-    Response::error(404, known)
+    let paths: Vec<&str> = ROUTES.iter().map(|route| route.path).collect();
+    let known = word_list::with_and(&paths);
+    Response::error(404, &format!("there is no such call; there are {known}"))
 }
 
-type Begun = Result<(), CallError>;
-
-fn push(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Responder>) -> Begun {
-    let Push { connection, payload } = Push::read(body)?;
+fn push(context: &mut Context<'_>, call: &Call<'_>, responder: &mut Option<Responder>) -> Begun {
+    let Push { connection, payload } = Push::read(call.body)?;
     let Some(responder) = responder.take() else { return Ok(()) };
     let Ok(id) = ConnectionId::try_from(connection) else {
         context.respond(responder, &outcome(connection, Ok(Outcome::NoSuchConnection)));
@@ -125,8 +130,12 @@ fn push(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Responder
     Ok(())
 }
 
-fn broadcast(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Responder>) -> Begun {
-    let Broadcast { payload, exclude } = Broadcast::read(body)?;
+fn broadcast(
+    context: &mut Context<'_>,
+    call: &Call<'_>,
+    responder: &mut Option<Responder>,
+) -> Begun {
+    let Broadcast { payload, exclude } = Broadcast::read(call.body)?;
     let exclude = exclude.and_then(|id| ConnectionId::try_from(id).ok());
     let Some(responder) = responder.take() else { return Ok(()) };
     context.broadcast_ack(message(&payload), exclude, move |context, result| {
@@ -135,8 +144,8 @@ fn broadcast(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Resp
     Ok(())
 }
 
-fn publish(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Responder>) -> Begun {
-    let Publish { channel, what, exclude } = Publish::read(body)?;
+fn publish(context: &mut Context<'_>, call: &Call<'_>, responder: &mut Option<Responder>) -> Begun {
+    let Publish { channel, what, exclude } = Publish::read(call.body)?;
     let payload = match what {
         // Receivers get it as a message of theirs, without a sender.
         Published::Message(inner) => {
@@ -168,8 +177,12 @@ fn publish(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Respon
     Ok(())
 }
 
-fn disconnect(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Responder>) -> Begun {
-    let Disconnect { connection, code, reason } = Disconnect::read(body)?;
+fn disconnect(
+    context: &mut Context<'_>,
+    call: &Call<'_>,
+    responder: &mut Option<Responder>,
+) -> Begun {
+    let Disconnect { connection, code, reason } = Disconnect::read(call.body)?;
     let Some(responder) = responder.take() else { return Ok(()) };
     let Ok(id) = ConnectionId::try_from(connection) else {
         context.respond(responder, &outcome(connection, Ok(Outcome::NoSuchConnection)));
@@ -181,9 +194,13 @@ fn disconnect(context: &mut Context<'_>, body: &[u8], responder: &mut Option<Res
     Ok(())
 }
 
-fn connection(context: &mut Context<'_>, id: &str, responder: &mut Option<Responder>) -> Begun {
+fn connection(
+    context: &mut Context<'_>,
+    call: &Call<'_>,
+    responder: &mut Option<Responder>,
+) -> Begun {
     let none = || CallError { sentence: "the id of a connection is a whole number".to_owned() };
-    let number: u64 = id.parse().map_err(|_| none())?;
+    let number: u64 = call.id.parse().map_err(|_| none())?;
     let Some(responder) = responder.take() else { return Ok(()) };
     let Ok(id) = ConnectionId::try_from(number) else {
         context.respond(responder, &outcome(number, Ok(Outcome::NoSuchConnection)));
@@ -285,5 +302,23 @@ fn ask_error(error: AskError) -> (u16, &'static str) {
         AskError::NoRoom => (503, "no_room"),
         AskError::Busy => (503, "busy"),
         AskError::Unanswered => (504, "unanswered"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_finds_its_row_and_no_other() {
+        let found = |path: &str| Route::find(path).map(|(route, id)| (route.path, id.to_owned()));
+        for route in ROUTES {
+            assert_eq!(found(route.path).map(|(path, _)| path), Some(route.path));
+        }
+        assert_eq!(found("connections/7"), Some(("connections/ID", "7".to_owned())));
+        assert_eq!(found("connections/"), Some(("connections/ID", String::new())));
+        for path in ["", "pus", "push/", "push/7", "connections", "Push"] {
+            assert_eq!(found(path), None, "{path}");
+        }
     }
 }
