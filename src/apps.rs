@@ -215,9 +215,9 @@ impl Handler for BuiltIn {
     }
 
     fn on_open(&mut self, context: &mut Context<'_>) {
-        let Some(durable) = context.durable() else { return };
-        let id = durable.id;
-        let place = durable.head.as_ref().map_or(0, |head| self.place_of(head));
+        let Some(connection) = context.connection() else { return };
+        let id = connection.id;
+        let place = connection.head.as_ref().map_or(0, |head| self.place_of(head));
         if place != 0 {
             self.owners.insert(id, place);
         }

@@ -53,7 +53,7 @@ pub use wsmaster_ipc::{
 };
 pub use wsmaster_protocol as protocol;
 pub use wsmaster_workers::{
-    AskError, Closed, ClosedBy, Context, Durable, Handler, HttpHead, HttpRequest, JobError,
+    AskError, Closed, ClosedBy, ConnectionInfo, Context, Handler, HttpHead, HttpRequest, JobError,
     JobOrder, Limits, Message, Responder, SubscribeError, Tally, TaskError, TimerId, USER_KEY,
     Undecided, Verdict,
 };

@@ -27,6 +27,8 @@ mod request;
 mod response;
 mod target;
 
+use serde::{Deserialize, Serialize};
+
 pub use body::{
     BodyKind, BodyReader, BodyStep, CHUNK_EXTENSION_BYTES_MAX, CHUNK_EXTENSIONS_BYTES_MAX,
 };
@@ -56,7 +58,7 @@ impl Default for HttpLimits {
 /// Why a request is refused. The connection is closed after the answer: where the next request would begin is not known.
 ///
 /// Its text is one line for a person and is fixed: nothing the peer sent is in it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum HttpError {
     /// Not `method SP target SP HTTP-version` (RFC 9112 3), or an empty line too many before it (2.2).
     #[error("the request line is not of the form: method, target, HTTP version")]

@@ -50,17 +50,17 @@ impl EventFanout {
     /// `owner`: the program that the connection belongs to, which is told of it anyway.
     pub(super) fn on_open(&mut self, context: &mut Context<'_>, owner: Option<Instances>) {
         let worker = context.slot().number();
-        let Some(durable) = context.durable().filter(|_| self.wants(EventKind::Open)) else {
+        let Some(connection) = context.connection().filter(|_| self.wants(EventKind::Open)) else {
             return;
         };
-        let id = durable.id;
+        let id = connection.id;
         let opened = Opened {
             connection: id.as_u64(),
             worker,
-            peer: durable.peer,
-            head: durable.head.as_ref(),
-            subprotocol: durable.subprotocol.as_deref(),
-            time_ms: durable.opened_unix_ms,
+            peer: connection.peer,
+            head: connection.head.as_ref(),
+            subprotocol: connection.subprotocol.as_deref(),
+            time_ms: connection.opened_unix_ms,
             again: false,
         };
         plugin::opened(&mut self.line, &opened);

@@ -14,7 +14,7 @@ use wsmaster_protocol::{
     plugin::{self, EventKind, Opened},
 };
 use wsmaster_workers::{
-    Closed, Context, Durable, Message, Verdict,
+    Closed, ConnectionInfo, Context, Message, Verdict,
     ipc::{
         ConnectionId, EventHeader,
         side_status::{Decider, Incarnation, SideStatus},
@@ -163,7 +163,7 @@ impl ProgramApp {
         context: &mut Context<'_>,
         head: &RequestHead,
     ) -> Verdict {
-        let Some(id) = context.durable().map(|durable| durable.id) else {
+        let Some(id) = context.connection().map(|connection| connection.id) else {
             return Verdict::Reject(program_requests::absent());
         };
         match self.state(context, self.instances.number_of(id)) {
@@ -224,14 +224,14 @@ impl ProgramApp {
         let Some(client) = self.clients.get_mut(&id) else { return };
         client.course = ConnState::Over;
         if client.told.is_none() || client.told != incarnation {
-            let Some(durable) = context.durable().filter(|_| !client.held.is_empty()) else {
+            let Some(connection) = context.connection().filter(|_| !client.held.is_empty()) else {
                 // The program that knew of it is gone, or none ever has.
                 self.forget(id);
                 return;
             };
             // Its last message is to be understood by whoever gets it.
             let mut line = Vec::new();
-            write_opened(&mut line, context.slot().number(), durable, client.told.is_some());
+            write_opened(&mut line, context.slot().number(), connection, client.told.is_some());
             self.held_bytes += line.len();
             client.held.push_front(PendingLine { kind: EventKind::Open, line });
             client.course = ConnState::OverAndWhole;
@@ -398,13 +398,19 @@ impl ProgramApp {
         let State::Open(incarnation) = self.state(context, self.instances.number_of(id)) else {
             return Told::NotNow;
         };
-        let (Some(client), Some(durable)) = (self.clients.get_mut(&id), context.durable_of(id))
+        let (Some(client), Some(connection)) =
+            (self.clients.get_mut(&id), context.connection_of(id))
         else {
             return Told::All;
         };
         if client.told != Some(incarnation.number) && client.course == ConnState::Open {
             self.line.clear();
-            write_opened(&mut self.line, context.slot().number(), durable, client.told.is_some());
+            write_opened(
+                &mut self.line,
+                context.slot().number(),
+                connection,
+                client.told.is_some(),
+            );
             let header = event_header(EventKind::Open, Some(id));
             if context.notify(self.instances.of_connection(id), header, &self.line).is_err() {
                 return Told::NotNow;
@@ -471,16 +477,16 @@ pub(super) const LOOK: Duration = Duration::from_millis(100);
 /// How often it is tried again to tell what could not be told.
 pub(super) const RETRY: Duration = Duration::from_millis(10);
 
-fn write_opened(line: &mut Vec<u8>, worker: u16, durable: &Durable, again: bool) {
+fn write_opened(line: &mut Vec<u8>, worker: u16, connection: &ConnectionInfo, again: bool) {
     plugin::opened(
         line,
         &Opened {
-            connection: durable.id.as_u64(),
+            connection: connection.id.as_u64(),
             worker,
-            peer: durable.peer,
-            head: durable.head.as_ref(),
-            subprotocol: durable.subprotocol.as_deref(),
-            time_ms: durable.opened_unix_ms,
+            peer: connection.peer,
+            head: connection.head.as_ref(),
+            subprotocol: connection.subprotocol.as_deref(),
+            time_ms: connection.opened_unix_ms,
             again,
         },
     );

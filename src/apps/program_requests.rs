@@ -40,7 +40,7 @@ impl ProgramRequests {
         instance: Address,
     ) -> Verdict {
         let worker = context.slot().number();
-        let facts = context.durable().map(|durable| (durable.id, durable.peer));
+        let facts = context.connection().map(|connection| (connection.id, connection.peer));
         let (Some((id, peer)), Some(undecided)) = (facts, context.undecided()) else {
             return Verdict::Reject(absent());
         };

@@ -3,11 +3,13 @@
 
 use std::{collections::HashMap, net::IpAddr};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{limits::Limits, rate_limiter::Bucket};
 
 /// What is taken for one client: an IPv4 address, or the first 64 bits of an IPv6 address, since whoever has one of those can
 /// have any number of the others (RFC 4291, 2.5.4; RFC 8981).
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub(crate) enum ClientKey {
     /// An IPv4 address, or one that is mapped into IPv6.
     V4([u8; 4]),
@@ -39,7 +41,7 @@ pub(crate) enum LimitReached {
 }
 
 /// What a connection is ticket as. It is given back when the connection is gone.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct AdmissionTicket {
     client: Option<ClientKey>,
     half_open: bool,
@@ -90,6 +92,13 @@ impl Admission {
     pub(crate) fn reject(&mut self) -> AdmissionTicket {
         self.rejected += 1;
         AdmissionTicket { rejected: true, ..AdmissionTicket::default() }
+    }
+
+    /// A connection comes that was let in elsewhere.
+    pub(crate) fn adopt(&mut self, ticket: AdmissionTicket) {
+        self.half_open += usize::from(ticket.half_open);
+        self.rejected += usize::from(ticket.rejected);
+        self.add(&ticket);
     }
 
     /// How many are being told that they are not let in.

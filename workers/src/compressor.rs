@@ -50,6 +50,14 @@ impl Compressor {
         Some(agreement)
     }
 
+    /// A connection comes with what it has agreed on elsewhere.
+    pub(crate) fn adopt(&mut self, extension: Extension) {
+        match extension {
+            Extension::Deflate(agreement) => self.promised_bytes += agreement.context_bytes(),
+            Extension::None => {}
+        }
+    }
+
     /// A connection is gone, and with it what it kept.
     pub(crate) fn release(&mut self, extension: Extension) {
         match extension {

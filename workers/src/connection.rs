@@ -1,4 +1,4 @@
-//! One connection: what must outlive a worker ([`Durable`]), and what need not.
+//! One connection: what must outlive a worker ([`ConnectionInfo`]), and what need not.
 //!
 //! A connection acts on itself and on what it is lent ([`Effects`](crate::effects::Effects)): the other connections of its
 //! worker are out of its reach, and so is the application. What the application has to be told is queued.
@@ -9,6 +9,7 @@ mod output;
 mod read;
 mod respond;
 mod send;
+mod snapshot;
 mod subscribe;
 mod tick;
 
@@ -48,7 +49,7 @@ pub const USER_KEY: &str = "user";
 /// The facts about a connection that any process could go on with, apart from bytes that are under way. Its subscriptions
 /// belong here too; they are kept where publishing needs them, and are named by their channels.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Durable {
+pub struct ConnectionInfo {
     /// Its id, for ever.
     pub id: ConnectionId,
     /// The client's address: what a trusted proxy says it is, or else the peer's.
@@ -70,7 +71,33 @@ pub struct Durable {
     /// What the TLS handshake has brought out, when it is encrypted.
     pub tls: Option<Box<tls::Facts>>,
     /// What the application keeps about it.
+    #[serde(with = "json_text")]
     pub context: Option<Box<serde_json::Map<String, serde_json::Value>>>,
+}
+
+/// What an application keeps, as a text of JSON: a form that does not describe itself cannot hold any value.
+mod json_text {
+    use serde::{
+        Deserialize, Deserializer, Serialize, Serializer, de::Error as _, ser::Error as _,
+    };
+    use serde_json::{Map, Value};
+
+    type Context = Option<Box<Map<String, Value>>>;
+
+    pub(super) fn serialize<S: Serializer>(
+        context: &Context,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let text = context.as_ref().map(serde_json::to_string).transpose();
+        text.map_err(S::Error::custom)?.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Context, D::Error> {
+        let text: Option<String> = Option::deserialize(deserializer)?;
+        text.map(|text| serde_json::from_str(&text)).transpose().map_err(D::Error::custom)
+    }
 }
 
 /// A connection and its socket.
@@ -79,7 +106,7 @@ pub(crate) struct Connection {
     /// Its place in the worker's table.
     pub(crate) key: Key,
     pub(crate) stream: Stream,
-    pub(crate) info: Durable,
+    pub(crate) info: ConnectionInfo,
     pub(crate) state: State,
     pub(crate) outbox: Outbox,
     /// Input that could not be handled yet: a request head that is not complete, or what a budget left over.
@@ -95,7 +122,7 @@ pub(crate) struct Connection {
 }
 
 /// What the loop knows about a connection's socket and lists.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Flags {
     /// The kernel may have bytes for us: it has said so and not yet been read empty.
     pub(crate) readable: bool,
@@ -118,7 +145,7 @@ pub(crate) struct Flags {
 }
 
 /// Moments of the loop's clock, in ms.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Times {
     /// When the present state began to wait for the peer: accepted, request finished, close frame sent, lingering begun.
     pub since_ms: u64,
@@ -142,7 +169,7 @@ impl Times {
 }
 
 /// How far a connection is.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum State {
     /// It speaks HTTP.
     Http(RequestState),
@@ -162,7 +189,7 @@ impl Connection {
     pub(crate) fn new(
         key: Key,
         stream: Stream,
-        info: Durable,
+        info: ConnectionInfo,
         ticket: AdmissionTicket,
         now_ms: u64,
     ) -> Self {

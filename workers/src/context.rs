@@ -15,7 +15,7 @@ use crate::{
     asks::{AskError, Reply, Tally},
     channel_table::{Joined, Parted},
     conn_index::ConnIndex,
-    connection::{Connection, Durable},
+    connection::{Connection, ConnectionInfo},
     effects::Effects,
     handler::{Message, Responder, Undecided, Verdict},
     jobs::{self, JobError, JobOrder},
@@ -53,11 +53,11 @@ impl<'w> Context<'w> {
 
     /// The connection that this call is about, if it is about one.
     pub fn current(&self) -> Option<ConnectionId> {
-        self.durable().map(|durable| durable.id)
+        self.connection().map(|connection| connection.id)
     }
 
     /// Its facts.
-    pub fn durable(&self) -> Option<&Durable> {
+    pub fn connection(&self) -> Option<&ConnectionInfo> {
         self.state.connections.at(self.current?).map(|connection| &connection.info)
     }
 
@@ -65,7 +65,7 @@ impl<'w> Context<'w> {
     /// are taken more slowly; its silence is not held against it.
     pub fn pause(&mut self) {
         if let Some((connection, fx)) = self.lend_current() {
-            connection.pause(fx);
+            connection.pause_reading(fx);
         }
     }
 
@@ -115,7 +115,7 @@ impl<'w> Context<'w> {
 
     /// A value that the application has kept with it.
     pub fn value(&self, key: &str) -> Option<&Value> {
-        self.durable()?.context.as_ref()?.get(key)
+        self.connection()?.context.as_ref()?.get(key)
     }
 
     /// Keeps a value with it, for as long as it lives. What is kept under [`USER_KEY`](crate::USER_KEY) is shown to
@@ -136,14 +136,14 @@ impl<'w> Context<'w> {
     // ----- the connections of this worker -----
 
     /// The facts about a WebSocket of this worker.
-    pub fn durable_of(&self, id: ConnectionId) -> Option<&Durable> {
+    pub fn connection_of(&self, id: ConnectionId) -> Option<&ConnectionInfo> {
         self.state.connections.at(self.state.fx.ids.find(id)?).map(|connection| &connection.info)
     }
 
     /// Reads on from a WebSocket of this worker that was [paused](Self::pause).
     pub fn resume(&mut self, id: ConnectionId) {
         if let Some((connection, fx)) = self.state.lend_id(id) {
-            connection.resume(fx);
+            connection.resume_reading(fx);
         }
     }
 

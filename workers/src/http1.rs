@@ -1,11 +1,12 @@
 //! One HTTP connection: a request after the other. Pure; the bytes are the connection's, the answers the application's.
 
+use serde::{Deserialize, Serialize};
 use wsmaster_protocol::http::{
     BodyKind, BodyReader, HeadStep, HttpError, HttpLimits, RequestHead, parse_head,
 };
 
 /// How far the present request is.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum RequestState {
     /// Waiting for a head, or for the rest of it.
     Head {
@@ -38,7 +39,7 @@ pub(crate) enum RequestState {
 }
 
 /// What a request asks of the form of its answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct ResponseOptions {
     /// The connection is kept for another request.
     pub(crate) keep_alive: bool,

@@ -64,7 +64,7 @@ mod wheel;
 pub mod worker;
 
 pub use asks::{AskError, Tally};
-pub use connection::{Durable, USER_KEY};
+pub use connection::{ConnectionInfo, USER_KEY};
 pub use context::{Context, SubscribeError};
 pub use handler::{
     Closed, ClosedBy, Handler, HttpHead, HttpRequest, Message, Responder, Undecided, Verdict,

@@ -2,8 +2,10 @@
 
 use std::num::NonZeroU64;
 
+use serde::{Deserialize, Serialize};
+
 /// So many ms after the loop's clock began. The number within is larger by one, so that 0 is free for "never".
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
 pub(crate) struct Moment(NonZeroU64);
 
 impl Moment {

@@ -3,9 +3,12 @@
 //!
 //! An empty outbox holds nothing on the heap. A frame that many connections get is shared, not copied.
 
-use std::{collections::VecDeque, io::IoSlice};
+use std::{borrow::Cow, collections::VecDeque, io::IoSlice};
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::shared_frames::SharedFrames;
 
 /// A frame shorter than this is copied behind the one before it, so that both leave in one piece.
 const COPY_BYTES_MAX: usize = 2048;
@@ -42,6 +45,25 @@ enum Which {
     All,
     /// Messages alone: the peer waits for its pongs.
     Messages,
+}
+
+/// What waits, as another process goes on with it: with the borders of its frames, since whole ones may be dropped.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct SavedOutbox<'a> {
+    #[serde(borrow)]
+    pieces: Vec<SavedPiece<'a>>,
+    /// Bytes of the first piece that are written already.
+    written: usize,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+enum SavedPiece<'a> {
+    #[serde(with = "serde_bytes", borrow)]
+    Plain(Cow<'a, [u8]>),
+    #[serde(with = "serde_bytes", borrow)]
+    Own(Cow<'a, [u8]>),
+    #[serde(with = "serde_bytes", borrow)]
+    Shared(Cow<'a, [u8]>),
 }
 
 #[derive(Debug)]
@@ -92,6 +114,40 @@ impl Piece {
 }
 
 impl Outbox {
+    /// What waits, for another process that goes on with the connection.
+    pub(crate) fn save(&self) -> SavedOutbox<'_> {
+        let pieces = self.first.iter().chain(&self.rest).map(|piece| match piece {
+            Piece::Plain(bytes) => SavedPiece::Plain(Cow::Borrowed(bytes)),
+            Piece::Own(bytes) => SavedPiece::Own(Cow::Borrowed(bytes)),
+            Piece::Shared(bytes) => SavedPiece::Shared(Cow::Borrowed(bytes)),
+        });
+        SavedOutbox { pieces: pieces.collect(), written: self.written }
+    }
+
+    /// What another process has saved. `None` when it cannot be: more is written than there was.
+    pub(crate) fn restore(saved: SavedOutbox<'_>, shared: &SharedFrames) -> Option<Self> {
+        let mut outbox = Self::default();
+        for piece in saved.pieces {
+            let piece = match piece {
+                SavedPiece::Plain(bytes) => Piece::Plain(bytes.into_owned()),
+                SavedPiece::Own(bytes) => Piece::Own(bytes.into_owned()),
+                SavedPiece::Shared(bytes) => Piece::Shared(shared.share(bytes.into_owned())),
+            };
+            if piece.bytes().is_empty() {
+                return None;
+            }
+            outbox.bytes += piece.bytes().len();
+            outbox.append(piece);
+        }
+        let first = outbox.first.as_ref().map_or(0, |piece| piece.bytes().len());
+        if saved.written > 0 && saved.written >= first {
+            return None;
+        }
+        outbox.bytes -= saved.written;
+        outbox.written = saved.written;
+        Some(outbox)
+    }
+
     /// Bytes that wait.
     #[inline]
     pub(crate) fn len(&self) -> usize {

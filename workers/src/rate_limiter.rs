@@ -1,13 +1,15 @@
 //! How much a peer may send in a second. Pure: a bucket for each of what is counted, kept as one moment of time (the
 //! "virtual scheduling" form of the leaky bucket, ITU-T I.371, annex A.2).
 
+use serde::{Deserialize, Serialize};
+
 use crate::limits::Limits;
 
 /// A second's worth may come at once.
 const BURST_US: u64 = 1_000_000;
 
 /// The buckets of one connection.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct RateLimiter {
     messages: Bucket,
     bytes: Bucket,
@@ -39,7 +41,7 @@ impl RateLimiter {
 }
 
 /// The moment at which all that was spent is paid for, in µs.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Bucket {
     paid_us: u64,
 }

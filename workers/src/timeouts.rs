@@ -20,6 +20,8 @@ pub(crate) enum Awaiting {
     Answer,
     /// For messages: an open WebSocket.
     Messages,
+    /// For the application, which does not want to hear of it now: an open WebSocket that is left unread.
+    Application,
     /// For the end of a pause: an open WebSocket that has sent too much and is left unread.
     Rate,
     /// For the peer's close frame, or for its end of the connection.
@@ -72,6 +74,7 @@ pub(crate) fn next_timeout(
             only(after(times.since_ms, limits.request_timeout), Timeout::AnswerLate)
         }
         Awaiting::End => only(after(times.since_ms, limits.close_timeout), Timeout::EndLate),
+        Awaiting::Application => [None; 4],
         // It cannot show that it lives while nobody listens.
         Awaiting::Rate => only(times.resume_ms, Timeout::Resume),
         Awaiting::Messages => {

@@ -20,7 +20,7 @@ mod leaving;
 mod mail;
 mod serving;
 
-use self::{calls::Calls, serving::Buffers};
+pub(crate) use self::{calls::Calls, serving::Buffers};
 
 use std::{
     io,

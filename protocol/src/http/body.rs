@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use super::request::{RequestHead, is_token_byte, list_elements};
 use super::{HttpError, HttpLimits};
 
@@ -40,6 +42,7 @@ pub struct BodyStep {
 }
 
 /// Reads one body, piece by piece, into one buffer of at most [`HttpLimits::body_bytes_max`] bytes.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct BodyReader {
     state: State,
     body: Vec<u8>,
@@ -48,7 +51,7 @@ pub struct BodyReader {
     extension_bytes_left: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 enum State {
     /// Content of a known length.
     Length {

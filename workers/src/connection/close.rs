@@ -82,7 +82,7 @@ impl Connection {
         if !std::mem::take(&mut self.flags.open) {
             return;
         }
-        self.resume(fx);
+        self.forget_pause(fx);
         let is_alone = !fx.peers.lineage.is_shared();
         fx.channels.forget(self.key.index, is_alone, fx.requests.handle().shared_state());
         let id = self.info.id;

@@ -1,5 +1,6 @@
 //! What the clock asks for at a connection, and what makes its time run.
 
+use serde::{Deserialize, Serialize};
 use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::{
     frame::encode_ping,
@@ -23,7 +24,7 @@ const THROTTLE_MS_MIN: u64 = 100;
 
 /// What was on its way to a client when it was pinged: a slow reader lives, and its pong can only come when the ping has
 /// reached it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct UnreachedPing {
     /// Bytes that it had taken at the last look.
     taken: u64,
@@ -40,10 +41,6 @@ impl Connection {
 
     /// Looks whether something is overdue, and when to look again.
     pub(crate) fn tick(&mut self, fx: &mut Effects) {
-        if self.flags.paused {
-            // Its pong may be among what is left unread.
-            self.times.alive_at(fx.now_ms);
-        }
         match next_timeout(self.awaiting(), &self.times, &fx.limits, fx.now_ms) {
             Timeout::Later(at_ms) => fx.schedule.wheel.schedule(self.key.index, at_ms),
             Timeout::Never => {}
@@ -71,6 +68,24 @@ impl Connection {
         }
     }
 
+    /// Looks when something becomes due, and does nothing about what is already before the wheel says so.
+    pub(super) fn schedule_tick(&self, fx: &mut Effects) {
+        let at_ms = match next_timeout(self.awaiting(), &self.times, &fx.limits, fx.now_ms) {
+            Timeout::Later(at_ms) => at_ms,
+            Timeout::Never => return,
+            Timeout::Ping
+            | Timeout::RequestLate
+            | Timeout::NoFurtherRequest
+            | Timeout::AnswerLate
+            | Timeout::PongLate
+            | Timeout::Idle
+            | Timeout::MessageLate
+            | Timeout::EndLate
+            | Timeout::Resume => fx.now_ms,
+        };
+        fx.schedule.wheel.schedule(self.key.index, at_ms);
+    }
+
     fn awaiting(&self) -> Awaiting {
         match &self.state {
             State::Http(RequestState::Answering { .. } | RequestState::Undecided { .. }) => {
@@ -81,6 +96,8 @@ impl Connection {
                 Awaiting::Request
             }
             State::WebSocket(session) => match session.phase() {
+                // Its pong may be among what is left unread.
+                Phase::Open if self.flags.paused => Awaiting::Application,
                 Phase::Open if self.flags.throttled => Awaiting::Rate,
                 Phase::Open => Awaiting::Messages,
                 Phase::CloseSent | Phase::Closed => Awaiting::End,
@@ -148,17 +165,11 @@ impl Connection {
 
     fn end_throttle(&mut self, fx: &mut Effects) {
         self.flags.throttled = false;
-        self.times.alive_at(fx.now_ms);
-        // What is missing of a message may have been here all the time.
-        self.times.message_began = self.times.message_began.map(|_| Moment::at_ms(fx.now_ms));
-        if self.has_input() {
-            self.make_ready(&mut fx.schedule);
-        }
-        self.tick(fx);
+        self.begin_to_hear(fx);
     }
 
     /// Stops reading a WebSocket behind the message that is being handled: the application does not want to hear of it.
-    pub(crate) fn pause(&mut self, fx: &mut Effects) {
+    pub(crate) fn pause_reading(&mut self, fx: &mut Effects) {
         if self.flags.open && !self.flags.paused {
             self.flags.paused = true;
             fx.stats.paused_connections += 1;
@@ -166,16 +177,33 @@ impl Connection {
     }
 
     /// Reads on.
-    pub(crate) fn resume(&mut self, fx: &mut Effects) {
-        if !std::mem::take(&mut self.flags.paused) {
+    pub(crate) fn resume_reading(&mut self, fx: &mut Effects) {
+        if !self.flags.paused {
             return;
         }
-        // Its time begins now: it could not be heard before.
+        self.forget_pause(fx);
+        self.begin_to_hear(fx);
+    }
+
+    /// It is not paused any more, whatever its times are.
+    pub(super) fn forget_pause(&mut self, fx: &mut Effects) {
+        if std::mem::take(&mut self.flags.paused) {
+            fx.stats.paused_connections -= 1;
+            if self.has_input() {
+                self.make_ready(&mut fx.schedule);
+            }
+        }
+    }
+
+    /// It was left unread until now. Its time begins now: it could not be heard before.
+    fn begin_to_hear(&mut self, fx: &mut Effects) {
         self.times.alive_at(fx.now_ms);
-        fx.stats.paused_connections -= 1;
+        // What is missing of a message may have been here all the time.
+        self.times.message_began = self.times.message_began.map(|_| Moment::at_ms(fx.now_ms));
         if self.has_input() {
             self.make_ready(&mut fx.schedule);
         }
+        self.tick(fx);
     }
 
     /// A message has begun and is not complete: from now on its time runs.

@@ -9,7 +9,7 @@ use super::{ACCEPTS_PER_TURN_MAX, Worker};
 use crate::{
     accept_state,
     admit::{Entry, come_back},
-    connection::{Connection, Durable, LAST},
+    connection::{Connection, ConnectionInfo, LAST},
     effects::Effects,
     handler::Handler,
     stream::Stream,
@@ -51,7 +51,7 @@ impl<H: Handler> Worker<H> {
                     let Some(id) = shared_state.next_id(slot, now_ms) else { continue };
                     self.welcome(
                         stream,
-                        Durable {
+                        ConnectionInfo {
                             id,
                             peer,
                             secure: false,
@@ -90,7 +90,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// Takes a connection that was accepted, or tells it that there is no room.
-    fn welcome(&mut self, stream: Stream, mut info: Durable) {
+    fn welcome(&mut self, stream: Stream, mut info: ConnectionInfo) {
         let fx = &mut self.state.fx;
         fx.stats.add(Counter::Accepted, 1);
         let entry = fx.admit(info.peer);
@@ -141,7 +141,7 @@ impl<H: Handler> Worker<H> {
     }
 
     /// The stream as it is, or below TLS; `None` where it cannot be.
-    fn encrypt(&self, stream: Stream, encrypted: bool, info: &Durable) -> Option<Stream> {
+    fn encrypt(&self, stream: Stream, encrypted: bool, info: &ConnectionInfo) -> Option<Stream> {
         match (stream, &self.tls) {
             (stream, _) if !encrypted => Some(stream),
             (Stream::Tcp(socket), Some(acceptor)) => match acceptor.begin(socket) {

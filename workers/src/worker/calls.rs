@@ -14,16 +14,16 @@ use crate::{
 };
 
 /// The application, and what it may act on.
-pub(super) struct Calls<'w, H> {
-    pub(super) state: &'w mut WorkerState,
-    pub(super) handler: &'w mut H,
+pub(crate) struct Calls<'w, H> {
+    pub(crate) state: &'w mut WorkerState,
+    pub(crate) handler: &'w mut H,
 }
 
 impl<H: Handler> Calls<'_, H> {
     /// Calls the application, and then tells it of what the call has brought about. A panic costs the connection it
     /// happened on.
     #[inline]
-    pub(super) fn call<R>(
+    pub(crate) fn call<R>(
         &mut self,
         index: Option<ConnIndex>,
         call: impl FnOnce(&mut H, &mut Context<'_>) -> R,
@@ -34,7 +34,7 @@ impl<H: Handler> Calls<'_, H> {
     }
 
     /// As [`Self::call`], and tells of nothing yet.
-    pub(super) fn guarded<R>(
+    pub(crate) fn guarded<R>(
         &mut self,
         index: Option<ConnIndex>,
         call: impl FnOnce(&mut H, &mut Context<'_>) -> R,
@@ -52,13 +52,13 @@ impl<H: Handler> Calls<'_, H> {
     }
 
     /// Does what an answer was waited for. Whether somebody still waited.
-    pub(super) fn finish(&mut self, callback: Callback, reply: Reply) -> bool {
+    pub(crate) fn finish(&mut self, callback: Callback, reply: Reply) -> bool {
         self.guarded(None, |_, context| callback(context, reply)).unwrap_or(false)
     }
 
     /// Tells the application of ends and answers, until there are none left.
     #[inline]
-    pub(super) fn run_callbacks(&mut self) {
+    pub(crate) fn run_callbacks(&mut self) {
         while !self.state.fx.events.is_empty() || !self.state.fx.requests.answered.is_empty() {
             if let Some((index, closed)) = self.state.fx.events.closed.pop_front() {
                 self.guarded(Some(index), |handler, context| handler.on_close(context, &closed));
@@ -78,13 +78,13 @@ impl<H: Handler> Calls<'_, H> {
 }
 
 impl<H: Handler> Worker<H> {
-    pub(super) fn calls(&mut self) -> Calls<'_, H> {
+    pub(crate) fn calls(&mut self) -> Calls<'_, H> {
         Calls { state: &mut self.state, handler: &mut self.handler }
     }
 
     /// As [`Calls::call`].
     #[inline]
-    pub(super) fn call<R>(
+    pub(crate) fn call<R>(
         &mut self,
         index: Option<ConnIndex>,
         call: impl FnOnce(&mut H, &mut Context<'_>) -> R,
@@ -94,7 +94,7 @@ impl<H: Handler> Worker<H> {
 
     /// As [`Calls::run_callbacks`].
     #[inline]
-    pub(super) fn run_callbacks(&mut self) {
+    pub(crate) fn run_callbacks(&mut self) {
         self.calls().run_callbacks();
     }
 }

@@ -15,7 +15,7 @@ use wsmaster_protocol::{
 use super::calls::Calls;
 use crate::{
     conn_index::ConnIndex,
-    connection::{Connection, Durable, LAST, State},
+    connection::{Connection, ConnectionInfo, LAST, State},
     effects::Effects,
     handler::{Handler, HttpHead, HttpRequest, Responder, Undecided, Verdict},
     http1::{RequestState, ResponseOptions},
@@ -301,7 +301,7 @@ fn check(head: &RequestHead) -> Result<Upgrade<'_>, Refusal> {
 
 /// Whom a request comes from, whether over TLS, and what the rules of its listener say to the application. A proxy may pass
 /// the requests of many clients on over one connection, so each request says so for itself.
-fn client_of(info: &Durable, fx: &Effects, head: &RequestHead) -> (Peer, bool, u32) {
+fn client_of(info: &ConnectionInfo, fx: &Effects, head: &RequestHead) -> (Peer, bool, u32) {
     let listener_tag = fx.rules.listeners.rules(info.listener).map_or(0, |rules| rules.tag);
     let Proxies { trust, header } = &fx.rules.proxies;
     if trust.is_empty() {

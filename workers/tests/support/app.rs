@@ -179,9 +179,9 @@ impl Handler for App {
     }
 
     fn on_open(&mut self, context: &mut Context<'_>) {
-        let durable = context.durable().expect("its facts");
-        let id = durable.id.as_u64();
-        let path = durable.head.as_ref().expect("its request").path().to_owned();
+        let connection = context.connection().expect("its facts");
+        let id = connection.id.as_u64();
+        let path = connection.head.as_ref().expect("its request").path().to_owned();
         self.journal.write(Told::Open(id));
         match path.as_str() {
             "/open-panic" => panic_quietly(),
@@ -331,7 +331,7 @@ impl App {
                 context.reply(Message::Text("kept"));
             }
             ["tls"] => {
-                let tls = context.durable().and_then(|durable| durable.tls.clone());
+                let tls = context.connection().and_then(|connection| connection.tls.clone());
                 let text = serde_json::to_string(&tls).expect("facts are JSON");
                 context.reply(Message::Text(&text));
             }
