@@ -55,12 +55,17 @@ struct Pusher {
 }
 
 impl Pusher {
-    fn obey(&mut self, context: &mut ProcessContext, asker: ConnectionId, order: &str) -> Ended {
+    fn obey(
+        &mut self,
+        context: &mut ProcessContext,
+        requester: ConnectionId,
+        order: &str,
+    ) -> Ended {
         let words: Vec<&str> = order.split(' ').collect();
         let answer = match words.as_slice() {
             ["list"] => {
                 self.others = context.connections()?;
-                self.others.retain(|id| *id != asker);
+                self.others.retain(|id| *id != requester);
                 format!("{} connections", self.others.len())
             }
             ["round", each, bytes] => {
@@ -73,7 +78,7 @@ impl Pusher {
             }
             _ => format!("not understood: {order}"),
         };
-        context.handle().push(asker, PayloadKind::Text, answer.as_bytes())?;
+        context.handle().push(requester, PayloadKind::Text, answer.as_bytes())?;
         Ok(())
     }
 
@@ -109,8 +114,8 @@ fn run(context: &mut ProcessContext) -> Ended {
         for order in orders {
             let order = String::from_utf8_lossy(&order.payload);
             if let Some((id, words)) = order.split_once(' ') {
-                let asker = ConnectionId::try_from(id.parse::<u64>()?)?;
-                pusher.obey(context, asker, words)?;
+                let requester = ConnectionId::try_from(id.parse::<u64>()?)?;
+                pusher.obey(context, requester, words)?;
             }
         }
     }

@@ -123,7 +123,7 @@ fn serve(
 
 /// Does with connections what it is told.
 fn hands(context: &mut ProcessContext) -> Ended {
-    serve(context, |context, _, asker, words| {
+    serve(context, |context, _, requester, words| {
         let (verb, rest) = words.split_once(' ').unwrap_or((words, ""));
         let (first, second) = rest.split_once(' ').unwrap_or((rest, ""));
         let number: u64 = first.parse().unwrap_or_default();
@@ -138,16 +138,16 @@ fn hands(context: &mut ProcessContext) -> Ended {
                 Err(error) => error.to_string(),
             },
             ("connections", _) => format!("{:?}", context.connections()),
-            ("broadcast", _) => format!("{:?}", context.broadcast(Message::Text(rest), asker)),
+            ("broadcast", _) => format!("{:?}", context.broadcast(Message::Text(rest), requester)),
             ("publish", _) => {
                 let (kind, payload) = (PayloadKind::Text, second.as_bytes());
                 let publication =
-                    Publication { channel: first, kind, payload, exclude: asker, only: &[] };
+                    Publication { channel: first, kind, payload, exclude: requester, only: &[] };
                 format!("{:?}", context.publish(&publication))
             }
-            ("flood", _) => flood(context, asker, number, Way::Answered),
-            ("blast", _) => flood(context, asker, number, Way::AtOnce),
-            ("gather", _) => flood(context, asker, number, Way::Gathered),
+            ("flood", _) => flood(context, requester, number, Way::Answered),
+            ("blast", _) => flood(context, requester, number, Way::AtOnce),
+            ("gather", _) => flood(context, requester, number, Way::Gathered),
             ("send", _) => send_numbers(context, first, second.parse().unwrap_or_default()),
             ("mirror", _) => mirrored(context, number as usize),
             _ => format!("not understood: {words}"),
@@ -166,14 +166,19 @@ enum Way {
     Gathered,
 }
 
-/// Sends so many numbered messages to every connection but the asker's, waiting for the answer to each or not. Says how
+/// Sends so many numbered messages to every connection but the requester's, waiting for the answer to each or not. Says how
 /// many were taken, how long it took, and the answer's time that 99 of 100 were below.
-fn flood(context: &mut ProcessContext, asker: Option<ConnectionId>, each: u64, way: Way) -> String {
+fn flood(
+    context: &mut ProcessContext,
+    requester: Option<ConnectionId>,
+    each: u64,
+    way: Way,
+) -> String {
     let ids = match context.connections() {
         Ok(ids) => ids,
         Err(error) => return error.to_string(),
     };
-    let ids: Vec<ConnectionId> = ids.into_iter().filter(|id| Some(*id) != asker).collect();
+    let ids: Vec<ConnectionId> = ids.into_iter().filter(|id| Some(*id) != requester).collect();
     let (begun, mut taken, mut times_us) = (Instant::now(), 0_u64, Vec::new());
     for number in 1..=each {
         let text = number.to_string();

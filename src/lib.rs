@@ -53,9 +53,9 @@ pub use wsmaster_ipc::{
 };
 pub use wsmaster_protocol as protocol;
 pub use wsmaster_workers::{
-    AskError, Closed, ClosedBy, ConnectionInfo, Context, Handler, HttpHead, HttpRequest, JobError,
-    JobOrder, Limits, Message, Responder, SubscribeError, Tally, TaskError, TimerId, USER_KEY,
-    Undecided, Verdict,
+    Closed, ClosedBy, ConnectionInfo, Context, DeliveryCount, Handler, HttpHead, HttpRequest,
+    JobError, JobOrder, Limits, Message, RequestError, Responder, SubscribeError, TaskError,
+    TimerId, USER_KEY, Undecided, Verdict,
 };
 
 /// Has the code of the documentation's page compiled with the tests.

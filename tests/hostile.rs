@@ -218,7 +218,7 @@ fn without_descriptors_a_worker_rests_and_serves_whom_it_has() {
     let _ = server.status();
 
     limit_descriptors(worker, &descriptors(worker).to_string());
-    let mut waiting: Vec<Asker> = (0..WAITING).map(|_| Asker::ask(server.addr())).collect();
+    let mut waiting: Vec<Requester> = (0..WAITING).map(|_| Requester::ask(server.addr())).collect();
     server.wait_until("the worker to notice", PATIENCE, |status| {
         status["totals"]["accept_pauses"].as_u64() > Some(0)
     });
@@ -239,13 +239,13 @@ fn without_descriptors_a_worker_rests_and_serves_whom_it_has() {
     assert_eq!((old.open_count(), server.worker_pid(0)), (20, worker), "{status}");
     assert!(cpu * 100 <= elapsed.as_millis() as u64 * CPU_PERCENT_MAX, "{cpu} ms in {elapsed:?}");
     assert!(lines <= (elapsed.as_secs() + 2) * LINES_PER_SECOND_MAX, "{lines} lines in the log");
-    let served = waiting.iter_mut().map(Asker::has_answer).filter(|answered| *answered).count();
+    let served = waiting.iter_mut().map(Requester::has_answer).filter(|answered| *answered).count();
     assert!(served < WAITING, "there were descriptors for all");
 
     limit_descriptors(worker, "1024");
     let begun = Instant::now();
     eventually("the answers to all who wait", PATIENCE, || {
-        waiting.iter_mut().all(Asker::has_answer).then_some(())
+        waiting.iter_mut().all(Requester::has_answer).then_some(())
     });
     let elapsed = begun.elapsed();
     println!("drought: all who waited were served {elapsed:?} after its end");
@@ -256,12 +256,12 @@ fn without_descriptors_a_worker_rests_and_serves_whom_it_has() {
 }
 
 /// A client that has asked something and waits for the answer.
-struct Asker {
+struct Requester {
     stream: std::net::TcpStream,
     answered: bool,
 }
 
-impl Asker {
+impl Requester {
     #[track_caller]
     fn ask(addr: SocketAddr) -> Self {
         use std::io::Write;

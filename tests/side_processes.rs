@@ -56,8 +56,8 @@ fn a_hundred_thousand_pushes_reach_a_thousand_connections_each_in_order() {
 fn what_a_closure_does_to_connections_is_done_and_answered_truly() {
     let place = Place::harness(3, &["hands"]);
     let mut people: Vec<_> = (0..3).map(|slot| place.client_of_worker(slot)).collect();
-    let (mut asker, asker_id) = place.client();
-    let mut hands = |words: &str| ask(&mut asker, &format!("@hands {words}"), PATIENCE);
+    let (mut requester, asker_id) = place.client();
+    let mut hands = |words: &str| ask(&mut requester, &format!("@hands {words}"), PATIENCE);
 
     for (client, id) in &mut people {
         assert_eq!(hands(&format!("push {id} hello {id}")), "Ok(Delivered)");
@@ -77,18 +77,18 @@ fn what_a_closure_does_to_connections_is_done_and_answered_truly() {
         (found == all).then_some(())
     });
 
-    let three = "Ok(Tally { delivered: 3, dropped: 0, unanswered: [] })";
+    let three = "Ok(DeliveryCount { delivered: 3, dropped: 0, unanswered: [] })";
     assert_eq!(hands("broadcast to all others"), three);
     for (client, _) in &mut people {
         client.expect_text("to all others");
     }
     let publish = |hands: &mut dyn FnMut(&str) -> String| hands("publish news it rains");
-    let none = "Ok(Tally { delivered: 0, dropped: 0, unanswered: [] })";
+    let none = "Ok(DeliveryCount { delivered: 0, dropped: 0, unanswered: [] })";
     assert_eq!(publish(&mut hands), none);
     for (client, _) in &mut people[1..] {
         assert_eq!(ask(client, "@channel news", PATIENCE), "Ok(true)");
     }
-    let two = "Ok(Tally { delivered: 2, dropped: 0, unanswered: [] })";
+    let two = "Ok(DeliveryCount { delivered: 2, dropped: 0, unanswered: [] })";
     assert_eq!(publish(&mut hands), two);
     for (client, _) in &mut people[1..] {
         client.expect_text("it rains");
@@ -164,7 +164,7 @@ fn a_full_mailbox_is_an_answer_and_all_that_it_took_arrives() {
     expect_report(&mut client, &format!("{sent} came, 0 astray, 0 dropped"));
 }
 
-/// Asks `counter` for its report until it is this one.
+/// PendingRequests `counter` for its report until it is this one.
 #[track_caller]
 fn expect_report(client: &mut support::Client, report: &str) {
     let mut last = String::new();

@@ -19,12 +19,12 @@ pub enum PayloadKind {
     Binary,
 }
 
-/// Where the answer to a command goes, and what the asker calls it.
+/// Where the answer to a command goes, and what the requester calls it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct AskTicket {
+pub struct ReplyTo {
     /// The mailbox that waits for the answer.
     pub reply_to: Address,
-    /// The asker's own number for it.
+    /// The requester's own number for it.
     pub request: u64,
 }
 
@@ -62,7 +62,7 @@ pub enum Command<'a> {
         /// The message.
         payload: &'a [u8],
         /// Who wants to know what became of it.
-        ticket: Option<AskTicket>,
+        ticket: Option<ReplyTo>,
     },
     /// A message for every connection of the receiving worker, or for those of one group.
     Broadcast {
@@ -75,7 +75,7 @@ pub enum Command<'a> {
         /// A connection that does not get it: usually the sender.
         exclude: Option<ConnectionId>,
         /// Who wants to know what became of it.
-        ticket: Option<AskTicket>,
+        ticket: Option<ReplyTo>,
     },
     /// A message for the receiving worker's subscribers of a channel.
     Publish {
@@ -90,7 +90,7 @@ pub enum Command<'a> {
         /// When not empty, only these subscribers get it.
         only: Recipients<'a>,
         /// Who wants to know what became of it.
-        ticket: Option<AskTicket>,
+        ticket: Option<ReplyTo>,
     },
     /// Close one connection.
     Disconnect {
@@ -101,27 +101,27 @@ pub enum Command<'a> {
         /// The reason, at most 123 bytes.
         reason: &'a str,
         /// Who wants to know what became of it.
-        ticket: Option<AskTicket>,
+        ticket: Option<ReplyTo>,
     },
     /// Tell what is known of one connection.
     Info {
         /// The connection.
         id: ConnectionId,
         /// Who asks.
-        ticket: AskTicket,
+        ticket: ReplyTo,
     },
     /// Tell the ids of the worker's WebSockets.
     List {
         /// Who asks.
-        ticket: AskTicket,
+        ticket: ReplyTo,
     },
     /// Look over the worker's connections and channels, a part at a time. What may be asked, and how the JSON of the
     /// answer looks, is the business of those who ask and answer.
-    Survey {
+    Inspect {
         /// The question.
         question: &'a [u8],
         /// Who asks.
-        ticket: AskTicket,
+        ticket: ReplyTo,
     },
     /// The answer to an earlier command that carried a ticket.
     Answer {
@@ -132,7 +132,7 @@ pub enum Command<'a> {
         /// What became of it.
         answer: Answer<'a>,
         /// Who wants to know whether somebody still waited for it: an [`Answer::One`], `Delivered` or `NoSuchConnection`.
-        ticket: Option<AskTicket>,
+        ticket: Option<ReplyTo>,
     },
     /// A message from one process to another.
     Message {
@@ -147,7 +147,7 @@ pub enum Command<'a> {
     /// dies takes one task with it and no others.
     Task {
         /// Who waits for the result.
-        ticket: AskTicket,
+        ticket: ReplyTo,
         /// What is to be done.
         payload: &'a [u8],
     },
@@ -164,7 +164,7 @@ pub enum Command<'a> {
         /// mailbox what was meant for its predecessor.
         incarnation: u64,
         /// Who waits for what the process says to it: an [`Answer::Info`].
-        ticket: Option<AskTicket>,
+        ticket: Option<ReplyTo>,
     },
 }
 
@@ -194,7 +194,7 @@ pub enum Answer<'a> {
         /// Connections that should have had it and did not: their outbox was full.
         dropped: u64,
     },
-    /// Of an info or a survey: a JSON object. Of a list: a JSON array of ids. Of an event: whatever the process says.
+    /// Of an info or an inspection: a JSON object. Of a list: a JSON array of ids. Of an event: whatever the process says.
     Info(&'a [u8]),
     /// Of anything but a broadcast, a publish or a task: its body did not arrive, since the process that it was for had no
     /// descriptor left for a memory file. The command has no effect.

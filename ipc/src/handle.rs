@@ -8,7 +8,7 @@ use std::sync::{
 
 pub use crate::mailbox_sender::SendError;
 use crate::{
-    command::{AskTicket, Command, Group, PayloadKind, Recipients},
+    command::{Command, Group, PayloadKind, Recipients, ReplyTo},
     event::EventHeader,
     id::{Address, ConnectionId, Slot},
     mailbox_sender::{Attached, MailboxSender},
@@ -129,7 +129,7 @@ impl Handle {
         self.send(id.slot().address(), &Command::Disconnect { id, code, reason, ticket })
     }
 
-    /// Asks the owner of a connection what it knows of it. The answer comes under the number `request`.
+    /// PendingRequests the owner of a connection what it knows of it. The answer comes under the number `request`.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -137,7 +137,7 @@ impl Handle {
         self.send(id.slot().address(), &Command::Info { id, ticket: self.ticket(request) })
     }
 
-    /// Asks a worker for the ids of its WebSockets. The answer comes under the number `request`.
+    /// PendingRequests a worker for the ids of its WebSockets. The answer comes under the number `request`.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -145,12 +145,12 @@ impl Handle {
         self.send(of.address(), &Command::List { ticket: self.ticket(request) })
     }
 
-    /// Asks a worker to look over its connections or channels. The answer comes under the number `request`.
+    /// PendingRequests a worker to look over its connections or channels. The answer comes under the number `request`.
     ///
     /// # Errors
     /// See [`SendError`].
-    pub fn survey(&self, of: Slot, question: &[u8], request: u64) -> Result<(), SendError> {
-        self.send(of.address(), &Command::Survey { question, ticket: self.ticket(request) })
+    pub fn inspect(&self, of: Slot, question: &[u8], request: u64) -> Result<(), SendError> {
+        self.send(of.address(), &Command::Inspect { question, ticket: self.ticket(request) })
     }
 
     /// Sends a message to every connection of these workers, or of a group. Tells for each worker whether its mailbox took it.
@@ -247,7 +247,7 @@ impl Handle {
         self.send_event(to, header, payload, None)
     }
 
-    /// Asks a side process that is a program. Its answer comes under the number `request`.
+    /// PendingRequests a side process that is a program. Its answer comes under the number `request`.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -266,7 +266,7 @@ impl Handle {
         to: Address,
         header: EventHeader,
         payload: &[u8],
-        ticket: Option<AskTicket>,
+        ticket: Option<ReplyTo>,
     ) -> Result<(), SendError> {
         let incarnation = SideStatus::of(&self.shared.shared_state, to).incarnation().number;
         self.send(to, &Command::Event { header, payload, incarnation, ticket })
@@ -320,8 +320,8 @@ impl Handle {
         self.shared.refused.load(Ordering::Relaxed)
     }
 
-    fn ticket(&self, request: u64) -> AskTicket {
-        AskTicket { reply_to: self.shared.own, request }
+    fn ticket(&self, request: u64) -> ReplyTo {
+        ReplyTo { reply_to: self.shared.own, request }
     }
 
     fn attach(&self, command: &Command<'_>) -> Result<Option<Attached>, SendError> {

@@ -36,7 +36,7 @@ pub mod task_slot;
 pub mod tasks;
 pub mod wire;
 
-pub use command::{Answer, AskTicket, Command, Outcome, Part, PayloadKind, TaskAnswer};
+pub use command::{Answer, Command, Outcome, Part, PayloadKind, ReplyTo, TaskAnswer};
 pub use event::{EventCode, EventHeader, LostConnections};
 pub use handle::{Handle, SendError};
 pub use id::{Address, ConnectionId, Slot};

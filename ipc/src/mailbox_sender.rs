@@ -98,7 +98,7 @@ impl MailboxSender {
             | Command::Disconnect { .. }
             | Command::Info { .. }
             | Command::List { .. }
-            | Command::Survey { .. }
+            | Command::Inspect { .. }
             | Command::Part(_)
             | Command::Answer { .. }
             | Command::Message { .. }

@@ -8,7 +8,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{
-    command::AskTicket,
+    command::ReplyTo,
     id::Address,
     layout::{mailbox, task_slot as word},
     shared_state::SharedState,
@@ -78,8 +78,8 @@ impl<'b> TaskSlot<'b> {
     }
 
     /// This process is about to take a task.
-    pub fn begin(&self, ticket: AskTicket) {
-        // The asker is written last: with it, the task is in the task slot.
+    pub fn begin(&self, ticket: ReplyTo) {
+        // The requester is written last: with it, the task is in the task slot.
         self.write(word::ASKER, 0);
         self.write(word::REQUEST, ticket.request);
         self.write(word::ASKER, u64::from(ticket.reply_to.0) + 1);
@@ -101,13 +101,13 @@ impl<'b> TaskSlot<'b> {
     }
 
     /// The task that this process is at.
-    pub fn present(&self) -> Option<AskTicket> {
-        let asker = u16::try_from(self.read(word::ASKER).checked_sub(1)?).ok()?;
-        Some(AskTicket { reply_to: Address(asker), request: self.read(word::REQUEST) })
+    pub fn present(&self) -> Option<ReplyTo> {
+        let requester = u16::try_from(self.read(word::ASKER).checked_sub(1)?).ok()?;
+        Some(ReplyTo { reply_to: Address(requester), request: self.read(word::REQUEST) })
     }
 
     /// The process is dead: the task that died with it, if one did. It is counted, and out of the task slot.
-    pub fn clear_after_death(&self) -> Option<AskTicket> {
+    pub fn clear_after_death(&self) -> Option<ReplyTo> {
         let ticket = self.present()?;
         self.write(word::ASKER, 0);
         self.write(word::DIED, self.read(word::DIED).wrapping_add(1));
@@ -151,7 +151,7 @@ mod tests {
         let shared_state = SharedState::new(1, 3, clock, 1).unwrap();
         let (task_slot, other) =
             (TaskSlot::of(&shared_state, Address(1)), TaskSlot::of(&shared_state, Address(2)));
-        let ticket = AskTicket { reply_to: Address(0), request: u64::MAX };
+        let ticket = ReplyTo { reply_to: Address(0), request: u64::MAX };
         assert_eq!(task_slot.present(), None);
         task_slot.begin(ticket);
         assert_eq!((task_slot.present(), other.present()), (Some(ticket), None));
@@ -183,7 +183,7 @@ mod tests {
         assert_eq!((queue.waiting(), shared_state.attached_bytes(Address(1))), (0, 0));
         let nowhere = TaskSlot::of(&shared_state, Address(2));
         nowhere.given();
-        nowhere.begin(AskTicket { reply_to: Address(0), request: 1 });
+        nowhere.begin(ReplyTo { reply_to: Address(0), request: 1 });
         assert_eq!((nowhere.waiting(), nowhere.present()), (0, None));
     }
 }

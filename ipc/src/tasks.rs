@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::{
-    command::{AskTicket, Command},
+    command::{Command, ReplyTo},
     id::Address,
     mailbox::{Mail, Mailbox},
     shared_state::SharedState,
@@ -72,12 +72,12 @@ pub enum Taken {
     /// A task, which is in the task slot of this process from now on.
     Task {
         /// Who waits for it.
-        ticket: AskTicket,
+        ticket: ReplyTo,
         /// What is to be done.
         payload: Vec<u8>,
     },
     /// What was a task and cannot be read. It is in the task slot too: somebody waits for it.
-    Unreadable(AskTicket),
+    Unreadable(ReplyTo),
     /// Nothing waits.
     Nothing,
     /// Nobody can give tasks any more: the master is dead.
@@ -163,7 +163,7 @@ mod tests {
         shared_state::SerialClock,
     };
 
-    /// One asker at 0, two task processes at 1 and 2, their queues from 3 on.
+    /// One requester at 0, two task processes at 1 and 2, their queues from 3 on.
     fn place() -> (Handle, SharedState, Vec<MailboxPair>) {
         let clock = SerialClock::new(5, Duration::from_secs(1_800_000_000));
         let shared_state = SharedState::new(1, 6, clock, 1).unwrap();
@@ -185,8 +185,8 @@ mod tests {
         TaskQueue::new(end, Address(queue), Address(own), shared_state.clone())
     }
 
-    fn ticket(request: u64) -> AskTicket {
-        AskTicket { reply_to: Address(0), request }
+    fn ticket(request: u64) -> ReplyTo {
+        ReplyTo { reply_to: Address(0), request }
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 use crate::{
     command::{
-        Answer, AskTicket, Command, Group, Outcome, Part, PayloadKind, Recipients, TaskAnswer,
+        Answer, Command, Group, Outcome, Part, PayloadKind, Recipients, ReplyTo, TaskAnswer,
     },
     event::{EventCode, EventHeader, LostConnections},
     id::{Address, ConnectionId, Slot},
@@ -92,7 +92,7 @@ pub fn body<'a>(command: &Command<'a>) -> &'a [u8] {
         | Command::Message { payload, .. }
         | Command::Task { payload, .. }
         | Command::Event { payload, .. } => payload,
-        Command::Survey { question, .. } => question,
+        Command::Inspect { question, .. } => question,
         Command::Part(Part::Ids(json)) => json,
         Command::Part(Part::Many { .. }) => &[],
         Command::Answer { answer, .. } => match answer {
@@ -117,7 +117,7 @@ pub fn fields_bytes(command: &Command<'_>) -> usize {
         | Command::Broadcast { .. }
         | Command::Info { .. }
         | Command::List { .. }
-        | Command::Survey { .. }
+        | Command::Inspect { .. }
         | Command::Part(_)
         | Command::Answer { .. }
         | Command::Message { .. }
@@ -162,7 +162,7 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
             writer.u64(id.as_u64());
         }
         Command::List { ticket } => writer.head(LIST, None, Some(ticket), None),
-        Command::Survey { question, ticket } => {
+        Command::Inspect { question, ticket } => {
             writer.head(SURVEY, None, Some(ticket), None);
             writer.body(question);
         }
@@ -231,7 +231,7 @@ pub fn encode(command: &Command<'_>, attached: bool, packet: &mut Vec<u8>) {
 }
 
 /// Who waits for the task in a packet, from its first [`TASK_HEAD_BYTES`]. `None` when it holds no task.
-pub fn task_ticket(head: &[u8]) -> Option<AskTicket> {
+pub fn task_ticket(head: &[u8]) -> Option<ReplyTo> {
     let mut head = decode(head, None);
     let is_task = head.failed.is_none()
         && head.u8() == Ok(TASK)
@@ -239,7 +239,7 @@ pub fn task_ticket(head: &[u8]) -> Option<AskTicket> {
     if !is_task {
         return None;
     }
-    Some(AskTicket { reply_to: Address(head.u16().ok()?), request: head.u64().ok()? })
+    Some(ReplyTo { reply_to: Address(head.u16().ok()?), request: head.u64().ok()? })
 }
 
 /// The command of a packet whose attached body was lost on the way, with an empty body, and how many bytes that had.
@@ -307,7 +307,7 @@ impl<'a> Decoder<'a> {
             if flags & FLAG_BINARY != 0 { PayloadKind::Binary } else { PayloadKind::Text };
         let attached = flags & FLAG_ATTACHED != 0;
         let ticket = if flags & FLAG_TICKET != 0 {
-            Some(AskTicket { reply_to: Address(self.u16()?), request: self.u64()? })
+            Some(ReplyTo { reply_to: Address(self.u16()?), request: self.u64()? })
         } else {
             None
         };
@@ -395,7 +395,7 @@ impl<'a> Decoder<'a> {
             LIST => Command::List { ticket: ticket.ok_or(WireError::BadField)? },
             PART_MANY => Command::Part(Part::Many { delivered: self.u64()?, dropped: self.u64()? }),
             PART_IDS => Command::Part(Part::Ids(self.body(attached)?)),
-            SURVEY => Command::Survey {
+            SURVEY => Command::Inspect {
                 ticket: ticket.ok_or(WireError::BadField)?,
                 question: self.body(attached)?,
             },
@@ -501,7 +501,7 @@ impl Writer<'_> {
         &mut self,
         number: u8,
         kind: Option<PayloadKind>,
-        ticket: Option<AskTicket>,
+        ticket: Option<ReplyTo>,
         exclude: Option<ConnectionId>,
     ) {
         let mut flags = 0;
@@ -611,7 +611,7 @@ mod tests {
     }
 
     fn every_command<'a>(payload: &'a [u8], only: &'a [u8]) -> Vec<Command<'a>> {
-        let asked = AskTicket { reply_to: Address(2), request: 77 };
+        let asked = ReplyTo { reply_to: Address(2), request: 77 };
         let ticket = Some(asked);
         let event = |header, ticket| Command::Event { header, payload, incarnation: 7, ticket };
         vec![
@@ -667,7 +667,7 @@ mod tests {
             task_answer(TaskAnswer::Done(payload)),
             task_answer(TaskAnswer::Failed("no")),
             task_answer(TaskAnswer::Died),
-            Command::Survey { question: payload, ticket: asked },
+            Command::Inspect { question: payload, ticket: asked },
             Command::Part(Part::Many { delivered: 3, dropped: 4 }),
             Command::Part(Part::Ids(payload)),
         ]
@@ -716,7 +716,7 @@ mod tests {
 
     #[test]
     fn whose_task_a_packet_holds_stands_in_its_first_bytes() {
-        let ticket = AskTicket { reply_to: Address(7), request: u64::MAX - 1 };
+        let ticket = ReplyTo { reply_to: Address(7), request: u64::MAX - 1 };
         let mut packet = vec![VERSION];
         encode(&Command::Task { ticket, payload: b"work" }, false, &mut packet);
         assert_eq!(task_ticket(&packet[..TASK_HEAD_BYTES]), Some(ticket));

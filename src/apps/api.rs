@@ -8,7 +8,7 @@ use wsmaster_protocol::{
     word_list,
 };
 use wsmaster_workers::{
-    AskError, Context, HttpRequest, Message, Responder, Tally,
+    Context, DeliveryCount, HttpRequest, Message, RequestError, Responder,
     ipc::{ConnectionId, Outcome, PayloadKind, handle::Publication},
 };
 
@@ -225,7 +225,7 @@ fn message(payload: &Payload) -> Message<'_> {
 }
 
 /// What became of a command for one connection.
-fn outcome(connection: u64, result: Result<Outcome, AskError>) -> Response {
+fn outcome(connection: u64, result: Result<Outcome, RequestError>) -> Response {
     let (status, word, sentence) = match result {
         Ok(Outcome::Delivered) => {
             let body = json!({ "success": true, "result": "delivered", "connection": connection });
@@ -249,8 +249,8 @@ fn outcome(connection: u64, result: Result<Outcome, AskError>) -> Response {
                 .to_owned(),
         ),
         Ok(Outcome::MailboxFull) => {
-            let (status, word) = ask_error(AskError::MailboxFull);
-            (status, word, AskError::MailboxFull.to_string())
+            let (status, word) = ask_error(RequestError::MailboxFull);
+            (status, word, RequestError::MailboxFull.to_string())
         }
         Err(error) => {
             let (status, word) = ask_error(error);
@@ -267,7 +267,7 @@ fn outcome(connection: u64, result: Result<Outcome, AskError>) -> Response {
 }
 
 /// What became of a message for many.
-fn tally(result: Result<Tally, AskError>) -> Response {
+fn tally(result: Result<DeliveryCount, RequestError>) -> Response {
     match result {
         Ok(tally) if tally.unanswered.is_empty() => Response::new(200).json(&json!({
             "success": true,
@@ -296,12 +296,12 @@ fn tally(result: Result<Tally, AskError>) -> Response {
     }
 }
 
-fn ask_error(error: AskError) -> (u16, &'static str) {
+fn ask_error(error: RequestError) -> (u16, &'static str) {
     match error {
-        AskError::MailboxFull => (503, "mailbox_full"),
-        AskError::NoRoom => (503, "no_room"),
-        AskError::Busy => (503, "busy"),
-        AskError::Unanswered => (504, "unanswered"),
+        RequestError::MailboxFull => (503, "mailbox_full"),
+        RequestError::NoRoom => (503, "no_room"),
+        RequestError::Busy => (503, "busy"),
+        RequestError::Unanswered => (504, "unanswered"),
     }
 }
 

@@ -10,7 +10,7 @@ use wsmaster_protocol::{
     plugin::{self, Answer, Asked, EventKind},
 };
 use wsmaster_workers::{
-    AskError, Context, HttpRequest, Responder, Verdict,
+    Context, HttpRequest, RequestError, Responder, Verdict,
     ipc::{Address, side_status::SideStatus},
 };
 
@@ -32,7 +32,7 @@ impl ProgramRequests {
         Self { instances, timeout, next: 0, line: Vec::new() }
     }
 
-    /// Asks whether the client of this call may become a WebSocket.
+    /// PendingRequests whether the client of this call may become a WebSocket.
     pub(super) fn handshake(
         &mut self,
         context: &mut Context<'_>,
@@ -144,12 +144,12 @@ impl ProgramRequests {
     }
 }
 
-fn read(said: Result<Vec<u8>, AskError>) -> Result<Answer, Response> {
+fn read(said: Result<Vec<u8>, RequestError>) -> Result<Answer, Response> {
     match said {
         Ok(bytes) => Answer::decode(&bytes)
             .ok_or_else(|| Response::error(500, "the answer of the application cannot be read")),
-        Err(AskError::MailboxFull | AskError::NoRoom | AskError::Busy) => Err(busy()),
-        Err(AskError::Unanswered) => {
+        Err(RequestError::MailboxFull | RequestError::NoRoom | RequestError::Busy) => Err(busy()),
+        Err(RequestError::Unanswered) => {
             Err(Response::error(504, "the application did not answer in time"))
         }
     }

@@ -236,7 +236,7 @@ where
                 self.answer(number, &status);
             }
             Progress::Asked(Question::Survey { slot, question }) => {
-                self.survey(number, slot, &question);
+                self.inspect(number, slot, &question);
             }
             Progress::Asked(Question::ReopenLogs) => {
                 caller_waits(&mut self.callers, number);

@@ -21,7 +21,7 @@ use wsmaster_ipc::sys::{
     listener::{self, Holder},
     resource, socket,
 };
-use wsmaster_workers::survey;
+use wsmaster_workers::inspect;
 
 /// Callers at a time; one more is hung up on.
 pub(super) const CALLERS_MAX: usize = 16;
@@ -52,7 +52,7 @@ pub(crate) enum Question {
         /// The worker's slot.
         slot: u16,
         /// What is asked of it.
-        question: survey::Question,
+        question: inspect::InspectRequest,
     },
     /// Open the log file again, and say when all write to it.
     ReopenLogs,
@@ -259,7 +259,7 @@ impl Caller {
     }
 }
 
-/// Asks the master behind a control socket, and waits for its answer. `patience` bounds each wait.
+/// PendingRequests the master behind a control socket, and waits for its answer. `patience` bounds each wait.
 ///
 /// # Errors
 /// The socket is not there, is not ours, or the master does not answer in time.

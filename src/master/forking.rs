@@ -15,7 +15,7 @@ use wsmaster_ipc::{
     side_status::SideStatus,
     sys::{daemon, process, title},
 };
-use wsmaster_workers::{Handler, Seat, Worker};
+use wsmaster_workers::{Handler, Worker, WorkerSetup};
 
 use super::{Child, Master, Role, lost, settings, surroundings::Kind, tls::Tls, token::Source};
 use crate::{
@@ -58,7 +58,7 @@ where
         if let Some(sealed) = &tls {
             keep.extend([sealed.material.as_raw_fd(), sealed.ticket_keys.as_raw_fd()]);
         }
-        let seat = Seat {
+        let seat = WorkerSetup {
             slot,
             generation,
             listeners,
@@ -70,6 +70,7 @@ where
             elder,
             limits: settings::limits(&self.config),
             tls,
+            connections: Vec::new(),
             take_log: Box::new(logging::take),
         };
         let directory = self.directory.clone();
@@ -300,7 +301,7 @@ fn leave_streams() {
     }
 }
 
-fn work<H: Handler>(seat: Seat, handler: H, in_background: bool) -> i32 {
+fn work<H: Handler>(seat: WorkerSetup, handler: H, in_background: bool) -> i32 {
     let worker = match Worker::new(seat, handler) {
         Ok(worker) => worker,
         Err(error) => {

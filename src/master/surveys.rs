@@ -16,10 +16,9 @@ use wsmaster_ipc::{
     wire,
 };
 use wsmaster_workers::{
-    Handler,
-    asker::{Asked, Asker},
-    asks::Reply,
-    survey,
+    Handler, inspect,
+    pending::Reply,
+    requester::{Requested, Requester},
 };
 
 use super::{Master, token::Source};
@@ -71,7 +70,7 @@ impl std::fmt::Display for SurveyProblem {
 /// The master's mailbox, and the questions whose answers are to come into it. Each belongs to a caller.
 #[derive(Debug)]
 pub(super) struct Surveys {
-    asker: Asker<u32>,
+    requester: Requester<u32>,
     mailbox: Mailbox,
     mail_waits: bool,
 }
@@ -79,8 +78,8 @@ pub(super) struct Surveys {
 impl Surveys {
     /// `handle` has the master's address; `first` is the number of the first question.
     pub(super) fn new(handle: &Handle, mailbox: Mailbox, first: u64) -> Self {
-        let asker = Asker::new(handle.for_a_loop(), first, ANSWER_TIMEOUT_MS);
-        Self { asker, mailbox, mail_waits: false }
+        let requester = Requester::new(handle.for_a_loop(), first, ANSWER_TIMEOUT_MS);
+        Self { requester, mailbox, mail_waits: false }
     }
 
     pub(super) fn register(&self, registry: &Registry) -> io::Result<()> {
@@ -99,40 +98,40 @@ impl Surveys {
         if self.mail_waits {
             return Some(now);
         }
-        self.asker.next_ms().map(|at_ms| started + Duration::from_millis(at_ms))
+        self.requester.next_ms().map(|at_ms| started + Duration::from_millis(at_ms))
     }
 
     /// The answers that are complete, and those that will not come, with the callers they are for.
     fn take(&mut self, now_ms: u64) -> Vec<(u32, Reply)> {
         let mut answers = Vec::new();
-        let own = self.asker.handle().own_address();
+        let own = self.requester.handle().own_address();
         for _ in 0..PACKETS_PER_TURN_MAX {
             if !self.mail_waits {
                 break;
             }
-            let may_have_body = self.asker.handle().shared_state().attached_bytes(own) > 0;
+            let may_have_body = self.requester.handle().shared_state().attached_bytes(own) > 0;
             let packet = match self.mailbox.receive(may_have_body) {
                 Mail::Packet(packet) => packet,
                 // An answer that is lost with its body: its question's deadline tells it.
                 Mail::Bad | Mail::Bodiless(_) => continue,
                 // The master keeps both ends of each mailbox.
                 Mail::Empty | Mail::Closed => {
-                    self.asker.handle().shared_state().no_attached(own);
+                    self.requester.handle().shared_state().no_attached(own);
                     self.mail_waits = false;
                     break;
                 }
             };
             if let Some(body) = &packet.attachment {
-                self.asker.handle().shared_state().take_attached(own, body.len() as u64);
+                self.requester.handle().shared_state().take_attached(own, body.len() as u64);
             }
             for command in wire::decode(packet.bytes, packet.attachment.as_deref()).flatten() {
                 // The master does nothing for anybody but the command line.
-                if let Ok(Some(answer)) = self.asker.take(command) {
+                if let Ok(Some(answer)) = self.requester.take(command) {
                     answers.push(answer);
                 }
             }
         }
-        while let Some(expired) = self.asker.expire(now_ms) {
+        while let Some(expired) = self.requester.expire(now_ms) {
             answers.push(expired);
         }
         answers
@@ -145,19 +144,19 @@ where
     F: Fn(&WorkerInfo) -> H,
 {
     /// Passes a caller's question on.
-    pub(super) fn survey(&mut self, caller: u32, slot: u16, question: &survey::Question) {
+    pub(super) fn inspect(&mut self, caller: u32, slot: u16, question: &inspect::InspectRequest) {
         let asked = match (Slot::new(slot), serde_json::to_vec(question)) {
             (Some(slot), Ok(json)) => {
                 let now_ms = self.started.elapsed().as_millis() as u64;
-                self.surveys.asker.survey(slot, &json, now_ms, caller)
+                self.surveys.requester.inspect(slot, &json, now_ms, caller)
             }
             (None, _) | (_, Err(_)) => {
-                Asked::Known(caller, Reply::One(wsmaster_ipc::Outcome::NoSuchConnection))
+                Requested::Known(caller, Reply::One(wsmaster_ipc::Outcome::NoSuchConnection))
             }
         };
         match asked {
-            Asked::Waiting => {}
-            Asked::Known(caller, reply) => self.answer_survey(caller, reply),
+            Requested::Waiting => {}
+            Requested::Known(caller, reply) => self.answer_survey(caller, reply),
         }
     }
 

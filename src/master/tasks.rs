@@ -55,8 +55,8 @@ where
         let command =
             Command::Answer { from: side.address, request: ticket.request, answer, ticket: None };
         if let Err(error) = self.handle.send(ticket.reply_to, &command) {
-            let asker = self.directory.name_of(ticket.reply_to);
-            log::error!("{asker} could not be told of the task that died with {name}: {error}");
+            let requester = self.directory.name_of(ticket.reply_to);
+            log::error!("{requester} could not be told of the task that died with {name}: {error}");
         }
     }
 

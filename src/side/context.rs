@@ -17,9 +17,9 @@ use wsmaster_ipc::{
 };
 use wsmaster_protocol::plugin::Recipient;
 use wsmaster_workers::{
-    AskError, Message, Tally, TaskError, TimerId,
-    asker::{Asked, Asker},
-    asks::Reply,
+    DeliveryCount, Message, RequestError, TaskError, TimerId,
+    pending::Reply,
+    requester::{Requested, Requester},
     timers::Timers,
 };
 
@@ -133,7 +133,7 @@ impl ProcessContext {
     /// As [`Self::handle`], for very many commands: they gather in packets, which leave when they are full, and when this
     /// process waits, asks something, or calls [`Handle::flush`].
     pub fn gathering_handle(&self) -> &Handle {
-        self.process_loop.asker.handle()
+        self.process_loop.requester.handle()
     }
 
     /// Waits until the time is over, a timer or a message has come, the process hears of the server's life, or it is time to
@@ -219,53 +219,60 @@ impl ProcessContext {
     /// Sends to a connection, and waits for what became of it.
     ///
     /// # Errors
-    /// See [`AskError`].
-    pub fn push(&mut self, id: ConnectionId, message: Message<'_>) -> Result<Outcome, AskError> {
+    /// See [`RequestError`].
+    pub fn push(
+        &mut self,
+        id: ConnectionId,
+        message: Message<'_>,
+    ) -> Result<Outcome, RequestError> {
         let (kind, payload) = (message.kind(), message.payload());
-        self.ask(|asker, now_ms, mark| asker.push(id, kind, payload, now_ms, mark)).into_outcome()
+        self.ask(|requester, now_ms, mark| requester.push(id, kind, payload, now_ms, mark))
+            .into_outcome()
     }
 
     /// Closes a connection, and waits for what became of it.
     ///
     /// # Errors
-    /// See [`AskError`].
+    /// See [`RequestError`].
     pub fn disconnect(
         &mut self,
         id: ConnectionId,
         code: u16,
         reason: &str,
-    ) -> Result<Outcome, AskError> {
-        self.ask(|asker, now_ms, mark| asker.disconnect(id, code, reason, now_ms, mark))
+    ) -> Result<Outcome, RequestError> {
+        self.ask(|requester, now_ms, mark| requester.disconnect(id, code, reason, now_ms, mark))
             .into_outcome()
     }
 
     /// What is known of a connection; `None` when there is none with this id.
     ///
     /// # Errors
-    /// See [`AskError`].
-    pub fn info(&mut self, id: ConnectionId) -> Result<Option<Value>, AskError> {
-        let info = self.ask(|asker, now_ms, mark| asker.info(id, now_ms, mark)).into_info()?;
+    /// See [`RequestError`].
+    pub fn info(&mut self, id: ConnectionId) -> Result<Option<Value>, RequestError> {
+        let info =
+            self.ask(|requester, now_ms, mark| requester.info(id, now_ms, mark)).into_info()?;
         Ok(info.and_then(|json| serde_json::from_slice(&json).ok()))
     }
 
     /// Whether a connection is open or closing.
     ///
     /// # Errors
-    /// See [`AskError`].
-    pub fn exists(&mut self, id: ConnectionId) -> Result<bool, AskError> {
+    /// See [`RequestError`].
+    pub fn exists(&mut self, id: ConnectionId) -> Result<bool, RequestError> {
         self.info(id).map(|info| info.is_some())
     }
 
     /// The ids of all connections of the server, worker by worker. They may be closed by the time you look.
     ///
     /// # Errors
-    /// See [`AskError`]: one worker that does not answer makes the list incomplete.
-    pub fn connections(&mut self) -> Result<Vec<ConnectionId>, AskError> {
+    /// See [`RequestError`]: one worker that does not answer makes the list incomplete.
+    pub fn connections(&mut self) -> Result<Vec<ConnectionId>, RequestError> {
         let workers: Vec<Slot> = self.handle.workers().collect();
         let mut ids = Vec::new();
         for worker in workers {
-            let list =
-                self.ask(|asker, now_ms, mark| asker.list(worker, now_ms, mark)).into_info()?;
+            let list = self
+                .ask(|requester, now_ms, mark| requester.list(worker, now_ms, mark))
+                .into_info()?;
             let list: Option<Vec<ConnectionId>> =
                 list.and_then(|json| serde_json::from_slice(&json).ok());
             ids.extend(list.into_iter().flatten());
@@ -276,17 +283,17 @@ impl ProcessContext {
     /// Sends to every connection, whatever application it belongs to, and waits for how many it reached.
     ///
     /// # Errors
-    /// See [`AskError`].
+    /// See [`RequestError`].
     pub fn broadcast(
         &mut self,
         message: Message<'_>,
         exclude: Option<ConnectionId>,
-    ) -> Result<Tally, AskError> {
+    ) -> Result<DeliveryCount, RequestError> {
         let workers: Vec<Slot> = self.handle.workers().collect();
         let (kind, payload) = (message.kind(), message.payload());
         let broadcast = Broadcast { group: None, kind, payload, exclude };
-        self.ask(|asker, now_ms, mark| {
-            asker.broadcast(&workers, &broadcast, Tally::default(), now_ms, mark)
+        self.ask(|requester, now_ms, mark| {
+            requester.broadcast(&workers, &broadcast, DeliveryCount::default(), now_ms, mark)
         })
         .into_tally()
     }
@@ -294,11 +301,14 @@ impl ProcessContext {
     /// Sends to the subscribers of a channel, and waits for how many it reached.
     ///
     /// # Errors
-    /// See [`AskError`].
-    pub fn publish(&mut self, publication: &Publication<'_>) -> Result<Tally, AskError> {
+    /// See [`RequestError`].
+    pub fn publish(
+        &mut self,
+        publication: &Publication<'_>,
+    ) -> Result<DeliveryCount, RequestError> {
         let workers: Vec<Slot> = self.handle.subscribed(publication.channel).collect();
-        self.ask(|asker, now_ms, mark| {
-            asker.publish(&workers, publication, Tally::default(), now_ms, mark)
+        self.ask(|requester, now_ms, mark| {
+            requester.publish(&workers, publication, DeliveryCount::default(), now_ms, mark)
         })
         .into_tally()
     }
@@ -332,9 +342,9 @@ impl ProcessContext {
         let first = self.next + 1;
         for data in tasks {
             self.next += 1;
-            match self.process_loop.asker.task(None, data, self.next) {
-                Asked::Waiting => {}
-                Asked::Known(mark, reply) => drop(self.answers.insert(mark, reply)),
+            match self.process_loop.requester.task(None, data, self.next) {
+                Requested::Waiting => {}
+                Requested::Known(mark, reply) => drop(self.answers.insert(mark, reply)),
             }
         }
         let mut results: Vec<Option<Result<Vec<u8>, TaskError>>> = vec![None; tasks.len()];
@@ -355,18 +365,21 @@ impl ProcessContext {
             }
         }
         // What comes later is nobody's.
-        self.process_loop.asker.retain_tasks(|mark| *mark < first);
+        self.process_loop.requester.retain_tasks(|mark| *mark < first);
         results.into_iter().map(|it| it.unwrap_or(Err(TaskError::Unanswered))).collect()
     }
 
-    fn ask(&mut self, begin: impl FnOnce(&mut Asker<u64>, u64, u64) -> Asked<u64>) -> Reply {
+    fn ask(
+        &mut self,
+        begin: impl FnOnce(&mut Requester<u64>, u64, u64) -> Requested<u64>,
+    ) -> Reply {
         self.next += 1;
         let (mark, now_ms) = (self.next, self.process_loop.now_ms());
-        match begin(&mut self.process_loop.asker, now_ms, mark) {
-            Asked::Known(_, reply) => return reply,
-            Asked::Waiting => {}
+        match begin(&mut self.process_loop.requester, now_ms, mark) {
+            Requested::Known(_, reply) => return reply,
+            Requested::Waiting => {}
         }
-        // The asker gives every question up in time, so this ends.
+        // The requester gives every question up in time, so this ends.
         loop {
             if let Some(reply) = self.answers.remove(&mark) {
                 return reply;
@@ -426,7 +439,7 @@ impl ProcessContext {
                 | Command::Disconnect { .. }
                 | Command::Info { .. }
                 | Command::List { .. }
-                | Command::Survey { .. }
+                | Command::Inspect { .. }
                 | Command::Part(_)
                 | Command::Answer { .. }
                 | Command::Task { .. }

@@ -16,7 +16,7 @@ use wsmaster_ipc::{
     sys::{memory, random, reserve, signal::TermSignal},
     wire,
 };
-use wsmaster_workers::asker::Asker;
+use wsmaster_workers::requester::Requester;
 
 use super::{
     changes::Listed,
@@ -52,7 +52,7 @@ pub(crate) struct SideSetup {
 pub(super) struct ProcessLoop<D, S> {
     pub(super) side: SideProcess,
     pub(super) directory: Rc<Directory>,
-    pub(super) asker: Asker<D>,
+    pub(super) requester: Requester<D>,
     pub(super) link: ChildLink,
     event_loop: EventLoop<Source<S>>,
     /// What the last wait has brought, kept for its memory.
@@ -122,7 +122,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
         Ok(Self {
             side,
             directory,
-            asker: Asker::new(handle.for_a_loop(), first, ASK_TIMEOUT_MS),
+            requester: Requester::new(handle.for_a_loop(), first, ASK_TIMEOUT_MS),
             link,
             event_loop,
             happened: Vec::new(),
@@ -177,7 +177,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
             return Some(Duration::ZERO);
         }
         let backlog = self.backlog.then_some(BACKLOG_RETRY);
-        let deadline = self.asker.next_ms();
+        let deadline = self.requester.next_ms();
         let deadline =
             deadline.map(|at_ms| Duration::from_millis(at_ms.saturating_sub(self.now_ms())));
         timeout.into_iter().chain(backlog).chain(deadline).min()
@@ -244,7 +244,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
     }
 
     /// Takes what has come in the mailbox, at most so many packets. The rest waits there, which is full for its senders when
-    /// it is. Answers go to the asker, and come out of `answered`; everything else goes to `each`, or to `lost` when its
+    /// it is. Answers go to the requester, and come out of `answered`; everything else goes to `each`, or to `lost` when its
     /// body did not arrive.
     ///
     /// # Errors
@@ -252,17 +252,17 @@ impl<D, S: Copy> ProcessLoop<D, S> {
     pub(super) fn take_packets(
         &mut self,
         packets_max: usize,
-        mut answered: impl FnMut(D, wsmaster_workers::asks::Reply),
+        mut answered: impl FnMut(D, wsmaster_workers::pending::Reply),
         mut each: impl FnMut(&Directory, &Command<'_>),
         mut lost: impl FnMut(&Command<'_>),
     ) -> Result<(), MasterIsDead> {
-        let Self { mailbox, asker, directory, .. } = self;
-        let own = asker.handle().own_address();
+        let Self { mailbox, requester, directory, .. } = self;
+        let own = requester.handle().own_address();
         for _ in 0..packets_max {
-            let may_have_body = asker.handle().shared_state().attached_bytes(own) > 0;
+            let may_have_body = requester.handle().shared_state().attached_bytes(own) > 0;
             let packet = match mailbox.receive(may_have_body) {
                 Mail::Empty => {
-                    asker.handle().shared_state().no_attached(own);
+                    requester.handle().shared_state().no_attached(own);
                     self.has_mail = false;
                     break;
                 }
@@ -273,8 +273,8 @@ impl<D, S: Copy> ProcessLoop<D, S> {
                 Mail::Bodiless(bytes) => {
                     log::warn!("a large message was lost: no descriptor was left to take it");
                     let Ok((command, body_bytes)) = wire::bodiless(bytes) else { continue };
-                    asker.handle().shared_state().take_attached(own, body_bytes as u64);
-                    if let Some((done, reply)) = answer_bodiless(asker, &command) {
+                    requester.handle().shared_state().take_attached(own, body_bytes as u64);
+                    if let Some((done, reply)) = answer_bodiless(requester, &command) {
                         answered(done, reply);
                     } else {
                         lost(&command);
@@ -285,14 +285,14 @@ impl<D, S: Copy> ProcessLoop<D, S> {
                 Mail::Closed => return Err(MasterIsDead),
             };
             if let Some(body) = &packet.attachment {
-                asker.handle().shared_state().take_attached(own, body.len() as u64);
+                requester.handle().shared_state().take_attached(own, body.len() as u64);
             }
             for command in wire::decode(packet.bytes, packet.attachment.as_deref()) {
                 let Ok(command) = command else {
                     log::warn!("a packet that cannot be read was thrown away");
                     break;
                 };
-                match asker.take(command) {
+                match requester.take(command) {
                     Ok(Some((done, reply))) => answered(done, reply),
                     Ok(None) => {}
                     Err(command) => each(directory, &command),
@@ -300,7 +300,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
             }
         }
         let now_ms = self.now_ms();
-        while let Some((done, reply)) = self.asker.expire(now_ms) {
+        while let Some((done, reply)) = self.requester.expire(now_ms) {
             answered(done, reply);
         }
         Ok(())
@@ -308,19 +308,19 @@ impl<D, S: Copy> ProcessLoop<D, S> {
 
     /// Sends what has gathered for others.
     pub(super) fn flush(&mut self) {
-        self.backlog = !self.asker.handle().flush();
+        self.backlog = !self.requester.handle().flush();
     }
 }
 
 /// Tells whoever waits for an answer to a command that it came without its body. What is complete by that, when the command
 /// was an answer itself.
 fn answer_bodiless<D>(
-    asker: &mut Asker<D>,
+    requester: &mut Requester<D>,
     command: &Command<'_>,
-) -> Option<(D, wsmaster_workers::asks::Reply)> {
+) -> Option<(D, wsmaster_workers::pending::Reply)> {
     match *command {
         Command::Answer { from, request, ref answer, ticket: _ } => {
-            asker.unreadable(request, from, answer)
+            requester.unreadable(request, from, answer)
         }
         Command::Push { ticket, .. }
         | Command::Broadcast { ticket, .. }
@@ -328,10 +328,10 @@ fn answer_bodiless<D>(
         | Command::Disconnect { ticket, .. }
         | Command::Event { ticket, .. } => {
             if let Some(ticket) = ticket {
-                let from = asker.handle().own_address();
+                let from = requester.handle().own_address();
                 let (request, answer) = (ticket.request, Answer::NoRoom);
-                // A full mailbox is counted, and the asker's deadline tells it.
-                let _ = asker.handle().send(
+                // A full mailbox is counted, and the requester's deadline tells it.
+                let _ = requester.handle().send(
                     ticket.reply_to,
                     &Command::Answer { from, request, answer, ticket: None },
                 );
@@ -340,7 +340,7 @@ fn answer_bodiless<D>(
         }
         Command::Info { .. }
         | Command::List { .. }
-        | Command::Survey { .. }
+        | Command::Inspect { .. }
         | Command::Message { .. }
         | Command::Part(_)
         | Command::Task { .. } => None,

@@ -14,7 +14,7 @@ use std::{
 };
 
 use wsmaster_ipc::{
-    Address, Answer, AskTicket, Command, LeaveReason, SendError, TaskAnswer,
+    Address, Answer, Command, LeaveReason, ReplyTo, SendError, TaskAnswer,
     link::ToMaster,
     task_slot::{TaskEnd, TaskSlot},
     tasks::{Taken, TaskQueue},
@@ -191,7 +191,7 @@ impl TaskProcess {
         }
     }
 
-    fn serve(&mut self, ticket: AskTicket, data: &[u8]) {
+    fn serve(&mut self, ticket: ReplyTo, data: &[u8]) {
         let task = Task { data, from: ticket.reply_to };
         let (handler, context) = (&mut self.handler, &mut self.context);
         let result = catch_unwind(AssertUnwindSafe(|| handler.on_task(context, task)));
@@ -209,9 +209,9 @@ impl TaskProcess {
         }
     }
 
-    /// Answers the task that is in the task slot. It stays there until the answer is in the asker's mailbox, where it outlives
+    /// Answers the task that is in the task slot. It stays there until the answer is in the requester's mailbox, where it outlives
     /// this process; a mailbox that stays full is waited for no longer than [`ANSWER_PATIENCE`].
-    fn answer(&mut self, ticket: AskTicket, answer: TaskAnswer<'_>) {
+    fn answer(&mut self, ticket: ReplyTo, answer: TaskAnswer<'_>) {
         let until = Instant::now() + ANSWER_PATIENCE;
         let mut answer = answer;
         loop {

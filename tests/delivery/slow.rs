@@ -104,19 +104,19 @@ fn where_the_latest_is_kept_a_frozen_reader_gets_the_last_message_and_few_before
 fn a_client_that_asks_and_does_not_read_is_held_back_not_closed() {
     let server = Server::start(Setup::default().config_toml(CONFIG));
     let mut witness = Client::connect(&server);
-    let mut asker = Swarm::connect(&server, 1);
+    let mut requester = Swarm::connect(&server, 1);
     // Each answer is larger than its question, so the answers fill up first; then the questions stay unread.
     let question = json!({"action": "x".repeat(60), "id": "y".repeat(60)}).to_string();
     const QUESTIONS: usize = 40_000;
     for _ in 0..QUESTIONS {
-        asker.send(0, question.clone());
+        requester.send(0, question.clone());
     }
     witness.expect_alive();
-    asker.until("all answers", STORM_PATIENCE, |swarm| swarm.received() >= QUESTIONS);
-    assert_eq!(asker.received(), QUESTIONS);
+    requester.until("all answers", STORM_PATIENCE, |swarm| swarm.received() >= QUESTIONS);
+    assert_eq!(requester.received(), QUESTIONS);
     let totals = &server.status()["totals"];
     assert_eq!((&totals["slow_closed"], &totals["dropped_outbox_full"]), (&json!(0), &json!(0)));
-    asker.close();
+    requester.close();
 }
 
 /// Readers on two workers who send more and more, and one on each worker who does not read.

@@ -181,7 +181,7 @@ fn calls_during_a_reload_are_answered_and_true() {
     });
 
     let count = |result: &str| answers.get(result).copied().unwrap_or(0);
-    // What was asked just before the asker left may be answered when it is no more there to hear it.
+    // What was asked just before the requester left may be answered when it is no more there to hear it.
     let known = ["delivered", "closing", "no_such_connection", "unanswered"];
     assert!(answers.keys().all(|result| known.contains(&result.as_str())), "{answers:?}");
     assert!(count("delivered") > 0 && count("no_such_connection") > 0, "{answers:?}");

@@ -95,7 +95,7 @@ impl Server {
         self.cli(&["status", "--json"]).expect_code(0).json()
     }
 
-    /// Asks for the status until it is as wanted, and returns it. `what` completes "waited for ...".
+    /// PendingRequests for the status until it is as wanted, and returns it. `what` completes "waited for ...".
     #[track_caller]
     pub(crate) fn wait_until(
         &self,

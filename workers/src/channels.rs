@@ -58,7 +58,7 @@ impl Channels {
         let parted = self.table.unsubscribe(connection, channel);
         match parted {
             Parted::Last => {
-                lose_interest(&mut self.interest, shared_state, self.slot, channel, is_alone)
+                lose_interest(&mut self.interest, shared_state, self.slot, channel, is_alone);
             }
             Parted::Less | Parted::Never => {}
         }

@@ -12,7 +12,6 @@ use wsmaster_ipc::{
 use wsmaster_protocol::{close::CloseCode, http::Response};
 
 use crate::{
-    asks::{AskError, Reply, Tally},
     channel_table::{Joined, Parted},
     conn_index::ConnIndex,
     connection::{Connection, ConnectionInfo},
@@ -20,6 +19,7 @@ use crate::{
     handler::{Message, Responder, Undecided, Verdict},
     jobs::{self, JobError, JobOrder},
     limits::Limits,
+    pending::{DeliveryCount, Reply, RequestError},
     requests::Callback,
     state::WorkerState,
     tasks::TaskError,
@@ -178,7 +178,7 @@ impl<'w> Context<'w> {
         &mut self,
         id: ConnectionId,
         message: Message<'_>,
-        done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static,
+        done: impl FnOnce(&mut Context<'_>, Result<Outcome, RequestError>) + 'static,
     ) {
         let done = one(done);
         if self.state.fx.peers.is_here(id) {
@@ -187,7 +187,7 @@ impl<'w> Context<'w> {
             return;
         }
         let (kind, payload, now_ms) = (message.kind(), message.payload(), self.state.fx.now_ms);
-        let asked = self.state.fx.requests.asker.push(id, kind, payload, now_ms, done);
+        let asked = self.state.fx.requests.requester.push(id, kind, payload, now_ms, done);
         self.state.fx.requests.keep(asked);
     }
 
@@ -198,7 +198,7 @@ impl<'w> Context<'w> {
         id: ConnectionId,
         code: u16,
         reason: &str,
-        done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static,
+        done: impl FnOnce(&mut Context<'_>, Result<Outcome, RequestError>) + 'static,
     ) {
         let done = one(done);
         if self.state.fx.peers.is_here(id) {
@@ -206,8 +206,13 @@ impl<'w> Context<'w> {
             self.state.fx.requests.answered.push_back((done, Reply::One(outcome)));
             return;
         }
-        let asked =
-            self.state.fx.requests.asker.disconnect(id, code, reason, self.state.fx.now_ms, done);
+        let asked = self.state.fx.requests.requester.disconnect(
+            id,
+            code,
+            reason,
+            self.state.fx.now_ms,
+            done,
+        );
         self.state.fx.requests.keep(asked);
     }
 
@@ -215,7 +220,7 @@ impl<'w> Context<'w> {
     pub fn info(
         &mut self,
         id: ConnectionId,
-        done: impl FnOnce(&mut Context<'_>, Result<Option<Vec<u8>>, AskError>) + 'static,
+        done: impl FnOnce(&mut Context<'_>, Result<Option<Vec<u8>>, RequestError>) + 'static,
     ) {
         let done: Callback = Box::new(move |context, reply| {
             done(context, reply.into_info());
@@ -229,7 +234,7 @@ impl<'w> Context<'w> {
             self.state.fx.requests.answered.push_back((done, reply));
             return;
         }
-        let asked = self.state.fx.requests.asker.info(id, self.state.fx.now_ms, done);
+        let asked = self.state.fx.requests.requester.info(id, self.state.fx.now_ms, done);
         self.state.fx.requests.keep(asked);
     }
 
@@ -256,13 +261,13 @@ impl<'w> Context<'w> {
         &mut self,
         message: Message<'_>,
         exclude: Option<ConnectionId>,
-        done: impl FnOnce(&mut Context<'_>, Result<Tally, AskError>) + 'static,
+        done: impl FnOnce(&mut Context<'_>, Result<DeliveryCount, RequestError>) + 'static,
     ) {
         let tally = self.state.broadcast_here(None, message, exclude);
         let mut others = self.others();
         others.extend(self.state.fx.peers.lineage.is_shared().then_some(self.state.fx.peers.slot));
         let (broadcast, now_ms) = (cast(None, message, exclude), self.state.fx.now_ms);
-        let asked = self.state.fx.requests.asker.broadcast(
+        let asked = self.state.fx.requests.requester.broadcast(
             &others,
             &broadcast,
             tally,
@@ -288,7 +293,7 @@ impl<'w> Context<'w> {
     pub fn publish_ack(
         &mut self,
         publication: &Publication<'_>,
-        done: impl FnOnce(&mut Context<'_>, Result<Tally, AskError>) + 'static,
+        done: impl FnOnce(&mut Context<'_>, Result<DeliveryCount, RequestError>) + 'static,
     ) {
         let tally = self.publish_here(publication);
         let mut others = self.other_subscribed(publication.channel);
@@ -298,7 +303,8 @@ impl<'w> Context<'w> {
             others.extend(subscribed.filter(|slot| *slot == own));
         }
         let (now_ms, done) = (self.state.fx.now_ms, several(done));
-        let asked = self.state.fx.requests.asker.publish(&others, publication, tally, now_ms, done);
+        let asked =
+            self.state.fx.requests.requester.publish(&others, publication, tally, now_ms, done);
         self.state.fx.requests.keep(asked);
     }
 
@@ -316,7 +322,7 @@ impl<'w> Context<'w> {
         self.state.fx.requests.handle().notify(process, header, line)
     }
 
-    /// Asks a side process that is a program, and tells what its host says, or why nothing came within this time. `done`
+    /// PendingRequests a side process that is a program, and tells what its host says, or why nothing came within this time. `done`
     /// says whether whoever it is for still waits ([`Self::awaits_answer`], [`Self::awaits_verdict`]), which the program
     /// hears if it wants to know.
     pub fn ask(
@@ -325,10 +331,10 @@ impl<'w> Context<'w> {
         header: EventHeader,
         question: &[u8],
         timeout: Duration,
-        done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, AskError>) -> bool + 'static,
+        done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, RequestError>) -> bool + 'static,
     ) {
         let done: Callback = Box::new(move |context, reply| {
-            let answer = reply.into_info().and_then(|said| said.ok_or(AskError::Unanswered));
+            let answer = reply.into_info().and_then(|said| said.ok_or(RequestError::Unanswered));
             done(context, answer)
         });
         let (timeout_ms, now_ms) = (timeout.as_millis() as u64, self.state.fx.now_ms);
@@ -336,7 +342,7 @@ impl<'w> Context<'w> {
             .state
             .fx
             .requests
-            .asker
+            .requester
             .ask_process(process, header, question, timeout_ms, now_ms, done);
         self.state.fx.requests.keep(asked);
     }
@@ -498,7 +504,7 @@ impl<'w> Context<'w> {
             done(context, reply.into_task());
             true
         });
-        let asked = self.state.fx.requests.asker.task(process, data, done);
+        let asked = self.state.fx.requests.requester.task(process, data, done);
         self.state.fx.requests.keep(asked);
     }
 
@@ -520,7 +526,7 @@ impl<'w> Context<'w> {
             & all_sent(sent)
     }
 
-    fn publish_here(&mut self, publication: &Publication<'_>) -> Tally {
+    fn publish_here(&mut self, publication: &Publication<'_>) -> DeliveryCount {
         let message = Message::from_parts(publication.kind, publication.payload);
         let only = Recipients::to_bytes(publication.only);
         let only = Recipients::from_bytes(&only);
@@ -550,14 +556,16 @@ fn all_sent(sent: Result<Vec<Sent>, SendError>) -> bool {
     sent.is_ok_and(|sent| sent.iter().all(|one| one.result.is_ok()))
 }
 
-fn one(done: impl FnOnce(&mut Context<'_>, Result<Outcome, AskError>) + 'static) -> Callback {
+fn one(done: impl FnOnce(&mut Context<'_>, Result<Outcome, RequestError>) + 'static) -> Callback {
     Box::new(move |context, reply| {
         done(context, reply.into_outcome());
         true
     })
 }
 
-fn several(done: impl FnOnce(&mut Context<'_>, Result<Tally, AskError>) + 'static) -> Callback {
+fn several(
+    done: impl FnOnce(&mut Context<'_>, Result<DeliveryCount, RequestError>) + 'static,
+) -> Callback {
     Box::new(move |context, reply| {
         done(context, reply.into_tally());
         true

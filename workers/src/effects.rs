@@ -100,7 +100,7 @@ impl Effects {
     /// When the loop has to wake without an event, as far as this is the connections' to know.
     pub(crate) fn wake_at_ms(&self) -> Option<u64> {
         let wheel = self.schedule.wheel.next_ms();
-        let moments = [wheel, self.requests.asker.next_ms(), self.events.timers.next_ms()];
+        let moments = [wheel, self.requests.requester.next_ms(), self.events.timers.next_ms()];
         moments.into_iter().flatten().min()
     }
 }

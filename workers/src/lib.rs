@@ -6,7 +6,7 @@
 //! - [`worker`]: the loop and the written order of one turn.
 //! - [`handler`] and [`context`]: what an application is told and what it may do.
 //! - [`limits`]: every bound.
-//! - [`asker`]: questions to other processes. [`survey`]: questions of those who look at the server.
+//! - [`requester`]: questions to other processes. [`inspect`]: questions of those who look at the server.
 //! - [`jobs`]: blocking work, on threads.
 //! - [`tls`]: connections that are encrypted.
 //! - parts: the connection (`connection`) acts on itself and on what it is lent (`effects`), which is made of
@@ -16,8 +16,6 @@ mod accept_sockets;
 mod accept_state;
 mod admission;
 mod admit;
-pub mod asker;
-pub mod asks;
 mod channel_table;
 mod channels;
 mod close_reason;
@@ -36,7 +34,7 @@ mod frequency;
 pub mod handler;
 mod handshakes;
 mod http1;
-mod inspection;
+pub mod inspect;
 pub mod jobs;
 pub mod limits;
 mod lineage;
@@ -44,8 +42,10 @@ mod listening;
 mod log_limiter;
 mod moment;
 mod outbox;
+pub mod pending;
 mod quota;
 mod rate_limiter;
+pub mod requester;
 mod requests;
 mod schedule;
 mod shared_frames;
@@ -53,7 +53,6 @@ mod slot_peers;
 mod state;
 mod stats;
 mod stream;
-pub mod survey;
 mod tasks;
 mod threads;
 mod timeouts;
@@ -63,7 +62,6 @@ mod token;
 mod wheel;
 pub mod worker;
 
-pub use asks::{AskError, Tally};
 pub use connection::{ConnectionInfo, USER_KEY};
 pub use context::{Context, SubscribeError};
 pub use handler::{
@@ -73,8 +71,9 @@ pub use handshakes::HandshakeRules;
 pub use jobs::{JobError, JobOrder};
 pub use limits::{CompressionLimits, Limits, RatePolicy, SlowClient};
 pub use listening::{ListenerRules, Listening, Proxies};
+pub use pending::{DeliveryCount, RequestError};
 pub use tasks::TaskError;
 pub use timers::TimerId;
-pub use worker::{Seat, Worker};
+pub use worker::{Worker, WorkerSetup};
 pub use wsmaster_ipc as ipc;
 pub use wsmaster_protocol as protocol;

@@ -7,7 +7,7 @@
 //! mailbox, and the last one answers for all. A process whose slot is shared sends what is not for itself alone to its own
 //! mailbox, as to any other; it knows by the ticket what came from itself, and does not do it twice.
 
-use wsmaster_ipc::{Address, AskTicket, Command};
+use wsmaster_ipc::{Address, Command, ReplyTo};
 
 /// The bits of a question's number that count; those above say which life of the slot asks.
 const COUNT_BITS: u32 = 48;
@@ -51,17 +51,17 @@ impl Lineage {
     }
 
     /// A ticket that says whose a message is, and whose answer nobody waits for.
-    pub(crate) fn mark(&self) -> AskTicket {
-        AskTicket { reply_to: self.own, request: self.life << COUNT_BITS }
+    pub(crate) fn mark(&self) -> ReplyTo {
+        ReplyTo { reply_to: self.own, request: self.life << COUNT_BITS }
     }
 
     /// Whether a ticket is only a [mark](Self::mark), of whichever process of the slot.
-    pub(crate) fn is_mark(&self, ticket: AskTicket) -> bool {
+    pub(crate) fn is_mark(&self, ticket: ReplyTo) -> bool {
         ticket.reply_to == self.own && ticket.request & (u64::MAX >> (64 - COUNT_BITS)) == 0
     }
 
     /// Whether this process has asked a question.
-    pub(crate) fn has_asked(&self, ticket: AskTicket) -> bool {
+    pub(crate) fn has_asked(&self, ticket: ReplyTo) -> bool {
         ticket.reply_to == self.own && ticket.request >> COUNT_BITS == self.life
     }
 
@@ -126,7 +126,7 @@ impl Lineage {
                     Owner::Nobody
                 }
             }
-            Command::Survey { .. }
+            Command::Inspect { .. }
             | Command::Message { .. }
             | Command::Task { .. }
             | Command::Part(_)
@@ -145,13 +145,13 @@ mod tests {
 
     const OWN: Address = Address(0);
     /// Somebody in another slot.
-    const FAR: AskTicket = AskTicket { reply_to: Address(5), request: 9 };
+    const FAR: ReplyTo = ReplyTo { reply_to: Address(5), request: 9 };
 
     /// A command, as far as it matters here.
     #[derive(Clone, Debug)]
     enum Letter {
-        Push { serial: u64, ticket: AskTicket },
-        Publish { number: u64, ticket: AskTicket, before: u64 },
+        Push { serial: u64, ticket: ReplyTo },
+        Publish { number: u64, ticket: ReplyTo, before: u64 },
         Answer { request: u64, delivered: u64 },
     }
 
@@ -226,9 +226,9 @@ mod tests {
         }
 
         /// A process asks for something: here if it can be nowhere else, or over the mailbox.
-        fn ask(&mut self, process: usize) -> AskTicket {
+        fn ask(&mut self, process: usize) -> ReplyTo {
             let process = &mut self.processes[process];
-            let ticket = AskTicket { reply_to: OWN, request: process.next_request };
+            let ticket = ReplyTo { reply_to: OWN, request: process.next_request };
             process.next_request += 1;
             ticket
         }
@@ -268,7 +268,7 @@ mod tests {
             true
         }
 
-        fn answer(&mut self, at: usize, ticket: AskTicket, delivered: u64) {
+        fn answer(&mut self, at: usize, ticket: ReplyTo, delivered: u64) {
             if ticket.reply_to != OWN {
                 self.far_answers.push(delivered);
             } else if !self.processes[at].lineage.is_mark(ticket) {

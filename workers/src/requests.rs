@@ -3,12 +3,12 @@
 
 use std::collections::VecDeque;
 
-use wsmaster_ipc::{AskTicket, Handle};
+use wsmaster_ipc::{Handle, ReplyTo};
 
 use crate::{
-    asker::{Asked, Asker},
-    asks::Reply,
     context::Context,
+    pending::Reply,
+    requester::{Requested, Requester},
 };
 
 /// What is to be done with an answer. It returns whether somebody still waits for it.
@@ -17,20 +17,20 @@ pub(crate) type Callback = Box<dyn FnOnce(&mut Context<'_>, Reply) -> bool>;
 /// See the module.
 pub(crate) struct Requests {
     /// What the loop asks others, and sends with: it gathers until the end of the turn.
-    pub(crate) asker: Asker<Callback>,
+    pub(crate) requester: Requester<Callback>,
     /// What other threads may send with: nothing waits for the loop.
     pub(crate) thread_handle: Handle,
     /// Answers that are complete, and of which the application has not been told.
     pub(crate) answered: VecDeque<(Callback, Reply)>,
     /// Requests to look over connections or channels, to be answered at the end of the turn.
-    pub(crate) inspections: Vec<(AskTicket, Vec<u8>)>,
+    pub(crate) inspections: Vec<(ReplyTo, Vec<u8>)>,
 }
 
 impl Requests {
     /// None yet. The numbers of requests begin with `first_request`, and their answers are awaited for `timeout_ms`.
     pub(crate) fn new(handle: Handle, first_request: u64, timeout_ms: u64) -> Self {
         Self {
-            asker: Asker::new(handle.for_a_loop(), first_request, timeout_ms),
+            requester: Requester::new(handle.for_a_loop(), first_request, timeout_ms),
             thread_handle: handle,
             answered: VecDeque::new(),
             inspections: Vec::new(),
@@ -40,14 +40,14 @@ impl Requests {
     /// What the loop sends with: it gathers until the end of the turn.
     #[inline]
     pub(crate) fn handle(&self) -> &Handle {
-        self.asker.handle()
+        self.requester.handle()
     }
 
     /// Keeps an answer that is known at once until the application's present call is over.
-    pub(crate) fn keep(&mut self, asked: Asked<Callback>) {
+    pub(crate) fn keep(&mut self, asked: Requested<Callback>) {
         match asked {
-            Asked::Waiting => {}
-            Asked::Known(callback, reply) => self.answered.push_back((callback, reply)),
+            Requested::Waiting => {}
+            Requested::Known(callback, reply) => self.answered.push_back((callback, reply)),
         }
     }
 }

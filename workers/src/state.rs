@@ -8,6 +8,9 @@ mod eviction;
 mod fanout;
 mod peers;
 
+use std::{io, os::fd::OwnedFd};
+
+use mio::Registry;
 use wsmaster_ipc::{ConnectionId, shared_state::Counter};
 
 use crate::{
@@ -16,8 +19,9 @@ use crate::{
     connections::Connections,
     effects::Effects,
     handler::{Responder, Undecided},
-    inspection,
-    token::Key,
+    inspect::answer,
+    stream::Stream,
+    token::{Key, Source},
 };
 
 /// See the module.
@@ -65,6 +69,25 @@ impl WorkerState {
         self.connections.at(index).filter(|connection| connection.flags.open).map(|_| index)
     }
 
+    /// Goes on with a connection that another worker has written.
+    ///
+    /// # Errors
+    /// Its bytes are not understood, its socket is none, or the poll cannot watch it. Nothing has changed then.
+    pub(crate) fn adopt(
+        &mut self,
+        registry: &Registry,
+        bytes: &[u8],
+        socket: OwnedFd,
+    ) -> io::Result<ConnIndex> {
+        let key = self.connections.vacant_key();
+        let mut stream = Stream::try_from(socket)?;
+        stream.watch(registry, Source::Connection(key).token())?;
+        let resumed = Connection::resume(bytes, key, stream, &mut self.fx);
+        let connection = resumed.map_err(io::Error::other)?;
+        self.connections.insert(connection);
+        Ok(key.index)
+    }
+
     /// Makes everything that is sent to this connection wait for one write at the end of its service.
     pub(crate) fn cork(&mut self, index: ConnIndex) {
         self.fx.delivery.cork.begin(index);
@@ -104,12 +127,12 @@ impl WorkerState {
     /// for clients has been offered to their sockets: what still waits then waits for a client.
     pub(crate) fn answer_inspections(&mut self) {
         for (ticket, request) in std::mem::take(&mut self.fx.requests.inspections) {
-            match inspection::answer(&request, &self.connections, &self.fx) {
+            match answer::answer(&request, &self.connections, &self.fx) {
                 Some(json) => {
                     let answer = wsmaster_ipc::Answer::Info(&json);
                     self.fx.answer(ticket.reply_to, ticket.request, answer);
                 }
-                // A request of another version: its asker's deadline tells it.
+                // A request of another version: its requester's deadline tells it.
                 None => self.fx.stats.add(Counter::BadPackets, 1),
             }
         }
@@ -124,7 +147,7 @@ impl WorkerState {
         stats.set(Counter::OutboxBytes, delivery.waiting_bytes() as u64);
         stats.set(Counter::OutboxHeldBytes, delivery.held_bytes() as u64);
         stats.set(Counter::Jobs, events.jobs.len() as u64);
-        stats.set(Counter::Tasks, requests.asker.tasks_len() as u64);
+        stats.set(Counter::Tasks, requests.requester.tasks_len() as u64);
         let compressor = delivery.compressor.as_ref();
         let context_bytes = compressor.map_or(0, |compressor| compressor.promised_bytes());
         stats.set(Counter::ContextBytes, context_bytes as u64);

@@ -4,7 +4,7 @@
 use std::{
     io::{self, IoSlice, Read, Write},
     net::Shutdown,
-    os::fd::AsFd,
+    os::fd::{AsFd, OwnedFd},
 };
 
 use mio::{
@@ -13,7 +13,7 @@ use mio::{
 };
 use wsmaster_ipc::sys::{
     delivery::{self, Delivery},
-    socket,
+    socket::{self, Family},
 };
 
 use crate::tls::{Facts, TlsStream};
@@ -48,8 +48,20 @@ impl Received {
     }
 }
 
+/// A socket that was a connection's in another process.
+impl TryFrom<OwnedFd> for Stream {
+    type Error = io::Error;
+
+    fn try_from(socket: OwnedFd) -> io::Result<Self> {
+        Ok(match socket::family(&socket)? {
+            Family::Inet => Self::Tcp(TcpStream::from_std(socket.into())),
+            Family::Unix => Self::Unix(UnixStream::from_std(socket.into())),
+        })
+    }
+}
+
 impl Stream {
-    /// Asks the poll for the events of this socket.
+    /// PendingRequests the poll for the events of this socket.
     ///
     /// # Errors
     /// The kernel is out of memory or watches (epoll_ctl(2)).

@@ -71,7 +71,7 @@ const EVENTS_MAX: usize = 1024;
 const BACKLOG_RETRY_MS: u64 = 10;
 
 /// All that a worker is built from.
-pub struct Seat {
+pub struct WorkerSetup {
     /// Its slot.
     pub slot: Slot,
     /// Which process of this slot it is: the rows of statistics alternate.
@@ -94,13 +94,24 @@ pub struct Seat {
     pub limits: Limits,
     /// What its connections are encrypted with, if they are.
     pub tls: Option<tls::Sealed>,
+    /// Connections that another worker has served so far. Usually there are none.
+    pub connections: Vec<MovedConnection>,
     /// Takes the file that the log is from now on.
     pub take_log: Box<dyn FnMut(OwnedFd)>,
 }
 
-impl std::fmt::Debug for Seat {
+/// A connection on its way from one worker to another.
+#[derive(Debug)]
+pub struct MovedConnection {
+    /// All that it is, in a form that another build may refuse.
+    pub state: Vec<u8>,
+    /// Its socket.
+    pub socket: OwnedFd,
+}
+
+impl std::fmt::Debug for WorkerSetup {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Seat").field("slot", &self.slot).finish_non_exhaustive()
+        f.debug_struct("WorkerSetup").field("slot", &self.slot).finish_non_exhaustive()
     }
 }
 
@@ -178,8 +189,8 @@ impl<H: Handler> Worker<H> {
     ///
     /// # Errors
     /// Out of descriptors, or a descriptor of the seat is not what it should be.
-    pub fn new(seat: Seat, handler: H) -> io::Result<Self> {
-        let Seat {
+    pub fn new(seat: WorkerSetup, handler: H) -> io::Result<Self> {
+        let WorkerSetup {
             slot,
             generation,
             listeners,
@@ -191,6 +202,7 @@ impl<H: Handler> Worker<H> {
             elder,
             limits,
             tls,
+            connections,
             take_log,
         } = seat;
         let poll = Poll::new()?;
@@ -238,10 +250,16 @@ impl<H: Handler> Worker<H> {
         fx.rules = Rules { listeners: known, proxies, handshakes };
         let accept = |sealed| tls::Acceptor::new(sealed, fx.delivery.backlogs.clone());
         let tls = tls.map(accept).transpose()?;
+        let mut state = WorkerState::new(fx);
+        for MovedConnection { state: bytes, socket } in connections {
+            if let Err(error) = state.adopt(poll.registry(), &bytes, socket) {
+                log::error!("a connection of the worker before is lost: {error}");
+            }
+        }
         Ok(Self {
             threads,
             poll,
-            state: WorkerState::new(fx),
+            state,
             handler,
             accept_sockets,
             // What came while no worker was there waits in the kernel, and will not be told of again.
@@ -399,7 +417,7 @@ impl<H: Handler> Worker<H> {
         while let Some(timer) = self.state.fx.events.timers.expire(now_ms) {
             self.call(None, |handler, context| handler.on_timer(context, timer));
         }
-        while let Some(expired) = self.state.fx.requests.asker.expire(self.state.fx.now_ms) {
+        while let Some(expired) = self.state.fx.requests.requester.expire(self.state.fx.now_ms) {
             self.state.fx.stats.add(Counter::UnansweredAsks, 1);
             self.state.fx.requests.answered.push_back(expired);
         }

@@ -57,7 +57,7 @@ pub(crate) fn run(server: &Server, arguments: &Push) -> Result<Report> {
 struct Hall {
     listeners: Vec<Listener>,
     /// What the one that asks hears in parts.
-    asker: Partial,
+    requester: Partial,
     /// Its latest answer.
     answer: String,
     /// Connections that have answered a ping: the kernel acknowledges what a peer hears that has spoken in another rhythm
@@ -84,7 +84,7 @@ impl Hall {
     fn new(listeners: usize, text_bytes: usize, burst: u64, every: Duration) -> Self {
         Self {
             listeners: vec![Listener::default(); listeners],
-            asker: Partial::default(),
+            requester: Partial::default(),
             answer: String::new(),
             joined: 0,
             text_bytes,
@@ -98,8 +98,8 @@ impl Hall {
     }
 
     fn ask(&self, fleet: &mut Fleet, words: &str) -> Result<()> {
-        let asker = self.listeners.len();
-        fleet.send(asker, &frame::single(Opcode::Text, words.as_bytes(), asker as u32))
+        let requester = self.listeners.len();
+        fleet.send(requester, &frame::single(Opcode::Text, words.as_bytes(), requester as u32))
     }
 
     fn wait_for(
@@ -131,7 +131,7 @@ impl Watcher for Hall {
     fn data(&mut self, client: usize, part: Part<'_>) -> Result<()> {
         let wrong = |what| LoadError::Message { client, what };
         let Some(listener) = self.listeners.get_mut(client) else {
-            if let Some(text) = self.asker.add(part).map_err(wrong)? {
+            if let Some(text) = self.requester.add(part).map_err(wrong)? {
                 self.answer = String::from_utf8_lossy(&text).into_owned();
             }
             return Ok(());

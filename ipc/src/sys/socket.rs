@@ -13,8 +13,8 @@ use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::socket::{
         AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType,
-        SockaddrStorage, bind, listen, recv, recvmsg, sendmsg, setsockopt, socket, socketpair,
-        sockopt,
+        SockaddrLike, SockaddrStorage, bind, getsockname, listen, recv, recvmsg, sendmsg,
+        setsockopt, socket, socketpair, sockopt,
     },
 };
 
@@ -41,6 +41,28 @@ pub enum Attachment {
     /// A descriptor for which this process had no number left (RLIMIT_NOFILE), or more than one. The kernel has closed it;
     /// the bytes of the packet are whole.
     Lost,
+}
+
+/// What kind of addresses a connected socket has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Family {
+    /// IPv4 or IPv6.
+    Inet,
+    /// A path, or none.
+    Unix,
+}
+
+/// The kind of addresses of a socket.
+///
+/// # Errors
+/// It is no socket, or one of another kind.
+pub fn family(socket: &OwnedFd) -> io::Result<Family> {
+    let address: SockaddrStorage = getsockname(socket.as_raw_fd()).map_err(io_error)?;
+    match address.family() {
+        Some(AddressFamily::Inet | AddressFamily::Inet6) => Ok(Family::Inet),
+        Some(AddressFamily::Unix) => Ok(Family::Unix),
+        _ => Err(io::ErrorKind::Unsupported.into()),
+    }
 }
 
 /// What [`receive_packet`] found.

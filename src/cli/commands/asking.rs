@@ -10,7 +10,7 @@ use std::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use wsmaster_ipc::sys::process::Process;
-use wsmaster_workers::survey::{Part, Question};
+use wsmaster_workers::inspect::{InspectRequest, Page};
 
 use super::{out::complain, pid_file, running};
 use crate::{
@@ -59,8 +59,8 @@ impl Running {
     pub(super) fn part<R: DeserializeOwned>(
         &self,
         slot: u16,
-        question: &Question,
-    ) -> Result<Result<Part<R>, SurveyProblem>, Exit> {
+        question: &InspectRequest,
+    ) -> Result<Result<Page<R>, SurveyProblem>, Exit> {
         part(&self.pid_file, slot, question).map_err(|error| self.silent(&error))
     }
 
@@ -87,9 +87,9 @@ pub(super) fn status(pid_file: &Path) -> io::Result<Value> {
 pub(super) fn part<R: DeserializeOwned>(
     pid_file: &Path,
     slot: u16,
-    question: &Question,
-) -> io::Result<Result<Part<R>, SurveyProblem>> {
+    question: &InspectRequest,
+) -> io::Result<Result<Page<R>, SurveyProblem>> {
     let ask_for = Ask::Survey { slot, question: question.clone() };
-    let answer: SurveyAnswer<Part<R>> = ask(&control_path(pid_file), &ask_for, PATIENCE)?;
+    let answer: SurveyAnswer<Page<R>> = ask(&control_path(pid_file), &ask_for, PATIENCE)?;
     Ok(answer.part.ok_or(answer.problem.unwrap_or(SurveyProblem::Unanswered)))
 }

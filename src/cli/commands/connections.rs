@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 
 use wsmaster_protocol::one_line;
-use wsmaster_workers::survey::{ConnectionRow, Question, ROWS_PER_PART_MAX, What};
+use wsmaster_workers::inspect::{ConnectionRow, InspectRequest, Query, ROWS_PER_PAGE_MAX};
 
 use super::{
     asking::Running,
@@ -43,8 +43,8 @@ fn list(target: &Target, listing: &Listing) -> Result<Exit, Exit> {
         let mut from = Some(0);
         while let Some(place) = from {
             let what =
-                What::Connections { channel: listing.channel.clone(), user: listing.user.clone() };
-            let question = Question { what, from: place, rows_max: ROWS_PER_PART_MAX };
+                Query::Connections { channel: listing.channel.clone(), user: listing.user.clone() };
+            let question = InspectRequest { what, from: place, rows_max: ROWS_PER_PAGE_MAX };
             match server.part(slot, &question)? {
                 Ok(part) => {
                     from = part.next;

@@ -84,9 +84,9 @@ impl Host<'_> {
             return Executed::Done;
         }
         let now_ms = self.process_loop.now_ms();
-        let ProcessLoop { asker, directory, .. } = &mut self.process_loop;
+        let ProcessLoop { requester, directory, .. } = &mut self.process_loop;
         let own = self.group;
-        let mut executor = Executor { own, asker, directory, now_ms, unix_ms: unix_ms() };
+        let mut executor = Executor { own, requester, directory, now_ms, unix_ms: unix_ms() };
         match executor.execute(&String::from_utf8_lossy(line)) {
             Effect::Nothing => {}
             Effect::Reply(reply) => self.events.queue.push_answer(reply),
@@ -160,7 +160,13 @@ impl Host<'_> {
             Some(request) => {
                 self.requests.close(number);
                 let now_ms = self.process_loop.now_ms();
-                commands::answer(&mut self.process_loop.asker, request.ticket, answer, id, now_ms)
+                commands::answer(
+                    &mut self.process_loop.requester,
+                    request.ticket,
+                    answer,
+                    id,
+                    now_ms,
+                )
             }
         };
         if let Some(line) = line {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 use wsmaster_ipc::{
-    Answer, AskTicket, ConnectionId, Outcome, PayloadKind, Slot,
+    Answer, ConnectionId, Outcome, PayloadKind, ReplyTo, Slot,
     command::Group,
     handle::{Broadcast, Publication},
 };
@@ -13,9 +13,9 @@ use wsmaster_protocol::{
     plugin::{self, Audience, Command, EventKind, Level, Payload, Recipient, Reply as PluginReply},
 };
 use wsmaster_workers::{
-    Tally,
-    asker::{Asked, Asker},
-    asks::Reply,
+    DeliveryCount,
+    pending::Reply,
+    requester::{Requested, Requester},
 };
 
 use crate::side::directory::Directory;
@@ -74,7 +74,7 @@ pub(super) struct Ready {
 pub(super) struct Executor<'h> {
     /// The group of the program's connections, if it is an application.
     pub(super) own: Option<Group>,
-    pub(super) asker: &'h mut Asker<Pending>,
+    pub(super) requester: &'h mut Requester<Pending>,
     pub(super) directory: &'h Directory,
     pub(super) now_ms: u64,
     pub(super) unix_ms: u64,
@@ -104,8 +104,8 @@ impl Executor<'_> {
             Command::Send { to, payload } => self.send(id, &to, &payload),
             Command::Push { connection, payload } => self.push(id, connection, &payload),
             Command::Disconnect { connection, code, reason } => {
-                self.one(id, Shape::Outcome, connection, |asker, to, now_ms, pending| {
-                    asker.disconnect(to, code, &reason, now_ms, pending)
+                self.one(id, Shape::Outcome, connection, |requester, to, now_ms, pending| {
+                    requester.disconnect(to, code, &reason, now_ms, pending)
                 })
             }
             Command::Info { connection } => self.info(id, Shape::Info, connection),
@@ -124,7 +124,7 @@ impl Executor<'_> {
         let Some(address) = self.directory.find(to) else {
             return reply_now(id, &refused("no_such_process", "no process has this name"));
         };
-        match self.asker.handle().send_to_process(address, kind, bytes) {
+        match self.requester.handle().send_to_process(address, kind, bytes) {
             Ok(()) => reply_now(id, &done()),
             Err(error) => reply_now(id, &refused("mailbox_full", &error.to_string())),
         }
@@ -133,20 +133,20 @@ impl Executor<'_> {
     fn push(&mut self, id: Id<'_>, connection: u64, payload: &Payload<'_>) -> Effect {
         let (kind, bytes) = bytes(payload);
         if id.is_some() {
-            return self.one(id, Shape::Outcome, connection, |asker, to, now_ms, pending| {
-                asker.push(to, kind, bytes, now_ms, pending)
+            return self.one(id, Shape::Outcome, connection, |requester, to, now_ms, pending| {
+                requester.push(to, kind, bytes, now_ms, pending)
             });
         }
         if let Ok(to) = ConnectionId::try_from(connection) {
             // A refusal is counted by the handle, and the program did not want to know.
-            let _ = self.asker.handle().push(to, kind, bytes);
+            let _ = self.requester.handle().push(to, kind, bytes);
         }
         Effect::Nothing
     }
 
     fn info(&mut self, id: Id<'_>, shape: Shape, connection: u64) -> Effect {
-        self.one(id, shape, connection, |asker, of, now_ms, pending| {
-            asker.info(of, now_ms, pending)
+        self.one(id, shape, connection, |requester, of, now_ms, pending| {
+            requester.info(of, now_ms, pending)
         })
     }
 
@@ -166,11 +166,11 @@ impl Executor<'_> {
             // A program without connections of its own can mean nobody else.
             (None, None) | (Some(Audience::All), _) => None,
         };
-        let workers: Vec<Slot> = self.asker.handle().workers().collect();
+        let workers: Vec<Slot> = self.requester.handle().workers().collect();
         let (kind, payload) = bytes(payload);
         let broadcast = Broadcast { group, kind, payload, exclude: excluded(exclude) };
-        let (tally, pending) = (Tally::default(), pending(id, Shape::Outcome));
-        known(self.asker.broadcast(&workers, &broadcast, tally, self.now_ms, pending))
+        let (tally, pending) = (DeliveryCount::default(), pending(id, Shape::Outcome));
+        known(self.requester.broadcast(&workers, &broadcast, tally, self.now_ms, pending))
     }
 
     fn publish(
@@ -194,25 +194,25 @@ impl Executor<'_> {
                 (kind, Cow::Borrowed(bytes))
             }
         };
-        let workers: Vec<Slot> = self.asker.handle().subscribed(channel).collect();
+        let workers: Vec<Slot> = self.requester.handle().subscribed(channel).collect();
         let (payload, exclude) = (&*payload, excluded(exclude));
         let publication = Publication { channel, kind, payload, exclude, only: &[] };
-        let (tally, pending) = (Tally::default(), pending(id, Shape::Outcome));
-        known(self.asker.publish(&workers, &publication, tally, self.now_ms, pending))
+        let (tally, pending) = (DeliveryCount::default(), pending(id, Shape::Outcome));
+        known(self.requester.publish(&workers, &publication, tally, self.now_ms, pending))
     }
 
-    /// Asks the worker of one connection.
+    /// PendingRequests the worker of one connection.
     fn one(
         &mut self,
         id: Id<'_>,
         shape: Shape,
         connection: u64,
-        ask: impl FnOnce(&mut Asker<Pending>, ConnectionId, u64, Pending) -> Asked<Pending>,
+        ask: impl FnOnce(&mut Requester<Pending>, ConnectionId, u64, Pending) -> Requested<Pending>,
     ) -> Effect {
         let pending = pending(id, shape);
         known(match ConnectionId::try_from(connection) {
-            Ok(to) => ask(self.asker, to, self.now_ms, pending),
-            Err(_) => Asked::Known(pending, Reply::One(Outcome::NoSuchConnection)),
+            Ok(to) => ask(self.requester, to, self.now_ms, pending),
+            Err(_) => Requested::Known(pending, Reply::One(Outcome::NoSuchConnection)),
         })
     }
 }
@@ -220,8 +220,8 @@ impl Executor<'_> {
 /// Passes the answer to a request on to the worker that waits for it, and hands out the line for the program, if it wants one
 /// and it is known by now. A program that wants none is not answered by the worker either.
 pub(super) fn answer(
-    asker: &mut Asker<Pending>,
-    ticket: AskTicket,
+    requester: &mut Requester<Pending>,
+    ticket: ReplyTo,
     said: &plugin::Answer,
     id: Id<'_>,
     now_ms: u64,
@@ -230,16 +230,16 @@ pub(super) fn answer(
     said.encode(&mut bytes);
     let said = Answer::Info(&bytes);
     if id.is_none() {
-        let handle = asker.handle();
+        let handle = requester.handle();
         let (from, request) = (handle.own_address(), ticket.request);
         let answer = wsmaster_ipc::Command::Answer { from, request, answer: said, ticket: None };
-        // A full mailbox is counted, and the asker's deadline tells it.
+        // A full mailbox is counted, and the requester's deadline tells it.
         let _ = handle.send(ticket.reply_to, &answer);
         return None;
     }
-    match asker.answer(ticket, said, now_ms, pending(id, Shape::Answered)) {
-        Asked::Waiting => None,
-        Asked::Known(pending, answered) => reply(&pending, &answered),
+    match requester.answer(ticket, said, now_ms, pending(id, Shape::Answered)) {
+        Requested::Waiting => None,
+        Requested::Known(pending, answered) => reply(&pending, &answered),
     }
 }
 
@@ -295,7 +295,7 @@ fn outcome_reply(outcome: Outcome) -> PluginReply<'static> {
     }
 }
 
-fn tally_reply(tally: &Tally) -> PluginReply<'static> {
+fn tally_reply(tally: &DeliveryCount) -> PluginReply<'static> {
     let reply = if tally.unanswered.is_empty() {
         done()
     } else {
@@ -305,10 +305,10 @@ fn tally_reply(tally: &Tally) -> PluginReply<'static> {
 }
 
 /// What is said to the program now: nothing yet, or nothing at all when it wants no reply.
-fn known(asked: Asked<Pending>) -> Effect {
+fn known(asked: Requested<Pending>) -> Effect {
     match asked {
-        Asked::Waiting => Effect::Nothing,
-        Asked::Known(pending, answered) => {
+        Requested::Waiting => Effect::Nothing,
+        Requested::Known(pending, answered) => {
             reply(&pending, &answered).map_or(Effect::Nothing, Effect::Reply)
         }
     }

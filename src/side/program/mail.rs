@@ -4,7 +4,7 @@
 //! dropped here: the host takes no more mail, so that the mailbox fills and the senders wait.
 
 use wsmaster_ipc::{
-    AskTicket, Command, EventHeader, LostConnections, Slot, side_status::SideCounter,
+    Command, EventHeader, LostConnections, ReplyTo, Slot, side_status::SideCounter,
 };
 use wsmaster_protocol::plugin::{self, Answer, EventKind};
 use wsmaster_workers::Message;
@@ -30,7 +30,7 @@ enum Arrived {
     /// A worker has ended, and these connections with it.
     Lost(LostConnections),
     /// A worker waits for the program's answer to this.
-    Request { kind: EventKind, fields: Vec<u8>, ticket: AskTicket },
+    Request { kind: EventKind, fields: Vec<u8>, ticket: ReplyTo },
 }
 
 impl Arrived {
@@ -39,7 +39,7 @@ impl Arrived {
         header: EventHeader,
         payload: &[u8],
         incarnations: (u64, u64),
-        ticket: Option<AskTicket>,
+        ticket: Option<ReplyTo>,
         wanted: &[EventKind],
     ) -> Option<Self> {
         let (meant, present) = incarnations;
@@ -129,7 +129,7 @@ impl Host<'_> {
                 | Command::Disconnect { .. }
                 | Command::Info { .. }
                 | Command::List { .. }
-                | Command::Survey { .. }
+                | Command::Inspect { .. }
                 | Command::Part(_)
                 | Command::Task { .. }
                 | Command::Answer { .. } => {}
@@ -173,7 +173,7 @@ impl Host<'_> {
     }
 
     /// Passes a request on to the program, or answers it in its place.
-    fn request(&mut self, kind: EventKind, fields: &[u8], ticket: AskTicket) {
+    fn request(&mut self, kind: EventKind, fields: &[u8], ticket: ReplyTo) {
         // Whether the program decides about handshakes is known when it has said what it handles.
         let is_early = kind == EventKind::Handshake && self.phase.is_starting();
         let is_wanted = self.wanted.contains(&kind);
@@ -193,9 +193,9 @@ impl Host<'_> {
     }
 
     /// Answers a worker in the place of the program.
-    pub(super) fn answer(&mut self, ticket: AskTicket, answer: &Answer) {
+    pub(super) fn answer(&mut self, ticket: ReplyTo, answer: &Answer) {
         let now_ms = self.process_loop.now_ms();
-        commands::answer(&mut self.process_loop.asker, ticket, answer, None, now_ms);
+        commands::answer(&mut self.process_loop.requester, ticket, answer, None, now_ms);
     }
 
     /// Tells all workers that wait that no answer comes from this program.

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use wsmaster_ipc::AskTicket;
+use wsmaster_ipc::ReplyTo;
 use wsmaster_protocol::plugin::EventKind;
 
 /// Requests to one program that may be open at a time.
@@ -24,7 +24,7 @@ pub(super) struct PendingRequest {
     /// [`EventKind::Handshake`] or [`EventKind::Request`].
     pub(super) kind: EventKind,
     /// Where the answer goes.
-    pub(super) ticket: AskTicket,
+    pub(super) ticket: ReplyTo,
 }
 
 impl PendingRequests {
@@ -90,7 +90,7 @@ mod tests {
     use super::*;
 
     fn question(kind: EventKind, request: u64) -> PendingRequest {
-        PendingRequest { kind, ticket: AskTicket { reply_to: Address(0), request } }
+        PendingRequest { kind, ticket: ReplyTo { reply_to: Address(0), request } }
     }
 
     #[test]

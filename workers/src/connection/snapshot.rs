@@ -68,6 +68,7 @@ impl Connection {
     ///
     /// # Errors
     /// See [`NotMovable`].
+    #[cfg_attr(not(test), expect(dead_code, reason = "as above"))]
     pub(crate) fn snapshot(&self, fx: &Effects) -> Result<Vec<u8>, NotMovable> {
         debug_assert!(!fx.delivery.cork.is_of(self.key.index), "it is being served");
         match self.stream {

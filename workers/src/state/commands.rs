@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 
 use wsmaster_ipc::{
-    Address, Answer, AskTicket, Command, ConnectionId, Outcome, shared_state::Counter,
+    Address, Answer, Command, ConnectionId, Outcome, ReplyTo, shared_state::Counter,
 };
 use wsmaster_protocol::close::CloseCode;
 
 use super::WorkerState;
-use crate::{effects::Effects, handler::Message, inspection};
+use crate::{effects::Effects, handler::Message, inspect::answer};
 
 impl WorkerState {
     /// Does what another process, or this one, asks for a connection of this worker.
@@ -34,7 +34,7 @@ impl WorkerState {
                 };
                 self.fx.answer(ticket.reply_to, ticket.request, answer);
             }
-            Command::Survey { question, ticket } => {
+            Command::Inspect { question, ticket } => {
                 self.fx.requests.inspections.push((ticket, question.to_vec()));
             }
             // Those are for the application, or are told by the last worker of the slot. A worker asks for no events and does no
@@ -71,9 +71,9 @@ impl WorkerState {
                 let dropped = self.count_members(channel, exclude, only);
                 (ticket, Answer::Many { delivered: 0, dropped })
             }
-            Command::Survey { ticket, .. } => (Some(ticket), Answer::NoRoom),
+            Command::Inspect { ticket, .. } => (Some(ticket), Answer::NoRoom),
             Command::Answer { from, request, ref answer, ticket } => {
-                let unanswered = self.fx.requests.asker.unreadable(request, from, answer);
+                let unanswered = self.fx.requests.requester.unreadable(request, from, answer);
                 self.fx.requests.answered.extend(unanswered);
                 (ticket, Answer::NoRoom)
             }
@@ -85,7 +85,7 @@ impl WorkerState {
             | Command::Part(_)
             | Command::Task { .. } => return,
         };
-        if let Some(AskTicket { reply_to, request }) = ticket {
+        if let Some(ReplyTo { reply_to, request }) = ticket {
             self.fx.answer(reply_to, request, answer);
         }
     }
@@ -105,7 +105,7 @@ impl WorkerState {
 
     /// What is known of a connection, as a JSON object.
     pub(crate) fn describe(&self, id: ConnectionId) -> Option<Vec<u8>> {
-        inspection::describe(self.connections.at(self.fx.ids.find(id)?)?, &self.fx)
+        answer::describe(self.connections.at(self.fx.ids.find(id)?)?, &self.fx)
     }
 }
 
@@ -113,16 +113,16 @@ impl Effects {
     /// Answers a request of another process, or of this one.
     pub(crate) fn answer(&mut self, to: Address, request: u64, answer: Answer<'_>) {
         let from = self.requests.handle().own_address();
-        let ticket = AskTicket { reply_to: to, request };
+        let ticket = ReplyTo { reply_to: to, request };
         if self.peers.lineage.is_mark(ticket) {
             return;
         }
         if self.peers.lineage.has_asked(ticket) {
-            let done = self.requests.asker.answered(request, from, &answer);
+            let done = self.requests.requester.answered(request, from, &answer);
             self.requests.answered.extend(done);
             return;
         }
-        // When the mailbox is full, which is counted, the asker's deadline tells it.
+        // When the mailbox is full, which is counted, the requester's deadline tells it.
         let answer = Command::Answer { from, request, answer, ticket: None };
         let _ = self.requests.handle().send(to, &answer);
     }

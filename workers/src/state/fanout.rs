@@ -7,7 +7,7 @@ use wsmaster_ipc::{
 };
 
 use super::WorkerState;
-use crate::{asks::Tally, conn_index::ConnIndex, delivery::Fanout, handler::Message};
+use crate::{conn_index::ConnIndex, delivery::Fanout, handler::Message, pending::DeliveryCount};
 
 impl WorkerState {
     /// Puts a message into a connection's outbox.
@@ -37,7 +37,7 @@ impl WorkerState {
         group: Option<Group>,
         message: Message<'_>,
         exclude: Option<ConnectionId>,
-    ) -> Tally {
+    ) -> DeliveryCount {
         let members = self.connections.indexes_of(group);
         self.send_to_all(&members, message, exclude)
     }
@@ -49,10 +49,10 @@ impl WorkerState {
         message: Message<'_>,
         exclude: Option<ConnectionId>,
         only: Recipients<'_>,
-    ) -> Tally {
+    ) -> DeliveryCount {
         let members = self.members_of(channel, only);
         let tally = if members.is_empty() {
-            Tally::default()
+            DeliveryCount::default()
         } else {
             self.send_to_all(&members, message, exclude)
         };
@@ -83,8 +83,8 @@ impl WorkerState {
         indexes: &[ConnIndex],
         message: Message<'_>,
         exclude: Option<ConnectionId>,
-    ) -> Tally {
-        let mut tally = Tally::default();
+    ) -> DeliveryCount {
+        let mut tally = DeliveryCount::default();
         let compresses = self.fx.delivery.compresses(message.payload().len());
         let mut fanout = Fanout::new(message);
         for index in indexes {

@@ -3,17 +3,17 @@
 use std::os::fd::OwnedFd;
 
 use wsmaster_ipc::{
-    Answer, AskTicket, Command, ConnectionId, Outcome, Part, SendError,
+    Answer, Command, ConnectionId, Outcome, Part, ReplyTo, SendError,
     relay::{Relay, Unsent},
     wire,
 };
 
 use super::WorkerState;
 use crate::{
-    asks::Tally,
     effects::Effects,
     handler::Message,
     lineage::Owner,
+    pending::DeliveryCount,
     slot_peers::{Carried, SlotPeers},
 };
 
@@ -39,7 +39,7 @@ impl WorkerState {
     /// Does this worker's part of a command for all processes of the slot, if it is to do any, and passes it on or answers.
     fn take_part(&mut self, command: &Command<'_>, here: bool) {
         let carried = std::mem::take(&mut self.fx.peers.carried);
-        let is_new = |state: &Self, ticket: Option<AskTicket>| {
+        let is_new = |state: &Self, ticket: Option<ReplyTo>| {
             here && !ticket.is_some_and(|ticket| state.fx.peers.lineage.has_asked(ticket))
         };
         let (tally, ticket) = match *command {
@@ -55,13 +55,13 @@ impl WorkerState {
                 (self.publish_here(channel, message, exclude, only), ticket)
             }
             Command::Broadcast { ticket, .. } | Command::Publish { ticket, .. } => {
-                (Tally::default(), ticket)
+                (DeliveryCount::default(), ticket)
             }
             Command::List { ticket } => return self.list(ticket, &carried, here),
             Command::Push { .. }
             | Command::Disconnect { .. }
             | Command::Info { .. }
-            | Command::Survey { .. }
+            | Command::Inspect { .. }
             | Command::Answer { .. }
             | Command::Message { .. }
             | Command::Task { .. }
@@ -82,7 +82,7 @@ impl WorkerState {
         }
     }
 
-    fn list(&mut self, ticket: AskTicket, carried: &Carried, here: bool) {
+    fn list(&mut self, ticket: ReplyTo, carried: &Carried, here: bool) {
         let mut ids: Vec<ConnectionId> = serde_json::from_slice(&carried.ids).unwrap_or_default();
         if here {
             ids.extend(self.fx.ids.iter());
@@ -108,7 +108,7 @@ impl WorkerState {
             Command::Broadcast { .. }
             | Command::Publish { .. }
             | Command::List { .. }
-            | Command::Survey { .. }
+            | Command::Inspect { .. }
             | Command::Message { .. }
             | Command::Task { .. }
             | Command::Part(_)

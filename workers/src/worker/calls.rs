@@ -9,8 +9,8 @@ use wsmaster_ipc::shared_state::Counter;
 
 use super::Worker;
 use crate::{
-    asks::Reply, close_reason::CloseReason, conn_index::ConnIndex, context::Context,
-    handler::Handler, requests::Callback, state::WorkerState,
+    close_reason::CloseReason, conn_index::ConnIndex, context::Context, handler::Handler,
+    pending::Reply, requests::Callback, state::WorkerState,
 };
 
 /// The application, and what it may act on.

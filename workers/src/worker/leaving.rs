@@ -43,7 +43,7 @@ impl<H: Handler> Worker<H> {
                 }
                 Received::Message(ToChild::Relay) => self.read_relay(descriptor),
                 Received::Message(ToChild::Elder) => {
-                    self.state.fx.peers.next_predecessor = descriptor
+                    self.state.fx.peers.next_predecessor = descriptor;
                 }
                 Received::Message(ToChild::Stop { wait_ms, spread_ms, deadline_ms }) => {
                     let reason = LeaveReason::ServerStop;
@@ -81,7 +81,7 @@ impl<H: Handler> Worker<H> {
                     self.confirm(Handed::TicketKeys, number, come.is_some());
                 }
                 Received::Malformed => {
-                    log::warn!("the master said something that is not understood")
+                    log::warn!("the master said something that is not understood");
                 }
                 Received::Empty => return,
                 Received::Closed => {
@@ -337,11 +337,11 @@ impl<H: Handler> Worker<H> {
 
     /// Waits no longer for what this worker has asked.
     pub(super) fn end_questions(&mut self) {
-        while let Some(unanswered) = self.state.fx.requests.asker.expire(u64::MAX) {
+        while let Some(unanswered) = self.state.fx.requests.requester.expire(u64::MAX) {
             self.state.fx.stats.add(Counter::UnansweredAsks, 1);
             self.state.fx.requests.answered.push_back(unanswered);
         }
-        let tasks = self.state.fx.requests.asker.abandon_tasks();
+        let tasks = self.state.fx.requests.requester.abandon_tasks();
         self.state.fx.requests.answered.extend(tasks);
         self.run_callbacks();
     }

@@ -90,7 +90,7 @@ impl<H: Handler> Calls<'_, H> {
         match *command {
             Command::Part(part) => self.state.fx.peers.carry(part),
             Command::Answer { from, request, ref answer, ticket } => {
-                let done = self.state.fx.requests.asker.answered(request, from, answer);
+                let done = self.state.fx.requests.requester.answered(request, from, answer);
                 let waited = done.is_some_and(|(done, reply)| self.finish(done, reply));
                 if let Some(ticket) = ticket {
                     let outcome =
@@ -111,7 +111,7 @@ impl<H: Handler> Calls<'_, H> {
             | Command::Info { .. }
             | Command::List { .. }
             | Command::Task { .. }
-            | Command::Survey { .. }
+            | Command::Inspect { .. }
             | Command::Event { .. } => self.state.execute(command),
         }
         self.run_callbacks();

@@ -8,7 +8,7 @@ use std::{
 };
 
 use wsmaster_workers::{
-    AskError, Closed, ClosedBy, Context, Handler, HttpRequest, JobOrder, Message, Responder,
+    Closed, ClosedBy, Context, Handler, HttpRequest, JobOrder, Message, RequestError, Responder,
     TimerId, USER_KEY, Undecided, Verdict,
     ipc::{
         Address, ConnectionId, EventCode, EventHeader, LeaveReason, LifeEvent, Outcome,
@@ -136,7 +136,7 @@ fn id(word: &str) -> ConnectionId {
     ConnectionId::try_from(word.parse::<u64>().expect("a number")).expect("an id")
 }
 
-fn outcome(result: Result<Outcome, AskError>) -> String {
+fn outcome(result: Result<Outcome, RequestError>) -> String {
     match result {
         Ok(outcome) => format!("{outcome:?}"),
         Err(error) => format!("{error:?}"),
@@ -503,7 +503,7 @@ fn slow(ms: u64, text: String) -> impl FnOnce() -> String + Send + 'static {
     }
 }
 
-fn tally(result: Result<wsmaster_workers::Tally, AskError>) -> String {
+fn tally(result: Result<wsmaster_workers::DeliveryCount, RequestError>) -> String {
     match result {
         Ok(tally) => {
             let silent: Vec<u16> = tally.unanswered.iter().map(|slot| slot.number()).collect();

@@ -10,7 +10,7 @@ use std::{
 };
 
 use wsmaster_workers::{
-    HandshakeRules, Limits, ListenerRules, Listening, Proxies, Seat, Worker,
+    HandshakeRules, Limits, ListenerRules, Listening, Proxies, Worker, WorkerSetup,
     ipc::{
         Handle, Slot,
         link::{self, MasterLink, Received, ToChild, ToMaster},
@@ -109,7 +109,7 @@ impl Server {
         let elder = self.join_to_elder(slot);
         let thread = thread::spawn(move || {
             let take_log = Box::new(drop);
-            let seat = Seat {
+            let seat = WorkerSetup {
                 slot,
                 generation,
                 listeners: vec![Listening {
@@ -124,6 +124,7 @@ impl Server {
                 elder,
                 limits,
                 tls,
+                connections: Vec::new(),
                 take_log,
             };
             Worker::new(seat, app)?.run()

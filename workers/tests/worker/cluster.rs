@@ -48,8 +48,8 @@ fn what_became_of_a_push_is_told() {
 fn a_connection_is_closed_and_described_from_another_worker() {
     let (_server, [mut a, mut b, c], ids) = three();
     assert_eq!(b.ask("!subscribe news"), "Ok(true)");
-    for asker in [&mut a, &mut b] {
-        let info = asker.ask(&format!("!info {}", ids[1]));
+    for requester in [&mut a, &mut b] {
+        let info = requester.ask(&format!("!info {}", ids[1]));
         let info: serde_json::Value = serde_json::from_str(&info).expect("JSON");
         assert_eq!(info["connection"], ids[1]);
         assert_eq!(info["worker"], 1);

@@ -3,7 +3,7 @@
 use std::{cmp::Reverse, collections::HashMap, io, path::Path};
 
 use serde::de::DeserializeOwned;
-use wsmaster_workers::survey::{ChannelRow, ConnectionRow, Part, Question, What};
+use wsmaster_workers::inspect::{ChannelRow, ConnectionRow, InspectRequest, Page, Query};
 
 use super::{super::asking, model::Extremes};
 use crate::master::SurveyProblem;
@@ -13,7 +13,7 @@ const KEPT_MAX: usize = 32;
 /// Rows that a part may have.
 const ROWS_MAX: u16 = KEPT_MAX as u16;
 
-/// Asks all workers once over.
+/// PendingRequests all workers once over.
 ///
 /// # Errors
 /// The master does not answer.
@@ -26,8 +26,8 @@ pub(super) fn ask(pid_file: &Path) -> io::Result<Extremes> {
             slowest.extend(rows);
             keep_slowest_of(&mut slowest);
         };
-        let answered = each_part(pid_file, slot, &What::Slowest, &mut keep_slowest)?.is_ok()
-            && each_part(pid_file, slot, &What::Channels, |rows| channels.push(rows))?.is_ok();
+        let answered = each_part(pid_file, slot, &Query::Slowest, &mut keep_slowest)?.is_ok()
+            && each_part(pid_file, slot, &Query::Channels, |rows| channels.push(rows))?.is_ok();
         if !answered {
             silent.push(slot);
         }
@@ -38,15 +38,15 @@ pub(super) fn ask(pid_file: &Path) -> io::Result<Extremes> {
 fn each_part<R: DeserializeOwned>(
     pid_file: &Path,
     slot: u16,
-    what: &What,
+    what: &Query,
     mut take: impl FnMut(Vec<R>),
 ) -> io::Result<Result<(), SurveyProblem>> {
     let mut from = 0;
     loop {
-        let question = Question { what: what.clone(), from, rows_max: ROWS_MAX };
+        let question = InspectRequest { what: what.clone(), from, rows_max: ROWS_MAX };
         match asking::part::<R>(pid_file, slot, &question)? {
             Err(problem) => return Ok(Err(problem)),
-            Ok(Part { rows, next }) => {
+            Ok(Page { rows, next }) => {
                 take(rows);
                 match next {
                     // One that does not get on would be asked for ever.

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use serde::Deserialize;
 use serde_json::Value;
-use wsmaster_workers::survey::{ChannelRow, ConnectionRow};
+use wsmaster_workers::inspect::{ChannelRow, ConnectionRow};
 
 /// Points of a history: more than any terminal is wide.
 const HISTORY_MAX: usize = 512;

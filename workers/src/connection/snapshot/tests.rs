@@ -9,7 +9,7 @@ use std::{
     fmt::Write as _,
     io::{Read, Write},
     os::unix::net::UnixStream as StdStream,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use mio::net::UnixStream;
@@ -146,7 +146,7 @@ fn sum(bytes: &[u8]) -> u32 {
 }
 
 fn effects(limits: &Limits, now_ms: u64) -> Effects {
-    let clock = SerialClock::new(Instant::now(), Duration::from_secs(1_800_000_000));
+    let clock = SerialClock::new(START_MS, Duration::from_secs(1_800_000_000));
     let shared = SharedState::new(1, 1, clock, 7).unwrap();
     let mailbox = MailboxPair::new().unwrap();
     let handle =
@@ -319,7 +319,7 @@ impl World {
         let mut seen = String::new();
         let fx = &self.state.fx;
         for connection in self.state.connections.iter() {
-            let json = crate::inspection::describe(connection, fx).unwrap();
+            let json = crate::inspect::answer::describe(connection, fx).unwrap();
             let mut json: serde_json::Value = serde_json::from_slice(&json).unwrap();
             // How buffers grow depends on their past.
             json["memory_bytes"].take();

@@ -10,11 +10,11 @@ use wsmaster_ipc::{Address, Answer, Outcome, Slot};
 use crate::tasks::TaskError;
 
 /// Questions that may be open at a time.
-pub const ASKS_MAX: usize = 65_536;
+pub const PENDING_REQUESTS_MAX: usize = 65_536;
 
 /// Open questions, each with what is to be done with its answer.
 #[derive(Debug)]
-pub struct Asks<D> {
+pub struct PendingRequests<D> {
     open: HashMap<u64, Ask<D>>,
     /// Deadlines and numbers, the earliest first. Answered ones are passed over.
     order: BinaryHeap<Reverse<(u64, u64)>>,
@@ -30,7 +30,7 @@ struct Ask<D> {
 #[derive(Debug)]
 enum Progress {
     One(Address),
-    Many { waiting: Vec<Slot>, tally: Tally },
+    Many { waiting: Vec<Slot>, tally: DeliveryCount },
 }
 
 /// An answer that is complete, or as complete as it will get.
@@ -39,7 +39,7 @@ pub enum Reply {
     /// To a push or a disconnect.
     One(Outcome),
     /// To a broadcast or a publish.
-    Many(Tally),
+    Many(DeliveryCount),
     /// To a question about a connection: a JSON object. To a question to a program: what its host says.
     Info(Vec<u8>),
     /// To a task.
@@ -58,14 +58,14 @@ impl Reply {
     /// What became of a command for one connection.
     ///
     /// # Errors
-    /// There is no such answer. One of another kind is a fault of ours, and told as [`AskError::Busy`].
-    pub fn into_outcome(self) -> Result<Outcome, AskError> {
+    /// There is no such answer. One of another kind is a fault of ours, and told as [`RequestError::Busy`].
+    pub fn into_outcome(self) -> Result<Outcome, RequestError> {
         match self {
             Self::One(outcome) => Ok(outcome),
-            Self::MailboxFull => Err(AskError::MailboxFull),
-            Self::NoRoom => Err(AskError::NoRoom),
-            Self::Unanswered => Err(AskError::Unanswered),
-            Self::Busy | Self::Many(_) | Self::Info(_) | Self::Task(_) => Err(AskError::Busy),
+            Self::MailboxFull => Err(RequestError::MailboxFull),
+            Self::NoRoom => Err(RequestError::NoRoom),
+            Self::Unanswered => Err(RequestError::Unanswered),
+            Self::Busy | Self::Many(_) | Self::Info(_) | Self::Task(_) => Err(RequestError::Busy),
         }
     }
 
@@ -73,7 +73,7 @@ impl Reply {
     ///
     /// # Errors
     /// As [`Self::into_outcome`].
-    pub fn into_tally(self) -> Result<Tally, AskError> {
+    pub fn into_tally(self) -> Result<DeliveryCount, RequestError> {
         match self {
             Self::Many(tally) => Ok(tally),
             other @ (Self::One(_)
@@ -82,7 +82,7 @@ impl Reply {
             | Self::Unanswered
             | Self::MailboxFull
             | Self::NoRoom
-            | Self::Busy) => other.into_outcome().and(Err(AskError::Busy)),
+            | Self::Busy) => other.into_outcome().and(Err(RequestError::Busy)),
         }
     }
 
@@ -90,7 +90,7 @@ impl Reply {
     ///
     /// # Errors
     /// As [`Self::into_outcome`].
-    pub fn into_info(self) -> Result<Option<Vec<u8>>, AskError> {
+    pub fn into_info(self) -> Result<Option<Vec<u8>>, RequestError> {
         match self {
             Self::Info(json) => Ok(Some(json)),
             other @ (Self::One(_)
@@ -120,7 +120,7 @@ impl Reply {
 
 /// What became of a message for many.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Tally {
+pub struct DeliveryCount {
     /// Connections whose outbox took it.
     pub delivered: u64,
     /// Connections that should have had it and whose outbox was full.
@@ -131,7 +131,7 @@ pub struct Tally {
 
 /// Why a question has no answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum AskError {
+pub enum RequestError {
     /// The mailbox of the worker that was asked is full. The command has no effect.
     #[error("the worker that owns the connection does not keep up: its mailbox is full")]
     MailboxFull,
@@ -148,7 +148,7 @@ pub enum AskError {
     Busy,
 }
 
-impl<D> Asks<D> {
+impl<D> PendingRequests<D> {
     /// Starts numbering at `first`: a successor must not take answers that were meant for the process before it.
     pub fn starting_at(first: u64) -> Self {
         Self { open: HashMap::new(), order: BinaryHeap::new(), next: first }
@@ -156,7 +156,7 @@ impl<D> Asks<D> {
 
     /// Whether one more may be asked.
     pub fn has_room(&self) -> bool {
-        self.open.len() < ASKS_MAX
+        self.open.len() < PENDING_REQUESTS_MAX
     }
 
     /// Whether none is open.
@@ -175,7 +175,7 @@ impl<D> Asks<D> {
     }
 
     /// Waits for the answers of several workers; `tally` is what is known already.
-    pub fn await_many(&mut self, from: Vec<Slot>, tally: Tally, deadline_ms: u64, done: D) {
+    pub fn await_many(&mut self, from: Vec<Slot>, tally: DeliveryCount, deadline_ms: u64, done: D) {
         self.insert(deadline_ms, Ask { progress: Progress::Many { waiting: from, tally }, done });
     }
 
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn one_answer_ends_a_question_and_a_second_is_passed_over() {
-        let mut asks = Asks::starting_at(10);
+        let mut asks = PendingRequests::starting_at(10);
         asks.await_one(Address(1), 100, "push");
         let answer = Answer::One(Outcome::Closing);
         assert_eq!(asks.answered(11, Address(1), &answer), None);
@@ -284,20 +284,20 @@ mod tests {
 
     #[test]
     fn many_answers_add_up_and_silence_has_a_name() {
-        let mut asks = Asks::starting_at(1);
-        let known = Tally { delivered: 3, ..Tally::default() };
+        let mut asks = PendingRequests::starting_at(1);
+        let known = DeliveryCount { delivered: 3, ..DeliveryCount::default() };
         asks.await_many(vec![slot(0), slot(2)], known, 100, ());
         let answer = Answer::Many { delivered: 2, dropped: 1 };
         assert_eq!(asks.answered(1, Address(2), &answer), None);
         assert_eq!(asks.expire(99), None);
-        let tally = Tally { delivered: 5, dropped: 1, unanswered: vec![slot(0)] };
+        let tally = DeliveryCount { delivered: 5, dropped: 1, unanswered: vec![slot(0)] };
         assert_eq!(asks.expire(100), Some(((), Reply::Many(tally))));
         assert_eq!(asks.next_ms(), None);
     }
 
     #[test]
     fn a_body_that_had_no_room_ends_a_question_and_so_does_an_answer_that_had_none() {
-        let mut asks = Asks::starting_at(1);
+        let mut asks = PendingRequests::starting_at(1);
         asks.await_one(Address(3), 50, "push");
         asks.await_one(Address(3), 50, "info");
         assert_eq!(asks.answered(1, Address(3), &Answer::NoRoom), Some(("push", Reply::NoRoom)));
@@ -308,7 +308,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_another_kind_changes_nothing() {
-        let mut asks = Asks::starting_at(1);
+        let mut asks = PendingRequests::starting_at(1);
         asks.await_one(Address(0), 50, ());
         assert_eq!(asks.answered(1, Address(0), &Answer::Many { delivered: 1, dropped: 0 }), None);
         assert_eq!(asks.expire(50), Some(((), Reply::Unanswered)));

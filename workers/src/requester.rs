@@ -4,39 +4,39 @@
 //! arguments. It does not know which connections are this process's own.
 
 use wsmaster_ipc::{
-    Address, Answer, AskTicket, Command, ConnectionId, EventHeader, Handle, Outcome, PayloadKind,
+    Address, Answer, Command, ConnectionId, EventHeader, Handle, Outcome, PayloadKind, ReplyTo,
     SendError, Slot,
     handle::{Broadcast, Publication, Sent},
 };
 
 use crate::{
-    asks::{Asks, Reply, Tally},
+    pending::{DeliveryCount, PendingRequests, Reply},
     tasks::{self, Tasks},
 };
 
 /// Questions of one process. `D` is what it wants to do with an answer.
 #[derive(Debug)]
-pub struct Asker<D> {
+pub struct Requester<D> {
     handle: Handle,
-    asks: Asks<D>,
+    asks: PendingRequests<D>,
     tasks: Tasks<D>,
     timeout_ms: u64,
 }
 
 /// What became of asking.
 #[derive(Debug)]
-pub enum Asked<D> {
+pub enum Requested<D> {
     /// The answer comes later.
     Waiting,
     /// The answer is known already: nobody had to be asked, or nobody could be.
     Known(D, Reply),
 }
 
-impl<D> Asker<D> {
-    /// An asker that sends with `handle` and waits `timeout_ms` for an answer. Its numbers start at `first`, which should
+impl<D> Requester<D> {
+    /// An requester that sends with `handle` and waits `timeout_ms` for an answer. Its numbers start at `first`, which should
     /// be a random one: answers to a process before this one may still come.
     pub fn new(handle: Handle, first: u64, timeout_ms: u64) -> Self {
-        let (asks, tasks) = (Asks::starting_at(first), Tasks::starting_at(first));
+        let (asks, tasks) = (PendingRequests::starting_at(first), Tasks::starting_at(first));
         Self { handle, asks, tasks, timeout_ms }
     }
 
@@ -58,7 +58,7 @@ impl<D> Asker<D> {
         payload: &[u8],
         now_ms: u64,
         done: D,
-    ) -> Asked<D> {
+    ) -> Requested<D> {
         self.one(id.slot(), now_ms, done, |handle, request| {
             handle.push_ack(id, kind, payload, request)
         })
@@ -72,25 +72,25 @@ impl<D> Asker<D> {
         reason: &str,
         now_ms: u64,
         done: D,
-    ) -> Asked<D> {
+    ) -> Requested<D> {
         self.one(id.slot(), now_ms, done, |handle, request| {
             handle.disconnect(id, code, reason, Some(request))
         })
     }
 
-    /// Asks what is known of a connection of another process.
-    pub fn info(&mut self, id: ConnectionId, now_ms: u64, done: D) -> Asked<D> {
+    /// PendingRequests what is known of a connection of another process.
+    pub fn info(&mut self, id: ConnectionId, now_ms: u64, done: D) -> Requested<D> {
         self.one(id.slot(), now_ms, done, |handle, request| handle.info(id, request))
     }
 
-    /// Asks a worker for the ids of its connections.
-    pub fn list(&mut self, of: Slot, now_ms: u64, done: D) -> Asked<D> {
+    /// PendingRequests a worker for the ids of its connections.
+    pub fn list(&mut self, of: Slot, now_ms: u64, done: D) -> Requested<D> {
         self.one(of, now_ms, done, |handle, request| handle.list(of, request))
     }
 
-    /// Asks a worker to look over its connections or channels.
-    pub fn survey(&mut self, of: Slot, question: &[u8], now_ms: u64, done: D) -> Asked<D> {
-        self.one(of, now_ms, done, |handle, request| handle.survey(of, question, request))
+    /// PendingRequests a worker to look over its connections or channels.
+    pub fn inspect(&mut self, of: Slot, question: &[u8], now_ms: u64, done: D) -> Requested<D> {
+        self.one(of, now_ms, done, |handle, request| handle.inspect(of, question, request))
     }
 
     /// Sends to every connection of these workers, or of a group; `tally` is what has been reached already.
@@ -98,10 +98,10 @@ impl<D> Asker<D> {
         &mut self,
         to: &[Slot],
         broadcast: &Broadcast<'_>,
-        tally: Tally,
+        tally: DeliveryCount,
         now_ms: u64,
         done: D,
-    ) -> Asked<D> {
+    ) -> Requested<D> {
         self.many(to, tally, now_ms, done, |handle, request| {
             handle.broadcast(to.iter().copied(), broadcast, Some(request))
         })
@@ -112,26 +112,26 @@ impl<D> Asker<D> {
         &mut self,
         to: &[Slot],
         publication: &Publication<'_>,
-        tally: Tally,
+        tally: DeliveryCount,
         now_ms: u64,
         done: D,
-    ) -> Asked<D> {
+    ) -> Requested<D> {
         self.many(to, tally, now_ms, done, |handle, request| {
             handle.publish(to.iter().copied(), publication, Some(request))
         })
     }
 
     /// Gives a task to whichever task process is free first, or to the one with this number.
-    pub fn task(&mut self, process: Option<u16>, payload: &[u8], done: D) -> Asked<D> {
+    pub fn task(&mut self, process: Option<u16>, payload: &[u8], done: D) -> Requested<D> {
         if !self.tasks.has_room() {
-            return Asked::Known(done, Reply::Busy);
+            return Requested::Known(done, Reply::Busy);
         }
         match self.handle.task(process, payload, self.tasks.next_request()) {
             Ok(()) => {
                 self.tasks.begin(done);
-                Asked::Waiting
+                Requested::Waiting
             }
-            Err(error) => Asked::Known(done, Reply::Task(Err(error.into()))),
+            Err(error) => Requested::Known(done, Reply::Task(Err(error.into()))),
         }
     }
 
@@ -145,7 +145,7 @@ impl<D> Asker<D> {
         self.tasks.abandon().map(|done| (done, Reply::Unanswered))
     }
 
-    /// Asks a side process that is a program, and waits so long for what it says.
+    /// PendingRequests a side process that is a program, and waits so long for what it says.
     pub fn ask_process(
         &mut self,
         to: Address,
@@ -154,7 +154,7 @@ impl<D> Asker<D> {
         timeout_ms: u64,
         now_ms: u64,
         done: D,
-    ) -> Asked<D> {
+    ) -> Requested<D> {
         self.of(to, now_ms + timeout_ms, done, |handle, request| {
             handle.ask_process(to, header, question, request)
         })
@@ -163,15 +163,15 @@ impl<D> Asker<D> {
     /// Answers what this process was asked, and asks whether somebody still waited for that.
     pub fn answer(
         &mut self,
-        asked: AskTicket,
+        asked: ReplyTo,
         answer: Answer<'_>,
         now_ms: u64,
         done: D,
-    ) -> Asked<D> {
+    ) -> Requested<D> {
         let deadline_ms = now_ms + self.timeout_ms;
         self.of(asked.reply_to, deadline_ms, done, |handle, request| {
             let from = handle.own_address();
-            let ticket = Some(AskTicket { reply_to: from, request });
+            let ticket = Some(ReplyTo { reply_to: from, request });
             let answer = Command::Answer { from, request: asked.request, answer, ticket };
             handle.send(asked.reply_to, &answer)
         })
@@ -229,7 +229,7 @@ impl<D> Asker<D> {
             | Command::Disconnect { .. }
             | Command::Info { .. }
             | Command::List { .. }
-            | Command::Survey { .. }
+            | Command::Inspect { .. }
             | Command::Part(_)
             | Command::Message { .. }
             | Command::Task { .. }
@@ -253,9 +253,9 @@ impl<D> Asker<D> {
         now_ms: u64,
         done: D,
         send: impl FnOnce(&Handle, u64) -> Result<(), SendError>,
-    ) -> Asked<D> {
+    ) -> Requested<D> {
         if to.number() >= self.handle.shared_state().slots() {
-            return Asked::Known(done, Reply::One(Outcome::NoSuchConnection));
+            return Requested::Known(done, Reply::One(Outcome::NoSuchConnection));
         }
         self.of(to.address(), now_ms + self.timeout_ms, done, send)
     }
@@ -266,18 +266,18 @@ impl<D> Asker<D> {
         deadline_ms: u64,
         done: D,
         send: impl FnOnce(&Handle, u64) -> Result<(), SendError>,
-    ) -> Asked<D> {
+    ) -> Requested<D> {
         if !self.asks.has_room() {
-            return Asked::Known(done, Reply::Busy);
+            return Requested::Known(done, Reply::Busy);
         }
         match send(&self.handle, self.asks.next_request()) {
             Ok(()) => {
                 self.asks.await_one(to, deadline_ms, done);
-                Asked::Waiting
+                Requested::Waiting
             }
-            Err(SendError::NoRoom) => Asked::Known(done, Reply::NoRoom),
+            Err(SendError::NoRoom) => Requested::Known(done, Reply::NoRoom),
             Err(SendError::Full | SendError::NoSuchProcess | SendError::TooLarge) => {
-                Asked::Known(done, Reply::MailboxFull)
+                Requested::Known(done, Reply::MailboxFull)
             }
         }
     }
@@ -285,29 +285,29 @@ impl<D> Asker<D> {
     fn many(
         &mut self,
         to: &[Slot],
-        mut tally: Tally,
+        mut tally: DeliveryCount,
         now_ms: u64,
         done: D,
         send: impl FnOnce(&Handle, u64) -> Result<Vec<Sent>, SendError>,
-    ) -> Asked<D> {
+    ) -> Requested<D> {
         if to.is_empty() {
-            return Asked::Known(done, Reply::Many(tally));
+            return Requested::Known(done, Reply::Many(tally));
         }
         if !self.asks.has_room() {
-            return Asked::Known(done, Reply::Busy);
+            return Requested::Known(done, Reply::Busy);
         }
         let Ok(sent) = send(&self.handle, self.asks.next_request()) else {
             tally.unanswered.extend(to);
-            return Asked::Known(done, Reply::Many(tally));
+            return Requested::Known(done, Reply::Many(tally));
         };
         let (taken, refused): (Vec<Sent>, Vec<Sent>) =
             sent.into_iter().partition(|sent| sent.result.is_ok());
         tally.unanswered.extend(refused.iter().map(|sent| sent.to));
         if taken.is_empty() {
-            return Asked::Known(done, Reply::Many(tally));
+            return Requested::Known(done, Reply::Many(tally));
         }
         let waiting = taken.iter().map(|sent| sent.to).collect();
         self.asks.await_many(waiting, tally, now_ms + self.timeout_ms, done);
-        Asked::Waiting
+        Requested::Waiting
     }
 }

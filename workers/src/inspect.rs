@@ -1,19 +1,21 @@
 //! Looking over a worker's connections and channels from outside, a part at a time: what can be asked, and how the answers
 //! look. Pure.
 //!
-//! One question is about at most [`PLACES_PER_PART_MAX`] places, whatever stands there, so that a worker with very many
+//! One question is about at most [`PLACES_PER_PAGE_MAX`] places, whatever stands there, so that a worker with very many
 //! connections is not kept from its clients by those who look at it. The answer says where the next question goes on.
 //! A connection that stays is seen once by whoever asks for one part after the other; one that comes or goes meanwhile
 //! may be seen or not.
+
+pub(crate) mod answer;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use wsmaster_ipc::{ConnectionId, Slot};
 
 /// Connections, or channels, that one question looks at.
-pub const PLACES_PER_PART_MAX: u32 = 4096;
+pub const PLACES_PER_PAGE_MAX: u32 = 4096;
 /// Rows that one answer has. So many fit into one packet as long as nobody has an unusual name.
-pub const ROWS_PER_PART_MAX: u16 = 64;
+pub const ROWS_PER_PAGE_MAX: u16 = 64;
 /// The longest path that a row shows, in bytes.
 const PATH_BYTES_MAX: usize = 256;
 /// The longest user that a row shows, in bytes.
@@ -21,19 +23,19 @@ const USER_BYTES_MAX: usize = 128;
 
 /// A question to one worker.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Question {
+pub struct InspectRequest {
     /// What to look for.
-    pub what: What,
-    /// Where to begin: 0, and then what [`Part::next`] of the answer before says.
+    pub what: Query,
+    /// Where to begin: 0, and then what [`Page::next`] of the answer before says.
     pub from: u32,
-    /// The most rows that are wanted; more than [`ROWS_PER_PART_MAX`] are not given.
+    /// The most rows that are wanted; more than [`ROWS_PER_PAGE_MAX`] are not given.
     pub rows_max: u16,
 }
 
 /// What to look for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum What {
+pub enum Query {
     /// WebSockets in the order of their places: [`ConnectionRow`]s.
     Connections {
         /// Only subscribers of this channel.
@@ -50,7 +52,7 @@ pub enum What {
 
 /// The answer.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Part<R> {
+pub struct Page<R> {
     /// What was found.
     pub rows: Vec<R>,
     /// Where the next question has to begin; `None` when all has been looked at.

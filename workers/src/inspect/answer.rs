@@ -12,23 +12,23 @@ use crate::{
     connection::{Connection, USER_KEY},
     connections::Connections,
     effects::Effects,
-    survey::{
-        ChannelRow, ConnectionRow, PLACES_PER_PART_MAX, Part, Question, ROWS_PER_PART_MAX, What,
-        shown_path, shown_user, user_text,
+    inspect::{
+        ChannelRow, ConnectionRow, InspectRequest, PLACES_PER_PAGE_MAX, Page, Query,
+        ROWS_PER_PAGE_MAX, shown_path, shown_user, user_text,
     },
 };
 
 /// Answers a request, in JSON. `None` when it is not understood.
 pub(crate) fn answer(request: &[u8], connections: &Connections, fx: &Effects) -> Option<Vec<u8>> {
-    let Question { what, from, rows_max } = serde_json::from_slice(request).ok()?;
-    let rows_max = usize::from(rows_max.clamp(1, ROWS_PER_PART_MAX));
+    let InspectRequest { what, from, rows_max } = serde_json::from_slice(request).ok()?;
+    let rows_max = usize::from(rows_max.clamp(1, ROWS_PER_PAGE_MAX));
     let inspection = Inspection { connections, fx };
     match what {
-        What::Connections { channel, user } => {
+        Query::Connections { channel, user } => {
             json(&inspection.connections(from, rows_max, channel.as_deref(), user.as_deref()))
         }
-        What::Slowest => json(&inspection.slowest(from, rows_max)),
-        What::Channels => json(&inspection.busiest(from, rows_max)),
+        Query::Slowest => json(&inspection.slowest(from, rows_max)),
+        Query::Channels => json(&inspection.busiest(from, rows_max)),
     }
 }
 
@@ -80,7 +80,7 @@ impl<'a> Inspection<'a> {
         rows_max: usize,
         channel: Option<&str>,
         user: Option<&str>,
-    ) -> Part<ConnectionRow> {
+    ) -> Page<ConnectionRow> {
         let places = self.connections.places();
         let (end, mut next) = part(from, places);
         let table = &self.fx.channels.table;
@@ -98,10 +98,10 @@ impl<'a> Inspection<'a> {
                 break;
             }
         }
-        Part { rows, next }
+        Page { rows, next }
     }
 
-    fn slowest(&self, from: u32, rows_max: usize) -> Part<ConnectionRow> {
+    fn slowest(&self, from: u32, rows_max: usize) -> Page<ConnectionRow> {
         let (end, next) = part(from, self.connections.places());
         let mut waiting: Vec<&Connection> = (from..end)
             .filter_map(|place| self.websocket(place))
@@ -109,10 +109,10 @@ impl<'a> Inspection<'a> {
             .collect();
         waiting.sort_by_key(|connection| Reverse(connection.waiting_bytes()));
         waiting.truncate(rows_max);
-        Part { rows: waiting.into_iter().map(|connection| self.row(connection)).collect(), next }
+        Page { rows: waiting.into_iter().map(|connection| self.row(connection)).collect(), next }
     }
 
-    fn busiest(&self, from: u32, rows_max: usize) -> Part<ChannelRow> {
+    fn busiest(&self, from: u32, rows_max: usize) -> Page<ChannelRow> {
         let table = &self.fx.channels.table;
         let (end, next) = part(from, table.places());
         let now_ms = self.fx.now_ms;
@@ -132,7 +132,7 @@ impl<'a> Inspection<'a> {
                 messages_per_s,
             })
             .collect();
-        Part { rows, next }
+        Page { rows, next }
     }
 
     /// The connection at a place, if its id may address it.
@@ -164,7 +164,7 @@ impl<'a> Inspection<'a> {
 
 /// The end of the part that begins at `from`, and where the next one begins, if there is one.
 fn part(from: u32, places: u32) -> (u32, Option<u32>) {
-    let end = from.saturating_add(PLACES_PER_PART_MAX).min(places).max(from);
+    let end = from.saturating_add(PLACES_PER_PAGE_MAX).min(places).max(from);
     (end, (end < places).then_some(end))
 }
 
