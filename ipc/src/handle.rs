@@ -129,7 +129,7 @@ impl Handle {
         self.send(id.slot().address(), &Command::Disconnect { id, code, reason, ticket })
     }
 
-    /// PendingRequests the owner of a connection what it knows of it. The answer comes under the number `request`.
+    /// Asks the owner of a connection what it knows of it. The answer comes under the number `request`.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -137,7 +137,7 @@ impl Handle {
         self.send(id.slot().address(), &Command::Info { id, ticket: self.ticket(request) })
     }
 
-    /// PendingRequests a worker for the ids of its WebSockets. The answer comes under the number `request`.
+    /// Asks a worker for the ids of its WebSockets. The answer comes under the number `request`.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -145,7 +145,7 @@ impl Handle {
         self.send(of.address(), &Command::List { ticket: self.ticket(request) })
     }
 
-    /// PendingRequests a worker to look over its connections or channels. The answer comes under the number `request`.
+    /// Asks a worker to look over its connections or channels. The answer comes under the number `request`.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -247,7 +247,7 @@ impl Handle {
         self.send_event(to, header, payload, None)
     }
 
-    /// PendingRequests a side process that is a program. Its answer comes under the number `request`.
+    /// Asks a side process that is a program. Its answer comes under the number `request`.
     ///
     /// # Errors
     /// See [`SendError`].

@@ -32,7 +32,7 @@ impl ProgramRequests {
         Self { instances, timeout, next: 0, line: Vec::new() }
     }
 
-    /// PendingRequests whether the client of this call may become a WebSocket.
+    /// Asks whether the client of this call may become a WebSocket.
     pub(super) fn handshake(
         &mut self,
         context: &mut Context<'_>,

@@ -259,7 +259,7 @@ impl Caller {
     }
 }
 
-/// PendingRequests the master behind a control socket, and waits for its answer. `patience` bounds each wait.
+/// Asks the master behind a control socket, and waits for its answer. `patience` bounds each wait.
 ///
 /// # Errors
 /// The socket is not there, is not ours, or the master does not answer in time.

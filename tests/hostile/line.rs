@@ -50,7 +50,7 @@ impl Line {
         Ok(Self { stream, unsent, unread, said: None, state: State::Asking })
     }
 
-    /// PendingRequests for a WebSocket.
+    /// Asks for a WebSocket.
     pub(crate) fn upgrade(&mut self) {
         self.upgrade_with("");
     }

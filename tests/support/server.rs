@@ -95,7 +95,7 @@ impl Server {
         self.cli(&["status", "--json"]).expect_code(0).json()
     }
 
-    /// PendingRequests for the status until it is as wanted, and returns it. `what` completes "waited for ...".
+    /// Asks for the status until it is as wanted, and returns it. `what` completes "waited for ...".
     #[track_caller]
     pub(crate) fn wait_until(
         &self,

@@ -36,7 +36,7 @@ const PURE: &[&str] = &[
     "workers/src/tls/der.rs",
     "workers/src/tls/names.rs",
     "workers/src/tls/refusal.rs",
-    "workers/src/asks.rs",
+    "workers/src/pending.rs",
     "workers/src/http1.rs",
     "workers/src/accept_state.rs",
     "workers/src/handshakes.rs",

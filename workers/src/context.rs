@@ -322,7 +322,7 @@ impl<'w> Context<'w> {
         self.state.fx.requests.handle().notify(process, header, line)
     }
 
-    /// PendingRequests a side process that is a program, and tells what its host says, or why nothing came within this time. `done`
+    /// Asks a side process that is a program, and tells what its host says, or why nothing came within this time. `done`
     /// says whether whoever it is for still waits ([`Self::awaits_answer`], [`Self::awaits_verdict`]), which the program
     /// hears if it wants to know.
     pub fn ask(

@@ -78,17 +78,17 @@ impl<D> Requester<D> {
         })
     }
 
-    /// PendingRequests what is known of a connection of another process.
+    /// Asks what is known of a connection of another process.
     pub fn info(&mut self, id: ConnectionId, now_ms: u64, done: D) -> Requested<D> {
         self.one(id.slot(), now_ms, done, |handle, request| handle.info(id, request))
     }
 
-    /// PendingRequests a worker for the ids of its connections.
+    /// Asks a worker for the ids of its connections.
     pub fn list(&mut self, of: Slot, now_ms: u64, done: D) -> Requested<D> {
         self.one(of, now_ms, done, |handle, request| handle.list(of, request))
     }
 
-    /// PendingRequests a worker to look over its connections or channels.
+    /// Asks a worker to look over its connections or channels.
     pub fn inspect(&mut self, of: Slot, question: &[u8], now_ms: u64, done: D) -> Requested<D> {
         self.one(of, now_ms, done, |handle, request| handle.inspect(of, question, request))
     }
@@ -145,7 +145,7 @@ impl<D> Requester<D> {
         self.tasks.abandon().map(|done| (done, Reply::Unanswered))
     }
 
-    /// PendingRequests a side process that is a program, and waits so long for what it says.
+    /// Asks a side process that is a program, and waits so long for what it says.
     pub fn ask_process(
         &mut self,
         to: Address,

@@ -61,7 +61,7 @@ impl TryFrom<OwnedFd> for Stream {
 }
 
 impl Stream {
-    /// PendingRequests the poll for the events of this socket.
+    /// Asks the poll for the events of this socket.
     ///
     /// # Errors
     /// The kernel is out of memory or watches (epoll_ctl(2)).

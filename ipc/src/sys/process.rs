@@ -109,7 +109,7 @@ fn exit_now(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// PendingRequests for SIGKILL when the parent dies. It has to be asked for again after a change of user or group, which clears it
+/// Asks for SIGKILL when the parent dies. It has to be asked for again after a change of user or group, which clears it
 /// (prctl(2)).
 ///
 /// # Errors
@@ -123,7 +123,7 @@ pub fn renew_parent_death_signal(parent: i32) -> io::Result<()> {
     }
 }
 
-/// PendingRequests the kernel not to kill this process when its parent dies. It has to notice by itself, and may clean up first.
+/// Asks the kernel not to kill this process when its parent dies. It has to notice by itself, and may clean up first.
 ///
 /// # Errors
 /// None that a correct kernel gives.
@@ -177,7 +177,7 @@ pub fn end_child(pid: i32) {
     while waitpid(Pid::from_raw(pid), None) == Err(Errno::EINTR) {}
 }
 
-/// PendingRequests the kernel to write no core file of this process and to let no other process of its user look into it: what it
+/// Asks the kernel to write no core file of this process and to let no other process of its user look into it: what it
 /// knows must not be found on a disk. An exec(2) takes it back.
 ///
 /// # Errors

@@ -164,7 +164,7 @@ fn look_for_extremes(pid_file: PathBuf, interval: Duration, tell: SyncSender<Upd
     });
 }
 
-/// PendingRequests again and again. A page that is not drawn any more ends it.
+/// Asks again and again. A page that is not drawn any more ends it.
 fn repeat(
     pid_file: PathBuf,
     interval: Duration,

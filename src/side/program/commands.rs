@@ -201,7 +201,7 @@ impl Executor<'_> {
         known(self.requester.publish(&workers, &publication, tally, self.now_ms, pending))
     }
 
-    /// PendingRequests the worker of one connection.
+    /// Asks the worker of one connection.
     fn one(
         &mut self,
         id: Id<'_>,

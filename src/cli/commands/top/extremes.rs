@@ -13,7 +13,7 @@ const KEPT_MAX: usize = 32;
 /// Rows that a part may have.
 const ROWS_MAX: u16 = KEPT_MAX as u16;
 
-/// PendingRequests all workers once over.
+/// Asks all workers once over.
 ///
 /// # Errors
 /// The master does not answer.
