@@ -16,7 +16,7 @@ use support::{Output, Server, Setup, run};
 const ALWAYS: [&str; 8] =
     ["configuration", "user", "pid directory", "descriptors", "cpus", "address", "kernel", "clock"];
 
-/// PendingRequests in a directory of a test's own, with a PID file there.
+/// Asks in a directory of a test's own, with a PID file there.
 fn doctor(directory: &Path, args: &[&str]) -> Output {
     let pid_file = directory.join("run/w.pid").to_string_lossy().into_owned();
     let mut all = vec!["doctor", "--pid-file", &pid_file];
