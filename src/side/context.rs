@@ -399,7 +399,7 @@ impl ProcessContext {
             self.timers.next_ms().map(|at_ms| at_ms.saturating_sub(self.process_loop.now_ms()));
         let timeout = timer.map_or(timeout, |ms| timeout.min(Duration::from_millis(ms)));
         let turn = match self.process_loop.wait(Some(timeout), &mut self.own) {
-            Ok(noted) => noted,
+            Ok(turn) => turn,
             Err(error) => {
                 log::error!("poll failed: {error}");
                 self.stop.get_or_insert_with(Instant::now);
@@ -409,9 +409,16 @@ impl ProcessContext {
         if let Some(left) = turn.stop {
             self.stop.get_or_insert_with(|| Instant::now() + left);
         }
-        if turn.orphaned {
+        let is_open = self.take_mail(taking) && !turn.orphaned;
+        if !is_open {
             self.stop.get_or_insert_with(Instant::now);
         }
+        self.process_loop.flush();
+        is_open
+    }
+
+    /// Takes mail. `false` when nobody can send any more.
+    fn take_mail(&mut self, taking: Taking) -> bool {
         let Self { process_loop, inbox, dropped, answers, .. } = self;
         let packets_max = match taking {
             Taking::WhatFits => {
@@ -448,10 +455,6 @@ impl ProcessContext {
             |_| lost += 1,
         );
         *dropped += lost;
-        if taken.is_err() {
-            self.stop.get_or_insert_with(Instant::now);
-        }
-        self.process_loop.flush();
-        taken.is_ok() && !turn.orphaned
+        taken.is_ok()
     }
 }

@@ -245,84 +245,99 @@ pub fn parse(line: &str) -> Result<Line<'_>, CommandError> {
     Ok(Line { id: mark, command })
 }
 
-const REQUEST: &str = "the field \"request\" is missing";
+/// Reads the fields of one command.
+type Read = for<'a> fn(Fields<'a>) -> Result<Command<'a>, &'static str>;
+
+/// The commands, and how each is read.
+const COMMANDS: [(&str, Read); 12] = [
+    ("ready", |fields| fields.ready()),
+    ("push", |mut fields| {
+        Ok(Command::Push { connection: fields.connection()?, payload: fields.payload(false)? })
+    }),
+    ("broadcast", |mut fields| {
+        let payload = fields.payload(false)?;
+        Ok(Command::Broadcast { to: fields.to, payload, exclude: fields.exclude })
+    }),
+    ("publish", |mut fields| {
+        let payload = fields.payload(true)?;
+        let channel = fields.channel.ok_or("the field \"channel\" is missing")?;
+        Ok(Command::Publish { channel, payload, exclude: fields.exclude })
+    }),
+    ("disconnect", |fields| fields.disconnect()),
+    ("info", |fields| Ok(Command::Info { connection: fields.connection()? })),
+    ("exists", |fields| Ok(Command::Exists { connection: fields.connection()? })),
+    ("send", |fields| fields.send()),
+    ("accept", |fields| fields.accept()),
+    ("respond", |fields| fields.respond(200)),
+    ("reject", |fields| fields.respond(403)),
+    ("log", |fields| {
+        let text = fields.text.ok_or("the field \"text\" is missing")?;
+        Ok(Command::Log { level: fields.level.unwrap_or(Level::Info), text })
+    }),
+];
 
 impl<'a> Fields<'a> {
-    fn command(mut self) -> Result<Command<'a>, &'static str> {
-        const CONNECTION: &str = "the field \"connection\" is missing";
-        Ok(match &*self.verb {
-            "ready" => match self.protocol {
-                None | Some(PROTOCOL) => Command::Ready {
-                    events: self.events,
-                    handles: self.handles.map(|names| {
-                        names.iter().filter_map(|name| EventKind::of_name(name)).collect()
-                    }),
-                },
-                Some(_) => return Err("the server speaks protocol 1"),
-            },
-            "push" => Command::Push {
-                connection: self.connection.ok_or(CONNECTION)?,
-                payload: self.payload(false)?,
-            },
-            "broadcast" => Command::Broadcast {
-                to: self.to,
-                payload: self.payload(false)?,
-                exclude: self.exclude,
-            },
-            "publish" => Command::Publish {
-                payload: self.payload(true)?,
-                channel: self.channel.ok_or("the field \"channel\" is missing")?,
-                exclude: self.exclude,
-            },
-            "disconnect" => {
-                let code = self.code.unwrap_or(1000);
-                if !close::is_sendable(code.into()) {
-                    return Err("the field \"code\" is no code that may be sent (RFC 6455, 7.4)");
-                }
-                let reason = self.reason.unwrap_or_default();
-                if reason.len() > crate::frame::CLOSE_REASON_BYTES_MAX {
-                    return Err("the field \"reason\" is longer than 123 bytes");
-                }
-                Command::Disconnect { connection: self.connection.ok_or(CONNECTION)?, code, reason }
-            }
-            "info" => Command::Info { connection: self.connection.ok_or(CONNECTION)? },
-            "exists" => Command::Exists { connection: self.connection.ok_or(CONNECTION)? },
-            "send" => {
-                let payload = self.payload(false)?;
-                let to = match (self.process, self.worker) {
-                    (Some(name), None) => Recipient::Process(name),
-                    (None, Some(slot)) => Recipient::Worker(slot),
-                    (None, None) | (Some(_), Some(_)) => {
-                        return Err("expected exactly one of \"process\" and \"worker\"");
-                    }
-                };
-                Command::Send { to, payload }
-            }
-            "accept" => Command::Answer {
-                request: self.request.ok_or(REQUEST)?,
-                answer: Answer::Accept {
-                    headers: self.headers()?,
-                    subprotocol: self.subprotocol.map(Cow::into_owned),
-                },
-            },
-            "respond" => self.respond(200)?,
-            "reject" => self.respond(403)?,
-            "log" => Command::Log {
-                level: self.level.unwrap_or(Level::Info),
-                text: self.text.ok_or("the field \"text\" is missing")?,
-            },
-            _ => {
-                return Err(
-                    "unknown command; known are ready, push, broadcast, publish, disconnect, \
-                            info, exists, send, accept, reject, respond and log",
-                );
-            }
-        })
+    fn command(self) -> Result<Command<'a>, &'static str> {
+        match COMMANDS.iter().find(|(verb, _)| *verb == self.verb) {
+            Some((_, read)) => read(self),
+            None => Err("unknown command; known are ready, push, broadcast, publish, disconnect, \
+                         info, exists, send, accept, reject, respond and log"),
+        }
     }
 
-    fn respond(&mut self, otherwise: u16) -> Result<Command<'a>, &'static str> {
-        let request = self.request.ok_or(REQUEST)?;
-        let status = self.status.unwrap_or(otherwise);
+    fn connection(&self) -> Result<u64, &'static str> {
+        self.connection.ok_or("the field \"connection\" is missing")
+    }
+
+    fn request(&self) -> Result<u64, &'static str> {
+        self.request.ok_or("the field \"request\" is missing")
+    }
+
+    fn ready(self) -> Result<Command<'a>, &'static str> {
+        match self.protocol {
+            None | Some(PROTOCOL) => {}
+            Some(_) => return Err("the server speaks protocol 1"),
+        }
+        let kinds = |names: Vec<Cow<'_, str>>| {
+            names.iter().filter_map(|name| EventKind::of_name(name)).collect()
+        };
+        Ok(Command::Ready { events: self.events, handles: self.handles.map(kinds) })
+    }
+
+    fn disconnect(self) -> Result<Command<'a>, &'static str> {
+        let code = self.code.unwrap_or(1000);
+        if !close::is_sendable(code.into()) {
+            return Err("the field \"code\" is no code that may be sent (RFC 6455, 7.4)");
+        }
+        let connection = self.connection();
+        let reason = self.reason.unwrap_or_default();
+        if reason.len() > crate::frame::CLOSE_REASON_BYTES_MAX {
+            return Err("the field \"reason\" is longer than 123 bytes");
+        }
+        Ok(Command::Disconnect { connection: connection?, code, reason })
+    }
+
+    fn send(mut self) -> Result<Command<'a>, &'static str> {
+        let payload = self.payload(false)?;
+        let to = match (self.process, self.worker) {
+            (Some(name), None) => Recipient::Process(name),
+            (None, Some(slot)) => Recipient::Worker(slot),
+            (None, None) | (Some(_), Some(_)) => {
+                return Err("expected exactly one of \"process\" and \"worker\"");
+            }
+        };
+        Ok(Command::Send { to, payload })
+    }
+
+    fn accept(mut self) -> Result<Command<'a>, &'static str> {
+        let (request, headers) = (self.request()?, self.headers()?);
+        let subprotocol = self.subprotocol.map(Cow::into_owned);
+        Ok(Command::Answer { request, answer: Answer::Accept { subprotocol, headers } })
+    }
+
+    fn respond(mut self, status_default: u16) -> Result<Command<'a>, &'static str> {
+        let request = self.request()?;
+        let status = self.status.unwrap_or(status_default);
         if !(200..=599).contains(&status) {
             return Err("the field \"status\" is not a number from 200 to 599");
         }
