@@ -8,9 +8,9 @@ mod arguments;
 mod client;
 pub mod commands;
 mod doctor;
+mod inspect_args;
 mod listen;
-mod looking;
-mod pages;
+mod manpage;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,8 +19,8 @@ use std::time::Duration;
 
 pub use clap_complete::Shell;
 pub use client::ClientOptions;
-pub use looking::{Listing, SortBy};
-pub use pages::{completions, man};
+pub use inspect_args::{Listing, SortBy};
+pub use manpage::{completions, man};
 
 use crate::config::{Config, ConfigErrors, Overrides};
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::inspect_args::interval;
 use super::listen;
-use super::looking::interval;
 use super::{CertCommand, ClientOptions, Command, ConfigCommand, Listing, Reload, Target};
 use crate::config::{ListenAddress, Overrides, check_value, parse_duration};
 

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::looking::interval;
+use super::inspect_args::interval;
 
 /// What to connect to, and how to behave there.
 #[derive(Args, Clone, Debug, PartialEq, Eq)]

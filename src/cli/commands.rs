@@ -1,8 +1,6 @@
 //! What the words of the command line do. Each command ends in one [`Exit`]; what went wrong is told in a line on the
 //! standard error.
 
-mod asking;
-mod banner;
 mod cert;
 mod client;
 mod connections;
@@ -11,8 +9,10 @@ mod given;
 mod logs;
 mod out;
 mod reload;
+mod running_server;
 mod screen;
 mod start;
+mod startup_message;
 mod status;
 mod stop;
 mod table;

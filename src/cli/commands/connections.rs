@@ -9,8 +9,8 @@ use wsmaster_protocol::one_line;
 use wsmaster_workers::inspect::{ConnectionRow, InspectRequest, Query, ROWS_PER_PAGE_MAX};
 
 use super::{
-    asking::Running,
     out::{self, complain, unwritten},
+    running_server::RunningServer,
     table::{Side, Table},
 };
 use crate::{
@@ -26,7 +26,7 @@ pub(super) fn connections(target: &Target, listing: &Listing) -> Exit {
 }
 
 fn list(target: &Target, listing: &Listing) -> Result<Exit, Exit> {
-    let server = Running::find(target)?;
+    let server = RunningServer::find(target)?;
     let status = server.status()?;
     let workers = status["workers"].as_array().map_or(0, Vec::len) as u16;
     let slots = match listing.worker {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{asking::Running, out, out::complain};
+use super::{out, out::complain, running_server::RunningServer};
 use crate::{
     cli::{Exit, Target},
     master::{Question, ReopenAnswer, ask, control_path},
@@ -12,7 +12,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(90);
 
 pub(super) fn reopen(target: &Target) -> Exit {
-    let server = match Running::find(target) {
+    let server = match RunningServer::find(target) {
         Ok(server) => server,
         Err(exit) => return exit,
     };

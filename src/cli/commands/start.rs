@@ -7,7 +7,9 @@ use wsmaster_ipc::sys::{
     files, random,
 };
 
-use super::{Loaded, banner, environment, given::Given, load_all, out, out::complain, stop};
+use super::{
+    Loaded, environment, given::Given, load_all, out, out::complain, startup_message, stop,
+};
 use crate::{
     apps::BuiltIn,
     cli::Exit,
@@ -212,7 +214,7 @@ fn settle_key(config: &mut Config) -> std::io::Result<Option<Secret>> {
 }
 
 fn tell(serving: &Serving, made_key: Option<&Secret>, promise: &std::cell::Cell<Option<Promise>>) {
-    let text = banner::banner(serving, made_key.map(Secret::expose));
+    let text = startup_message::text(serving, made_key.map(Secret::expose));
     match promise.take() {
         Some(promise) => match promise.serving(&text) {
             Ok(()) => logging::leave_streams(),

@@ -6,8 +6,8 @@ use serde_json::Value;
 use wsmaster_protocol::one_line;
 
 use super::{
-    asking::Running,
     out::{complain, print, unwritten},
+    running_server::RunningServer,
     screen::Screen,
     table::{Side, Table},
 };
@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(super) fn status(target: &Target, json: bool, watch: Option<Duration>) -> Exit {
-    let server = match Running::find(target) {
+    let server = match RunningServer::find(target) {
         Ok(server) => server,
         Err(exit) => return exit,
     };
@@ -39,7 +39,7 @@ fn page(status: &Value, json: bool) -> String {
 }
 
 /// Shows it until the server has ended, or nobody looks any more.
-fn watch(server: &Running, json: bool, interval: Duration) -> Exit {
+fn watch(server: &RunningServer, json: bool, interval: Duration) -> Exit {
     let mut screen = Screen::stdout();
     let mut page_before = false;
     loop {
@@ -65,7 +65,7 @@ fn watch(server: &Running, json: bool, interval: Duration) -> Exit {
     }
 }
 
-fn ended(server: &Running) -> Exit {
+fn ended(server: &RunningServer) -> Exit {
     complain!("wsmaster (pid {}) has stopped", server.process.pid());
     Exit::NotRunning
 }

@@ -1,8 +1,8 @@
 //! `wsmaster top`: the running server on a terminal. Two threads ask the server, so that the page answers to keys while a
 //! worker does not answer; what they hear goes into the [`model`], which the [`view`] draws.
 
-mod extremes;
 mod model;
+mod top_lists;
 mod view;
 
 use std::{
@@ -30,15 +30,15 @@ use wsmaster_ipc::sys::{
 
 use self::model::{Key, Model, Update};
 use super::{
-    asking::{self, Running},
     out::complain,
+    running_server::{self, RunningServer},
 };
 use crate::cli::{Exit, Target};
 
 /// How soon a key, a signal or news are noticed.
 const TURN: Duration = Duration::from_millis(50);
 /// How often all workers are asked who is at the upper end, at the most: they look at all their connections for it.
-const EXTREMES_INTERVAL: Duration = Duration::from_secs(2);
+const TOP_LISTS_INTERVAL: Duration = Duration::from_secs(2);
 /// News that wait for the page.
 const UPDATES_MAX: usize = 8;
 
@@ -47,13 +47,13 @@ pub(super) fn top(target: &Target, interval: Duration) -> Exit {
         complain!("top needs a terminal; wsmaster status --watch writes to files and pipes");
         return Exit::Failed;
     }
-    let server = match Running::find(target) {
+    let server = match RunningServer::find(target) {
         Ok(server) => server,
         Err(exit) => return exit,
     };
     let (tell, updates) = sync_channel(UPDATES_MAX);
     look(server.pid_file().to_owned(), interval, tell.clone());
-    look_for_extremes(server.pid_file().to_owned(), interval, tell);
+    look_for_top_lists(server.pid_file().to_owned(), interval, tell);
     end_with_the_terminal();
     let shown = ended_by_signal().and_then(|ended| {
         // It also sees to it that a panic leaves the terminal as it was.
@@ -148,7 +148,7 @@ fn key(press: KeyEvent) -> Option<Key> {
 fn look(pid_file: PathBuf, interval: Duration, tell: SyncSender<Update>) {
     let begun = Instant::now();
     let look = move |pid_file: &Path| -> io::Result<Update> {
-        let status = asking::status(pid_file)?;
+        let status = running_server::status(pid_file)?;
         let at_ms = begun.elapsed().as_millis() as u64;
         Ok(Update::Look(Box::new(serde_json::from_value(status)?), at_ms))
     };
@@ -157,10 +157,10 @@ fn look(pid_file: PathBuf, interval: Duration, tell: SyncSender<Update>) {
     });
 }
 
-fn look_for_extremes(pid_file: PathBuf, interval: Duration, tell: SyncSender<Update>) {
+fn look_for_top_lists(pid_file: PathBuf, interval: Duration, tell: SyncSender<Update>) {
     // That the server does not answer is the other thread's to tell.
-    repeat(pid_file, interval.max(EXTREMES_INTERVAL), tell, |pid_file| {
-        extremes::ask(pid_file).ok().map(Update::Extremes)
+    repeat(pid_file, interval.max(TOP_LISTS_INTERVAL), tell, |pid_file| {
+        top_lists::ask(pid_file).ok().map(Update::TopLists)
     });
 }
 

@@ -109,7 +109,7 @@ pub(super) struct Line {
 
 /// Those at the upper end: who reads slowest, and which channels have the most messages.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(super) struct Extremes {
+pub(super) struct TopLists {
     pub(super) slowest: Vec<ConnectionRow>,
     pub(super) channels: Vec<ChannelRow>,
     /// Workers that did not answer.
@@ -124,7 +124,7 @@ pub(super) enum Update {
     /// The server does not answer.
     Lost(String),
     /// Who is at the upper end.
-    Extremes(Extremes),
+    TopLists(TopLists),
 }
 
 /// What a key means.
@@ -181,7 +181,7 @@ pub(super) struct Model {
     pub(super) rates: Rates,
     pub(super) histories: Histories,
     pub(super) lines: Vec<Line>,
-    pub(super) extremes: Extremes,
+    pub(super) top_lists: TopLists,
     /// Why the server does not answer.
     pub(super) lost: Option<String>,
     pub(super) is_paused: bool,
@@ -199,7 +199,7 @@ impl Default for Model {
             rates: Rates::default(),
             histories: Histories::default(),
             lines: Vec::new(),
-            extremes: Extremes::default(),
+            top_lists: TopLists::default(),
             lost: None,
             is_paused: false,
             shows_help: false,
@@ -220,9 +220,9 @@ impl Model {
                 }
             }
             Update::Lost(why) => self.lost = Some(why),
-            Update::Extremes(extremes) => {
+            Update::TopLists(top_lists) => {
                 if !self.is_paused {
-                    self.extremes = extremes;
+                    self.top_lists = top_lists;
                 }
             }
         }

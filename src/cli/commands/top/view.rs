@@ -36,12 +36,12 @@ const HELP: [&str; 14] = [
 pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) {
     let area = frame.area();
     let charts = if area.height >= 20 { 4 } else { 0 };
-    let extremes = if area.height >= 16 { 7 } else { 0 };
-    // The processes get the lines that they need, if so many are left; a larger terminal shows more extremes.
-    let room = area.height.saturating_sub(2 + charts + extremes + 1);
+    let top_lists = if area.height >= 16 { 7 } else { 0 };
+    // The processes get the lines that they need, if so many are left; a larger terminal shows more of the top lists.
+    let room = area.height.saturating_sub(2 + charts + top_lists + 1);
     let needed = u16::try_from(model.lines.len() + 1).unwrap_or(u16::MAX);
-    let processes = if extremes == 0 { room } else { needed.min(room) };
-    let [header, charts, processes, extremes, keys] = Layout::vertical([
+    let processes = if top_lists == 0 { room } else { needed.min(room) };
+    let [header, charts, processes, top_lists, keys] = Layout::vertical([
         Constraint::Length(2),
         Constraint::Length(charts),
         Constraint::Length(processes),
@@ -54,7 +54,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &Model) {
             draw_header(frame, header, model, status);
             draw_charts(frame, charts, model);
             draw_processes(frame, processes, model);
-            draw_extremes(frame, extremes, model);
+            draw_top_lists(frame, top_lists, model);
         }
         None => {
             let why = model.lost.as_deref().unwrap_or("asking the server ...");
@@ -163,15 +163,15 @@ fn process_row(line: &Line) -> Row<'static> {
     ])
 }
 
-fn draw_extremes(frame: &mut Frame<'_>, area: Rect, model: &Model) {
+fn draw_top_lists(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let [left, right] =
         Layout::horizontal([Constraint::Percentage(55), Constraint::Min(0)]).spacing(1).areas(area);
-    let silent = match model.extremes.silent.as_slice() {
+    let silent = match model.top_lists.silent.as_slice() {
         [] => String::new(),
         [one] => format!(" (worker {one} is silent)"),
         many => format!(" ({} workers are silent)", many.len()),
     };
-    let slowest = model.extremes.slowest.iter().map(|row| {
+    let slowest = model.top_lists.slowest.iter().map(|row| {
         let who = row.user.as_deref().map_or_else(|| escape(&row.peer), escape);
         Row::new(vec![
             Cell::new(Text::from(row.connection.to_string()).right_aligned()),
@@ -183,12 +183,12 @@ fn draw_extremes(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let title = format!("slowest clients{silent}");
     let slowest = Table::new(slowest, widths).block(titled(title));
     frame.render_widget(slowest, left);
-    if model.extremes.slowest.is_empty() && left.height > 1 {
+    if model.top_lists.slowest.is_empty() && left.height > 1 {
         let place = Rect { y: left.y + 1, height: 1, ..left };
         let dim = Style::new().add_modifier(Modifier::DIM);
         frame.render_widget(Paragraph::new("nothing waits for any client").style(dim), place);
     }
-    let channels = model.extremes.channels.iter().map(|row| {
+    let channels = model.top_lists.channels.iter().map(|row| {
         Row::new(vec![
             Cell::new(escape(&row.channel)),
             Cell::new(Text::from(format!("{:.1}/s", row.messages_per_s)).right_aligned()),
@@ -246,7 +246,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        super::model::{Extremes, Key, Update},
+        super::model::{Key, TopLists, Update},
         *,
     };
 
@@ -282,7 +282,7 @@ mod tests {
             "channels": 1, "messages_in": 1, "messages_out": 1, "queued_bytes": 1_048_576,
         });
         let channel = json!({"channel": "chat.lobby", "subscribers": 500, "messages_per_s": 12.5});
-        model.take(Update::Extremes(Extremes {
+        model.take(Update::TopLists(TopLists {
             slowest: vec![serde_json::from_value(row).expect("a row")],
             channels: vec![serde_json::from_value(channel).expect("a row")],
             silent: vec![1],

@@ -23,13 +23,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A running server.
 #[derive(Debug)]
-pub(super) struct Running {
+pub(super) struct RunningServer {
     pid_file: PathBuf,
     /// Its master.
     pub(super) process: Process,
 }
 
-impl Running {
+impl RunningServer {
     /// The server that is meant; says so when it is not running.
     pub(super) fn find(target: &Target) -> Result<Self, Exit> {
         let pid_file = pid_file(target)?;

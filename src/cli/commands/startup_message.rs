@@ -7,8 +7,8 @@ use crate::{
     master::{Certificate, Endpoint, Serving},
 };
 
-/// The banner. `made_key` is shown only when it was made up for this run: nobody else knows it.
-pub(super) fn banner(serving: &Serving, made_key: Option<&str>) -> String {
+/// The message. `made_key` is shown only when it was made up for this run: nobody else knows it.
+pub(super) fn text(serving: &Serving, made_key: Option<&str>) -> String {
     let server = &serving.config.server;
     let Main { address, option, safe } = main_of(&serving.listeners, &serving.certificates);
     let workers = serving.workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::HashMap, io, path::Path};
 use serde::de::DeserializeOwned;
 use wsmaster_workers::inspect::{ChannelRow, ConnectionRow, InspectRequest, Page, Query};
 
-use super::{super::asking, model::Extremes};
+use super::{super::running_server, model::TopLists};
 use crate::master::SurveyProblem;
 
 /// How many of each kind are kept.
@@ -17,8 +17,9 @@ const ROWS_MAX: u16 = KEPT_MAX as u16;
 ///
 /// # Errors
 /// The master does not answer.
-pub(super) fn ask(pid_file: &Path) -> io::Result<Extremes> {
-    let workers = asking::status(pid_file)?["workers"].as_array().map_or(0, Vec::len) as u16;
+pub(super) fn ask(pid_file: &Path) -> io::Result<TopLists> {
+    let workers =
+        running_server::status(pid_file)?["workers"].as_array().map_or(0, Vec::len) as u16;
     let (mut slowest, mut channels) = (Vec::new(), Vec::new());
     let mut silent = Vec::new();
     for slot in 0..workers {
@@ -32,7 +33,7 @@ pub(super) fn ask(pid_file: &Path) -> io::Result<Extremes> {
             silent.push(slot);
         }
     }
-    Ok(Extremes { slowest, channels: merged(channels), silent })
+    Ok(TopLists { slowest, channels: merged(channels), silent })
 }
 
 fn each_part<R: DeserializeOwned>(
@@ -44,7 +45,7 @@ fn each_part<R: DeserializeOwned>(
     let mut from = 0;
     loop {
         let question = InspectRequest { what: what.clone(), from, rows_max: ROWS_MAX };
-        match asking::part::<R>(pid_file, slot, &question)? {
+        match running_server::part::<R>(pid_file, slot, &question)? {
             Err(problem) => return Ok(Err(problem)),
             Ok(Page { rows, next }) => {
                 take(rows);
