@@ -17,8 +17,8 @@ pub fn run(data: &[u8]) {
     assert!(good.len() <= packet.len() / 2, "a command has two bytes at least");
     let mut again = vec![VERSION];
     for command in &good {
-        assert!(wire::body(command).len() + wire::fields_bytes(command) <= data.len());
-        wire::encode(command, false, &mut again);
+        assert!(command.payload().len() <= data.len());
+        wire::encode(command, false, &mut again).expect("it came out of a packet");
     }
     let read: Result<Vec<_>, _> = wire::decode(&again, None).collect();
     assert_eq!(read.as_ref(), Ok(&good), "written and read again");

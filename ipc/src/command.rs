@@ -1,12 +1,14 @@
-//! What one process may ask of another through its mailbox. Owns the vocabulary; its bytes are in [`crate::wire`].
+//! What one process may ask of another through its mailbox. Owns the vocabulary; how it stands in a packet is in [`crate::wire`].
+//!
+//! A payload is no field for serde: it may be large, and stands behind the fields or beside the packet.
 
 use std::num::NonZeroU32;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 use crate::{
     event::EventHeader,
-    id::{Address, ConnectionId},
+    id::{Address, ConnectionId, wide},
 };
 
 /// How the bytes of a message are to be sent: as a text frame (they are valid UTF-8) or as a binary one.
@@ -20,11 +22,12 @@ pub enum PayloadKind {
 }
 
 /// Where the answer to a command goes, and what the requester calls it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReplyTo {
     /// The mailbox that waits for the answer.
     pub reply_to: Address,
     /// The requester's own number for it.
+    #[serde(with = "wide")]
     pub request: u64,
 }
 
@@ -40,18 +43,10 @@ impl Group {
             .fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
         Self(NonZeroU32::new(hash).unwrap_or(NonZeroU32::MIN))
     }
-
-    pub(crate) fn number(self) -> u32 {
-        self.0.get()
-    }
-
-    pub(crate) fn from_number(number: u32) -> Option<Self> {
-        NonZeroU32::new(number).map(Self)
-    }
 }
 
 /// A command as it stands in a packet: it borrows from the packet.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Command<'a> {
     /// A message for one connection.
     Push {
@@ -60,6 +55,7 @@ pub enum Command<'a> {
         /// Text or binary.
         kind: PayloadKind,
         /// The message.
+        #[serde(skip)]
         payload: &'a [u8],
         /// Who wants to know what became of it.
         ticket: Option<ReplyTo>,
@@ -71,6 +67,7 @@ pub enum Command<'a> {
         /// Text or binary.
         kind: PayloadKind,
         /// The message.
+        #[serde(skip)]
         payload: &'a [u8],
         /// A connection that does not get it: usually the sender.
         exclude: Option<ConnectionId>,
@@ -84,10 +81,12 @@ pub enum Command<'a> {
         /// Text or binary.
         kind: PayloadKind,
         /// The message.
+        #[serde(skip)]
         payload: &'a [u8],
         /// A connection that does not get it: usually the sender.
         exclude: Option<ConnectionId>,
         /// When not empty, only these subscribers get it.
+        #[serde(borrow)]
         only: Recipients<'a>,
         /// Who wants to know what became of it.
         ticket: Option<ReplyTo>,
@@ -119,6 +118,7 @@ pub enum Command<'a> {
     /// answer looks, is the business of those who ask and answer.
     Inspect {
         /// The question.
+        #[serde(skip)]
         question: &'a [u8],
         /// Who asks.
         ticket: ReplyTo,
@@ -128,8 +128,10 @@ pub enum Command<'a> {
         /// Who answers.
         from: Address,
         /// The number that the ticket had.
+        #[serde(with = "wide")]
         request: u64,
         /// What became of it.
+        #[serde(borrow)]
         answer: Answer<'a>,
         /// Who wants to know whether somebody still waited for it: an [`Answer::One`], `Delivered` or `NoSuchConnection`.
         ticket: Option<ReplyTo>,
@@ -141,6 +143,7 @@ pub enum Command<'a> {
         /// Text or binary.
         kind: PayloadKind,
         /// The message.
+        #[serde(skip)]
         payload: &'a [u8],
     },
     /// Work for the task process that takes it from its queue. It travels in a packet of its own, so that a process that
@@ -149,16 +152,18 @@ pub enum Command<'a> {
         /// Who waits for the result.
         ticket: ReplyTo,
         /// What is to be done.
+        #[serde(skip)]
         payload: &'a [u8],
     },
     /// What the answer to the next command says already. Only between two processes of one slot, where the answer is made by
     /// both of them and given by the last.
-    Part(Part<'a>),
+    Part(#[serde(borrow)] Part<'a>),
     /// Something that happened, for a side process that has asked for it.
     Event {
         /// What it is.
         header: EventHeader,
         /// Its line for the program, if it has one. The text is the business of those who write and read it.
+        #[serde(skip)]
         payload: &'a [u8],
         /// In which life of the process it was sent ([`Incarnation::number`](crate::side_status::Incarnation)): a successor finds in its
         /// mailbox what was meant for its predecessor.
@@ -168,8 +173,45 @@ pub enum Command<'a> {
     },
 }
 
+impl<'a> Command<'a> {
+    /// The place of its payload, if it is of a kind that has one.
+    pub(crate) fn payload_mut(&mut self) -> Option<&mut &'a [u8]> {
+        match self {
+            Self::Push { payload, .. }
+            | Self::Broadcast { payload, .. }
+            | Self::Publish { payload, .. }
+            | Self::Message { payload, .. }
+            | Self::Task { payload, .. }
+            | Self::Event { payload, .. }
+            | Self::Inspect { question: payload, .. }
+            | Self::Part(Part::Ids(payload))
+            | Self::Answer {
+                answer: Answer::Info(payload) | Answer::Task(TaskAnswer::Done(payload)),
+                ..
+            } => Some(payload),
+            Self::Disconnect { .. }
+            | Self::Info { .. }
+            | Self::List { .. }
+            | Self::Part(Part::Many { .. })
+            | Self::Answer {
+                answer:
+                    Answer::One(_)
+                    | Answer::Many { .. }
+                    | Answer::NoRoom
+                    | Answer::Task(TaskAnswer::Failed(_) | TaskAnswer::Died),
+                ..
+            } => None,
+        }
+    }
+
+    /// Its payload; of a kind that has none, an empty one.
+    pub fn payload(mut self) -> &'a [u8] {
+        self.payload_mut().map_or(&[], |payload| *payload)
+    }
+}
+
 /// A part of an answer that several processes make.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Part<'a> {
     /// Of a broadcast or a publish.
     Many {
@@ -179,11 +221,11 @@ pub enum Part<'a> {
         dropped: u64,
     },
     /// Of a list: a JSON array of ids.
-    Ids(&'a [u8]),
+    Ids(#[serde(skip)] &'a [u8]),
 }
 
 /// What became of a command.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Answer<'a> {
     /// Of a push or a disconnect.
     One(Outcome),
@@ -195,19 +237,19 @@ pub enum Answer<'a> {
         dropped: u64,
     },
     /// Of an info or an inspection: a JSON object. Of a list: a JSON array of ids. Of an event: whatever the process says.
-    Info(&'a [u8]),
+    Info(#[serde(skip)] &'a [u8]),
     /// Of anything but a broadcast, a publish or a task: its body did not arrive, since the process that it was for had no
     /// descriptor left for a memory file. The command has no effect.
     NoRoom,
     /// Of a task.
-    Task(TaskAnswer<'a>),
+    Task(#[serde(borrow)] TaskAnswer<'a>),
 }
 
 /// What became of a task.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum TaskAnswer<'a> {
     /// It is done: its result.
-    Done(&'a [u8]),
+    Done(#[serde(skip)] &'a [u8]),
     /// The application says that it cannot be done, and why.
     Failed(&'a str),
     /// The process that was at it died. It is not known how far it was.
@@ -232,9 +274,31 @@ pub enum Outcome {
     MailboxFull,
 }
 
-/// Connection ids as they stand in a packet.
+/// The most recipients that one publish may name.
+pub const RECIPIENTS_MAX: usize = 1024;
+
+/// Connection ids as they stand in a packet: at most [`RECIPIENTS_MAX`] there.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
-pub struct Recipients<'a>(pub(crate) &'a [u8]);
+pub struct Recipients<'a>(&'a [u8]);
+
+impl Serialize for Recipients<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.len() / 8 > RECIPIENTS_MAX {
+            return Err(ser::Error::custom("too many recipients"));
+        }
+        serializer.serialize_bytes(self.0)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Recipients<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let bytes = <&[u8]>::deserialize(deserializer)?;
+        if !bytes.len().is_multiple_of(8) || bytes.len() / 8 > RECIPIENTS_MAX {
+            return Err(de::Error::custom("not a list of recipients"));
+        }
+        Ok(Self(bytes))
+    }
+}
 
 impl<'a> Recipients<'a> {
     /// Ids from bytes made by [`Recipients::to_bytes`].

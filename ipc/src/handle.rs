@@ -11,7 +11,7 @@ use crate::{
     command::{Command, Group, PayloadKind, Recipients, ReplyTo},
     event::EventHeader,
     id::{Address, ConnectionId, Slot},
-    mailbox_sender::{Attached, MailboxSender},
+    mailbox_sender::{Attached, MailboxSender, attach},
     shared_state::SharedState,
     side_status::SideStatus,
     task_slot::TaskSlot,
@@ -325,11 +325,11 @@ impl Handle {
     }
 
     fn attach(&self, command: &Command<'_>) -> Result<Option<Attached>, SendError> {
-        let attached = match MailboxSender::attach(command) {
+        let attached = match attach(command) {
             // What leaves now gives the descriptors of its own files back.
             Err(SendError::NoRoom) => {
                 self.flush();
-                MailboxSender::attach(command)
+                attach(command)
             }
             other => other,
         };
@@ -363,7 +363,7 @@ impl Handle {
         attached: Option<&Attached>,
     ) -> Result<(), SendError> {
         let shared_state = &self.shared.shared_state;
-        let bytes = attached.map_or(0, |_| wire::body(command).len() as u64);
+        let bytes = attached.map_or(0, |_| command.payload().len() as u64);
         let waiting = if bytes > 0 { shared_state.attached_bytes(to) } else { 0 };
         let result = if waiting > 0 && waiting + bytes > wire::ATTACHED_WAITING_BYTES_MAX {
             Err(SendError::Full)

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// How many worker slots an id can name: 10 bits.
 pub const SLOTS_MAX: u16 = 1 << SLOT_BITS;
@@ -14,7 +14,7 @@ pub const SERIAL_MAX: u64 = (1 << (ID_BITS - SLOT_BITS)) - 1;
 /// The place of a worker. A slot outlives the processes that fill it: its listener, its mailbox and its serial
 /// numbers stay when a worker is replaced.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "u16", into = "u16")]
 pub struct Slot(u16);
 
 impl Slot {
@@ -34,6 +34,25 @@ impl Slot {
     }
 }
 
+/// A number that cannot be a slot: [`SLOTS_MAX`] or more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("not a worker's slot")]
+pub struct NotASlot;
+
+impl TryFrom<u16> for Slot {
+    type Error = NotASlot;
+
+    fn try_from(number: u16) -> Result<Self, NotASlot> {
+        Self::new(number).ok_or(NotASlot)
+    }
+}
+
+impl From<Slot> for u16 {
+    fn from(slot: Slot) -> Self {
+        slot.0
+    }
+}
+
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
@@ -49,8 +68,7 @@ pub struct Address(pub u16);
 ///
 /// The number is below 2^53, so JavaScript and every JSON reader hold it exactly. Its low 10 bits are the slot that owns
 /// the connection, the upper 43 a serial number that only grows.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
-#[serde(try_from = "u64", into = "u64")]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ConnectionId(u64);
 
 impl ConnectionId {
@@ -94,6 +112,41 @@ impl TryFrom<u64> for ConnectionId {
 impl From<ConnectionId> for u64 {
     fn from(id: ConnectionId) -> Self {
         id.0
+    }
+}
+
+impl Serialize for ConnectionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        wide::serialize(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ConnectionId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::try_from(wide::deserialize(deserializer)?).map_err(de::Error::custom)
+    }
+}
+
+/// Numbers that are large as a rule: a packet holds all their bytes, which are written and read much faster than digits to the
+/// base of 128; JSON holds a number.
+pub(crate) mod wide {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.serialize_u64(*number)
+        } else {
+            serializer.serialize_bytes(&number.to_le_bytes())
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+        if deserializer.is_human_readable() {
+            return u64::deserialize(deserializer);
+        }
+        let bytes = <&[u8]>::deserialize(deserializer)?;
+        let bytes = bytes.try_into().map_err(|_| de::Error::custom("not a number of 8 bytes"))?;
+        Ok(u64::from_le_bytes(bytes))
     }
 }
 

@@ -27,6 +27,7 @@ pub mod life;
 pub mod link;
 pub mod mailbox;
 pub mod mailbox_sender;
+mod packet_queue;
 pub mod relay;
 mod serial_clock;
 pub mod shared_state;

@@ -3,76 +3,32 @@
 //! Commands for the same mailbox are put together into one packet until it is full or the queue is flushed. What the kernel does not
 //! take stays here, in order, up to `backlog_bytes_max` bytes for each mailbox; then a command is refused.
 
-use std::{
-    collections::VecDeque,
-    io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::Arc,
-};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+pub use crate::packet_queue::{Attached, SendError, attach};
 use crate::{
     command::Command,
     id::Address,
-    sys::{memory, reserve, socket},
-    wire,
+    packet_queue::{Flushed, PacketQueue},
 };
-
-/// Why a command was not taken. It has no effect at all then.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum SendError {
-    /// The receiver does not keep up, and its backlog is at its bound.
-    #[error("the mailbox is full")]
-    Full,
-    /// No process has this mailbox.
-    #[error("no such process")]
-    NoSuchProcess,
-    /// The body is larger than [`wire::ATTACHED_BYTES_MAX`], or the fields beside it than [`wire::FIELDS_BYTES_MAX`], or
-    /// there are more recipients than [`wire::RECIPIENTS_MAX`].
-    #[error("the message is too large")]
-    TooLarge,
-    /// Out of descriptors or of memory for a large body.
-    #[error("no room for a large message")]
-    NoRoom,
-}
 
 /// The sending ends of all mailboxes, and what waits for them.
 #[derive(Debug)]
 pub struct MailboxSender {
-    queues: Vec<Queue>,
+    queues: Vec<PacketQueue>,
     backlog_bytes_max: usize,
 }
-
-#[derive(Debug)]
-struct Queue {
-    writer: OwnedFd,
-    open: Vec<u8>,
-    waiting: VecDeque<QueuedPacket>,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct QueuedPacket {
-    packet: Vec<u8>,
-    attachment: Option<Arc<OwnedFd>>,
-    weight: usize,
-}
-
-/// A body that was put into a sealed file once, to be sent to many.
-pub type Attached = Arc<OwnedFd>;
 
 impl MailboxSender {
     /// A mailbox sender with the sending ends in the order of their addresses.
     pub fn new(writers: Vec<OwnedFd>, backlog_bytes_max: usize) -> Self {
-        let queues = writers
-            .into_iter()
-            .map(|writer| Queue { writer, open: Vec::new(), waiting: VecDeque::new(), bytes: 0 })
-            .collect();
+        let queues = writers.into_iter().map(PacketQueue::new).collect();
         Self { queues, backlog_bytes_max }
     }
 
     /// The sending end of a mailbox, so that a loop can learn when it has room again.
     pub fn writer(&self, to: Address) -> Option<BorrowedFd<'_>> {
-        self.queues.get(usize::from(to.0)).map(|queue| queue.writer.as_fd())
+        self.queues.get(usize::from(to.0)).map(PacketQueue::as_fd)
     }
 
     /// How many mailboxes there are.
@@ -85,45 +41,10 @@ impl MailboxSender {
         self.queues.is_empty()
     }
 
-    /// Checks a command's size, and makes the file for its body when that is too large for a packet.
+    /// Puts a command into the queue of a mailbox. `attached` is what [`attach`] made of it.
     ///
     /// # Errors
-    /// `TooLarge` and `NoRoom`.
-    pub fn attach(command: &Command<'_>) -> Result<Option<Attached>, SendError> {
-        let body = wire::body(command);
-        let recipients = match command {
-            Command::Publish { only, .. } => only.iter().count(),
-            Command::Push { .. }
-            | Command::Broadcast { .. }
-            | Command::Disconnect { .. }
-            | Command::Info { .. }
-            | Command::List { .. }
-            | Command::Inspect { .. }
-            | Command::Part(_)
-            | Command::Answer { .. }
-            | Command::Message { .. }
-            | Command::Task { .. }
-            | Command::Event { .. } => 0,
-        };
-        if recipients > wire::RECIPIENTS_MAX || wire::fields_bytes(command) > wire::FIELDS_BYTES_MAX
-        {
-            return Err(SendError::TooLarge);
-        }
-        if body.len() <= wire::INLINE_BODY_BYTES_MAX {
-            return Ok(None);
-        }
-        if body.len() > wire::ATTACHED_BYTES_MAX {
-            return Err(SendError::TooLarge);
-        }
-        reserve::or_with_one(|| memory::sealed_file(body))
-            .map(|file| Some(Arc::new(file)))
-            .map_err(|_| SendError::NoRoom)
-    }
-
-    /// Puts a command into the queue of a mailbox. `attached` is what [`Self::attach`] made of it.
-    ///
-    /// # Errors
-    /// `Full` and `NoSuchProcess`.
+    /// `Full`, `TooLarge` and `NoSuchProcess`.
     pub fn send(
         &mut self,
         to: Address,
@@ -131,111 +52,32 @@ impl MailboxSender {
         attached: Option<&Attached>,
     ) -> Result<(), SendError> {
         let queue = self.queues.get_mut(usize::from(to.0)).ok_or(SendError::NoSuchProcess)?;
-        let body_bytes = wire::body(command).len();
-        // What a command costs beside its body: ids, a channel name, some recipients. The exact number is known after it
-        // is encoded; the bound may be passed by one command's fields.
-        if queue.bytes + body_bytes > self.backlog_bytes_max && queue.bytes > 0 {
+        if !queue.has_room(command.payload().len(), self.backlog_bytes_max) {
             return Err(SendError::Full);
         }
-        // Nothing else dies with the process that takes a task.
-        let is_task = matches!(command, Command::Task { .. });
-        if attached.is_some() || is_task {
-            queue.close_packet();
-            let mut packet = vec![wire::VERSION];
-            wire::encode(command, attached.is_some(), &mut packet);
-            let weight = packet.len() + attached.map_or(0, |_| body_bytes);
-            queue.bytes += weight;
-            queue.waiting.push_back(QueuedPacket { packet, attachment: attached.cloned(), weight });
-            return Ok(());
-        }
-        let before = queue.open.len();
-        if before == 0 {
-            queue.open.push(wire::VERSION);
-        }
-        wire::encode(command, false, &mut queue.open);
-        queue.bytes += queue.open.len() - before;
-        if queue.open.len() > wire::PACKET_BYTES_MAX {
-            // It did not fit behind the others: it begins the next packet.
-            let mut next = vec![wire::VERSION];
-            next.extend_from_slice(&queue.open[before..]);
-            queue.open.truncate(before);
-            queue.bytes += 1;
-            queue.close_packet();
-            queue.open = next;
-            // A packet that is full gains nothing by waiting for the flush.
-            queue.send_waiting();
-        }
-        Ok(())
+        queue.push(command, attached)
     }
 
     /// Hands what waits for a mailbox to the kernel, as far as it takes it. Whether nothing is left.
     pub fn flush(&mut self, to: Address) -> bool {
-        let Some(queue) = self.queues.get_mut(usize::from(to.0)) else { return true };
-        queue.flush()
+        self.queues.get_mut(usize::from(to.0)).is_none_or(flush)
     }
 
     /// Flushes every queue. Whether nothing is left in any.
     pub fn flush_all(&mut self) -> bool {
-        let mut empty = true;
-        for queue in &mut self.queues {
-            empty &= queue.flush();
-        }
-        empty
+        self.queues.iter_mut().fold(true, |empty, queue| flush(queue) & empty)
     }
 }
 
-impl Queue {
-    fn close_packet(&mut self) {
-        if self.open.is_empty() {
-            return;
+fn flush(queue: &mut PacketQueue) -> bool {
+    match queue.flush() {
+        Flushed::Whole => true,
+        Flushed::Waiting => false,
+        // Nobody will read this mailbox again.
+        Flushed::Closed => {
+            queue.take_unsent();
+            true
         }
-        let packet = std::mem::take(&mut self.open);
-        let weight = packet.len();
-        self.waiting.push_back(QueuedPacket { packet, attachment: None, weight });
-    }
-
-    /// Sends the packets that are closed. Whether none is left.
-    fn send_waiting(&mut self) -> bool {
-        while let Some(queued) = self.waiting.front() {
-            let attachment = queued.attachment.as_ref().map(|file| file.as_fd());
-            match self.send(&queued.packet, attachment) {
-                Ok(socket::Sent::Full) => return false,
-                // A packet that the kernel refuses for itself cannot get better by waiting.
-                Ok(socket::Sent::Whole | socket::Sent::Closed) | Err(_) => {}
-            }
-            self.bytes -= queued.weight;
-            self.waiting.pop_front();
-        }
-        true
-    }
-
-    fn flush(&mut self) -> bool {
-        if !self.send_waiting() {
-            return false;
-        }
-        if self.open.is_empty() {
-            return true;
-        }
-        match self.send(&self.open, None) {
-            Ok(socket::Sent::Full) => {
-                self.close_packet();
-                false
-            }
-            Ok(socket::Sent::Whole | socket::Sent::Closed) | Err(_) => {
-                self.bytes -= self.open.len();
-                self.open.clear();
-                debug_assert_eq!(self.bytes, 0);
-                true
-            }
-        }
-    }
-
-    fn send(&self, packet: &[u8], file: Option<BorrowedFd<'_>>) -> io::Result<socket::Sent> {
-        let sent = socket::send_packet(self.writer.as_fd(), packet, file);
-        if let Err(error) = &sent {
-            log::error!("a packet of {} bytes could not be sent: {error}", packet.len());
-        }
-        sent
     }
 }
 
@@ -246,6 +88,7 @@ mod tests {
         command::{PayloadKind, Recipients},
         id::{ConnectionId, Slot},
         mailbox::{Mail, Mailbox, MailboxPair},
+        wire,
     };
 
     const TO: Address = Address(0);
@@ -300,7 +143,7 @@ mod tests {
         for (serial, size) in (1..).zip(sizes) {
             let body = vec![serial as u8; size];
             let command = push(serial, &body);
-            let attached = MailboxSender::attach(&command).unwrap();
+            let attached = attach(&command).unwrap();
             assert_eq!(attached.is_some(), size > wire::INLINE_BODY_BYTES_MAX);
             sender.send(TO, &command, attached.as_ref()).unwrap();
         }
@@ -344,7 +187,8 @@ mod tests {
     #[test]
     fn a_command_that_no_packet_could_hold_is_refused() {
         let id = ConnectionId::new(Slot::new(0).unwrap(), 1).unwrap();
-        let publish = |channel: &str, recipients: usize| {
+        let (mut sender, mut mailbox) = pair(1 << 20);
+        let mut publish = |channel: &str, recipients: usize| {
             let only = Recipients::to_bytes(&vec![id; recipients]);
             let only = Recipients::from_bytes(&only);
             let command = Command::Publish {
@@ -355,14 +199,20 @@ mod tests {
                 only,
                 ticket: None,
             };
-            MailboxSender::attach(&command).err()
+            sender.send(TO, &command, None).err()
         };
         assert_eq!(publish("chat", wire::RECIPIENTS_MAX), None);
         assert_eq!(publish("chat", wire::RECIPIENTS_MAX + 1), Some(SendError::TooLarge));
         assert_eq!(publish(&"c".repeat(20_000), 0), Some(SendError::TooLarge));
         let reason = "r".repeat(100_000);
         let disconnect = Command::Disconnect { id, code: 1000, reason: &reason, ticket: None };
-        assert_eq!(MailboxSender::attach(&disconnect).err(), Some(SendError::TooLarge));
+        assert_eq!(sender.send(TO, &disconnect, None), Err(SendError::TooLarge));
+        // What was refused has left nothing behind.
+        sender.send(TO, &push(1, b"x"), None).unwrap();
+        assert!(sender.flush(TO));
+        let Mail::Packet(packet) = mailbox.receive(false) else { panic!("no packet") };
+        let commands: Vec<_> = wire::decode(packet.bytes, None).map(Result::unwrap).collect();
+        assert!(matches!(commands[..], [Command::Publish { .. }, Command::Push { .. }]));
     }
 
     #[test]

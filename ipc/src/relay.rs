@@ -5,16 +5,17 @@
 //! is given back, so that somebody can still say what became of it.
 
 use std::{
-    collections::VecDeque,
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
+pub use crate::packet_queue::Flushed;
 use crate::{
     command::Command,
     mailbox::MailboxPair,
-    mailbox_sender::{Attached, MailboxSender, SendError},
-    sys::{memory, socket},
+    mailbox_sender::SendError,
+    packet_queue::{PacketQueue, attach},
+    sys::memory,
     wire,
 };
 
@@ -30,19 +31,8 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// The sending end.
 #[derive(Debug)]
 pub struct Relay {
-    writer: OwnedFd,
-    open: Vec<u8>,
-    waiting: VecDeque<QueuedPacket>,
-    bytes: usize,
+    queue: PacketQueue,
     backlog_bytes_max: usize,
-    closed: bool,
-}
-
-#[derive(Debug)]
-struct QueuedPacket {
-    packet: Vec<u8>,
-    attachment: Option<Attached>,
-    weight: usize,
 }
 
 /// A packet that was not taken: `wire::decode(&packet.bytes, packet.attachment.as_deref())` reads it.
@@ -50,130 +40,60 @@ struct QueuedPacket {
 pub struct Unsent {
     /// The packet itself.
     pub bytes: Vec<u8>,
-    /// The body that was attached.
+    /// The payload that was attached.
     pub attachment: Option<Vec<u8>>,
-}
-
-/// How far the queue is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Flushed {
-    /// All is with the receiver.
-    Whole,
-    /// The receiver does not keep up.
-    Waiting,
-    /// The receiver has ended. What it did not take is in [`Relay::into_unsent`].
-    Closed,
 }
 
 impl Relay {
     /// A line that keeps at most `backlog_bytes_max` bytes that the kernel does not take.
     pub fn new(writer: OwnedFd, backlog_bytes_max: usize) -> Self {
-        Self {
-            writer,
-            open: Vec::new(),
-            waiting: VecDeque::new(),
-            bytes: 0,
-            backlog_bytes_max,
-            closed: false,
-        }
+        Self { queue: PacketQueue::new(writer), backlog_bytes_max }
     }
 
-    /// Passes commands on that belong together: all of them or none. How many bytes of attached bodies go with them.
+    /// Passes commands on that belong together: all of them or none. How many bytes of attached payloads go with them.
     ///
     /// # Errors
     /// `Full`, `NoRoom` and `TooLarge`.
     pub fn pass_on(&mut self, commands: &[Command<'_>]) -> Result<u64, SendError> {
-        let bytes: usize = commands.iter().map(|command| wire::body(command).len()).sum();
-        if self.bytes > 0 && self.bytes + bytes > self.backlog_bytes_max {
+        let bytes = commands.iter().map(|command| command.payload().len()).sum();
+        if !self.queue.has_room(bytes, self.backlog_bytes_max) {
             return Err(SendError::Full);
         }
-        let attached = commands.iter().map(MailboxSender::attach).collect::<Result<Vec<_>, _>>()?;
+        let mut fields = Vec::new();
+        commands.iter().try_for_each(|command| wire::encode(command, true, &mut fields))?;
+        let attached = commands.iter().map(attach).collect::<Result<Vec<_>, _>>()?;
         let mut attached_bytes = 0;
         for (command, attached) in commands.iter().zip(attached) {
-            if let Some(file) = attached {
-                let body_bytes = wire::body(command).len();
-                attached_bytes += body_bytes as u64;
-                self.close_packet();
-                let mut packet = vec![wire::VERSION];
-                wire::encode(command, true, &mut packet);
-                let weight = packet.len() + body_bytes;
-                self.bytes += weight;
-                self.waiting.push_back(QueuedPacket { packet, attachment: Some(file), weight });
-                continue;
-            }
-            let mut one = Vec::new();
-            wire::encode(command, false, &mut one);
-            if self.open.len() + one.len() > wire::PACKET_BYTES_MAX {
-                self.close_packet();
-                self.send_waiting();
-            }
-            if self.open.is_empty() {
-                self.open.push(wire::VERSION);
-                self.bytes += 1;
-            }
-            self.open.extend_from_slice(&one);
-            self.bytes += one.len();
+            self.queue.push(command, attached.as_ref())?;
+            attached_bytes += attached.map_or(0, |_| command.payload().len() as u64);
         }
         Ok(attached_bytes)
     }
 
-    /// Hands what waits to the kernel, as far as it takes it.
+    /// Hands what waits to the kernel, as far as it takes it. What a receiver that has ended did not take is in
+    /// [`Self::into_unsent`].
     pub fn flush(&mut self) -> Flushed {
-        self.close_packet();
-        self.send_waiting();
-        match (self.closed, self.waiting.is_empty()) {
-            (true, _) => Flushed::Closed,
-            (false, true) => Flushed::Whole,
-            (false, false) => Flushed::Waiting,
-        }
+        self.queue.flush()
     }
 
     /// What the receiver did not take, in order.
     pub fn into_unsent(mut self) -> impl Iterator<Item = Unsent> {
-        self.close_packet();
-        self.waiting.into_iter().filter_map(|queued| {
-            let attachment = match queued.attachment {
+        self.queue.take_unsent().into_iter().filter_map(|packet| {
+            let attachment = match packet.attachment {
                 None => None,
                 Some(file) => {
                     let file = file.try_clone().ok()?;
                     Some(memory::read_sealed_file(file, wire::ATTACHED_BYTES_MAX).ok()?)
                 }
             };
-            Some(Unsent { bytes: queued.packet, attachment })
+            Some(Unsent { bytes: packet.bytes, attachment })
         })
-    }
-
-    fn close_packet(&mut self) {
-        if self.open.is_empty() {
-            return;
-        }
-        let packet = std::mem::take(&mut self.open);
-        let weight = packet.len();
-        self.waiting.push_back(QueuedPacket { packet, attachment: None, weight });
-    }
-
-    fn send_waiting(&mut self) {
-        while let Some(queued) = self.waiting.front() {
-            let file = queued.attachment.as_ref().map(|file| file.as_fd());
-            match socket::send_packet(self.writer.as_fd(), &queued.packet, file) {
-                Ok(socket::Sent::Full) => return,
-                Ok(socket::Sent::Closed) => {
-                    self.closed = true;
-                    return;
-                }
-                Ok(socket::Sent::Whole) => {}
-                // A packet that the kernel refuses for itself cannot get better by waiting.
-                Err(error) => log::error!("a packet could not be passed on: {error}"),
-            }
-            self.bytes -= queued.weight;
-            self.waiting.pop_front();
-        }
     }
 }
 
 impl AsFd for Relay {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.writer.as_fd()
+        self.queue.as_fd()
     }
 }
 

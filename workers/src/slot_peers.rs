@@ -75,7 +75,7 @@ impl SlotPeers {
         now_ms: u64,
     ) -> Result<(), SendError> {
         let (own, shared_state) = (handle.own_address(), handle.shared_state());
-        let bytes: usize = commands.iter().map(|command| wire::body(command).len()).sum();
+        let bytes: usize = commands.iter().map(|command| command.payload().len()).sum();
         let waiting = shared_state.attached_bytes(own);
         let is_full = bytes > wire::INLINE_BODY_BYTES_MAX
             && waiting > 0
