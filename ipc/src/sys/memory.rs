@@ -68,7 +68,7 @@ impl SharedWords {
         let seals = fcntl(&file, FcntlArg::F_GET_SEALS).map_err(io_error)?;
         let length = nix::sys::stat::fstat(&file).map_err(io_error)?.st_size as usize;
         let is_sealed = SealFlag::from_bits_truncate(seals).contains(WORDS_SEALS);
-        if !is_sealed || length % size_of::<AtomicU64>() != 0 {
+        if !is_sealed || !length.is_multiple_of(size_of::<AtomicU64>()) {
             return Err(io::ErrorKind::InvalidData.into());
         }
         Self::map(file, length / size_of::<AtomicU64>())
