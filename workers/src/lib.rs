@@ -45,6 +45,7 @@ mod outbox;
 pub mod pending;
 mod quota;
 mod rate_limiter;
+mod received;
 pub mod requester;
 mod requests;
 mod schedule;

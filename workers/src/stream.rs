@@ -16,7 +16,10 @@ use wsmaster_ipc::sys::{
     socket::{self, Family},
 };
 
-use crate::tls::{Facts, TlsStream};
+use crate::{
+    received::Received,
+    tls::{Facts, TlsStream},
+};
 
 /// A connected, non-blocking socket.
 #[derive(Debug)]
@@ -27,25 +30,6 @@ pub(crate) enum Stream {
     Unix(UnixStream),
     /// TLS on TCP.
     Tls(Box<TlsStream>),
-}
-
-/// What one read has brought.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Received {
-    /// So many bytes for the application; 0 when what came is not for it, but a handshake or a part of a record.
-    Bytes(usize),
-    /// The peer has ended its side.
-    End,
-    /// The peer does not keep to the protocol below ours. What it is told about that waits to be written, and nothing
-    /// more can be understood.
-    Refused,
-}
-
-impl Received {
-    #[inline]
-    fn of(count: usize) -> Self {
-        if count == 0 { Self::End } else { Self::Bytes(count) }
-    }
 }
 
 /// A socket that was a connection's in another process.

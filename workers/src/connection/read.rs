@@ -8,7 +8,7 @@ use wsmaster_protocol::proxy::preface::{Step, read};
 use super::{Connection, LAST, State};
 use crate::{
     close_reason::CloseReason, effects::Effects, http1::RequestState, rate_limiter::Cost,
-    stream::Received,
+    received::Received,
 };
 
 impl Connection {

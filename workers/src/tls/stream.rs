@@ -22,7 +22,7 @@ use rustls::{
 use serde::{Deserialize, Serialize};
 
 use super::{backlog::Backlog, der, refusal};
-use crate::stream::Received;
+use crate::received::Received;
 
 /// The most plaintext of one record (RFC 8446, 5.1).
 const RECORD_BYTES_MAX: usize = 16 * 1024;
