@@ -1,5 +1,7 @@
-//! The applications that come with the server, and the way of each connection to its own. They are handlers of the library's
-//! public interface, and are told more than others: the list of side processes, and what each listener serves.
+//! The applications that come with the server, and the way of each connection to its own.
+//!
+//! They are a [`Handler`] as one of yours. What they use that the public interface does not have: the list of side processes
+//! with their instances ([`crate::side`]), and what each listener serves ([`WorkerInfo`]).
 
 mod api;
 mod channels;
@@ -37,19 +39,19 @@ pub struct BuiltIn {
     apps: Vec<Application>,
     /// The groups of their connections, in the same places.
     groups: Vec<Group>,
-    /// Whose each connection is, if not the first application's.
+    /// The application of each connection, if not the first.
     owners: FxHashMap<ConnectionId, usize>,
     web: Web,
     fanout: EventFanout,
-    /// The program that gets the requests that nobody else answers.
+    /// The side process that gets the requests that nothing else answers.
     request_fallback: Option<ProgramRequests>,
-    /// Runs as long as a client waits for a program.
+    /// Runs as long as something waits for a side process.
     retry: Option<TimerId>,
 }
 
-/// Who answers a request.
-enum Desk<'a> {
-    /// A program, which is asked.
+/// What answers a request.
+enum RequestTarget<'a> {
+    /// A side process.
     Program(&'a mut ProgramRequests),
     /// The server itself.
     Page(Page),
@@ -61,7 +63,7 @@ enum Page {
     Playground,
     WebSocketOnly,
     Nothing,
-    /// The program is not there.
+    /// The side process is not there.
     Absent,
 }
 
@@ -82,7 +84,7 @@ enum Application {
     Echo,
     Broadcast,
     Program(Box<ProgramApp>),
-    /// A program that the configuration does not have, which it is checked for.
+    /// A side process that the configuration does not have, which it is checked for.
     Absent,
 }
 
@@ -133,21 +135,21 @@ impl BuiltIn {
         decode_path(head.path()).map_or(0, |path| self.routes.find(&path).app)
     }
 
-    /// Who answers a request with this path, which is none of the server's own.
-    fn desk(&mut self, path: &str) -> Desk<'_> {
+    /// What answers a request with this path, which is none of the server's own.
+    fn request_target(&mut self, path: &str) -> RequestTarget<'_> {
         let found = self.routes.find(path);
         let is_front = path == "/";
         match &mut self.apps[found.app] {
-            Application::Program(program) => Desk::Program(program.asking()),
-            Application::Channels(_) if is_front => Desk::Page(Page::Playground),
+            Application::Program(program) => RequestTarget::Program(program.requests()),
+            Application::Channels(_) if is_front => RequestTarget::Page(Page::Playground),
             Application::Channels(_) | Application::Echo | Application::Broadcast => {
                 match &mut self.request_fallback {
-                    Some(request_fallback) => Desk::Program(request_fallback),
-                    None if is_front || found.is_routed => Desk::Page(Page::WebSocketOnly),
-                    None => Desk::Page(Page::Nothing),
+                    Some(request_fallback) => RequestTarget::Program(request_fallback),
+                    None if is_front || found.is_routed => RequestTarget::Page(Page::WebSocketOnly),
+                    None => RequestTarget::Page(Page::Nothing),
                 }
             }
-            Application::Absent => Desk::Page(Page::Absent),
+            Application::Absent => RequestTarget::Page(Page::Absent),
         }
     }
 
@@ -159,7 +161,7 @@ impl BuiltIn {
         id.and_then(|id| self.owners.get(&id)).copied().unwrap_or(0)
     }
 
-    /// Sees to it that who waits for a program is not forgotten.
+    /// Runs a timer as long as something waits for a side process.
     fn keep_trying(&mut self, context: &mut Context<'_>) {
         let waits = self.apps.iter().any(|app| match app {
             Application::Program(program) => program.is_waiting(),
@@ -195,12 +197,12 @@ impl Application {
 impl Handler for BuiltIn {
     fn on_start(&mut self, context: &mut Context<'_>) {
         if self.apps.iter().any(|app| app.instances().is_some()) {
-            context.tick(program_app::LOOK);
+            context.tick(program_app::POLL);
         }
     }
 
     fn on_handshake(&mut self, context: &mut Context<'_>, head: &RequestHead) -> Verdict {
-        // As of any other request: a program that is told of a path must not be led out of where it looks.
+        // As of any other request: a path that is passed on must not lead out of where the side process looks.
         if decode_path(head.path()).is_none() {
             return Verdict::Reject(malformed_path());
         }
@@ -280,9 +282,11 @@ impl Handler for BuiltIn {
         if let Some(place) = Place::of(&path) {
             return self.web.refusal(head, &place);
         }
-        match self.desk(&path) {
-            Desk::Program(asking) => asking.refusal(context),
-            Desk::Page(page) => Some(page.answer(head)).filter(|answer| answer.status() >= 400),
+        match self.request_target(&path) {
+            RequestTarget::Program(requests) => requests.refusal(context),
+            RequestTarget::Page(page) => {
+                Some(page.answer(head)).filter(|answer| answer.status() >= 400)
+            }
         }
     }
 
@@ -300,9 +304,9 @@ impl Handler for BuiltIn {
             self.web.on_request(context, &request, place, responder);
             return;
         }
-        match self.desk(&path) {
-            Desk::Program(asking) => asking.request(context, &request, responder),
-            Desk::Page(page) => context.respond(responder, &page.answer(&request.facts())),
+        match self.request_target(&path) {
+            RequestTarget::Program(requests) => requests.request(context, &request, responder),
+            RequestTarget::Page(page) => context.respond(responder, &page.answer(&request.facts())),
         }
     }
 
@@ -313,7 +317,7 @@ impl Handler for BuiltIn {
                     if self.retry != Some(timer) {
                         program.poll_instances(context);
                     }
-                    program.tell_those_who_wait(context);
+                    program.deliver_all(context);
                 }
                 Application::Channels(_)
                 | Application::Echo

@@ -146,7 +146,7 @@ impl Channels {
         self.text.clear();
         let text = match message {
             Message::Text(text) => text,
-            Message::Binary(_) if fanout.hear_messages() => return,
+            Message::Binary(_) if fanout.has_message_subscribers() => return,
             Message::Binary(_) => {
                 let mut error = ProtocolError::new(ErrorCode::InvalidRequest);
                 error.sentence = "messages are JSON in text frames, and this one was binary".into();
@@ -161,7 +161,9 @@ impl Channels {
                     self.refuse(&request.error(code));
                 }
             }
-            Err(error) if error.request_action.is_none() && fanout.hear_messages() => return,
+            Err(error) if error.request_action.is_none() && fanout.has_message_subscribers() => {
+                return;
+            }
             Err(error) => self.refuse(&error),
         }
         self.send(context);

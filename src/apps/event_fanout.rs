@@ -1,4 +1,4 @@
-//! Words for the side processes that want to know what happens to connections. A process whose mailbox is full misses them,
+//! Sends events of connections to the side processes that have asked for them. A process whose mailbox is full misses them,
 //! which is counted; no connection ever waits for one.
 
 use std::rc::Rc;
@@ -13,9 +13,10 @@ use crate::side::{Directory, Instances, event_header};
 #[derive(Debug)]
 pub(super) struct EventFanout {
     directory: Rc<Directory>,
-    /// What anybody wants to be told of.
+    /// The events that some side process has asked for.
     wanted: Vec<EventKind>,
-    on_message: bool,
+    /// `message` is one of them.
+    has_messages: bool,
     /// The line that is being written, kept for its memory.
     line: Vec<u8>,
 }
@@ -35,19 +36,19 @@ impl EventFanout {
         let is_wanted = |kind: &EventKind| directory.listeners(*kind).next().is_some();
         let wanted: Vec<EventKind> = KINDS.into_iter().filter(is_wanted).collect();
         Self {
-            on_message: wanted.contains(&EventKind::Message),
+            has_messages: wanted.contains(&EventKind::Message),
             wanted,
             directory,
             line: Vec::new(),
         }
     }
 
-    /// Whether somebody reads what clients send, beside the application.
-    pub(super) fn hear_messages(&self) -> bool {
-        self.on_message
+    /// Whether a side process reads what clients send, beside the application.
+    pub(super) fn has_message_subscribers(&self) -> bool {
+        self.has_messages
     }
 
-    /// `owner`: the program that the connection belongs to, which is told of it anyway.
+    /// `owner`: the side process that the connection belongs to, which is sent the event anyway.
     pub(super) fn on_open(&mut self, context: &mut Context<'_>, owner: Option<Instances>) {
         let worker = context.slot().number();
         let Some(connection) = context.connection().filter(|_| self.wants(EventKind::Open)) else {
@@ -74,7 +75,7 @@ impl EventFanout {
         message: Message<'_>,
         owner: Option<Instances>,
     ) {
-        if !self.on_message {
+        if !self.has_messages {
             return;
         }
         let Some(id) = context.current() else { return };
@@ -127,7 +128,7 @@ impl EventFanout {
     ) {
         let header = event_header(kind, Some(id));
         for listener in self.directory.listeners(kind).filter(|one| Some(*one) != owner) {
-            // Full is counted by the worker, and the process learns of what it misses by its own count.
+            // A full mailbox is counted by the worker.
             let _ = context.notify(listener.of_connection(id), header, &self.line);
         }
         self.line.clear();

@@ -1,9 +1,9 @@
-//! A program as the application: its connections are told of to one of its instances each, and wait when it does not take
-//! more.
+//! A side process as the application of connections: each connection belongs to one of its instances, and what happens on it
+//! is sent to that instance in order.
 //!
-//! What cannot be told now is held here, at most one message of each connection: the connection is paused, so that its client
-//! waits. Nothing is dropped as long as the program takes it within its `answer_timeout`; after that the client is closed
-//! with 1013. A program that was started again is told first which connections it has.
+//! What the instance cannot take now waits here, at most one message of each connection: the connection is paused, so that its
+//! client waits. Nothing is dropped as long as the process takes it within its `answer_timeout`; after that the client is
+//! closed with 1013. A process that was started again is told first which connections it has.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -30,71 +30,71 @@ use crate::{
     side::{Instances, event_header},
 };
 
-/// Bytes of messages that one worker holds for one program. The connection whose message would be too much is closed.
-const HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of lines that wait in one worker for one side process. The connection whose message would be too much is closed.
+const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct ProgramApp {
     instances: Instances,
-    asking: ProgramRequests,
+    requests: ProgramRequests,
     timeout_ms: u64,
-    clients: FxHashMap<ConnectionId, Client>,
-    lines: Vec<InstanceQueue>,
-    held_bytes: usize,
+    connections: FxHashMap<ConnectionId, AppConnection>,
+    /// One for each instance.
+    queues: Vec<InstanceQueue>,
+    pending_bytes: usize,
     /// The line that is being written, kept for its memory.
     line: Vec<u8>,
 }
 
-/// What one instance has to be told.
+/// What one instance is to be sent, in the order of these fields.
 #[derive(Clone, Debug, Default)]
 struct InstanceQueue {
-    /// The life in which it was seen last.
+    /// The incarnation that was seen last.
     seen: u64,
-    /// Connections that it is to be told of once more, since it was started again.
+    /// Connections of its predecessor, which it does not know yet.
     unknown: VecDeque<ConnectionId>,
     /// It is to be told that these are all.
-    is_introducing: bool,
-    /// Those whose words wait, in the order of telling.
+    is_syncing: bool,
+    /// Connections with lines that wait.
     waiting: VecDeque<ConnectionId>,
 }
 
 impl InstanceQueue {
     fn is_empty(&self) -> bool {
-        self.unknown.is_empty() && !self.is_introducing && self.waiting.is_empty()
+        self.unknown.is_empty() && !self.is_syncing && self.waiting.is_empty()
     }
 }
 
-/// What the program knows of a connection, and what it has to be told.
+/// What an instance knows of a connection, and what it is to be sent.
 #[derive(Debug, Default)]
-struct Client {
-    /// In which life the program was told of it.
-    told: Option<u64>,
+struct AppConnection {
+    /// The incarnation that was told of it.
+    known_to: Option<u64>,
     /// What comes after that.
-    held: VecDeque<PendingLine>,
+    pending: VecDeque<PendingLine>,
     /// It is in [`InstanceQueue::waiting`].
     waits: bool,
     /// Since when it waits with something that cannot wait for ever.
     since_ms: Option<u64>,
-    /// How far its connection is.
-    course: ConnState,
+    state: ConnState,
 }
 
-/// How far a connection is, as far as there is something to tell.
+/// How far a connection is, as far as there is something to send.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 enum ConnState {
     #[default]
     Open,
-    /// It is over. What is held means something to a program that was told of the connection, and to no other.
-    Over,
-    /// It is over, and what is held begins with its beginning: any program may be told.
-    OverAndWhole,
+    /// It is closed. What waits is for the incarnation that was told of the connection, and for no other.
+    Closed,
+    /// It is closed, and what waits begins with its `open`: any incarnation may be sent it.
+    ClosedAndWhole,
 }
 
 #[derive(Debug)]
 struct PendingLine {
     kind: EventKind,
-    line: Vec<u8>,
+    text: Vec<u8>,
 }
 
 impl PendingLine {
@@ -103,10 +103,9 @@ impl PendingLine {
     }
 }
 
-/// Whether an instance can be told something.
+/// Whether an instance can be sent something.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    /// Yes.
+enum Availability {
     Open(Incarnation),
     /// It lives, and has enough to do.
     Full(Incarnation),
@@ -114,8 +113,8 @@ enum State {
     Absent,
 }
 
-impl State {
-    /// The number of the life that goes on.
+impl Availability {
+    /// The number of the living incarnation.
     fn incarnation(self) -> Option<u64> {
         match self {
             Self::Open(incarnation) | Self::Full(incarnation) => Some(incarnation.number),
@@ -124,9 +123,9 @@ impl State {
     }
 }
 
-/// What became of telling.
+/// How much was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Told {
+enum Delivered {
     All,
     /// The rest waits.
     NotNow,
@@ -137,23 +136,22 @@ impl ProgramApp {
         let count = usize::from(instances.count());
         Self {
             instances,
-            asking: ProgramRequests::new(instances, config.answer_timeout),
+            requests: ProgramRequests::new(instances, config.answer_timeout),
             timeout_ms: config.answer_timeout.as_millis() as u64,
-            clients: FxHashMap::default(),
-            lines: vec![InstanceQueue::default(); count],
-            held_bytes: 0,
+            connections: FxHashMap::default(),
+            queues: vec![InstanceQueue::default(); count],
+            pending_bytes: 0,
             line: Vec::new(),
         }
     }
 
-    /// Its instances.
     pub(super) fn instances(&self) -> Instances {
         self.instances
     }
 
-    /// Whether some connection waits to be told of.
+    /// Whether something waits for an instance.
     pub(super) fn is_waiting(&self) -> bool {
-        self.lines.iter().any(|line| !line.is_empty())
+        self.queues.iter().any(|queue| !queue.is_empty())
     }
 
     // ----- what happens to a connection -----
@@ -163,18 +161,18 @@ impl ProgramApp {
         context: &mut Context<'_>,
         head: &RequestHead,
     ) -> Verdict {
-        let Some(id) = context.connection().map(|connection| connection.id) else {
+        let Some(id) = context.connection().map(|info| info.id) else {
             return Verdict::Reject(program_requests::absent());
         };
-        match self.state(context, self.instances.number_of(id)) {
-            State::Absent => Verdict::Reject(program_requests::absent()),
-            State::Full(_) => Verdict::Reject(program_requests::busy()),
-            State::Open(_) => {
+        match self.availability(context, self.instances.number_of(id)) {
+            Availability::Absent => Verdict::Reject(program_requests::absent()),
+            Availability::Full(_) => Verdict::Reject(program_requests::busy()),
+            Availability::Open(_) => {
                 let instance = self.instances.of_connection(id);
-                // What the program has said decides, not the configuration, which may be another one by now.
+                // What the process has said at `ready` decides, not the configuration, which may be another one by now.
                 match SideStatus::of(context.handle().shared_state(), instance).decider() {
                     Decider::Program | Decider::Unknown => {
-                        self.asking.handshake(context, head, instance)
+                        self.requests.handshake(context, head, instance)
                     }
                     Decider::Nobody => Verdict::accept(),
                 }
@@ -182,15 +180,15 @@ impl ProgramApp {
         }
     }
 
-    /// What asks it about requests.
-    pub(super) fn asking(&mut self) -> &mut ProgramRequests {
-        &mut self.asking
+    /// Its HTTP requests.
+    pub(super) fn requests(&mut self) -> &mut ProgramRequests {
+        &mut self.requests
     }
 
     pub(super) fn on_open(&mut self, context: &mut Context<'_>) {
         let Some(id) = context.current() else { return };
-        self.clients.insert(id, Client::default());
-        self.tell(context, id);
+        self.connections.insert(id, AppConnection::default());
+        self.deliver(context, id);
     }
 
     /// Whether the connection waits from now on.
@@ -199,16 +197,16 @@ impl ProgramApp {
         let Some(id) = context.current() else { return false };
         self.line.clear();
         event_fanout::write_message(&mut self.line, id, message);
-        if self.tell_at_once(context, id, EventKind::Message) {
+        if self.deliver_at_once(context, id, EventKind::Message) {
             return false;
         }
-        if self.held_bytes + self.line.len() > HELD_BYTES_MAX {
+        if self.pending_bytes + self.line.len() > PENDING_BYTES_MAX {
             context.count_dropped(1);
             context.close(CloseCode::Again, "too much waits for the application");
             return false;
         }
-        self.hold(id, EventKind::Message);
-        self.tell(context, id);
+        self.enqueue(id, EventKind::Message);
+        self.deliver(context, id);
         true
     }
 
@@ -216,277 +214,269 @@ impl ProgramApp {
         let id = closed.id;
         self.line.clear();
         event_fanout::write_closed(&mut self.line, closed);
-        if self.tell_at_once(context, id, EventKind::Close) {
-            self.clients.remove(&id);
+        if self.deliver_at_once(context, id, EventKind::Close) {
+            self.connections.remove(&id);
             return;
         }
-        let incarnation = self.state(context, self.instances.number_of(id)).incarnation();
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        client.course = ConnState::Over;
-        if client.told.is_none() || client.told != incarnation {
-            let Some(connection) = context.connection().filter(|_| !client.held.is_empty()) else {
-                // The program that knew of it is gone, or none ever has.
+        let incarnation = self.availability(context, self.instances.number_of(id)).incarnation();
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.state = ConnState::Closed;
+        if connection.known_to.is_none() || connection.known_to != incarnation {
+            let Some(info) = context.connection().filter(|_| !connection.pending.is_empty()) else {
+                // The incarnation that knew of it is gone, or none ever has.
                 self.forget(id);
                 return;
             };
-            // Its last message is to be understood by whoever gets it.
-            let mut line = Vec::new();
-            write_opened(&mut line, context.slot().number(), connection, client.told.is_some());
-            self.held_bytes += line.len();
-            client.held.push_front(PendingLine { kind: EventKind::Open, line });
-            client.course = ConnState::OverAndWhole;
+            // Whichever incarnation gets the last message needs the `open` before it.
+            let again = connection.known_to.is_some();
+            let mut text = Vec::new();
+            write_opened(&mut text, context.slot().number(), info, again);
+            self.pending_bytes += text.len();
+            connection.pending.push_front(PendingLine { kind: EventKind::Open, text });
+            connection.state = ConnState::ClosedAndWhole;
         }
-        self.hold(id, EventKind::Close);
-        self.tell(context, id);
+        self.enqueue(id, EventKind::Close);
+        self.deliver(context, id);
     }
 
     // ----- time -----
 
-    /// Tells those who wait, as far as they can be told.
-    pub(super) fn tell_those_who_wait(&mut self, context: &mut Context<'_>) {
+    /// Sends what waits, as far as it can be sent.
+    pub(super) fn deliver_all(&mut self, context: &mut Context<'_>) {
         for number in 0..self.instances.count() {
-            self.tell_line(context, number);
+            self.drain_queue(context, number);
         }
     }
 
-    /// Looks which instances have been started again, and who has waited for too long.
+    /// Looks which instances have been started again, and which connections have waited for too long.
     pub(super) fn poll_instances(&mut self, context: &mut Context<'_>) {
         for number in 0..self.instances.count() {
-            self.notice_life(context, number);
+            self.check_incarnation(context, number);
         }
-        self.give_up_the_late(context);
+        self.close_late(context);
     }
 
-    /// Has a program that was started again be told of all connections that it has.
-    fn notice_life(&mut self, context: &Context<'_>, number: u16) {
+    /// Has an instance that was started again be told of all connections that it has.
+    fn check_incarnation(&mut self, context: &Context<'_>, number: u16) {
         let instance = self.instances.of_number(number);
         let incarnation = SideStatus::of(context.handle().shared_state(), instance).incarnation();
-        let line = &mut self.lines[usize::from(number)];
-        if !incarnation.is_alive || line.seen == incarnation.number {
+        let queue = &mut self.queues[usize::from(number)];
+        if !incarnation.is_alive || queue.seen == incarnation.number {
             return;
         }
-        line.seen = incarnation.number;
+        queue.seen = incarnation.number;
         let instances = self.instances;
-        let is_unknown = |(id, client): &(&ConnectionId, &Client)| {
+        let is_unknown = |(id, connection): &(&ConnectionId, &AppConnection)| {
             instances.number_of(**id) == number
-                && client.told.is_some_and(|told| told != incarnation.number)
-                && client.course == ConnState::Open
+                && connection.known_to.is_some_and(|known_to| known_to != incarnation.number)
+                && connection.state == ConnState::Open
         };
         let mut unknown: Vec<ConnectionId> =
-            self.clients.iter().filter(is_unknown).map(|(id, _)| *id).collect();
+            self.connections.iter().filter(is_unknown).map(|(id, _)| *id).collect();
         // The oldest first, which is the order of their numbers.
         unknown.sort_unstable_by_key(|id| id.serial());
-        line.unknown = unknown.into();
-        line.is_introducing = true;
+        queue.unknown = unknown.into();
+        queue.is_syncing = true;
     }
 
-    fn give_up_the_late(&mut self, context: &mut Context<'_>) {
+    /// Closes connections with messages that have waited for too long.
+    fn close_late(&mut self, context: &mut Context<'_>) {
         let now_ms = context.clock_ms();
-        let is_late = |client: &Client| {
-            client.since_ms.is_some_and(|since_ms| since_ms + self.timeout_ms <= now_ms)
+        let is_late = |connection: &AppConnection| {
+            connection.since_ms.is_some_and(|since_ms| since_ms + self.timeout_ms <= now_ms)
         };
         let late: Vec<ConnectionId> = self
-            .lines
+            .queues
             .iter()
-            .flat_map(|line| &line.waiting)
-            .filter(|id| self.clients.get(id).is_some_and(is_late))
+            .flat_map(|queue| &queue.waiting)
+            .filter(|id| self.connections.get(id).is_some_and(is_late))
             .copied()
             .collect();
         for id in late {
-            let Some(client) = self.clients.get_mut(&id) else { continue };
-            client.since_ms = None;
-            // What the end of the connection has to say stays.
-            let messages = client.held.iter().filter(|held| held.is_message()).count();
-            let bytes: usize = client
-                .held
-                .iter()
-                .filter(|held| held.is_message())
-                .map(|held| held.line.len())
-                .sum();
-            client.held.retain(|held| !held.is_message());
-            self.held_bytes -= bytes;
-            context.count_dropped(messages as u64);
+            let Some(connection) = self.connections.get_mut(&id) else { continue };
+            connection.since_ms = None;
+            // The `close` of the connection stays.
+            let messages = || connection.pending.iter().filter(|line| line.is_message());
+            let (count, bytes) =
+                (messages().count(), messages().map(|line| line.text.len()).sum::<usize>());
+            connection.pending.retain(|line| !line.is_message());
+            self.pending_bytes -= bytes;
+            context.count_dropped(count as u64);
             context.close_of(id, CloseCode::Again, "the application does not take messages");
         }
     }
 
-    // ----- telling -----
+    // ----- sending -----
 
-    fn state(&self, context: &Context<'_>, number: u16) -> State {
+    fn availability(&self, context: &Context<'_>, number: u16) -> Availability {
         let status =
             SideStatus::of(context.handle().shared_state(), self.instances.of_number(number));
         let incarnation = status.incarnation();
         match (incarnation.is_alive, status.is_full()) {
-            (false, _) => State::Absent,
-            (true, true) => State::Full(incarnation),
-            (true, false) => State::Open(incarnation),
+            (false, _) => Availability::Absent,
+            (true, true) => Availability::Full(incarnation),
+            (true, false) => Availability::Open(incarnation),
         }
     }
 
-    /// Tells of the connection of this call what stands in `line`, if nothing has to come before it. Whether it did.
+    /// Sends `line`, an event of the connection of this call, if nothing has to come before it. Whether it did.
     #[inline]
-    fn tell_at_once(
+    fn deliver_at_once(
         &mut self,
         context: &mut Context<'_>,
         id: ConnectionId,
         kind: EventKind,
     ) -> bool {
-        let State::Open(incarnation) = self.state(context, self.instances.number_of(id)) else {
-            return false;
-        };
-        let Some(client) = self.clients.get(&id) else { return false };
-        client.held.is_empty()
-            && client.told == Some(incarnation.number)
-            && context
-                .notify(self.instances.of_connection(id), event_header(kind, Some(id)), &self.line)
-                .is_ok()
+        let available = self.availability(context, self.instances.number_of(id));
+        let Availability::Open(incarnation) = available else { return false };
+        let Some(connection) = self.connections.get(&id) else { return false };
+        let (address, header) = (self.instances.of_connection(id), event_header(kind, Some(id)));
+        connection.pending.is_empty()
+            && connection.known_to == Some(incarnation.number)
+            && context.notify(address, header, &self.line).is_ok()
     }
 
-    fn hold(&mut self, id: ConnectionId, kind: EventKind) {
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        let line = self.line.clone();
-        self.held_bytes += line.len();
-        client.held.push_back(PendingLine { kind, line });
+    fn enqueue(&mut self, id: ConnectionId, kind: EventKind) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        let text = self.line.clone();
+        self.pending_bytes += text.len();
+        connection.pending.push_back(PendingLine { kind, text });
     }
 
-    /// Tells what has to be told of a connection, now or in its turn; until then it is paused.
-    fn tell(&mut self, context: &mut Context<'_>, id: ConnectionId) {
+    /// Sends what waits of a connection, now or in its turn; until then it is paused.
+    fn deliver(&mut self, context: &mut Context<'_>, id: ConnectionId) {
         let number = self.instances.number_of(id);
-        self.notice_life(context, number);
-        let line = &self.lines[usize::from(number)];
-        if line.is_empty() && self.tell_waiting(context, id) == Told::All {
+        self.check_incarnation(context, number);
+        let queue = &self.queues[usize::from(number)];
+        if queue.is_empty() && self.deliver_pending(context, id) == Delivered::All {
             return;
         }
         let now_ms = context.clock_ms();
-        let Some(client) = self.clients.get_mut(&id) else { return };
-        client.since_ms.get_or_insert(now_ms);
-        if !std::mem::replace(&mut client.waits, true) {
-            self.lines[usize::from(number)].waiting.push_back(id);
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.since_ms.get_or_insert(now_ms);
+        if !std::mem::replace(&mut connection.waits, true) {
+            self.queues[usize::from(number)].waiting.push_back(id);
         }
-        match client.course {
+        match connection.state {
             ConnState::Open => context.pause(),
-            ConnState::Over | ConnState::OverAndWhole => {}
+            ConnState::Closed | ConnState::ClosedAndWhole => {}
         }
     }
 
-    /// Tells one instance first which connections it has, and then what they have said.
-    fn tell_line(&mut self, context: &mut Context<'_>, number: u16) {
+    /// Tells one instance which connections it has, and then sends what has happened on them.
+    fn drain_queue(&mut self, context: &mut Context<'_>, number: u16) {
         let place = usize::from(number);
-        while let Some(id) = self.lines[place].unknown.front().copied() {
-            if self.introduce(context, id) == Told::NotNow {
+        while let Some(id) = self.queues[place].unknown.front().copied() {
+            if self.announce(context, id) == Delivered::NotNow {
                 return;
             }
-            self.lines[place].unknown.pop_front();
+            self.queues[place].unknown.pop_front();
         }
-        if self.lines[place].is_introducing {
+        if self.queues[place].is_syncing {
             let header = EventHeader::Synced { worker: context.slot() };
             if context.notify(self.instances.of_number(number), header, &[]).is_err() {
                 return;
             }
-            self.lines[place].is_introducing = false;
+            self.queues[place].is_syncing = false;
         }
-        while let Some(id) = self.lines[place].waiting.front().copied() {
-            if self.tell_waiting(context, id) == Told::NotNow {
+        while let Some(id) = self.queues[place].waiting.front().copied() {
+            if self.deliver_pending(context, id) == Delivered::NotNow {
                 return;
             }
-            self.lines[place].waiting.pop_front();
+            self.queues[place].waiting.pop_front();
         }
     }
 
-    /// Tells of a connection that its present program does not know.
-    fn introduce(&mut self, context: &mut Context<'_>, id: ConnectionId) -> Told {
-        let State::Open(incarnation) = self.state(context, self.instances.number_of(id)) else {
-            return Told::NotNow;
-        };
-        let (Some(client), Some(connection)) =
-            (self.clients.get_mut(&id), context.connection_of(id))
+    /// Sends the `open` of a connection that the present incarnation does not know.
+    fn announce(&mut self, context: &mut Context<'_>, id: ConnectionId) -> Delivered {
+        let available = self.availability(context, self.instances.number_of(id));
+        let Availability::Open(incarnation) = available else { return Delivered::NotNow };
+        let (Some(connection), Some(info)) =
+            (self.connections.get_mut(&id), context.connection_of(id))
         else {
-            return Told::All;
+            return Delivered::All;
         };
-        if client.told != Some(incarnation.number) && client.course == ConnState::Open {
+        if connection.known_to != Some(incarnation.number) && connection.state == ConnState::Open {
+            let again = connection.known_to.is_some();
             self.line.clear();
-            write_opened(
-                &mut self.line,
-                context.slot().number(),
-                connection,
-                client.told.is_some(),
-            );
+            write_opened(&mut self.line, context.slot().number(), info, again);
             let header = event_header(EventKind::Open, Some(id));
             if context.notify(self.instances.of_connection(id), header, &self.line).is_err() {
-                return Told::NotNow;
+                return Delivered::NotNow;
             }
-            client.told = Some(incarnation.number);
+            connection.known_to = Some(incarnation.number);
         }
-        Told::All
+        Delivered::All
     }
 
-    /// Tells one connection's part. Who is told all is read on.
-    fn tell_waiting(&mut self, context: &mut Context<'_>, id: ConnectionId) -> Told {
-        let State::Open(incarnation) = self.state(context, self.instances.number_of(id)) else {
-            return Told::NotNow;
-        };
+    /// Sends all that waits of one connection; it is read from again then.
+    fn deliver_pending(&mut self, context: &mut Context<'_>, id: ConnectionId) -> Delivered {
+        let available = self.availability(context, self.instances.number_of(id));
+        let Availability::Open(incarnation) = available else { return Delivered::NotNow };
         let address = self.instances.of_connection(id);
-        let Some(client) = self.clients.get_mut(&id) else { return Told::All };
-        if client.told != Some(incarnation.number) {
-            match client.course {
+        let Some(connection) = self.connections.get_mut(&id) else { return Delivered::All };
+        if connection.known_to != Some(incarnation.number) {
+            match connection.state {
                 ConnState::Open => {
-                    if self.introduce(context, id) == Told::NotNow {
-                        return Told::NotNow;
+                    if self.announce(context, id) == Delivered::NotNow {
+                        return Delivered::NotNow;
                     }
                 }
-                ConnState::OverAndWhole => {
-                    client.course = ConnState::Over;
-                    client.told = Some(incarnation.number);
+                ConnState::ClosedAndWhole => {
+                    connection.state = ConnState::Closed;
+                    connection.known_to = Some(incarnation.number);
                 }
-                // What is left was for a program that is gone.
-                ConnState::Over => {
-                    let messages = client.held.iter().filter(|held| held.is_message()).count();
-                    context.count_dropped(messages as u64);
+                // What is left was for an incarnation that is gone.
+                ConnState::Closed => {
+                    let messages = connection.pending.iter().filter(|line| line.is_message());
+                    context.count_dropped(messages.count() as u64);
                     self.forget(id);
-                    return Told::All;
+                    return Delivered::All;
                 }
             }
         }
-        let Some(client) = self.clients.get_mut(&id) else { return Told::All };
-        while let Some(held) = client.held.front() {
-            if context.notify(address, event_header(held.kind, Some(id)), &held.line).is_err() {
-                return Told::NotNow;
+        let Some(connection) = self.connections.get_mut(&id) else { return Delivered::All };
+        while let Some(line) = connection.pending.front() {
+            let header = event_header(line.kind, Some(id));
+            if context.notify(address, header, &line.text).is_err() {
+                return Delivered::NotNow;
             }
-            self.held_bytes -= held.line.len();
-            client.held.pop_front();
+            self.pending_bytes -= line.text.len();
+            connection.pending.pop_front();
         }
-        client.waits = false;
-        client.since_ms = None;
-        match client.course {
+        connection.waits = false;
+        connection.since_ms = None;
+        match connection.state {
             ConnState::Open => context.resume(id),
-            ConnState::Over | ConnState::OverAndWhole => self.forget(id),
+            ConnState::Closed | ConnState::ClosedAndWhole => self.forget(id),
         }
-        Told::All
+        Delivered::All
     }
 
     fn forget(&mut self, id: ConnectionId) {
-        if let Some(client) = self.clients.remove(&id) {
-            self.held_bytes -= client.held.iter().map(|held| held.line.len()).sum::<usize>();
+        if let Some(connection) = self.connections.remove(&id) {
+            self.pending_bytes -=
+                connection.pending.iter().map(|line| line.text.len()).sum::<usize>();
         }
     }
 }
 
-/// How often instances that have been started again, and clients that wait for too long, are looked for.
-pub(super) const LOOK: Duration = Duration::from_millis(100);
+/// How often instances that have been started again, and connections that wait for too long, are looked for.
+pub(super) const POLL: Duration = Duration::from_millis(100);
 
-/// How often it is tried again to tell what could not be told.
+/// How often it is tried again to send what could not be sent.
 pub(super) const RETRY: Duration = Duration::from_millis(10);
 
-fn write_opened(line: &mut Vec<u8>, worker: u16, connection: &ConnectionInfo, again: bool) {
+fn write_opened(line: &mut Vec<u8>, worker: u16, info: &ConnectionInfo, again: bool) {
     plugin::opened(
         line,
         &Opened {
-            connection: connection.id.as_u64(),
+            connection: info.id.as_u64(),
             worker,
-            peer: connection.peer,
-            head: connection.head.as_ref(),
-            subprotocol: connection.subprotocol.as_deref(),
-            time_ms: connection.opened_unix_ms,
+            peer: info.peer,
+            head: info.head.as_ref(),
+            subprotocol: info.subprotocol.as_deref(),
+            time_ms: info.opened_unix_ms,
             again,
         },
     );

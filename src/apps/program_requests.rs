@@ -1,6 +1,6 @@
-//! Questions to a program: whether a client may become a WebSocket, and what a request is answered.
+//! Requests to a side process: whether a client may become a WebSocket, and what an HTTP request is answered.
 //!
-//! It writes the question, and makes of what comes back what the client gets. It keeps nothing between the two.
+//! It writes the request, and makes of the answer what the client gets. It keeps nothing between the two.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::side::{Instances, event_header};
 pub(super) struct ProgramRequests {
     instances: Instances,
     timeout: Duration,
-    /// Which instance is asked next what belongs to no connection.
+    /// The instance that gets the next request that belongs to no connection.
     next: u16,
     /// The line that is being written, kept for its memory.
     line: Vec<u8>,
@@ -72,7 +72,7 @@ impl ProgramRequests {
         Verdict::Later
     }
 
-    /// What a request hears at once, if nobody would be asked about it now.
+    /// The answer to a request that no instance can take now.
     pub(super) fn refusal(&self, context: &Context<'_>) -> Option<Response> {
         let shared_state = context.handle().shared_state();
         let statuses = (0..self.instances.count())
@@ -155,12 +155,12 @@ fn read(said: Result<Vec<u8>, RequestError>) -> Result<Answer, Response> {
     }
 }
 
-/// What is said while nobody is there to answer.
+/// The answer while no instance lives.
 pub(super) fn absent() -> Response {
     Response::error(503, "the application is not running; it is being started again")
 }
 
-/// What is said while too much waits for the program.
+/// The answer while too much waits for the side process.
 pub(super) fn busy() -> Response {
     Response::error(503, "the application does not keep up")
 }
