@@ -164,7 +164,7 @@ fn a_full_mailbox_is_an_answer_and_all_that_it_took_arrives() {
     expect_report(&mut client, &format!("{sent} came, 0 astray, 0 dropped"));
 }
 
-/// PendingRequests `counter` for its report until it is this one.
+/// Asks `counter` for its report until it is this one.
 #[track_caller]
 fn expect_report(client: &mut support::Client, report: &str) {
     let mut last = String::new();

@@ -2,6 +2,10 @@
 //!
 //! A connection acts on itself and on what it is lent ([`Effects`](crate::effects::Effects)): the other connections of its
 //! worker are out of its reach, and so is the application. What the application has to be told is queued.
+//!
+//! What it does is sorted by what it is about, each with a name of its own and a file: [`Incoming`] (its peer's bytes),
+//! [`Outgoing`] (messages to its peer), [`Http`] (answers to requests), [`Timers`]. How it ends, how its outbox is written
+//! and how it goes on in another process are its own methods.
 
 mod close;
 mod feed;
@@ -10,6 +14,7 @@ mod read;
 mod respond;
 mod send;
 mod snapshot;
+mod state;
 mod subscribe;
 mod tick;
 
@@ -18,7 +23,7 @@ use wsmaster_ipc::{ConnectionId, command::Group};
 use wsmaster_protocol::{
     http::RequestHead,
     peer::Peer,
-    session::{Extension, Phase, Session},
+    session::{Extension, Session},
 };
 
 pub(crate) use self::{
@@ -184,6 +189,18 @@ pub(crate) enum State {
     },
 }
 
+/// A connection, as far as its peer's bytes are concerned: reading them, and what they mean to its state.
+pub(crate) struct Incoming<'a>(&'a mut Connection);
+
+/// A connection, as far as messages to its peer are concerned.
+pub(crate) struct Outgoing<'a>(&'a mut Connection);
+
+/// A connection, as far as answers to HTTP requests are concerned.
+pub(crate) struct Http<'a>(&'a mut Connection);
+
+/// A connection, as far as time is concerned: timeouts, pings, and pauses.
+pub(crate) struct Timers<'a>(&'a mut Connection);
+
 impl Connection {
     /// A connection that was just accepted, of which nothing has come.
     pub(crate) fn new(
@@ -216,6 +233,30 @@ impl Connection {
         }
     }
 
+    /// What comes from its peer.
+    #[inline]
+    pub(crate) fn incoming(&mut self) -> Incoming<'_> {
+        Incoming(self)
+    }
+
+    /// What its peer gets, once it is a WebSocket.
+    #[inline]
+    pub(crate) fn outgoing(&mut self) -> Outgoing<'_> {
+        Outgoing(self)
+    }
+
+    /// What its peer gets as long as it speaks HTTP.
+    #[inline]
+    pub(crate) fn http(&mut self) -> Http<'_> {
+        Http(self)
+    }
+
+    /// What the clock asks for at it.
+    #[inline]
+    pub(crate) fn timers(&mut self) -> Timers<'_> {
+        Timers(self)
+    }
+
     /// Its place in the worker's table.
     #[inline]
     pub(crate) fn index(&self) -> ConnIndex {
@@ -227,7 +268,7 @@ impl Connection {
     #[inline]
     pub(crate) fn is_read_blocked(&self, limits: &Limits) -> bool {
         let is_behind = self.waiting_bytes() > limits.read_pause_bytes();
-        (is_behind || self.flags.throttled || self.flags.paused) && !self.is_ending()
+        (is_behind || self.flags.throttled || self.flags.paused) && !self.state.is_ending()
     }
 
     /// Puts it on the list of those that are flushed at the end of the turn.
@@ -242,28 +283,6 @@ impl Connection {
     pub(crate) fn make_ready(&mut self, schedule: &mut Schedule) {
         if !std::mem::replace(&mut self.flags.ready, true) {
             schedule.ready.push_back(self.key.index);
-        }
-    }
-
-    /// Whether messages may be put into its outbox.
-    #[inline]
-    pub(crate) fn can_send(&self) -> bool {
-        match &self.state {
-            State::WebSocket(session) => session.can_send(),
-            State::Http(_) | State::Lingering { .. } => false,
-        }
-    }
-
-    /// Whether nothing more is said but what is in the outbox, and nothing more heard but the peer's end.
-    #[inline]
-    pub(crate) fn is_ending(&self) -> bool {
-        match &self.state {
-            State::WebSocket(session) => match session.phase() {
-                Phase::Open => false,
-                Phase::CloseSent | Phase::Closed => true,
-            },
-            State::Lingering { .. } => true,
-            State::Http(_) => false,
         }
     }
 

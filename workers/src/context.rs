@@ -65,7 +65,7 @@ impl<'w> Context<'w> {
     /// are taken more slowly; its silence is not held against it.
     pub fn pause(&mut self) {
         if let Some((connection, fx)) = self.lend_current() {
-            connection.pause_reading(fx);
+            connection.timers().pause_reading(fx);
         }
     }
 
@@ -90,7 +90,7 @@ impl<'w> Context<'w> {
     /// # Errors
     /// See [`SubscribeError`].
     pub fn subscribe(&mut self, channel: &str) -> Result<bool, SubscribeError> {
-        let open = self.lend_current().filter(|(connection, _)| connection.can_send());
+        let open = self.lend_current().filter(|(connection, _)| connection.state.can_send());
         let (connection, fx) = open.ok_or(SubscribeError::Closing)?;
         match connection.subscribe(channel, fx) {
             Joined::First | Joined::More => Ok(true),
@@ -143,7 +143,7 @@ impl<'w> Context<'w> {
     /// Reads on from a WebSocket of this worker that was [paused](Self::pause).
     pub fn resume(&mut self, id: ConnectionId) {
         if let Some((connection, fx)) = self.state.lend_id(id) {
-            connection.resume_reading(fx);
+            connection.timers().resume_reading(fx);
         }
     }
 
@@ -375,7 +375,7 @@ impl<'w> Context<'w> {
     /// Answers a request. When the client is gone by then, nothing happens.
     pub fn respond(&mut self, responder: Responder, response: &Response) {
         if let Some((connection, fx)) = self.state.lend_key(responder.key) {
-            connection.respond(responder.number, response, fx);
+            connection.http().respond(responder.number, response, fx);
         }
     }
 

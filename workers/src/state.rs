@@ -105,13 +105,13 @@ impl WorkerState {
     /// Whether a client waits for the answer to its request.
     pub(crate) fn awaits_answer(&self, responder: &Responder) -> bool {
         let connection = self.connections.with_key(responder.key);
-        connection.is_some_and(|it| it.awaits_answer(responder.number).is_some())
+        connection.is_some_and(|it| it.state.awaits_answer(responder.number).is_some())
     }
 
     /// Whether a client waits for its handshake to be decided.
     pub(crate) fn awaits_verdict(&self, undecided: &Undecided) -> bool {
         let connection = self.connections.with_key(undecided.key);
-        connection.is_some_and(|it| it.awaits_verdict(undecided.number))
+        connection.is_some_and(|it| it.state.awaits_verdict(undecided.number))
     }
 
     /// Takes the connections out that are gone. Not while one of them is being served.

@@ -411,7 +411,7 @@ impl<H: Handler> Worker<H> {
         self.state.fx.schedule.wheel.advance(now_ms, &mut self.buffers.due);
         for index in self.buffers.due.drain(..) {
             if let Some((connection, fx)) = self.state.lend(index) {
-                connection.tick(fx);
+                connection.timers().tick(fx);
             }
         }
         while let Some(timer) = self.state.fx.events.timers.expire(now_ms) {

@@ -62,9 +62,9 @@ impl Connection {
         frame.clear();
         let began = session.close(code, &reason, &mut frame);
         if began {
-            self.put_frame(&frame, fx);
+            self.outgoing().put_frame(&frame, fx);
             self.ended(ClosedBy::Server, Some(code), reason, fx);
-            self.restart_timeout(fx);
+            self.timers().restart(fx);
         }
         fx.delivery.scratch = frame;
         began
@@ -82,7 +82,7 @@ impl Connection {
         if !std::mem::take(&mut self.flags.open) {
             return;
         }
-        self.forget_pause(fx);
+        self.timers().forget_pause(fx);
         let is_alone = !fx.peers.lineage.is_shared();
         fx.channels.forget(self.key.index, is_alone, fx.requests.handle().shared_state());
         let id = self.info.id;
@@ -97,7 +97,7 @@ impl Connection {
         }
         self.give_input_up(State::Lingering { shut: false }, fx);
         self.mark_dirty(&mut fx.schedule);
-        self.restart_timeout(fx);
+        self.timers().restart(fx);
         if self.flags.readable {
             // It was left unread so far and is not told of again, and the peer may wait for room to go on.
             self.make_ready(&mut fx.schedule);
@@ -117,7 +117,7 @@ impl Connection {
         fx.admission.has_asked(&mut self.ticket);
         self.state = state;
         self.unparsed = Vec::new();
-        self.sum_up_unfinished(fx);
+        self.incoming().sum_up_unfinished(fx);
         fx.ids.remove(self.info.id);
     }
 

@@ -10,8 +10,10 @@ use wsmaster_protocol::{
     session::{Event, SessionError},
 };
 
-use super::{Connection, LAST, State};
+use super::{Incoming, LAST, State};
 use crate::{
+    admit::come_back,
+    close_reason::CloseReason,
     effects::Effects,
     handler::{ClosedBy, Message},
     http1::{RequestState, Taken},
@@ -106,7 +108,7 @@ pub(crate) enum Fed<'a> {
     Request { consumed: usize, head: RequestHead, body: Vec<u8> },
 }
 
-impl Connection {
+impl Incoming<'_> {
     /// Takes one message, control frame or request from the front of the input, as far as its state allows. The cork must be
     /// its own.
     #[inline]
@@ -117,19 +119,19 @@ impl Connection {
         budget: &mut Budget,
         fx: &mut Effects,
     ) -> Fed<'a> {
-        let State::WebSocket(session) = &mut self.state else {
+        let State::WebSocket(session) = &mut self.0.state else {
             return self.feed_http(input, budget, fx);
         };
-        let before = fx.delivery.cork.len_of(self.key.index);
+        let before = fx.delivery.cork.len_of(self.0.key.index);
         let own = fx.limits.session();
-        let limits = fx.rules.listeners.session(self.info.listener, &own);
-        let Some(cork) = fx.delivery.cork.of(self.key.index) else { return Fed::Wait(0) };
+        let limits = fx.rules.listeners.session(self.0.info.listener, &own);
+        let Some(cork) = fx.delivery.cork.of(self.0.key.index) else { return Fed::Wait(0) };
         let step = session.receive(input, limits, inflater, cork);
         let is_receiving = session.is_receiving();
         let Some(event) = step.event else {
             // Of a message, or a control frame, that has begun and not ended.
-            if is_receiving && self.times.message_began.is_none() {
-                self.begin_message(fx);
+            if is_receiving && self.0.times.message_began.is_none() {
+                self.0.timers().begin_message(fx);
             }
             return Fed::Done;
         };
@@ -138,9 +140,9 @@ impl Connection {
             fx.stats.add(Counter::PongsCoalesced, 1);
         }
         if !is_receiving {
-            self.times.message_began = None;
-        } else if self.times.message_began.is_none() {
-            self.begin_message(fx);
+            self.0.times.message_began = None;
+        } else if self.0.times.message_began.is_none() {
+            self.0.timers().begin_message(fx);
         }
         match event {
             event @ (Event::Text(_) | Event::Binary(_)) => {
@@ -170,20 +172,20 @@ impl Connection {
     #[inline]
     fn accepts_message(&mut self, fx: &mut Effects) -> bool {
         fx.stats.add(Counter::MessagesIn, 1);
-        self.messages_in += 1;
-        match self.rate.spend(Cost::Message, &fx.limits, fx.now_ms) {
+        self.0.messages_in += 1;
+        match self.0.rate.spend(Cost::Message, &fx.limits, fx.now_ms) {
             None => true,
             Some(ahead_ms) => {
-                self.throttle(ahead_ms, fx);
-                self.can_send()
+                self.0.timers().throttle(ahead_ms, fx);
+                self.0.state.can_send()
             }
         }
     }
 
     /// A client has sent a ping or a pong.
     fn count_control(&mut self, fx: &mut Effects) {
-        if let Some(ahead_ms) = self.rate.spend(Cost::Control, &fx.limits, fx.now_ms) {
-            self.throttle(ahead_ms, fx);
+        if let Some(ahead_ms) = self.0.rate.spend(Cost::Control, &fx.limits, fx.now_ms) {
+            self.0.timers().throttle(ahead_ms, fx);
         }
     }
 
@@ -191,7 +193,7 @@ impl Connection {
     fn fail(&mut self, error: &SessionError, fx: &mut Effects) {
         fx.stats.add(Counter::ProtocolErrors, 1);
         let does = format_args!("broke the protocol: {error}");
-        fx.warn_client(self.info.peer, Counter::ProtocolErrors, does);
+        fx.warn_client(self.0.info.peer, Counter::ProtocolErrors, does);
         let reason = Cow::Owned(error.to_string());
         self.finish(ClosedBy::Server, Some(error.close_code()), reason, fx);
     }
@@ -204,58 +206,24 @@ impl Connection {
         reason: Cow<'static, str>,
         fx: &mut Effects,
     ) {
-        self.ended(by, code, reason, fx);
-        self.linger(fx);
-    }
-
-    fn feed_http<'a>(&mut self, input: &[u8], budget: &mut Budget, fx: &mut Effects) -> Fed<'a> {
-        let State::Http(request) = &mut self.state else { return Fed::Done };
-        match request.take(input, &fx.limits.http()) {
-            Taken::Partial { consumed, begun } => {
-                if begun && !self.begin_request(fx) {
-                    Fed::Done
-                } else {
-                    Fed::Wait(consumed)
-                }
-            }
-            Taken::Head { consumed, begun } => {
-                if begun && !self.begin_request(fx) {
-                    Fed::Done
-                } else {
-                    Fed::RequestHead(consumed)
-                }
-            }
-            Taken::Busy => Fed::Wait(0),
-            Taken::Request { consumed, head, body } => {
-                budget.messages -= 1;
-                fx.admission.has_asked(&mut self.ticket);
-                Fed::Request { consumed, head, body }
-            }
-            Taken::Refused(error) => {
-                fx.stats.add(Counter::RefusedRequests, 1);
-                let does = format_args!("sent a request that is refused: {error}");
-                fx.warn_client(self.info.peer, Counter::RefusedRequests, does);
-                self.write_response(&error.response(), LAST, fx);
-                self.linger(fx);
-                Fed::Done
-            }
-        }
+        self.0.ended(by, code, reason, fx);
+        self.0.linger(fx);
     }
 
     /// Whether it has more to do, right behind its service, before anything new happens to it. `stopped`: what it has sent
     /// was left alone before its end, so that the rest may hold a whole request.
     pub(crate) fn has_work(&self, stopped: bool, fx: &Effects) -> bool {
-        if self.is_read_blocked(&fx.limits) {
+        if self.0.is_read_blocked(&fx.limits) {
             return false;
         }
-        let rest = !self.unparsed.is_empty();
-        match self.state {
-            State::WebSocket(_) => self.flags.readable || rest,
+        let rest = !self.0.unparsed.is_empty();
+        match self.0.state {
+            State::WebSocket(_) => self.0.flags.readable || rest,
             State::Http(RequestState::Answering { .. } | RequestState::Undecided { .. }) => false,
             State::Http(RequestState::Head { .. } | RequestState::Body { .. }) => {
-                self.flags.readable || rest && stopped
+                self.0.flags.readable || rest && stopped
             }
-            State::Lingering { .. } => self.flags.readable,
+            State::Lingering { .. } => self.0.flags.readable,
         }
     }
 
@@ -265,10 +233,75 @@ impl Connection {
             return;
         }
         input.drain(..used);
-        match self.state {
-            State::Http(_) | State::WebSocket(_) => self.unparsed = input,
+        match self.0.state {
+            State::Http(_) | State::WebSocket(_) => self.0.unparsed = input,
             State::Lingering { .. } => {}
         }
+    }
+
+    fn feed_http<'a>(&mut self, input: &[u8], budget: &mut Budget, fx: &mut Effects) -> Fed<'a> {
+        let State::Http(request) = &mut self.0.state else { return Fed::Done };
+        match request.take(input, &fx.limits.http()) {
+            Taken::Partial { consumed, begun } => {
+                if begun && !self.0.http().begin_request(fx) {
+                    Fed::Done
+                } else {
+                    Fed::Wait(consumed)
+                }
+            }
+            Taken::Head { consumed, begun } => {
+                if begun && !self.0.http().begin_request(fx) {
+                    Fed::Done
+                } else {
+                    Fed::RequestHead(consumed)
+                }
+            }
+            Taken::Busy => Fed::Wait(0),
+            Taken::Request { consumed, head, body } => {
+                budget.messages -= 1;
+                fx.admission.has_asked(&mut self.0.ticket);
+                Fed::Request { consumed, head, body }
+            }
+            Taken::Refused(error) => {
+                fx.stats.add(Counter::RefusedRequests, 1);
+                let does = format_args!("sent a request that is refused: {error}");
+                fx.warn_client(self.0.info.peer, Counter::RefusedRequests, does);
+                self.0.http().write_response(&error.response(), LAST, fx);
+                self.0.linger(fx);
+                Fed::Done
+            }
+        }
+    }
+
+    /// Sums it up again, after its input was looked at or thrown away.
+    #[inline]
+    pub(crate) fn sum_up_unfinished(&mut self, fx: &mut Effects) {
+        let bytes = u32::try_from(self.0.unfinished_bytes()).unwrap_or(u32::MAX);
+        let before = std::mem::replace(&mut self.0.summed_bytes, bytes);
+        let sum = &mut fx.delivery.unfinished_bytes;
+        *sum = *sum + bytes as usize - before as usize;
+    }
+
+    /// Gives up what it has not finished: the worker holds too much of that.
+    pub(crate) fn give_up_unfinished(&mut self, fx: &mut Effects) {
+        match &self.0.state {
+            State::Http(_) if !self.0.stream.is_handshaking() => {
+                self.0.count_closed(CloseReason::TooMuchUnfinished, fx);
+                let sentence = "too much is waiting to be finished; this request was, for too long";
+                self.0.http().write_response(&come_back(sentence), LAST, fx);
+                self.0.linger(fx);
+            }
+            State::WebSocket(_) => {
+                self.0.close(CloseReason::TooMuchUnfinished, fx);
+                // What was left over lies in the middle of the stream: without it nothing behind it can be read.
+                self.0.linger(fx);
+            }
+            State::Http(_) | State::Lingering { .. } => {
+                self.0.count_closed(CloseReason::TooMuchUnfinished, fx);
+                self.0.abort(CloseReason::TooMuchUnfinished, fx);
+            }
+        }
+        self.sum_up_unfinished(fx);
     }
 }
 

@@ -43,7 +43,7 @@ impl Connection {
             written += length - self.outbox.len();
         }
         let left = self.waiting_bytes();
-        if written > 0 && self.is_ending() {
+        if written > 0 && self.state.is_ending() {
             // The peer's time begins when the last of our words has left.
             self.times.since_ms = fx.now_ms;
         }

@@ -5,19 +5,19 @@ use std::io;
 use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::proxy::preface::{Step, read};
 
-use super::{Connection, LAST, State};
+use super::{Incoming, LAST, State};
 use crate::{
     close_reason::CloseReason, effects::Effects, http1::RequestState, rate_limiter::Cost,
     received::Received,
 };
 
-impl Connection {
+impl Incoming<'_> {
     /// Whether more bytes of it can be handled now.
     pub(crate) fn wants_input(&self, fx: &Effects) -> bool {
-        if !self.flags.readable || self.is_read_blocked(&fx.limits) {
+        if !self.0.flags.readable || self.0.is_read_blocked(&fx.limits) {
             return false;
         }
-        match self.state {
+        match self.0.state {
             State::Http(RequestState::Answering { .. } | RequestState::Undecided { .. }) => false,
             State::Http(RequestState::Head { .. } | RequestState::Body { .. })
             | State::WebSocket(_)
@@ -29,18 +29,18 @@ impl Connection {
     /// that are not for the application.
     pub(crate) fn read(&mut self, buffer: &mut [u8], fx: &mut Effects) -> Option<usize> {
         loop {
-            match self.stream.receive(buffer) {
+            match self.0.stream.receive(buffer) {
                 Ok(Received::End) => {
-                    self.flags.readable = false;
-                    self.flags.peer_done = true;
+                    self.0.flags.readable = false;
+                    self.0.flags.peer_done = true;
                     self.peer_done(fx);
                     return None;
                 }
                 Ok(Received::Refused) => {
                     fx.stats.add(Counter::TlsFailures, 1);
                     let does = "does not speak TLS with us";
-                    fx.warn_client(self.info.peer, Counter::TlsFailures, does);
-                    self.linger(fx);
+                    fx.warn_client(self.0.info.peer, Counter::TlsFailures, does);
+                    self.0.linger(fx);
                     return None;
                 }
                 Ok(Received::Bytes(count)) => {
@@ -48,13 +48,13 @@ impl Connection {
                     return Some(count);
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.flags.readable = false;
-                    self.flags.urgent = false;
+                    self.0.flags.readable = false;
+                    self.0.flags.urgent = false;
                     return None;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    self.abort(CloseReason::Broken, fx);
+                    self.0.abort(CloseReason::Broken, fx);
                     return None;
                 }
             }
@@ -66,39 +66,39 @@ impl Connection {
         // A short read has emptied the socket (epoll(7), Q9): what comes later is told of again. Unless the peer's end is
         // behind it, which was told of already, or an urgent byte.
         if count < buffer_len
-            && self.stream.short_read_is_empty()
-            && !self.flags.peer_done
-            && !self.flags.urgent
+            && self.0.stream.short_read_is_empty()
+            && !self.0.flags.peer_done
+            && !self.0.flags.urgent
         {
-            self.flags.readable = false;
+            self.0.flags.readable = false;
         }
-        self.times.alive_at(fx.now_ms);
-        if let Some(facts) = self.stream.take_facts() {
+        self.0.times.alive_at(fx.now_ms);
+        if let Some(facts) = self.0.stream.take_facts() {
             fx.stats.add(Counter::TlsHandshakes, 1);
             fx.stats.add(Counter::TlsResumed, u64::from(facts.resumed));
-            self.info.tls = Some(Box::new(facts));
+            self.0.info.tls = Some(Box::new(facts));
         }
         fx.stats.add(Counter::BytesIn, count as u64);
-        let ahead = match self.state {
-            State::WebSocket(_) => self.rate.spend(Cost::Bytes(count), &fx.limits, fx.now_ms),
+        let ahead = match self.0.state {
+            State::WebSocket(_) => self.0.rate.spend(Cost::Bytes(count), &fx.limits, fx.now_ms),
             State::Http(_) | State::Lingering { .. } => None,
         };
         if let Some(ahead_ms) = ahead {
-            self.throttle(ahead_ms, fx);
+            self.0.timers().throttle(ahead_ms, fx);
         }
     }
 
     /// The peer has ended its side and everything it sent has been read.
     fn peer_done(&mut self, fx: &mut Effects) {
-        match self.state {
+        match self.0.state {
             // It may still wait for its answer.
             State::Http(RequestState::Answering { .. } | RequestState::Undecided { .. }) => {}
             State::Lingering { shut: false } => {}
             // The answers before may still be on their way to it.
-            State::Http(RequestState::Head { .. }) => self.linger(fx),
+            State::Http(RequestState::Head { .. }) => self.0.linger(fx),
             State::Http(RequestState::Body { .. })
             | State::WebSocket(_)
-            | State::Lingering { shut: true } => self.abort(CloseReason::PeerEnded, fx),
+            | State::Lingering { shut: true } => self.0.abort(CloseReason::PeerEnded, fx),
         }
     }
 
@@ -108,37 +108,37 @@ impl Connection {
     /// Until a header is complete it stays in the kernel, which tells of every byte that joins it (epoll(7)). Without one a
     /// connection is worth nothing, and ends at once.
     pub(crate) fn take_proxy_header(&mut self, buffer: &mut [u8], fx: &mut Effects) -> bool {
-        self.flags.readable = false;
-        let front = match self.stream.peek(buffer) {
+        self.0.flags.readable = false;
+        let front = match self.0.stream.peek(buffer) {
             Ok(Some(count)) => &buffer[..count],
             Ok(None) => return false,
             Err(_) => {
-                self.abort(CloseReason::Broken, fx);
+                self.0.abort(CloseReason::Broken, fx);
                 return false;
             }
         };
         match read(front) {
             Step::Partial => {
-                if self.flags.peer_done {
-                    self.abort(CloseReason::PeerEnded, fx);
+                if self.0.flags.peer_done {
+                    self.0.abort(CloseReason::PeerEnded, fx);
                 }
                 false
             }
             Step::Complete { consumed, client } => {
-                if self.stream.skip(&mut buffer[..consumed]).is_err() {
-                    self.abort(CloseReason::Broken, fx);
+                if self.0.stream.skip(&mut buffer[..consumed]).is_err() {
+                    self.0.abort(CloseReason::Broken, fx);
                     return false;
                 }
-                self.flags.preface = false;
-                self.flags.readable = true;
-                self.times.alive_at(fx.now_ms);
+                self.0.flags.preface = false;
+                self.0.flags.readable = true;
+                self.0.times.alive_at(fx.now_ms);
                 fx.stats.add(Counter::BytesIn, consumed as u64);
                 if let Some(client) = client {
-                    self.info.peer = client.peer;
-                    self.info.secure |= client.secure;
-                    if let Some(response) = self.recount_client(fx) {
-                        self.write_response(&response, LAST, fx);
-                        self.linger(fx);
+                    self.0.info.peer = client.peer;
+                    self.0.info.secure |= client.secure;
+                    if let Some(response) = self.0.recount_client(fx) {
+                        self.0.http().write_response(&response, LAST, fx);
+                        self.0.linger(fx);
                     }
                 }
                 true
@@ -146,8 +146,8 @@ impl Connection {
             Step::Malformed(fault) => {
                 fx.stats.add(Counter::BadProxyHeaders, 1);
                 let does = format_args!("is hung up on: {fault}");
-                fx.warn_client(self.info.peer, Counter::BadProxyHeaders, does);
-                self.abort(CloseReason::BadProxyHeader, fx);
+                fx.warn_client(self.0.info.peer, Counter::BadProxyHeaders, does);
+                self.0.abort(CloseReason::BadProxyHeader, fx);
                 false
             }
         }

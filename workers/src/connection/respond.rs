@@ -1,10 +1,16 @@
 //! Answers to HTTP requests.
 
 use wsmaster_ipc::shared_state::Counter;
-use wsmaster_protocol::{handshake::Upgrade, http::Response, session::Extension};
+use wsmaster_protocol::{
+    handshake::Upgrade,
+    http::{HttpError, Response},
+    session::Extension,
+};
 
-use super::{Connection, State};
+use super::{Http, LAST, State};
 use crate::{
+    admit::come_back,
+    close_reason::CloseReason,
     effects::Effects,
     http1::{RequestState, ResponseOptions},
 };
@@ -12,41 +18,23 @@ use crate::{
 /// When clients that are refused are told to come back, in seconds.
 const RETRY_AFTER_S: std::ops::RangeInclusive<u64> = 2..=8;
 
-impl Connection {
+impl Http<'_> {
     /// Answers the request with this number. `false`: it waits for no such answer any more.
     pub(crate) fn respond(&mut self, number: u32, response: &Response, fx: &mut Effects) -> bool {
-        let Some(options) = self.awaits_answer(number) else { return false };
+        let Some(options) = self.0.state.awaits_answer(number) else { return false };
         let keep_alive = options.keep_alive && !fx.drain.is_leaving;
         fx.stats.add(Counter::Requests, 1);
         self.write_response(response, ResponseOptions { keep_alive, ..options }, fx);
         if keep_alive {
-            self.state = State::Http(RequestState::next());
-            if self.has_input() && !fx.delivery.cork.is_of(self.key.index) {
-                self.make_ready(&mut fx.schedule);
+            self.0.state = State::Http(RequestState::next());
+            if self.0.has_input() && !fx.delivery.cork.is_of(self.0.key.index) {
+                self.0.make_ready(&mut fx.schedule);
             }
-            self.restart_timeout(fx);
+            self.0.timers().restart(fx);
         } else {
-            self.linger(fx);
+            self.0.linger(fx);
         }
         true
-    }
-
-    /// The options of the answer to the request with this number, if it waits for one.
-    pub(crate) fn awaits_answer(&self, number: u32) -> Option<ResponseOptions> {
-        match &self.state {
-            State::Http(RequestState::Answering { number: awaited, options }) => {
-                (*awaited == number).then_some(*options)
-            }
-            State::Http(_) | State::WebSocket(_) | State::Lingering { .. } => None,
-        }
-    }
-
-    /// Whether its client waits for the handshake with this number to be decided.
-    pub(crate) fn awaits_verdict(&self, number: u32) -> bool {
-        match &self.state {
-            State::Http(RequestState::Undecided { number: awaited, .. }) => *awaited == number,
-            State::Http(_) | State::WebSocket(_) | State::Lingering { .. } => false,
-        }
     }
 
     /// Agrees with its client on compression, as far as it offers any and there is room for contexts.
@@ -56,27 +44,27 @@ impl Connection {
         fx: &mut Effects,
     ) -> Extension {
         let Some(compressor) = &mut fx.delivery.compressor else { return Extension::None };
-        let rules = fx.rules.listeners.rules(self.info.listener);
+        let rules = fx.rules.listeners.rules(self.0.info.listener);
         if rules.is_some_and(|rules| !rules.compression) {
             return Extension::None;
         }
         match compressor.agree(upgrade) {
-            Some(agreement) => self.info.extension = Extension::Deflate(agreement),
+            Some(agreement) => self.0.info.extension = Extension::Deflate(agreement),
             None if upgrade.offers_deflate() => fx.stats.add(Counter::CompressionDeclined, 1),
             None => {}
         }
-        self.info.extension
+        self.0.info.extension
     }
 
     /// Writes the answer that makes a WebSocket of it.
     pub(crate) fn write_upgrade(&mut self, answer: &[u8], fx: &mut Effects) {
         let cork = &mut fx.delivery.cork;
-        match cork.of(self.key.index) {
+        match cork.of(self.0.key.index) {
             Some(bytes) => {
                 bytes.extend_from_slice(answer);
                 cork.becomes_websocket();
             }
-            None => self.enqueue(fx, |outbox| outbox.push_plain(answer)),
+            None => self.0.enqueue(fx, |outbox| outbox.push_plain(answer)),
         }
     }
 
@@ -88,18 +76,59 @@ impl Connection {
         fx: &mut Effects,
     ) {
         let ResponseOptions { keep_alive, head_only } = options;
-        log::debug!("{}: is answered {}", self.info.peer, response.status());
+        log::debug!("{}: is answered {}", self.0.info.peer, response.status());
         let later = (response.status() == 503).then(|| with_retry_after(response, &mut fx.random));
         let response = later.as_ref().unwrap_or(response);
         let unix_seconds = Effects::unix_ms() / 1000;
-        match fx.delivery.cork.of(self.key.index) {
+        match fx.delivery.cork.of(self.0.key.index) {
             Some(cork) => response.encode_dated(unix_seconds, keep_alive, head_only, cork),
             None => {
                 let mut out = Vec::new();
                 response.encode_dated(unix_seconds, keep_alive, head_only, &mut out);
-                self.enqueue(fx, |outbox| outbox.push_plain(&out));
+                self.0.enqueue(fx, |outbox| outbox.push_plain(&out));
             }
         }
+    }
+
+    /// A further request has begun, and is not complete: from now on its time runs, and it counts among those that have not
+    /// been asked wholly. `false`: there is no room for it, and it was told so.
+    #[cold]
+    pub(super) fn begin_request(&mut self, fx: &mut Effects) -> bool {
+        match fx.admission.asks_again(&mut self.0.ticket, &fx.limits) {
+            Ok(()) => {
+                self.0.timers().restart(fx);
+                true
+            }
+            Err(reached) => {
+                let sentence = fx.count_limit_reached(reached, self.0.info.peer);
+                self.write_response(&come_back(sentence), LAST, fx);
+                self.0.linger(fx);
+                false
+            }
+        }
+    }
+
+    pub(super) fn request_late(&mut self, fx: &mut Effects) {
+        fx.stats.add(Counter::HandshakeTimeouts, 1);
+        let does = "sent no whole request in time";
+        fx.warn_client(self.0.info.peer, Counter::HandshakeTimeouts, does);
+        if self.0.stream.is_handshaking() {
+            // No words of ours would be understood.
+            self.0.abort(CloseReason::TlsTimeout, fx);
+            return;
+        }
+        self.write_response(&HttpError::Timeout.response(), LAST, fx);
+        self.0.linger(fx);
+    }
+
+    pub(super) fn answer_late(&mut self, fx: &mut Effects) {
+        let mut options = LAST;
+        if let State::Http(RequestState::Answering { options: asked, .. }) = &self.0.state {
+            options.head_only = asked.head_only;
+        }
+        let response = Response::error(503, "the server did not answer in time");
+        self.write_response(&response, options, fx);
+        self.0.linger(fx);
     }
 }
 

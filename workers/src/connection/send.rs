@@ -2,13 +2,9 @@
 
 use bytes::Bytes;
 use wsmaster_ipc::{Outcome, shared_state::Counter};
-use wsmaster_protocol::{
-    deflate::Agreement,
-    frame::{encode_compressed, encode_message, header_len},
-    session::Extension,
-};
+use wsmaster_protocol::frame::{encode_compressed, encode_message, header_len};
 
-use super::{Connection, State};
+use super::{Outgoing, State};
 use crate::{
     close_reason::CloseReason,
     delivery::{Delivery, Fanout, Form, message_kind},
@@ -19,7 +15,7 @@ use crate::{
     stats::Stats,
 };
 
-impl Connection {
+impl Outgoing<'_> {
     /// Puts a message into its outbox.
     #[inline]
     pub(crate) fn send(&mut self, message: Message<'_>, fx: &mut Effects) -> Outcome {
@@ -33,13 +29,13 @@ impl Connection {
             return outcome;
         }
         let kind = message_kind(message.kind());
-        match fx.delivery.cork.of(self.key.index) {
+        match fx.delivery.cork.of(self.0.key.index) {
             Some(cork) => encode_message(kind, payload, cork),
             None => {
                 let mut frame = std::mem::take(&mut fx.delivery.scratch);
                 frame.clear();
                 encode_message(kind, payload, &mut frame);
-                self.enqueue(fx, |outbox| outbox.push_copy(&frame));
+                self.0.enqueue(fx, |outbox| outbox.push_copy(&frame));
                 fx.delivery.scratch = frame;
             }
         }
@@ -55,7 +51,7 @@ impl Connection {
         compresses: bool,
         fx: &mut Effects,
     ) -> Outcome {
-        match if compresses { self.form() } else { Form::Plain } {
+        match if compresses { self.0.state.form() } else { Form::Plain } {
             Form::Plain => self.send_shared(fanout.plain(&fx.delivery.shared), fx),
             form @ (Form::Alone(_) | Form::InContext) => self.send_form(form, fanout, fx),
         }
@@ -85,9 +81,9 @@ impl Connection {
         if let Err(outcome) = self.admit(frame.len(), fx) {
             return outcome;
         }
-        match fx.delivery.cork.of(self.key.index) {
+        match fx.delivery.cork.of(self.0.key.index) {
             Some(cork) => cork.extend_from_slice(frame),
-            None => self.enqueue(fx, |outbox| outbox.push_shared(frame)),
+            None => self.0.enqueue(fx, |outbox| outbox.push_shared(frame)),
         }
         Outcome::Delivered
     }
@@ -95,9 +91,9 @@ impl Connection {
     /// Compresses a message for this connection alone and puts it into its outbox. `None` when it has to be sent as it is.
     #[inline(never)]
     fn send_compressed(&mut self, message: Message<'_>, fx: &mut Effects) -> Option<Outcome> {
-        let agreement = self.agreement()?;
+        let agreement = self.0.state.agreement()?;
         let payload = message.payload();
-        let State::WebSocket(session) = &self.state else { return None };
+        let State::WebSocket(session) = &self.0.state else { return None };
         fx.stats.add(Counter::Compressions, 1);
         let Delivery { compressor, scratch, .. } = &mut fx.delivery;
         let compressor = compressor.as_mut()?;
@@ -109,7 +105,7 @@ impl Connection {
         let outcome = self.send_frame(&frame, fx);
         if outcome == Outcome::Delivered {
             count_compressed(payload.len(), frame.len(), &fx.stats);
-            if let State::WebSocket(session) = &mut self.state {
+            if let State::WebSocket(session) = &mut self.0.state {
                 session.sent_compressed(payload);
             }
         }
@@ -130,23 +126,23 @@ impl Connection {
 
     /// Puts a frame, which nothing keeps out, behind what waits.
     pub(super) fn put_frame(&mut self, frame: &[u8], fx: &mut Effects) {
-        match fx.delivery.cork.of(self.key.index) {
+        match fx.delivery.cork.of(self.0.key.index) {
             Some(cork) => cork.extend_from_slice(frame),
-            None => self.enqueue(fx, |outbox| outbox.push_copy(frame)),
+            None => self.0.enqueue(fx, |outbox| outbox.push_copy(frame)),
         }
     }
 
     /// Whether a message of this many bytes may go to it, and counts the message.
     #[inline]
     fn admit(&mut self, bytes: usize, fx: &mut Effects) -> Result<(), Outcome> {
-        if !self.can_send() {
+        if !self.0.state.can_send() {
             return Err(Outcome::Closing);
         }
-        let corked = fx.delivery.cork.len_of(self.key.index);
-        if self.waiting_bytes() + corked + bytes > fx.limits.outbox_bytes_max {
+        let corked = fx.delivery.cork.len_of(self.0.key.index);
+        if self.0.waiting_bytes() + corked + bytes > fx.limits.outbox_bytes_max {
             self.make_room(bytes, fx)?;
         }
-        self.messages_out += 1;
+        self.0.messages_out += 1;
         fx.stats.add(Counter::MessagesOut, 1);
         Ok(())
     }
@@ -160,17 +156,17 @@ impl Connection {
             let does = format_args!(
                 "was not sent a message of {bytes} bytes: larger than limits.outbox_bytes_max"
             );
-            fx.warn_client(self.info.peer, Counter::DroppedTooLarge, does);
+            fx.warn_client(self.0.info.peer, Counter::DroppedTooLarge, does);
             return Err(Outcome::TooLarge);
         }
-        self.flush(fx);
-        if !self.can_send() {
+        self.0.flush(fx);
+        if !self.0.state.can_send() {
             return Err(Outcome::Closing);
         }
-        if self.waiting_bytes() + bytes <= most {
+        if self.0.waiting_bytes() + bytes <= most {
             return Ok(());
         }
-        let missing = (self.waiting_bytes() + bytes).saturating_sub(most);
+        let missing = (self.0.waiting_bytes() + bytes).saturating_sub(most);
         let dropped = match fx.limits.slow_client {
             SlowClient::DropOldest => self.drop_messages(missing, fx),
             SlowClient::KeepLatest => self.drop_messages(usize::MAX, fx),
@@ -181,11 +177,11 @@ impl Connection {
             }
         };
         // What a frame that has begun to leave and control frames take up stays.
-        let has_room = self.can_send() && self.waiting_bytes() + bytes <= most;
+        let has_room = self.0.state.can_send() && self.0.waiting_bytes() + bytes <= most;
         let lost = if has_room { dropped } else { dropped + 1 };
         fx.stats.add(Counter::DroppedOutboxFull, lost);
         fx.warn_client(
-            self.info.peer,
+            self.0.info.peer,
             Counter::DroppedOutboxFull,
             "reads too slowly: its outbox is full, and messages for it are lost",
         );
@@ -194,30 +190,13 @@ impl Connection {
 
     /// Throws its oldest unsent messages away until there is this much room. How many.
     fn drop_messages(&mut self, room_bytes: usize, fx: &mut Effects) -> u64 {
-        self.with_outbox(fx, |outbox| outbox.drop_oldest(room_bytes).messages)
+        self.0.with_outbox(fx, |outbox| outbox.drop_oldest(room_bytes).messages)
     }
 
     /// Closes it for what waits for it, which is thrown away.
     pub(crate) fn close_slow(&mut self, reason: CloseReason, fx: &mut Effects) {
-        self.with_outbox(fx, Outbox::drop_unsent);
-        self.close(reason, fx);
-    }
-
-    /// In which form it gets a message that [is compressed](Delivery::compresses).
-    fn form(&self) -> Form {
-        match self.agreement() {
-            Some(agreement) if agreement.server_takeover => Form::InContext,
-            Some(agreement) => Form::Alone(agreement.server_window),
-            None => Form::Plain,
-        }
-    }
-
-    fn agreement(&self) -> Option<Agreement> {
-        let State::WebSocket(session) = &self.state else { return None };
-        match session.extension() {
-            Extension::Deflate(agreement) if session.can_send() => Some(agreement),
-            Extension::Deflate(_) | Extension::None => None,
-        }
+        self.0.with_outbox(fx, Outbox::drop_unsent);
+        self.0.close(reason, fx);
     }
 }
 

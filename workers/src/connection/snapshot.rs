@@ -159,14 +159,14 @@ impl Connection {
         if let Some(unreached) = unreached_ping {
             fx.schedule.unreached_pings.insert(self.key.index, unreached);
         }
-        self.sum_up_unfinished(fx);
+        self.incoming().sum_up_unfinished(fx);
         if self.waiting_bytes() > 0 || matches!(self.state, State::Lingering { .. }) {
             self.mark_dirty(&mut fx.schedule);
         }
         if self.has_input() && !self.is_read_blocked(&fx.limits) {
             self.make_ready(&mut fx.schedule);
         }
-        self.schedule_tick(fx);
+        self.timers().schedule(fx);
     }
 }
 

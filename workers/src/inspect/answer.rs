@@ -42,7 +42,7 @@ pub(crate) fn describe(connection: &Connection, fx: &Effects) -> Option<Vec<u8>>
     let json = serde_json::json!({
         "connection": id,
         "worker": fx.peers.slot,
-        "state": if connection.can_send() { "open" } else { "closing" },
+        "state": if connection.state.can_send() { "open" } else { "closing" },
         "address": info.peer.address(),
         "port": info.peer.port(),
         "secure": info.secure,
@@ -151,7 +151,7 @@ impl<'a> Inspection<'a> {
             peer: info.peer.to_string(),
             user: user_of(connection).map(shown_user),
             path: shown_path(path),
-            open: connection.can_send(),
+            open: connection.state.can_send(),
             age_ms: Effects::unix_ms().saturating_sub(info.opened_unix_ms),
             idle_ms: self.fx.now_ms.saturating_sub(connection.times.received_ms),
             channels: self.fx.channels.table.of_connection(connection.index()).len() as u32,

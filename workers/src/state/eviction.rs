@@ -46,8 +46,8 @@ impl WorkerState {
             // What is encrypted stays until it is read: where that is the most of it, the connection goes at once.
             let frees = connection.outbox.len() >= connection.stream.unsent_bytes();
             match connection.state {
-                State::WebSocket(_) if connection.can_send() && frees => {
-                    connection.close_slow(CloseReason::Evicted, fx);
+                State::WebSocket(_) if connection.state.can_send() && frees => {
+                    connection.outgoing().close_slow(CloseReason::Evicted, fx);
                 }
                 State::WebSocket(_) | State::Http(_) | State::Lingering { .. } => {
                     connection.count_closed(CloseReason::Evicted, fx);
@@ -88,7 +88,7 @@ impl WorkerState {
                 return;
             }
             if let Some((connection, fx)) = self.lend(index) {
-                connection.give_up_unfinished(fx);
+                connection.incoming().give_up_unfinished(fx);
             }
         }
     }

@@ -15,7 +15,7 @@ impl WorkerState {
     pub(crate) fn send(&mut self, index: ConnIndex, message: Message<'_>) -> Outcome {
         self.evict_if_full();
         match self.lend(index) {
-            Some((connection, fx)) => connection.send(message, fx),
+            Some((connection, fx)) => connection.outgoing().send(message, fx),
             None => Outcome::NoSuchConnection,
         }
     }
@@ -93,7 +93,7 @@ impl WorkerState {
             if exclude == Some(connection.info.id) {
                 continue;
             }
-            match connection.send_fanout(&mut fanout, compresses, fx) {
+            match connection.outgoing().send_fanout(&mut fanout, compresses, fx) {
                 Outcome::Delivered => tally.delivered += 1,
                 Outcome::OutboxFull | Outcome::TooLarge => tally.dropped += 1,
                 Outcome::NoSuchConnection | Outcome::Closing | Outcome::MailboxFull => {}
@@ -122,7 +122,7 @@ impl WorkerState {
 
     fn count_meant(&self, members: &[ConnIndex], exclude: Option<ConnectionId>) -> u64 {
         let open = members.iter().filter_map(|index| self.connections.at(*index));
-        let meant = open.filter(|it| it.can_send() && Some(it.info.id) != exclude);
+        let meant = open.filter(|it| it.state.can_send() && Some(it.info.id) != exclude);
         meant.count() as u64
     }
 }

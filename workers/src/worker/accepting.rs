@@ -132,10 +132,10 @@ impl<H: Handler> Worker<H> {
         let connection = self.state.connections.insert(connection);
         match entry {
             Entry::Rejected(sentence) => {
-                connection.write_response(&come_back(sentence), LAST, fx);
+                connection.http().write_response(&come_back(sentence), LAST, fx);
                 connection.linger(fx);
             }
-            Entry::Admitted(_) | Entry::Reset => connection.tick(fx),
+            Entry::Admitted(_) | Entry::Reset => connection.timers().tick(fx),
         }
         fx.stats.set(Counter::Connections, self.state.connections.len() as u64);
     }

@@ -48,7 +48,7 @@ impl<H: Handler> Calls<'_, H> {
         let (peer, secure, listener_tag) = client_of(&connection.info, fx, &head);
         log::debug!("{peer}: {} {}", head.method(), Shown(head.path_redacted().as_bytes()));
         connection.state = State::Http(RequestState::Answering { number, options });
-        connection.restart_timeout(fx);
+        connection.timers().restart(fx);
         let responder = Responder { key: connection.key, number };
         let request = HttpRequest { head, body, peer, secure, listener_tag };
         let called = self.call(None, |handler, context| {
@@ -57,7 +57,7 @@ impl<H: Handler> Calls<'_, H> {
         if called.is_none()
             && let Some((connection, fx)) = self.state.lend(index)
         {
-            connection.respond(number, &internal_error(), fx);
+            connection.http().respond(number, &internal_error(), fx);
         }
     }
 
@@ -82,7 +82,7 @@ impl<H: Handler> Calls<'_, H> {
             Some(response) => {
                 let options = ResponseOptions { head_only: head.method() == "HEAD", ..LAST };
                 fx.stats.add(Counter::Requests, 1);
-                connection.write_response(&response, options, fx);
+                connection.http().write_response(&response, options, fx);
                 connection.linger(fx);
             }
             None => {
@@ -103,7 +103,7 @@ impl<H: Handler> Calls<'_, H> {
             Err(response) => {
                 let options = ResponseOptions { head_only: head.method() == "HEAD", ..LAST };
                 fx.stats.add(Counter::RefusedRequests, 1);
-                connection.write_response(&response, options, fx);
+                connection.http().write_response(&response, options, fx);
                 connection.linger(fx);
                 return;
             }
@@ -123,7 +123,7 @@ impl<H: Handler> Calls<'_, H> {
                 if let Some((connection, fx)) = self.state.lend(index) {
                     let head = Box::new(head);
                     connection.state = State::Http(RequestState::Undecided { number, head });
-                    connection.restart_timeout(fx);
+                    connection.timers().restart(fx);
                 }
             }
             None => self.refuse_upgrade(index, &internal_error()),
@@ -199,7 +199,7 @@ impl<H: Handler> Calls<'_, H> {
     /// Carries out what the application has decided after a while.
     pub(super) fn conclude(&mut self, undecided: &Undecided, verdict: Verdict) {
         let Some((connection, _)) = self.state.lend_key(undecided.key) else { return };
-        if !connection.awaits_verdict(undecided.number) {
+        if !connection.state.awaits_verdict(undecided.number) {
             return;
         }
         let index = connection.index();
@@ -239,7 +239,7 @@ impl<H: Handler> Calls<'_, H> {
             None => ours.choose(upgrade.subprotocols()).map(str::to_owned),
         };
         let extension = match self.state.lend(index) {
-            Some((connection, fx)) => connection.agree_on_extension(&mut upgrade, fx),
+            Some((connection, fx)) => connection.http().agree_on_extension(&mut upgrade, fx),
             None => Extension::None,
         };
         let extra = headers.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -250,7 +250,7 @@ impl<H: Handler> Calls<'_, H> {
     /// Makes a WebSocket of a connection whose request has been found good.
     fn open(&mut self, index: ConnIndex, head: RequestHead, agreed: Agreed) {
         let Some((connection, fx)) = self.state.lend(index) else { return };
-        connection.write_upgrade(&agreed.answer, fx);
+        connection.http().write_upgrade(&agreed.answer, fx);
         log::debug!(
             "{}: is a WebSocket at {} now",
             connection.info.peer,
@@ -262,7 +262,7 @@ impl<H: Handler> Calls<'_, H> {
         connection.info.head = Some(head);
         connection.info.subprotocol = agreed.subprotocol.map(String::into_boxed_str);
         fx.ids.insert(connection.info.id, index);
-        connection.restart_timeout(fx);
+        connection.timers().restart(fx);
         self.guarded(Some(index), |handler, context| handler.on_open(context));
         if self.state.fx.drain.is_leaving
             && let Some((connection, fx)) = self.state.lend(index)
@@ -274,7 +274,7 @@ impl<H: Handler> Calls<'_, H> {
     fn refuse_upgrade(&mut self, index: ConnIndex, response: &Response) {
         let Some((connection, fx)) = self.state.lend(index) else { return };
         fx.stats.add(Counter::RefusedRequests, 1);
-        connection.write_response(response, LAST, fx);
+        connection.http().write_response(response, LAST, fx);
         connection.linger(fx);
     }
 }

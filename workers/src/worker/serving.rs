@@ -63,7 +63,9 @@ impl<H: Handler> Calls<'_, H> {
         let Some((connection, fx)) = self.state.lend(index) else { return };
         // TLS begins behind the header of a proxy.
         let awaits_hello = connection.stream.awaits_hello();
-        if connection.flags.preface && !connection.take_proxy_header(&mut buffers.receive, fx) {
+        if connection.flags.preface
+            && !connection.incoming().take_proxy_header(&mut buffers.receive, fx)
+        {
             self.run_callbacks();
             return;
         }
@@ -102,10 +104,10 @@ impl<H: Handler> Calls<'_, H> {
                 self.keep_rest(index, input, used);
             }
             let Some((connection, fx)) = self.state.lend(index) else { return };
-            if budget.is_spent() || !connection.wants_input(fx) {
+            if budget.is_spent() || !connection.incoming().wants_input(fx) {
                 return;
             }
-            let Some(count) = connection.read(buffer, fx) else {
+            let Some(count) = connection.incoming().read(buffer, fx) else {
                 self.run_callbacks();
                 return;
             };
@@ -137,15 +139,15 @@ impl<H: Handler> Calls<'_, H> {
         let was_blocked = connection.is_read_blocked(&fx.limits);
         connection.flush(fx);
         fx.delivery.cork.end();
-        connection.sum_up_unfinished(fx);
-        if connection.has_work(was_blocked || budget.has_stopped(), fx) {
+        connection.incoming().sum_up_unfinished(fx);
+        if connection.incoming().has_work(was_blocked || budget.has_stopped(), fx) {
             connection.make_ready(&mut fx.schedule);
         }
     }
 
     fn keep_rest(&mut self, index: ConnIndex, input: Vec<u8>, used: usize) {
         if let Some(connection) = self.state.connections.at_mut(index) {
-            connection.keep_rest(input, used);
+            connection.incoming().keep_rest(input, used);
         }
     }
 
@@ -161,7 +163,7 @@ impl<H: Handler> Calls<'_, H> {
         let mut at = 0;
         while at < input.len() && !budget.has_stopped() {
             let Some((connection, fx)) = self.state.lend(index) else { return input.len() };
-            match connection.feed(&mut input[at..], inflater, budget, fx) {
+            match connection.incoming().feed(&mut input[at..], inflater, budget, fx) {
                 Fed::Handled(consumed) => at += consumed,
                 Fed::Done => return input.len(),
                 Fed::Wait(consumed) => return at + consumed,

@@ -190,7 +190,7 @@ impl World {
         let ticket = state.fx.admission.enter(None);
         let stream = Stream::Unix(UnixStream::from_std(ours));
         let connection = Connection::new(key, stream, info, ticket, START_MS);
-        state.connections.insert(connection).tick(&mut state.fx);
+        state.connections.insert(connection).timers().tick(&mut state.fx);
         Self {
             limits: limits.clone(),
             state,
@@ -245,13 +245,13 @@ impl World {
                 self.state.fx.schedule.wheel.advance(self.state.fx.now_ms, &mut due);
                 for index in due {
                     if let Some((connection, fx)) = self.state.lend(index) {
-                        connection.tick(fx);
+                        connection.timers().tick(fx);
                     }
                 }
             }
             Step::ReadOn => {
                 if let Some((connection, fx)) = self.state.lend_id(id()) {
-                    connection.resume_reading(fx);
+                    connection.timers().resume_reading(fx);
                 }
             }
             Step::Cut if cuts => self.cut(),
