@@ -5,8 +5,10 @@
 
 mod amounts;
 mod arguments;
+mod certificate_check;
 mod client;
 pub mod commands;
+mod control_client;
 mod doctor;
 mod inspect_args;
 mod listen;

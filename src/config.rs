@@ -19,7 +19,6 @@ mod model;
 mod read;
 mod write;
 
-pub(crate) use load::{file_path, load_file};
 pub(crate) use model::surroundings::cpu_list;
 pub use model::{
     address::{AddressError, ListenAddress},
@@ -37,14 +36,17 @@ pub use model::{
     tls::{CERTIFICATES_MAX, CertificateConfig, ClientAuth, TlsConfig, TlsVersion},
 };
 pub use read::{
-    environment::CONFIG_VARIABLE,
+    environment::{CONFIG_VARIABLE, passed_over},
     file::FILE_BYTES_MAX,
     overrides::{Overrides, check_value},
-};
-pub(crate) use read::{
-    environment::passed_over,
-    file::{FileText, error as file_error, read_again as read_file_again, unreadable},
 };
 pub use write::{reference::reference_markdown, render::default_toml};
 pub use wsmaster_settings::{Machine, Origin, parse_duration};
 pub use wsmaster_workers::{Limits, RatePolicy, SlowClient};
+
+/// How the command line reads the file, once at the start and again at each reload.
+#[cfg(feature = "cli")]
+pub(crate) use self::{
+    load::{file_path, load_file},
+    read::file::{FileText, error as file_error, read as read_file, unreadable},
+};

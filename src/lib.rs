@@ -35,6 +35,7 @@
 
 mod apart;
 pub mod apps;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
 pub mod logging;

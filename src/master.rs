@@ -19,8 +19,9 @@ mod logs;
 mod lost;
 mod memory;
 mod news;
-mod pid_file;
+pub(crate) mod pid_file;
 mod programs;
+#[cfg(feature = "cli")]
 mod rehearsal;
 mod report;
 mod settings;
@@ -58,14 +59,9 @@ use wsmaster_ipc::{
 use wsmaster_workers::Handler;
 
 pub use self::activation::PassedSockets;
-pub(crate) use self::control::{Question, ReloadAnswer, ask};
 pub use self::listeners::Endpoint;
-pub(crate) use self::logs::ReopenAnswer;
 pub use self::pid_file::PidFileError;
-pub(crate) use self::pid_file::{FindError, Found, control_path, find};
-pub(crate) use self::rehearsal::rehearse_start;
 pub use self::start::{Plan, Serving, StartError};
-pub(crate) use self::surveys::{SurveyAnswer, SurveyProblem};
 use self::{
     calls::Reach,
     closing_wait::ClosingWait,
@@ -85,6 +81,14 @@ use self::{
     tls::Tls,
     token::Source,
     watchdog::{Verdict, Watchdog},
+};
+#[cfg(feature = "cli")]
+pub(crate) use self::{
+    control::{Question, Reached, ReloadAnswer},
+    logs::ReopenAnswer,
+    pid_file::control_path,
+    rehearsal::rehearse_start,
+    surveys::{SurveyAnswer, SurveyProblem},
 };
 pub use crate::tls::Certificate;
 use crate::{
@@ -467,7 +471,7 @@ where
                 }
                 Received::Message(ToMaster::LastWords { line }) => self.note_last_words(pid, line),
                 Received::Malformed => {
-                    log::warn!("{} said what is not understood", self.name_of(pid))
+                    log::warn!("{} said what is not understood", self.name_of(pid));
                 }
                 // Its death is told by the kernel.
                 Received::Empty | Received::Closed => return,

@@ -5,7 +5,7 @@
 //! workers only.
 
 mod apart;
-mod files;
+pub(crate) mod files;
 mod warning;
 
 use std::os::fd::OwnedFd;
@@ -16,7 +16,6 @@ pub(crate) use self::{
     apart::load_apart,
     warning::{Flaw, Warning},
 };
-use crate::config::{Config, ConfigErrors};
 
 /// What `[tls]` comes to.
 #[derive(Debug)]
@@ -58,18 +57,4 @@ impl Certificate {
     pub fn days_left(&self, now_unix_s: i64) -> i64 {
         (self.expires_unix_s - now_unix_s).div_euclid(86_400)
     }
-}
-
-/// Reads and checks the files in this process, and says what can be told of them. Their contents are not kept. `None` when
-/// TLS is off.
-///
-/// # Errors
-/// All that is wrong with them.
-pub(crate) fn check(config: &Config, now_unix_s: i64) -> Result<Option<Told>, ConfigErrors> {
-    if !config.tls.is_on() {
-        return Ok(None);
-    }
-    let (_, told) =
-        files::read(config, now_unix_s).map_err(|faults| files::errors(config, &faults))?;
-    Ok(Some(told))
 }

@@ -7,6 +7,8 @@
 mod claims;
 #[path = "tidy/code.rs"]
 mod code;
+#[path = "tidy/crates.rs"]
+mod crates;
 #[path = "tidy/files.rs"]
 mod files;
 #[path = "tidy/floors.rs"]

@@ -30,9 +30,11 @@ use self::{
     out::{complain, print},
 };
 use crate::{
-    cli::{self, CertCommand, Command, ConfigCommand, Exit, Target},
+    cli::{
+        self, CertCommand, Command, ConfigCommand, Exit, Target, certificate_check,
+        control_client::{FindError, Found, find},
+    },
     config::{Config, ConfigErrors, Overrides, default_toml},
-    master::{FindError, Found, find},
     missing, programs, tls,
 };
 
@@ -140,7 +142,7 @@ fn load_all(flags: &Overrides) -> Result<Loaded, Exit> {
         return Err(Exit::Usage);
     }
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    match tls::check(&config, since_1970.as_secs() as i64) {
+    match certificate_check::check(&config, since_1970.as_secs() as i64) {
         Ok(told) => {
             Ok(Loaded { given, config, warnings: told.map_or_else(Vec::new, |told| told.warnings) })
         }

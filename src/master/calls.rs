@@ -9,9 +9,7 @@ use wsmaster_workers::Handler;
 use super::{
     Master,
     control::{CALLERS_MAX, Caller, Progress, Question, ReloadAnswer},
-    forking,
-    rehearsal::rehearse_worker,
-    report, settings,
+    forking, report, settings,
     tls::{self, Tls},
     token::Source,
 };
@@ -98,7 +96,7 @@ where
             }
         };
         if reach == Reach::Everything
-            && let Err(problem) = rehearse_worker(&self.surroundings)
+            && let Err(problem) = self.surroundings.rehearse_worker()
         {
             log::error!("{problem}");
             log::error!("nothing was reloaded: a new worker would not come up");

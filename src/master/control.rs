@@ -181,14 +181,14 @@ pub(super) fn clear(path: &Path) -> io::Result<bool> {
 
 /// A name by which the kernel takes a socket whose path may be too long for it (unix(7)).
 #[derive(Debug)]
-struct Reached {
-    name: PathBuf,
+pub(crate) struct Reached {
+    pub(crate) name: PathBuf,
     /// The directory that the name leads through.
     _directory: Option<File>,
 }
 
 impl Reached {
-    fn new(path: &Path) -> io::Result<Self> {
+    pub(crate) fn new(path: &Path) -> io::Result<Self> {
         let (Some(directory), Some(name), true) =
             (path.parent(), path.file_name(), path.as_os_str().len() > PATH_BYTES_MAX)
         else {
@@ -257,25 +257,4 @@ impl Caller {
         }
         Progress::Over
     }
-}
-
-/// Asks the master behind a control socket, and waits for its answer. `patience` bounds each wait.
-///
-/// # Errors
-/// The socket is not there, is not ours, or the master does not answer in time.
-pub(crate) fn ask<A: serde::de::DeserializeOwned>(
-    path: &Path,
-    question: &Question,
-    patience: Duration,
-) -> io::Result<A> {
-    let reached = Reached::new(path)?;
-    let mut stream = std::os::unix::net::UnixStream::connect(&reached.name)?;
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(patience))?;
-    let mut line = serde_json::to_vec(question)?;
-    line.push(b'\n');
-    stream.write_all(&line)?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(serde_json::from_slice(&answer)?)
 }

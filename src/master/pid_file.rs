@@ -11,8 +11,7 @@ use std::{
 use crate::missing;
 use wsmaster_ipc::sys::{
     lock::{self, Content, LockError, LockedFile, Lookup},
-    process::{self, Process},
-    resource,
+    process, resource,
 };
 
 /// How long a file that is held is tried again.
@@ -159,54 +158,6 @@ fn check_directory(directory: &Path) -> Result<(), PidFileError> {
     if own && !open { Ok(()) } else { Err(unsafe_directory()) }
 }
 
-/// The master that a PID file leads to.
-#[derive(Debug)]
-pub(crate) enum Found {
-    /// It runs, and it is really the one: it holds the file.
-    Running(Process),
-    /// There is no such file.
-    NoFile,
-    /// A file that a server left behind; nobody holds it.
-    Stale,
-}
-
-/// Why it cannot be said who runs.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum FindError {
-    /// The lock is held, but not by the process whose number is in the file.
-    #[error(
-        "the pid file {0} is locked, but not by the process that it names ({1:?}); nothing was signalled"
-    )]
-    Foreign(String, String),
-    /// The file, or what is known of the process, cannot be read.
-    #[error("the pid file {0} cannot be examined: {1}")]
-    Unreadable(String, io::Error),
-}
-
-/// Finds the living master. A number in the file is believed only when that process holds the file's lock.
-pub(crate) fn find(path: &Path) -> Result<Found, FindError> {
-    let shown = || path.display().to_string();
-    let unreadable = |error| FindError::Unreadable(shown(), error);
-    let text = match lock::look(path).map_err(unreadable)? {
-        Lookup::Absent => return Ok(Found::NoFile),
-        Lookup::Unlocked => return Ok(Found::Stale),
-        Lookup::Locked(text) => text,
-    };
-    let foreign = || FindError::Foreign(shown(), text.trim().to_owned());
-    let pid: i32 = text.trim().parse().ok().filter(|pid| *pid > 0).ok_or_else(foreign)?;
-    // Held first and checked then: from here on the number cannot come to mean another process.
-    let process = match Process::open(pid) {
-        Ok(process) => process,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(foreign()),
-        Err(error) => return Err(unreadable(error)),
-    };
-    match lock::process_holds(pid, path) {
-        Ok(true) => Ok(Found::Running(process)),
-        Ok(false) => Err(foreign()),
-        Err(error) => Err(unreadable(error)),
-    }
-}
-
 /// The control socket that belongs to a PID file. Its name is that of no other PID file's, and of no listener's by accident.
 pub(crate) fn control_path(pid_file: &Path) -> PathBuf {
     let mut name = pid_file.as_os_str().to_owned();
@@ -217,26 +168,6 @@ pub(crate) fn control_path(pid_file: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_an_earlier_server_left_behind_is_no_obstacle() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("deep/wsmaster.pid");
-        assert!(matches!(find(&path).unwrap(), Found::NoFile));
-        fs::create_dir(path.parent().unwrap()).unwrap();
-        // Pid 1 is alive and is no server of ours.
-        fs::write(&path, "1\n").unwrap();
-        assert!(matches!(find(&path).unwrap(), Found::Stale));
-        let file = PidFile::take(&path).unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap().trim(), process::own_pid().to_string());
-        let Found::Running(found) = find(&path).unwrap() else { panic!("not found") };
-        assert_eq!(found.pid(), process::own_pid());
-        assert!(matches!(PidFile::take(&path), Err(PidFileError::Running { .. })));
-        fs::write(&path, "1\n").unwrap();
-        assert!(matches!(find(&path), Err(FindError::Foreign(..))), "a forged number");
-        drop(file);
-        assert!(matches!(find(&path).unwrap(), Found::NoFile));
-    }
 
     #[test]
     fn a_link_and_a_directory_that_all_may_write_to_are_refused() {

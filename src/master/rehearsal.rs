@@ -1,8 +1,7 @@
-//! What a start or a reload needs, tried out by a process that ends at once, before anything that runs is given up for it.
+//! What a restart needs, tried out by a process that ends at once, before anything that runs is given up for it.
 
 use std::{io, time::Duration};
 
-use serde_json::Value;
 use wsmaster_ipc::{
     mailbox::MailboxPair,
     sys::{
@@ -15,10 +14,10 @@ use wsmaster_ipc::{
 
 use super::{
     Endpoint, StartError,
-    control::{Question, ask, clear},
+    control::clear,
     listeners::{owner_here, resolve_here},
     pid_file::{PidFile, control_path},
-    surroundings::{self, Kind, Surroundings},
+    surroundings::{self, Kind},
 };
 use crate::{
     apart::apart,
@@ -28,37 +27,18 @@ use crate::{
 
 /// How long all that may take.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// How long the server that runs may take to say where it listens.
-const STATUS_PATIENCE: Duration = Duration::from_secs(5);
 /// What is said of it.
 const REPORT_BYTES_MAX: usize = 16 * 1024;
 
-/// Looks whether a server with this configuration would come up in the place of the one that runs with the same PID file. To
-/// be called in a process with one thread.
+/// Looks whether a server with this configuration would come up in the place of the one that runs with the same PID file, and
+/// listens at `held`, as its status says; not known when it does not answer. To be called in a process with one thread.
 ///
 /// # Errors
 /// Why it would not, in one line.
-pub(crate) fn rehearse_start(config: &Config) -> Result<(), String> {
-    let status: Option<Value> =
-        ask(&control_path(&config.server.pid_file), &Question::Status, STATUS_PATIENCE).ok();
-    let held = status.map(|status| {
-        let listeners = status["listeners"].as_array().cloned().unwrap_or_default();
-        let address = |listener: Value| listener["address"].as_str().map(str::to_owned);
-        listeners.into_iter().filter_map(address).collect::<Vec<_>>()
-    });
+pub(crate) fn rehearse_start(config: &Config, held: Option<&[String]>) -> Result<(), String> {
     let parent = process::own_pid();
-    let tried = apart(PATIENCE, REPORT_BYTES_MAX, || try_start(config, held.as_deref(), parent));
+    let tried = apart(PATIENCE, REPORT_BYTES_MAX, || try_start(config, held, parent));
     tried.unwrap_or_else(|error| Err(format!("the start cannot be tried out: {error}")))
-}
-
-/// Looks whether a worker can be forked, and can become what it is to be.
-///
-/// # Errors
-/// Why not, in one line.
-pub(super) fn rehearse_worker(surroundings: &Surroundings) -> Result<(), String> {
-    let parent = process::own_pid();
-    let tried = apart(PATIENCE, REPORT_BYTES_MAX, || surroundings.enter(Kind::Worker(0), parent));
-    tried.unwrap_or_else(|error| Err(format!("a worker cannot be forked: {error}")))
 }
 
 /// In a process of its own, which this changes beyond use. `held`: where the server listens that runs; not known when it does

@@ -130,7 +130,7 @@ impl Plan {
 
     /// The application is the one that the configuration names: the status says which.
     #[must_use]
-    pub(crate) fn built_in(mut self) -> Self {
+    pub fn built_in(mut self) -> Self {
         self.built_in = true;
         self
     }

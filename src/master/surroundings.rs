@@ -18,14 +18,22 @@
 //! | no new privileges | | 7 | 7, unless it is still root |
 //! | dies with the master | | 8: the change of user cancels it | 8 |
 
-use std::{io, path::PathBuf};
+use std::{io, path::PathBuf, time::Duration};
 
 use wsmaster_ipc::sys::{
     files, inheritance::Inheritance, privilege, process, resource, schedule, signal, user::Identity,
 };
 
 use super::StartError;
-use crate::config::{Config, CpuAffinity, DescriptorLimit, cpu_list};
+use crate::{
+    apart::apart,
+    config::{Config, CpuAffinity, DescriptorLimit, cpu_list},
+};
+
+/// How long a rehearsed fork may take.
+const REHEARSAL_TIMEOUT: Duration = Duration::from_secs(15);
+/// What it may report.
+const REPORT_BYTES_MAX: usize = 16 * 1024;
 
 /// How far the master stays below its children before the OOM killer when they are put below it.
 const OOM_DISTANCE: i32 = 100;
@@ -165,6 +173,18 @@ impl Surroundings {
     /// What programs are started with.
     pub(super) fn inheritance(&self) -> Inheritance {
         self.inheritance
+    }
+
+    /// Has a process that ends at once become a worker, to see whether one can be forked. To be called in a process with one
+    /// thread.
+    ///
+    /// # Errors
+    /// Why it cannot, in one line.
+    pub(super) fn rehearse_worker(&self) -> Result<(), String> {
+        let parent = process::own_pid();
+        let tried =
+            apart(REHEARSAL_TIMEOUT, REPORT_BYTES_MAX, || self.enter(Kind::Worker(0), parent));
+        tried.unwrap_or_else(|error| Err(format!("a worker cannot be forked: {error}")))
     }
 
     /// Puts this process, a child that was just forked by `master`, where it belongs. What it cannot be is told in one line.

@@ -24,7 +24,7 @@ const READABLE_BY_ALL: u32 = 0o004;
 
 /// One thing that is wrong.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct Fault {
+pub(crate) struct Fault {
     /// The key of the configuration that names the file, such as `tls.cert_file`.
     key: String,
     problem: String,
@@ -38,7 +38,7 @@ struct Source<'a> {
 }
 
 /// Reads and checks everything.
-pub(super) fn read(config: &Config, now_unix_s: i64) -> Result<(Material, Told), Vec<Fault>> {
+pub(crate) fn read(config: &Config, now_unix_s: i64) -> Result<(Material, Told), Vec<Fault>> {
     let sources = sources(config);
     let mut faults = Vec::new();
     let mut warnings = Vec::new();
@@ -94,7 +94,7 @@ pub(super) fn read(config: &Config, now_unix_s: i64) -> Result<(Material, Told),
 }
 
 /// The faults as the operator reads them, each at the place of its key.
-pub(super) fn errors(config: &Config, faults: &[Fault]) -> ConfigErrors {
+pub(crate) fn errors(config: &Config, faults: &[Fault]) -> ConfigErrors {
     let faults = faults.iter().map(|fault| (fault.key.as_str(), fault.problem.clone()));
     config.refuse(faults)
 }

@@ -69,7 +69,7 @@ impl Given {
 /// Has another process read the file, whose text comes in a memory file. What is wrong with it is the inner error.
 fn read_apart(path: &Path) -> io::Result<Result<FileText, String>> {
     let (report, text) = apart::ask(PATIENCE, REPORT_BYTES_MAX, |line| {
-        let read = config::read_file_again(path);
+        let read = read_regular(path);
         let text = match read.as_ref().map(|file| sealed_file(file.text.as_bytes())) {
             Ok(Ok(memory)) => Some(memory),
             Ok(Err(_)) => return 1,
@@ -91,4 +91,15 @@ fn read_apart(path: &Path) -> io::Result<Result<FileText, String>> {
     let text = String::from_utf8(bytes).map_err(io::Error::other)?;
     let name = path.to_string_lossy().into_owned();
     Ok(Ok(FileText { name, text, is_regular: true, is_open_to_all }))
+}
+
+/// A file that was read before, and must be a regular one still: reading anything else might never end.
+fn read_regular(path: &Path) -> Result<FileText, String> {
+    match std::fs::metadata(path) {
+        Ok(facts) if !facts.is_file() => {
+            Err("is no regular file any more, and only such is read again".to_owned())
+        }
+        Ok(_) => config::read_file(path),
+        Err(cause) => Err(config::unreadable(&cause)),
+    }
 }

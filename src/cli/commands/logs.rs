@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{out, out::complain, running_server::RunningServer};
 use crate::{
-    cli::{Exit, Target},
-    master::{Question, ReopenAnswer, ask, control_path},
+    cli::{Exit, Target, control_client::ask},
+    master::{Question, ReopenAnswer, control_path},
 };
 
 /// A worker that hangs takes the file when it goes on, or is replaced: longer than the watchdog waits by default.

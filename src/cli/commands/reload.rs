@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::{out, out::complain, pid_file, running};
 use crate::{
-    cli::{Exit, Reload, Target},
-    master::{Question, ReloadAnswer, ask, control_path},
+    cli::{Exit, Reload, Target, control_client::ask},
+    master::{Question, ReloadAnswer, control_path},
 };
 
 /// No reload takes longer: each worker has its deadlines.

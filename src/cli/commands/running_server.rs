@@ -14,8 +14,8 @@ use wsmaster_workers::inspect::{InspectRequest, Page};
 
 use super::{out::complain, pid_file, running};
 use crate::{
-    cli::{Exit, Target},
-    master::{Question as Ask, SurveyAnswer, SurveyProblem, ask, control_path},
+    cli::{Exit, Target, control_client::ask},
+    master::{Question as Ask, SurveyAnswer, SurveyProblem, control_path},
 };
 
 /// How long the master may take for its part of an answer.

@@ -12,12 +12,18 @@ use super::{
 };
 use crate::{
     apps::BuiltIn,
-    cli::Exit,
+    cli::{
+        Exit,
+        control_client::{Found, addresses, find},
+    },
     config::{self, Config, Door, Overrides, Secret},
     logging,
-    master::{Found, Master, PassedSockets, Plan, Serving, StartError, find, rehearse_start},
+    master::{Master, PassedSockets, Plan, Serving, StartError, rehearse_start},
     missing,
 };
+
+/// How long the server that runs may take to say where it listens.
+const STATUS_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Starts, and returns when the server has stopped; or, as a daemon, when it serves.
 pub(super) fn start(flags: &Overrides) -> Exit {
@@ -36,7 +42,8 @@ pub(super) fn restart(flags: &Overrides, timeout: Option<Duration>) -> Exit {
     };
     let config = &loaded.config;
     if matches!(find(&config.server.pid_file), Ok(Found::Running(_)))
-        && let Err(problem) = rehearse_start(config)
+        && let Err(problem) =
+            rehearse_start(config, addresses(&config.server.pid_file, STATUS_TIMEOUT).as_deref())
     {
         complain!("{problem}");
         complain!("the server that runs was not stopped");

@@ -8,7 +8,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use serde_json::Value;
 use wsmaster_ipc::sys::{
     clock, files, log_output::stream_number, resource, socket, user::Identity,
 };
@@ -18,17 +17,20 @@ use super::{
     parsing::{self, Hierarchy},
 };
 use crate::{
+    cli::{
+        certificate_check,
+        control_client::{self, Found, find},
+    },
     config::{Config, ListenAddress},
-    master::{Found, Question, ask, control_path, find},
     programs,
-    tls::{self, Told},
+    tls::Told,
 };
 
 /// The bit of a file's mode that lets everybody read it.
 const READABLE_BY_ALL: u32 = 0o004;
 const CGROUPS: &str = "/sys/fs/cgroup";
 /// How long a running server may take to say where it listens.
-const PATIENCE: Duration = Duration::from_secs(2);
+const STATUS_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reads all that is judged for this configuration, or for the defaults when `config_errors` says what is wrong with it.
 pub(crate) fn read(config: &Config, config_errors: Vec<String>) -> Facts {
@@ -94,7 +96,7 @@ fn exposed(config: &Config) -> Option<(String, Vec<String>)> {
 
 /// As a start does, but for what it keeps.
 fn certificates(config: &Config, unix_secs: u64) -> Option<Result<Told, Vec<String>>> {
-    let told = tls::check(config, unix_secs.cast_signed());
+    let told = certificate_check::check(config, unix_secs.cast_signed());
     let told = told.map_err(|errors| errors.iter().map(ToString::to_string).collect());
     told.transpose()
 }
@@ -175,13 +177,9 @@ fn who_holds(host: &str, port: u16, pid_file: &Path) -> Option<Holder> {
 /// The pid of the server of this PID file, if it is the one that listens on this address.
 fn our_server(pid_file: &Path, address: SocketAddr) -> Option<i32> {
     let Ok(Found::Running(process)) = find(pid_file) else { return None };
-    let status: Value = ask(&control_path(pid_file), &Question::Status, PATIENCE).ok()?;
-    let mut listeners = status["listeners"].as_array()?.iter();
-    let is_this = |listener: &Value| {
-        let at = listener["address"].as_str().and_then(|text| text.parse::<SocketAddr>().ok());
-        at == Some(address)
-    };
-    listeners.any(is_this).then(|| process.pid())
+    let addresses = control_client::addresses(pid_file, STATUS_TIMEOUT)?;
+    let is_this = |listening: &String| listening.parse() == Ok(address);
+    addresses.iter().any(is_this).then(|| process.pid())
 }
 
 /// The limits below `root` for a process with this /proc/self/cgroup.

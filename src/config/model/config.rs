@@ -107,7 +107,8 @@ impl Config {
     }
 
     /// The settings in the file that are secrets, or have the name of one.
-    pub(crate) fn secrets_of_file(&self) -> Vec<String> {
+    #[must_use]
+    pub fn secrets_of_file(&self) -> Vec<String> {
         let is_of_file = |path: &str| matches!(self.origin(path), Some(Origin::File { .. }));
         let key = (!self.api.key.is_empty() && is_of_file("api.key")).then(|| "api.key".to_owned());
         let variables = self.processes.iter().enumerate().flat_map(|(number, process)| {

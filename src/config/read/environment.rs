@@ -52,7 +52,8 @@ pub(crate) fn read(env: &[(String, String)], reading: &mut Reading) {
 }
 
 /// Variables with our prefix that Kubernetes has set for a service, and that set nothing here.
-pub(crate) fn passed_over(env: &[(String, String)]) -> Vec<&str> {
+#[must_use]
+pub fn passed_over(env: &[(String, String)]) -> Vec<&str> {
     let is_passed_over = |(name, value): &&(String, String)| {
         name.starts_with(PREFIX) && is_service_link(name, value, env)
     };

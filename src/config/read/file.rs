@@ -46,18 +46,8 @@ pub(crate) fn error(path: &Path, problem: String) -> ConfigError {
     ConfigError::whole(Place::File { name: name(path) }, problem)
 }
 
-/// A file that was read before, and must be one still: what is no regular file might have its reader wait for ever.
-pub(crate) fn read_again(path: &Path) -> Result<FileText, String> {
-    match std::fs::metadata(path) {
-        Ok(facts) if !facts.is_file() => {
-            Err("is no regular file any more, and only such is read again".to_owned())
-        }
-        Ok(_) => read(path),
-        Err(cause) => Err(unreadable(&cause)),
-    }
-}
-
-fn read(path: &Path) -> Result<FileText, String> {
+/// The file, or what is wrong with it.
+pub(crate) fn read(path: &Path) -> Result<FileText, String> {
     let mut bytes = Vec::new();
     let facts = File::open(path)
         .and_then(|file| {
