@@ -1,12 +1,13 @@
-//! Side processes: programs and closures that run beside the workers, watched by the same supervisor.
+//! Side processes: programs and closures that run beside the workers, under the same supervisor.
 //!
-//! A side process reaches every connection as a worker does: it has a mailbox, and a way to all others. It owns no
+//! A side process reaches every connection as a worker does: it has a mailbox, and a way to all other mailboxes. It owns no
 //! connection and accepts none.
 //!
-//! - [`Process`]: a closure of a Rust program, with a [`ProcessContext`] for its hands.
+//! - [`Process`]: a closure of a Rust program, which gets a [`ProcessContext`].
 //! - `program`: a program in any language, which reads events and writes commands (`docs/plugins.md`).
 //! - [`TaskHandler`]: what a task process does for the workers; [`Task`].
-//! - `directory`: who is called what, and has which mailbox.
+//! - `process_loop`: what these three stand on; `event_loop`: its poll.
+//! - `directory`: the names, mailboxes and subscriptions of all side processes; `changes`: what a reload does to them.
 
 mod changes;
 mod context;

@@ -33,7 +33,7 @@ const KINDS: [EventKind; 6] = [
 
 impl EventFanout {
     pub(super) fn new(directory: Rc<Directory>) -> Self {
-        let is_wanted = |kind: &EventKind| directory.listeners(*kind).next().is_some();
+        let is_wanted = |kind: &EventKind| directory.subscribers(*kind).next().is_some();
         let wanted: Vec<EventKind> = KINDS.into_iter().filter(is_wanted).collect();
         Self {
             has_messages: wanted.contains(&EventKind::Message),
@@ -127,9 +127,9 @@ impl EventFanout {
         owner: Option<Instances>,
     ) {
         let header = event_header(kind, Some(id));
-        for listener in self.directory.listeners(kind).filter(|one| Some(*one) != owner) {
+        for subscriber in self.directory.subscribers(kind).filter(|one| Some(*one) != owner) {
             // A full mailbox is counted by the worker.
-            let _ = context.notify(listener.of_connection(id), header, &self.line);
+            let _ = context.notify(subscriber.of_connection(id), header, &self.line);
         }
         self.line.clear();
     }

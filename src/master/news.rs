@@ -149,8 +149,8 @@ where
     }
 
     fn send_news(&self, kind: EventKind, line: &[u8]) {
-        for listener in self.directory.listeners(kind) {
-            for address in listener.all() {
+        for subscriber in self.directory.subscribers(kind) {
+            for address in subscriber.all() {
                 if self.handle.notify(address, event_header(kind, None), line).is_err() {
                     log::warn!(
                         "{} misses news: its mailbox is full",

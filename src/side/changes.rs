@@ -1,7 +1,7 @@
-//! What a reload does to the programs: which stay, which are started again, which come and which go. Pure.
+//! What a reload does to the programs: which stay, which are started again, which are added and which removed. Pure.
 //!
-//! Mailboxes are made before the first fork, and every process knows all of them. So a program that comes is given one that
-//! nobody has, and one that goes leaves its own to nobody.
+//! Mailboxes are made before the first fork, and every process knows all of them. So a program that is added is given one
+//! without an owner, and one that is removed leaves its own without.
 
 use std::{collections::BTreeSet, rc::Rc};
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::directory::{Body, Directory, Installed, SideProcess};
 
-/// Who is called what, for processes that learned it at their start and live on: all places in their order.
+/// The names of all places in their order, for processes that learned them at their start and live on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Listed {
     name: String,
@@ -25,15 +25,15 @@ pub(crate) struct Changes {
     pub(crate) directory: Directory,
     /// Those that are another program now, or have another one in their files.
     pub(crate) changed: Vec<usize>,
-    /// Those that come.
+    /// Those that are added.
     pub(crate) added: Vec<usize>,
-    /// Those that go when nobody speaks with them any more.
+    /// Those that are removed, and end when no other process uses their mailbox any more.
     pub(crate) retired: Vec<usize>,
 }
 
 impl Directory {
     /// Compares with the programs of a new configuration. `is_touched`: the files of the program in this place are others
-    /// than it was started with. `is_free`: a place that nobody has can be given away.
+    /// than it was started with. `is_free`: a place without an owner can be given away.
     ///
     /// # Errors
     /// There is no room; what to do about it.
@@ -76,11 +76,11 @@ impl Directory {
                 changes.add(program, &is_free)?;
             }
         }
-        changes.directory.find_listeners();
+        changes.directory.find_subscribers();
         Ok(changes)
     }
 
-    /// Everybody's name.
+    /// The names of all places.
     pub(crate) fn listed(&self) -> Vec<Listed> {
         let listed = |side: &SideProcess| Listed {
             name: side.name.clone(),
@@ -100,7 +100,7 @@ impl Directory {
         }
     }
 
-    /// Nobody has this place any more.
+    /// This place has no owner any more.
     pub(crate) fn vacate(&mut self, number: usize) {
         if let Some(side) = self.sides_mut().get_mut(number) {
             (side.name, side.instance, side.instances) = (String::new(), 0, 1);
@@ -201,15 +201,15 @@ mod tests {
         let other = programs(&[("a", 1, "\"message\""), ("b", 2, ""), ("c", 1, "")]);
         let changes = before.change(&other, NONE, ALL).expect("there is room");
         assert_eq!((changes.changed, changes.added, changes.retired), (vec![1], vec![], vec![]));
-        assert_eq!(before.listeners(EventKind::Message).count(), 0);
-        assert_eq!(changes.directory.listeners(EventKind::Message).count(), 1);
+        assert_eq!(before.subscribers(EventKind::Message).count(), 0);
+        assert_eq!(changes.directory.subscribers(EventKind::Message).count(), 1);
         let mut application = same.clone();
         application[0].is_application = true;
         assert_eq!(before.change(&application, NONE, ALL).expect("room").changed, [4]);
     }
 
     #[test]
-    fn who_comes_is_given_a_place_and_who_goes_is_found_by_nobody_new() {
+    fn a_new_program_gets_a_free_place_and_a_removed_one_is_found_no_more() {
         let before = directory(&[("a", 1, "\"message\""), ("b", 2, "")]);
         // Workers 0 and 1, the closure 2, a 3, b 4 and 5, the task process 6, spare 7 to 10.
         let after = programs(&[("b", 2, ""), ("new", 3, "\"message\"")]);
@@ -218,7 +218,7 @@ mod tests {
         let mut directory = changes.directory;
         assert_eq!((process(&directory, "a"), process(&directory, "new/2")), (None, Some(9)));
         assert_eq!(directory.name_of(wsmaster_ipc::Address(3)), "a", "it may still say something");
-        let mut first = directory.listeners(EventKind::Message).flat_map(|all| all.all());
+        let mut first = directory.subscribers(EventKind::Message).flat_map(|all| all.all());
         assert_eq!(first.next().map(|address| address.0), Some(7));
         drop(first);
         // It has ended: its place is free, if all have forgotten it.
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn names_reach_those_who_live_on() {
+    fn names_reach_processes_that_live_on() {
         let before = directory(&[("a", 1, "")]);
         let changes = before.change(&programs(&[("b", 1, "")]), NONE, ALL).expect("there is room");
         let mut elsewhere = before.clone();

@@ -1,4 +1,4 @@
-//! The hands of a closure that runs as a side process. Its calls wait for answers, which a worker's may not.
+//! What a closure that runs as a side process can do. Its calls wait for answers, which a worker's may not.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -25,8 +25,8 @@ use wsmaster_workers::{
 
 use super::process_loop::{PACKETS_PER_TURN_MAX, ProcessLoop, SideSetup};
 
-/// Messages of other processes that wait to be looked at. What has no place here waits in the mailbox; only while an answer
-/// is awaited, which comes through the same mailbox, more are dropped and counted.
+/// Messages of other processes that wait to be read. What has no room here waits in the mailbox; only while an answer is
+/// awaited, which comes through the same mailbox, more are dropped and counted.
 const INBOX_MESSAGES_MAX: usize = 65_536;
 /// Messages in one packet: an empty one takes 8 bytes.
 const PACKET_MESSAGES_MAX: usize = wire::PACKET_BYTES_MAX / 8;
@@ -38,13 +38,13 @@ struct TaskQueueReady;
 /// How much of the mail a turn takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Taking {
-    /// What there is a place for.
+    /// What there is room for.
     WhatFits,
     /// All: an answer may be in it.
     Everything,
 }
 
-/// What a closure gets that runs as a side process. See the module.
+/// What a closure gets that runs as a side process: messages, timers, and all connections of the server.
 pub struct ProcessContext {
     process_loop: ProcessLoop<u64, TaskQueueReady>,
     handle: Handle,
@@ -85,10 +85,10 @@ pub enum Wait {
     Message,
     /// A timer has come that was started with [`ProcessContext::after`] or [`ProcessContext::tick`].
     Timer(TimerId),
-    /// Something happened to the server or to one of its workers. Only for a process that is to hear of it:
+    /// Something happened to the server or to one of its workers. Only for a process that has asked for it:
     /// [`Process::hear_life`](super::Process::hear_life).
     Life(LifeEvent),
-    /// It is time to go: return soon, or be killed.
+    /// The process is asked to end: return soon, or be killed.
     Stop,
 }
 
@@ -115,7 +115,7 @@ impl ProcessContext {
         self.process_loop.link.send(message);
     }
 
-    /// Wakes this process when something comes out of a queue of its own.
+    /// Wakes this process when there is something in a queue of its own.
     pub(super) fn watch(&mut self, queue: BorrowedFd<'_>) -> io::Result<()> {
         self.process_loop.watch(TaskQueueReady, queue)
     }
@@ -136,9 +136,9 @@ impl ProcessContext {
         self.process_loop.requester.handle()
     }
 
-    /// Waits until the time is over, a timer or a message has come, the process hears of the server's life, or it is time to
-    /// go. What is to be answered and sent meanwhile is. Each call tells of one timer or one event; of messages it tells as
-    /// long as there are any.
+    /// Waits until the time is over, a timer is due, a message or an event of the server's life has come, or the process is
+    /// asked to end; sends what is to be sent meanwhile. Each call returns one timer or one event, and
+    /// [`Wait::Message`] as long as there are messages.
     pub fn wait(&mut self, time: Duration) -> Wait {
         let until = Instant::now() + time;
         let mut is_last = false;
@@ -184,12 +184,12 @@ impl ProcessContext {
         self.timers.expire(self.process_loop.now_ms())
     }
 
-    /// When this process must have ended, once it is time to go.
+    /// When this process must have ended, once it is asked to.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.stop
     }
 
-    /// Whether it is time to go.
+    /// Whether the process is asked to end.
     pub fn should_stop(&self) -> bool {
         self.stop.is_some()
     }
@@ -200,18 +200,19 @@ impl ProcessContext {
         iter::from_fn(|| self.inbox.pop_front())
     }
 
-    /// The messages that have come, without another look.
+    /// The messages that have been taken from the mailbox already.
     pub(super) fn take_messages(&mut self) -> Vec<ProcessMessage> {
         self.inbox.drain(..).collect()
     }
 
-    /// Messages that were dropped because too many came while an answer was awaited: a process that many send to should
-    /// not ask much, or push through its [`handle`](Self::handle).
+    /// Messages that were dropped because too many came while an answer was awaited. A process that gets very many should
+    /// seldom wait for answers, or push through its [`handle`](Self::handle).
     pub fn messages_dropped(&self) -> u64 {
         self.dropped
     }
 
-    /// Events of the server's life that were dropped because too many came while nobody waited: at most 1,024 are kept.
+    /// Events of the server's life that were dropped because too many came between two calls of [`Self::wait`]: at most 1,024
+    /// are kept.
     pub fn life_events_dropped(&self) -> u64 {
         self.process_loop.life_dropped
     }
@@ -330,7 +331,7 @@ impl ProcessContext {
     /// Has a task process do a task, and waits for its result, so long at the most.
     ///
     /// # Errors
-    /// See [`TaskError`]. It is [`TaskError::Unanswered`] also when it is time for this process to go.
+    /// See [`TaskError`]. It is [`TaskError::Unanswered`] also when this process is asked to end.
     pub fn task(&mut self, data: &[u8], within: Duration) -> Result<Vec<u8>, TaskError> {
         self.tasks(&[data], within).pop().unwrap_or(Err(TaskError::Unanswered))
     }
@@ -364,7 +365,7 @@ impl ProcessContext {
                 break;
             }
         }
-        // What comes later is nobody's.
+        // Later answers are dropped.
         self.process_loop.requester.retain_tasks(|mark| *mark < first);
         results.into_iter().map(|it| it.unwrap_or(Err(TaskError::Unanswered))).collect()
     }

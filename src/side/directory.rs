@@ -1,4 +1,4 @@
-//! Who of the side processes is called what, has which mailbox, and wants to be told of what. Pure.
+//! The names, mailboxes and subscriptions of all side processes. Pure.
 
 use std::rc::Rc;
 
@@ -12,7 +12,7 @@ use crate::config::{Config, ProcessConfig};
 pub(crate) struct Directory {
     workers: u16,
     sides: Vec<SideProcess>,
-    listeners: Vec<Listener>,
+    subscribers: Vec<Subscriber>,
     tasks: TaskQueues,
 }
 
@@ -29,11 +29,11 @@ pub(crate) struct SideProcess {
     pub(crate) address: Address,
     /// What runs in it.
     pub(crate) body: Body,
-    /// It was removed from the configuration: those who know it still may speak with it, and nobody new comes to know it.
+    /// It was removed from the configuration: processes that know its mailbox may still use it, and no name leads to it any more.
     pub(crate) is_retired: bool,
 }
 
-/// A program, and what it is told at its start of what it is.
+/// A program of the configuration.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Installed {
     /// Its table of the configuration.
@@ -62,16 +62,16 @@ pub(crate) enum Body {
     Program(Rc<Installed>),
     /// The application's task handler.
     Tasks,
-    /// Nothing: the mailbox is there for a program that a reload may bring.
+    /// Nothing: the mailbox is there for a program that a reload may add.
     Vacant,
 }
 
 /// What task processes are called.
 const TASK: &str = "task";
 
-/// A process that wants to be told of events.
+/// A side process that has asked for events.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Listener {
+struct Subscriber {
     instances: Instances,
     events: Vec<EventKind>,
 }
@@ -86,7 +86,7 @@ pub(crate) struct Instances {
 
 impl Directory {
     /// The side processes of a server with so many workers: closures first, then the programs of the configuration, then
-    /// task processes, then `spare` mailboxes that nobody has. Behind all of them are the queues of tasks.
+    /// task processes, then `spare` mailboxes without an owner. Behind all of them are the queues of tasks.
     pub(crate) fn new(
         workers: u16,
         closures: &[&str],
@@ -95,7 +95,7 @@ impl Directory {
         spare: u16,
     ) -> Self {
         let mut directory =
-            Self { workers, sides: Vec::new(), listeners: Vec::new(), tasks: TaskQueues::NONE };
+            Self { workers, sides: Vec::new(), subscribers: Vec::new(), tasks: TaskQueues::NONE };
         for (number, name) in closures.iter().enumerate() {
             directory.add(name, 1, &Body::Closure(number));
         }
@@ -107,7 +107,7 @@ impl Directory {
         for _ in 0..spare {
             directory.add("", 1, &Body::Vacant);
         }
-        directory.find_listeners();
+        directory.find_subscribers();
         // Behind all of these so far; the master's own is the last.
         directory.tasks = TaskQueues::new(directory.master(), tasks);
         directory
@@ -122,16 +122,16 @@ impl Directory {
         }
     }
 
-    /// Finds out once who wants to be told of what.
-    pub(super) fn find_listeners(&mut self) {
-        let listener = |side: &SideProcess| match &side.body {
+    /// Gathers the subscriptions of all programs.
+    pub(super) fn find_subscribers(&mut self) {
+        let subscriber = |side: &SideProcess| match &side.body {
             Body::Program(program) if side.is_first() && !program.config.events.is_empty() => {
                 let instances = Instances { first: side.address, count: side.instances };
-                Some(Listener { instances, events: program.config.events.clone() })
+                Some(Subscriber { instances, events: program.config.events.clone() })
             }
             Body::Program(_) | Body::Closure(_) | Body::Tasks | Body::Vacant => None,
         };
-        self.listeners = self.sides.iter().filter_map(listener).collect();
+        self.subscribers = self.sides.iter().filter_map(subscriber).collect();
     }
 
     /// All of them.
@@ -158,10 +158,10 @@ impl Directory {
         self.tasks
     }
 
-    /// Who wants to be told of a kind of event.
-    pub(crate) fn listeners(&self, event: EventKind) -> impl Iterator<Item = Instances> {
-        let wants = move |listener: &&Listener| listener.events.contains(&event);
-        self.listeners.iter().filter(wants).map(|listener| listener.instances)
+    /// The side processes that have asked for a kind of event.
+    pub(crate) fn subscribers(&self, event: EventKind) -> impl Iterator<Item = Instances> {
+        let wants = move |subscriber: &&Subscriber| subscriber.events.contains(&event);
+        self.subscribers.iter().filter(wants).map(|subscriber| subscriber.instances)
     }
 
     /// The instances of the program with this name.
@@ -195,7 +195,7 @@ impl Directory {
         }
     }
 
-    /// What the process with this mailbox is called.
+    /// The name of the process with this mailbox.
     pub(crate) fn name_of(&self, address: Address) -> String {
         match address.0.checked_sub(self.workers) {
             None => format!("worker {}", address.0),
@@ -209,12 +209,12 @@ impl Directory {
 }
 
 impl SideProcess {
-    /// Whether it has a name under which it can be found.
+    /// Whether its name leads to it.
     fn is_there(&self) -> bool {
         !self.is_retired && !self.name.is_empty()
     }
 
-    /// Whether its mailbox is the first of those of a program that can be found.
+    /// Whether it is the first instance of a process whose name leads to it.
     fn is_first(&self) -> bool {
         self.instance == 0 && self.is_there()
     }
@@ -234,7 +234,7 @@ impl Instances {
         self.count.max(1)
     }
 
-    /// The number of the instance that is told of everything about a connection, so that what happens on it stays in order.
+    /// The number of the instance that gets all events of a connection, so that they stay in order.
     /// It depends on nothing but the id: a successor gets the connections of its predecessor.
     pub(crate) fn number_of(self, connection: ConnectionId) -> u16 {
         (connection.serial() % u64::from(self.count())) as u16

@@ -12,7 +12,7 @@ use crate::{logging, supervisor::RestartPolicy};
 
 /// A side process of a Rust program: a name, and what it does.
 ///
-/// It is forked by the master and watched like a worker. A closure that returns is started again, or not, as its
+/// It is forked by the master and supervised like a worker. A closure that returns is started again, or not, as its
 /// [`restart`](Self::restart) says; with growing delays, so one that returns at once does no harm.
 #[derive(Clone)]
 pub struct Process {

@@ -29,16 +29,16 @@ use crate::logging;
 pub(super) const PACKETS_PER_TURN_MAX: usize = 64;
 /// How long others may take to answer.
 const ASK_TIMEOUT_MS: u64 = 5_000;
-/// How soon a full mailbox of another process is tried again.
+/// When a full mailbox of another process is tried again.
 const BACKLOG_RETRY: Duration = Duration::from_millis(5);
 /// Events of the server's life that wait to be read.
 const LIFE_EVENTS_MAX: usize = 1024;
 
 /// All that a side process is built from.
 pub(crate) struct SideSetup {
-    /// What it is called, and its mailbox.
+    /// Its name and mailbox.
     pub(crate) side: SideProcess,
-    /// Who else there is.
+    /// All side processes.
     pub(crate) directory: Rc<Directory>,
     /// The receiving end of its mailbox; the master keeps it too.
     pub(crate) mailbox: OwnedFd,
@@ -306,7 +306,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
         Ok(())
     }
 
-    /// Sends what has gathered for others.
+    /// Sends what has been gathered for others.
     pub(super) fn flush(&mut self) {
         self.backlog = !self.requester.handle().flush();
     }

@@ -1,5 +1,5 @@
-//! A task process: it takes tasks from their queues, one after the other, has the application do them, and answers those who
-//! gave them.
+//! A task process: it takes tasks from their queues, one after the other, has the application do them, and answers the
+//! processes that gave them.
 //!
 //! A task is in the task slot of this process from before it leaves its queue until its answer has left this process, so that the
 //! master can tell whoever waits for it when this process dies. What waits in the queues waits for the successor.
@@ -27,27 +27,27 @@ use super::{
 };
 use crate::{config::Config, logging};
 
-/// How long a task process waits for the mailbox of whoever gave the task. The answer is kept for longer.
-const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
-/// The time between two looks at a mailbox that is full.
-const FULL_STEP: Duration = Duration::from_millis(5);
+/// How long a task process waits for the mailbox of the process that gave the task. The answer is kept for longer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// The time between two tries of a mailbox that is full.
+const RETRY: Duration = Duration::from_millis(5);
 /// The longest word of failure, in bytes; what is longer is cut.
 const REASON_BYTES_MAX: usize = 1024;
-/// Something happens, or nothing has to: so long the process sleeps at the most.
-const LONG: Duration = Duration::from_secs(60);
+/// How long the process sleeps at the most when nothing is to be done.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
 
 /// What the application does in task processes. Each has one of its own, made after the fork.
 ///
-/// A task may block; while it does, this process takes no other, and hears nothing.
+/// A task may block; while it does, this process takes no other task and no message.
 pub trait TaskHandler {
     /// The process is about to take tasks.
     fn on_start(&mut self, _context: &mut ProcessContext) {}
 
-    /// A task came. What is returned goes to whoever gave it: the result, or why there is none. A panic is caught, and
-    /// told as a failure.
+    /// A task came. What is returned goes to the process that gave it: the result, or why there is none. A panic is caught, and
+    /// answered as a failure.
     ///
     /// # Errors
-    /// Whatever kept the task from being done. Its words are cut after 1,024 bytes.
+    /// Why the task could not be done. The text is cut after 1,024 bytes.
     fn on_task(&mut self, context: &mut ProcessContext, task: Task<'_>) -> TaskResult;
 
     /// Another process of the server sent a message.
@@ -60,7 +60,7 @@ pub trait TaskHandler {
 /// Something to do.
 #[derive(Clone, Copy, Debug)]
 pub struct Task<'t> {
-    /// What is to be done, as whoever gave the task has written it.
+    /// What is to be done, as the process that gave the task has written it.
     pub data: &'t [u8],
     /// The mailbox of the worker or side process that gave it.
     pub from: Address,
@@ -78,7 +78,7 @@ pub struct TaskInfo {
     pub config: Config,
 }
 
-/// How a task process comes to its handler.
+/// Makes the handler of a task process.
 #[derive(Clone)]
 pub(crate) struct TaskMaker(Rc<Make>);
 
@@ -144,8 +144,8 @@ impl TaskProcess {
         self.handler.on_start(&mut self.context);
         self.context.send_to_master(&ToMaster::Ready);
         loop {
-            let patience = match self.take() {
-                Taken::Nothing => LONG,
+            let timeout = match self.take() {
+                Taken::Nothing => SLEEP_MAX,
                 Taken::Task { ticket, payload } => {
                     self.serve(ticket, &payload);
                     Duration::ZERO
@@ -157,12 +157,12 @@ impl TaskProcess {
                 // All others are gone.
                 Taken::Closed => return 1,
             };
-            if !self.context.turn(patience, Taking::WhatFits) {
+            if !self.context.turn(timeout, Taking::WhatFits) {
                 return 1;
             }
-            self.tell();
+            self.handle_others();
             if let Some(deadline) = self.context.deadline() {
-                self.say_the_rest(deadline);
+                self.flush_until(deadline);
                 return 0;
             }
         }
@@ -180,8 +180,8 @@ impl TaskProcess {
         Taken::Nothing
     }
 
-    /// Tells the application of what is no task.
-    fn tell(&mut self) {
+    /// Calls the handler for what is no task.
+    fn handle_others(&mut self) {
         while let Some(timer) = self.context.expire_timer() {
             self.handler.on_timer(&mut self.context, timer);
         }
@@ -210,9 +210,9 @@ impl TaskProcess {
     }
 
     /// Answers the task that is in the task slot. It stays there until the answer is in the requester's mailbox, where it outlives
-    /// this process; a mailbox that stays full is waited for no longer than [`ANSWER_PATIENCE`].
+    /// this process; a mailbox that stays full is waited for no longer than [`ANSWER_TIMEOUT`].
     fn answer(&mut self, ticket: ReplyTo, answer: TaskAnswer<'_>) {
-        let until = Instant::now() + ANSWER_PATIENCE;
+        let until = Instant::now() + ANSWER_TIMEOUT;
         let mut answer = answer;
         loop {
             let command = Command::Answer {
@@ -228,7 +228,7 @@ impl TaskProcess {
                 }
                 Err(error @ (SendError::Full | SendError::NoRoom | SendError::NoSuchProcess)) => {
                     let waits = error != SendError::NoSuchProcess && Instant::now() < until;
-                    if !(waits && self.context.turn(FULL_STEP, Taking::WhatFits)) {
+                    if !(waits && self.context.turn(RETRY, Taking::WhatFits)) {
                         log::error!("task answer not delivered: {error}");
                         break;
                     }
@@ -236,7 +236,7 @@ impl TaskProcess {
             }
         }
         while !self.context.handle().flush_to(ticket.reply_to) && Instant::now() < until {
-            if !self.context.turn(FULL_STEP, Taking::WhatFits) {
+            if !self.context.turn(RETRY, Taking::WhatFits) {
                 break;
             }
         }
@@ -247,10 +247,10 @@ impl TaskProcess {
         TaskSlot::of(self.context.handle().shared_state(), self.own).end(end);
     }
 
-    /// Sends what mailboxes were too full for.
-    fn say_the_rest(&mut self, deadline: Instant) {
+    /// Sends what waits for full mailboxes.
+    fn flush_until(&mut self, deadline: Instant) {
         while !self.context.handle().flush() && Instant::now() < deadline {
-            if !self.context.turn(FULL_STEP, Taking::WhatFits) {
+            if !self.context.turn(RETRY, Taking::WhatFits) {
                 return;
             }
         }

@@ -44,7 +44,7 @@ fn a_start_fails_when_a_program_decides_and_is_not_asked() {
     expect_refused(
         &(ROUTE.to_owned() + &shell("p", &decides, "")),
         &[
-            "the process \"p\" does not come up: it decides who may connect (handshake), and would not be asked",
+            "the process \"p\" does not come up: it handles \"handshake\" but would not be asked",
             "add events = [\"handshake\"] to the [[process]] \"p\" in ",
             "wsmaster.toml",
         ],
@@ -57,7 +57,7 @@ fn a_start_fails_when_a_program_decides_and_is_not_asked() {
     expect_refused(
         &shell("p", &decides, ""),
         &[
-            "it decides who may connect (handshake), and is asked about nobody: add app = \"plugin:p\"",
+            "it handles \"handshake\" but is no application, and would not be asked: add app = \"plugin:p\"",
         ],
     );
 }
@@ -68,7 +68,7 @@ fn a_start_fails_when_a_program_is_asked_and_does_not_decide() {
     expect_refused(
         &(ROUTE.to_owned() + &shell("p", &script, "events = [\"handshake\"]")),
         &[
-            "it is asked who may connect, and has no handler of handshakes",
+            "it is asked about handshakes and has no handler of \"handshake\"",
             "take \"handshake\" out of the events",
         ],
     );
@@ -127,9 +127,7 @@ fn a_program_that_decides_only_after_it_was_started_again_is_closed_until_both_a
     assert!(signal(puppet.pid(), Signal::Kill));
     // Whatever the moment, nobody comes in again after the first one that does not.
     eventually("the end of the old one", PATIENCE, || (knock(server.addr()) == 503).then_some(()));
-    server.wait_log(
-        "ERROR p: it decides who may connect (handshake), and would not be asked: add events = ",
-    );
+    server.wait_log("ERROR p: it handles \"handshake\" but would not be asked: add events = ");
     for _ in 0..50 {
         assert_eq!(knock(server.addr()), 503);
     }

@@ -1,14 +1,15 @@
-//! A program that was started again hears first which connections it has, of all workers, and then what they say. Pure.
+//! A program that was started again reads first which connections it has, from all workers, and then what happens on them.
+//! Pure.
 
 use wsmaster_ipc::Slot;
 use wsmaster_protocol::plugin::EventKind;
 
 use super::event_line::EventLine;
 
-/// What waits until every worker has introduced its connections.
+/// What waits until every worker has told of its connections.
 #[derive(Debug)]
 pub(super) struct ConnectionSync {
-    /// The workers that have not.
+    /// The workers that have not yet.
     missing: Vec<Slot>,
     later: Vec<Vec<u8>>,
     bytes: usize,
@@ -21,12 +22,12 @@ impl ConnectionSync {
         Self { missing: workers.into_iter().collect(), later: Vec::new(), bytes: 0, bytes_max }
     }
 
-    /// Whether somebody is missing.
-    pub(super) fn are_missing(&self) -> bool {
+    /// Whether a worker is missing.
+    pub(super) fn is_waiting(&self) -> bool {
         !self.missing.is_empty()
     }
 
-    /// A line for the program, which is told at once if it introduces somebody.
+    /// A line for the program: an `open` is passed on at once, others wait.
     pub(super) fn pass(&mut self, line: EventLine, mut tell: impl FnMut(Vec<u8>)) {
         let opens = matches!(line.subject, Some((EventKind::Open, _)));
         if self.missing.is_empty() || opens {
@@ -40,15 +41,15 @@ impl ConnectionSync {
         }
     }
 
-    /// This worker has introduced all of its connections.
-    pub(super) fn come_from(&mut self, worker: Slot, tell: impl FnMut(Vec<u8>)) {
+    /// This worker has told of all its connections.
+    pub(super) fn worker_synced(&mut self, worker: Slot, tell: impl FnMut(Vec<u8>)) {
         self.missing.retain(|missing| *missing != worker);
         if self.missing.is_empty() {
             self.end(tell);
         }
     }
 
-    /// Nobody is waited for any more.
+    /// Waits for no worker any more.
     pub(super) fn end(&mut self, tell: impl FnMut(Vec<u8>)) {
         self.missing = Vec::new();
         self.bytes = 0;
@@ -72,21 +73,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_waits_for_the_last_introduction() {
+    fn events_wait_for_the_last_worker() {
         let mut sync = ConnectionSync::of([slot(0), slot(1)], 1000);
         let mut told = Vec::new();
         sync.pass(line(EventKind::Message, 1), |line| told.push(line));
         sync.pass(line(EventKind::Open, 2), |line| told.push(line));
-        sync.come_from(slot(1), |line| told.push(line));
-        sync.come_from(slot(1), |line| told.push(line));
+        sync.worker_synced(slot(1), |line| told.push(line));
+        sync.worker_synced(slot(1), |line| told.push(line));
         sync.pass(line(EventKind::Close, 2), |line| told.push(line));
         assert_eq!(told, [b"open 2\n"]);
-        assert!(sync.are_missing());
-        sync.come_from(slot(0), |line| told.push(line));
+        assert!(sync.is_waiting());
+        sync.worker_synced(slot(0), |line| told.push(line));
         sync.pass(line(EventKind::Message, 3), |line| told.push(line));
         let expected = [&b"open 2\n"[..], b"message 1\n", b"close 2\n", b"message 3\n"];
         assert_eq!(told, expected);
-        assert!(!sync.are_missing());
+        assert!(!sync.is_waiting());
     }
 
     #[test]
@@ -97,6 +98,6 @@ mod tests {
             sync.pass(line(EventKind::Message, 1), |_| told += 1);
         }
         assert_eq!(told, 10);
-        assert!(!sync.are_missing());
+        assert!(!sync.is_waiting());
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct EventSequencer {
     /// Of an application nothing is dropped, and everything has its order. Others lose what has no room.
     is_application: bool,
     stale: StaleEvents,
-    /// When what is left of them is given up.
+    /// When what is left of them is dropped.
     stale_until: Instant,
     sync: ConnectionSync,
     sync_until: Instant,
@@ -69,24 +69,24 @@ impl EventSequencer {
         let Self { stale, sync, known, .. } = self;
         if !self.is_application {
             if queue.push_event(line.text, plugin::dropped) {
-                known.tell(line.subject);
+                known.note(line.subject);
             }
             return;
         }
         let pass = |line: EventLine| {
-            known.tell(line.subject);
+            known.note(line.subject);
             sync.pass(line, |line| queue.push_kept(line));
         };
         if is_stale {
-            stale.take_old(line, pass);
+            stale.take_stale(line, pass);
         } else {
-            stale.take_new(line, pass);
+            stale.take_present(line, pass);
         }
     }
 
     /// A worker has told of all connections that the program has there.
     pub(super) fn synced(&mut self, worker: Slot, queue: &mut LineQueue) {
-        self.sync.come_from(worker, |line| queue.push_kept(line));
+        self.sync.worker_synced(worker, |line| queue.push_kept(line));
     }
 
     /// Tells the program of the ends that their worker did not tell of before its own. How many ends it is not told of,
@@ -98,7 +98,7 @@ impl EventSequencer {
         for id in self.known.lose(lost) {
             self.take(close_of(id), false, queue);
         }
-        let untracked = self.known.take_passed_over();
+        let untracked = self.known.take_untracked();
         if untracked > 0 {
             queue.count_dropped(untracked);
         }
@@ -107,24 +107,24 @@ impl EventSequencer {
 
     /// When [`Self::expire`] may have something to do.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let sync = self.sync.are_missing().then_some(self.sync_until);
+        let sync = self.sync.is_waiting().then_some(self.sync_until);
         let stale = (!self.stale.is_empty()).then_some(self.stale_until);
         sync.into_iter().chain(stale).min()
     }
 
-    /// Waits no longer for what is late.
+    /// Waits no longer for workers that are late.
     pub(super) fn expire(&mut self, now: Instant, queue: &mut LineQueue) {
-        if self.sync.are_missing() && now >= self.sync_until {
+        if self.sync.is_waiting() && now >= self.sync_until {
             self.sync.end(|line| queue.push_kept(line));
         }
         if !self.stale.is_empty() && now >= self.stale_until {
-            self.stale.give_up();
+            self.stale.drop_all();
         }
     }
 
     /// The program has ended: what waits for a word of a worker is dropped.
     pub(super) fn end(&mut self) {
-        self.stale.give_up();
+        self.stale.drop_all();
     }
 
     /// How many messages were dropped since the last call.

@@ -1,14 +1,14 @@
-//! The connections that a program was told of and not yet of their end, so that it can be told of that when their worker is
-//! gone. Pure.
+//! The connections that a program was told of and that are not closed yet, so that it can be sent a `close` when their worker
+//! has died. Pure.
 //!
-//! Nobody else knows them then: what a worker knew dies with it. An entry is a number in a hash table, 9 to 18 bytes.
+//! No other process knows them then: what a worker knew dies with it. An entry is a number in a hash table, 9 to 18 bytes.
 
 use rustc_hash::FxHashSet;
 use wsmaster_ipc::{ConnectionId, LostConnections};
 use wsmaster_protocol::plugin::EventKind;
 
-/// How many are known at most. What comes beyond is passed over: were its worker to die, the program would hear that
-/// something is missing, and not what.
+/// How many are tracked at most. When the worker of others dies, the program is told how many events are missing, and not
+/// which.
 pub(super) const KNOWN_CONNECTIONS_MAX: usize = 1 << 19;
 
 /// See the module.
@@ -16,18 +16,18 @@ pub(super) const KNOWN_CONNECTIONS_MAX: usize = 1 << 19;
 pub(super) struct KnownConnections {
     connections: FxHashSet<ConnectionId>,
     connections_max: usize,
-    /// Which line makes one known. Without one nothing is to be known.
+    /// Which event makes one known; `None`: none has to be.
     by: Option<By>,
-    /// Those that had no room since the last [`Self::take_passed_over`].
-    passed_over: u64,
+    /// Those that had no room since the last [`Self::take_untracked`].
+    untracked: u64,
 }
 
-/// What tells a program of a connection.
+/// Which event tells a program of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum By {
-    /// Its beginning: what comes later says nothing new.
+    /// Its `open`: what comes later says nothing new.
     Open,
-    /// Whatever is said of it.
+    /// Any event.
     Any,
 }
 
@@ -35,13 +35,13 @@ impl KnownConnections {
     /// None yet.
     pub(super) fn new(wanted: &[EventKind], connections_max: usize) -> Self {
         let mut known =
-            Self { connections: FxHashSet::default(), connections_max, by: None, passed_over: 0 };
+            Self { connections: FxHashSet::default(), connections_max, by: None, untracked: 0 };
         known.want(wanted);
         known
     }
 
-    /// What the program wants to be told of. Who does not want to hear of ends needs to know nobody; who hears no beginnings
-    /// knows those that have done something.
+    /// The events that the program wants. Without `close` no connection has to be known; without `open` those are known that have
+    /// done something.
     pub(super) fn want(&mut self, wanted: &[EventKind]) {
         self.by = match (wanted.contains(&EventKind::Close), wanted.contains(&EventKind::Open)) {
             (true, true) => Some(By::Open),
@@ -53,8 +53,8 @@ impl KnownConnections {
         }
     }
 
-    /// The program is told of this event of a connection.
-    pub(super) fn tell(&mut self, subject: Option<(EventKind, ConnectionId)>) {
+    /// The program is sent this event of a connection.
+    pub(super) fn note(&mut self, subject: Option<(EventKind, ConnectionId)>) {
         let Some(by) = self.by else { return };
         let Some((kind, id)) = subject else { return };
         let is_new = match by {
@@ -69,11 +69,11 @@ impl KnownConnections {
         } else if self.connections.len() < self.connections_max || self.connections.contains(&id) {
             self.connections.insert(id);
         } else {
-            self.passed_over += 1;
+            self.untracked += 1;
         }
     }
 
-    /// These connections are no more. Those of them that were known, the oldest first.
+    /// These connections have ended. Those of them that were known, the oldest first.
     pub(super) fn lose(&mut self, lost: &LostConnections) -> Vec<ConnectionId> {
         let is_lost = |id: &ConnectionId| lost.covers(*id);
         let mut gone: Vec<ConnectionId> = self.connections.extract_if(is_lost).collect();
@@ -82,8 +82,8 @@ impl KnownConnections {
     }
 
     /// How many had no room since the last call.
-    pub(super) fn take_passed_over(&mut self) -> u64 {
-        std::mem::take(&mut self.passed_over)
+    pub(super) fn take_untracked(&mut self) -> u64 {
+        std::mem::take(&mut self.untracked)
     }
 }
 
@@ -106,10 +106,10 @@ mod tests {
         let mut known =
             KnownConnections::new(&[EventKind::Open, EventKind::Message, EventKind::Close], 100);
         for (slot, serial) in [(1, 30), (1, 10), (1, 20), (2, 10), (1, 40)] {
-            known.tell(Some((EventKind::Open, id(slot, serial))));
+            known.note(Some((EventKind::Open, id(slot, serial))));
         }
-        known.tell(Some((EventKind::Close, id(1, 20))));
-        known.tell(Some((EventKind::Message, id(1, 50))));
+        known.note(Some((EventKind::Close, id(1, 20))));
+        known.note(Some((EventKind::Message, id(1, 50))));
         // The predecessor dies while its successor serves.
         assert_eq!(known.lose(&LostConnections { end: 40, ..all_of(1) }), [id(1, 10), id(1, 30)]);
         assert_eq!(known.lose(&all_of(1)), [id(1, 40)], "no message makes one known");
@@ -118,14 +118,14 @@ mod tests {
     }
 
     #[test]
-    fn who_hears_no_beginnings_knows_who_spoke_and_who_hears_no_ends_nobody() {
+    fn without_open_any_event_makes_one_known_and_without_close_none_does() {
         let mut known = KnownConnections::new(&[EventKind::Publish, EventKind::Close], 100);
-        known.tell(Some((EventKind::Publish, id(1, 1))));
-        known.tell(Some((EventKind::Publish, id(1, 1))));
-        known.tell(None);
+        known.note(Some((EventKind::Publish, id(1, 1))));
+        known.note(Some((EventKind::Publish, id(1, 1))));
+        known.note(None);
         assert_eq!(known.lose(&all_of(1)), [id(1, 1)]);
         let mut known = KnownConnections::new(&[EventKind::Open, EventKind::Message], 100);
-        known.tell(Some((EventKind::Open, id(1, 1))));
+        known.note(Some((EventKind::Open, id(1, 1))));
         assert_eq!(known.lose(&all_of(1)), []);
     }
 
@@ -133,10 +133,10 @@ mod tests {
     fn there_is_a_bound_and_what_it_keeps_out_is_counted() {
         let mut known = KnownConnections::new(&[EventKind::Open, EventKind::Close], 2);
         for serial in 1..=5 {
-            known.tell(Some((EventKind::Open, id(1, serial))));
+            known.note(Some((EventKind::Open, id(1, serial))));
         }
-        known.tell(Some((EventKind::Open, id(1, 1))));
-        assert_eq!((known.take_passed_over(), known.take_passed_over()), (3, 0));
+        known.note(Some((EventKind::Open, id(1, 1))));
+        assert_eq!((known.take_untracked(), known.take_untracked()), (3, 0));
         assert_eq!(known.lose(&all_of(1)), [id(1, 1), id(1, 2)]);
     }
 }

@@ -1,4 +1,4 @@
-//! Lines on their way to a program that may not read. Pure: bytes go in and out, and its bound is in bytes.
+//! Lines on their way to a program, which may not read them. Pure: bytes go in and out, and its bound is in bytes.
 
 use std::collections::VecDeque;
 
@@ -51,14 +51,14 @@ impl LineQueue {
         true
     }
 
-    /// So many things that the program would want to know have no line of their own: it is told like dropped events.
+    /// Events that have no line of their own are counted like dropped ones.
     pub(super) fn count_dropped(&mut self, count: u64) {
         self.dropped += count;
         self.uncounted += count;
         self.dropped_in_all += count;
     }
 
-    /// Adds a line that is not dropped whatever waits: whoever calls looks at [`Self::is_over`] first.
+    /// Adds a line that is not dropped whatever waits: the caller looks at [`Self::is_over`] first.
     pub(super) fn push_kept(&mut self, line: Vec<u8>) {
         self.push(line);
     }

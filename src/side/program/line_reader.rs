@@ -1,4 +1,4 @@
-//! A pipe that a program writes to: commands, or what it prints.
+//! A pipe that a program writes to, read line by line: commands, or what it prints.
 
 use std::{
     fs::File,
@@ -24,7 +24,7 @@ pub(super) enum Taken {
     TooLong(usize),
     /// Nothing now.
     Nothing,
-    /// Nobody writes any more. The pipe is closed.
+    /// The program has closed its end. The pipe is closed here too.
     End,
 }
 

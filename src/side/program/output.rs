@@ -1,4 +1,4 @@
-//! What a program prints, on its way to the log: line by line, and so many in a time.
+//! What a program prints, on its way to the log: line by line, with a limit of lines per second.
 
 use std::{
     os::fd::OwnedFd,
@@ -85,12 +85,12 @@ impl Output {
         Some(String::from_utf8_lossy(last).into_owned())
     }
 
-    /// When there are left out lines to tell of, if none is printed before.
+    /// When to log how many lines were dropped, if none is printed before.
     pub(super) fn next(&self) -> Option<Instant> {
         (self.budget.dropped > 0).then(|| self.budget.since + PERIOD)
     }
 
-    /// Says how many lines were left out.
+    /// Logs how many lines were dropped.
     pub(super) fn tell_dropped(&mut self) {
         self.budget.tell_dropped();
     }

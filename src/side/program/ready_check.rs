@@ -1,7 +1,7 @@
-//! Whether what a program says that it handles and what the configuration has it asked contradict one another. Pure.
+//! Whether what a program says that it handles contradicts the events that the configuration gives it. Pure.
 //!
-//! It is about handshakes: one that a program believes to decide, and that nobody asks it about, would let everybody in. What
-//! else a program handles without being told of is only in vain, and may be meant so.
+//! It is about handshakes: a program that believes to decide about them, and is not sent any, would let everybody in. Handlers
+//! of other events that are not sent do no harm, and may be meant so.
 
 use wsmaster_protocol::plugin::EventKind;
 
@@ -32,19 +32,19 @@ impl ConfiguredEvents<'_> {
         let Self { process, file, is_application, asks } = self;
         if decides && !is_application {
             return Some(format!(
-                "it decides who may connect (handshake), and is asked about nobody: add app = \"plugin:{process}\" to a [[route]] or \
-                 [server], and events = [\"handshake\"] to its [[process]], in {file}; or take its handler of handshakes away"
+                "it handles \"handshake\" but is no application, and would not be asked: add app = \"plugin:{process}\" to a [[route]] or \
+                 [server], and events = [\"handshake\"] to its [[process]], in {file}; or remove the handler"
             ));
         }
         if decides && !asks {
             return Some(format!(
-                "it decides who may connect (handshake), and would not be asked: add events = [\"handshake\"] to the [[process]] \
-                 \"{process}\" in {file}, or take its handler of handshakes away"
+                "it handles \"handshake\" but would not be asked: add events = [\"handshake\"] to the [[process]] \
+                 \"{process}\" in {file}, or remove the handler"
             ));
         }
         if asks && handles == Some(false) {
             return Some(format!(
-                "it is asked who may connect, and has no handler of handshakes: add one to it, or take \"handshake\" out of the events of \
+                "it is asked about handshakes and has no handler of \"handshake\": add one to it, or take \"handshake\" out of the events of \
                  the [[process]] \"{process}\" in {file}; everybody may connect then"
             ));
         }
@@ -57,26 +57,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handshake_is_decided_by_who_believes_to_decide_it() {
+    fn a_program_decides_about_handshakes_when_it_and_its_configuration_say_so() {
         use EventKind::{Handshake, Message};
         let silent = || None;
         let without = || Some(vec![Message]);
         let with = || Some(vec![Message, Handshake]);
         for (is_application, asks, events, handles, expected) in [
-            // Who says nothing, as a shell script.
+            // A program that says nothing, as a shell script.
             (true, false, silent(), silent(), None),
             (true, true, silent(), silent(), None),
             (false, false, silent(), silent(), None),
-            // Who is asked, and decides.
+            // It is asked, and decides.
             (true, true, with(), with(), None),
             (true, true, with(), silent(), None),
             (true, true, silent(), with(), None),
-            // Who does not want to be asked.
+            // It does not want to be asked.
             (true, true, without(), silent(), None),
-            // Who has nothing to do with it.
+            // It has nothing to do with handshakes.
             (true, false, without(), without(), None),
             (false, false, without(), without(), None),
-            // Who believes to decide.
+            // It believes to decide.
             (
                 true,
                 false,
@@ -94,7 +94,7 @@ mod tests {
                 with(),
                 Some("add app = \"plugin:p\" to a [[route]] or [server]"),
             ),
-            // Who is believed to.
+            // It is believed to.
             (
                 true,
                 true,

@@ -1,7 +1,8 @@
-//! What an application finds in its mailbox that was meant for its predecessor, put right before it hears of it. Pure.
+//! Events that were sent to a predecessor of the program and are still in the mailbox. Pure.
 //!
-//! The predecessor was told which connections it has, and this program is told of them once more; a message is kept until
-//! then. What begins and ends among these events is passed on as it is. What nobody speaks of again is dropped.
+//! The program does not know the connections that its predecessor was told of, until the workers tell it of them once more; a
+//! message is kept until then. A connection that has both its `open` and its `close` here is passed on as it is. What no
+//! worker tells of again is dropped.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,7 @@ use super::event_line::EventLine;
 /// What waits until the program is told of the connection.
 const WAITING: [EventKind; 3] = [EventKind::Open, EventKind::Message, EventKind::Close];
 
-/// See the module.
+/// The lines that wait, by their connection.
 #[derive(Debug)]
 pub(super) struct StaleEvents {
     kept: HashMap<ConnectionId, Vec<(EventKind, Vec<u8>)>>,
@@ -23,15 +24,15 @@ pub(super) struct StaleEvents {
 }
 
 impl StaleEvents {
-    /// None yet. It keeps `bytes_max` at most, and drops what comes beyond.
+    /// Keeps `bytes_max` at most, and drops what comes beyond.
     pub(super) fn new(bytes_max: usize) -> Self {
         Self { kept: HashMap::new(), bytes: 0, bytes_max, dropped: 0 }
     }
 
-    /// A line that was meant for the predecessor. `tell` gets what the program may be told now.
-    pub(super) fn take_old(&mut self, line: EventLine, mut tell: impl FnMut(EventLine)) {
+    /// A line that was sent to the predecessor. `tell` gets what the program may read now.
+    pub(super) fn take_stale(&mut self, line: EventLine, mut tell: impl FnMut(EventLine)) {
         let Some((kind, id)) = line.subject.filter(|(kind, _)| WAITING.contains(kind)) else {
-            // It means the same to everybody.
+            // It means the same to every incarnation.
             tell(line);
             return;
         };
@@ -56,7 +57,7 @@ impl StaleEvents {
     }
 
     /// A line for this program. `tell` gets it, with what had to wait for it.
-    pub(super) fn take_new(&mut self, line: EventLine, mut tell: impl FnMut(EventLine)) {
+    pub(super) fn take_present(&mut self, line: EventLine, mut tell: impl FnMut(EventLine)) {
         let subject = line.subject;
         tell(line);
         if self.kept.is_empty() {
@@ -86,7 +87,7 @@ impl StaleEvents {
                 self.dropped +=
                     lines.iter().filter(|(kind, _)| *kind == EventKind::Message).count() as u64;
             } else {
-                self.take_old(line, &mut tell);
+                self.take_stale(line, &mut tell);
             }
         }
     }
@@ -97,7 +98,7 @@ impl StaleEvents {
     }
 
     /// Drops what is kept.
-    pub(super) fn give_up(&mut self) {
+    pub(super) fn drop_all(&mut self) {
         let lines = self.kept.values().flatten();
         self.dropped += lines.filter(|(kind, _)| *kind == EventKind::Message).count() as u64;
         self.kept = HashMap::new();
@@ -146,15 +147,15 @@ mod tests {
         let mut tell = |line: EventLine| {
             told.push(String::from_utf8(line.text).unwrap().trim().parse().unwrap());
         };
-        old.iter().for_each(|line| stale_events.take_old(line.clone(), &mut tell));
-        new.iter().for_each(|line| stale_events.take_new(line.clone(), &mut tell));
-        stale_events.give_up();
+        old.iter().for_each(|line| stale_events.take_stale(line.clone(), &mut tell));
+        new.iter().for_each(|line| stale_events.take_present(line.clone(), &mut tell));
+        stale_events.drop_all();
         assert!(stale_events.is_empty() && stale_events.bytes == 0);
         (told, stale_events.take_dropped())
     }
 
     #[test]
-    fn a_message_waits_for_the_word_of_its_connection() {
+    fn a_message_waits_for_the_open_of_its_connection() {
         let old = [line(Open, 7, 1), line(Message, 7, 2), line(Message, 8, 3), tick(4)];
         let new = [line(Message, 9, 5), line(Open, 8, 6), line(Message, 8, 7), line(Open, 7, 8)];
         assert_eq!(told(&old, &new), (vec![4, 5, 6, 3, 7, 8, 2], 0));
@@ -181,7 +182,7 @@ mod tests {
         for line in
             [of(Open, whole, 1), of(Message, whole, 2), of(Message, half, 3), of(Message, other, 4)]
         {
-            stale_events.take_old(line, |_| panic!("not yet"));
+            stale_events.take_stale(line, |_| panic!("not yet"));
         }
         let mut told = Vec::new();
         let lost = LostConnections { worker: whole.slot(), first: 1, end: 10 };
@@ -192,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_speaks_of_again_is_dropped_and_so_is_what_has_no_room() {
+    fn what_no_worker_tells_of_again_is_dropped_and_so_is_what_has_no_room() {
         assert_eq!(told(&[line(Message, 7, 1), line(Open, 8, 2)], &[]), (vec![], 1));
         let many: Vec<EventLine> = (0..1000).map(|number| line(Message, 7, number)).collect();
         let (told, dropped) = told(&many, &[line(Open, 7, 1000)]);

@@ -1,33 +1,33 @@
-//! Whether a program takes what it is told: the watchdog's question. Pure.
+//! Whether a program reads its events. Pure.
 
 use std::time::{Duration, Instant};
 
-/// What a program has taken so far, and since when no more.
+/// What a program has read so far, and since when no more.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watchdog {
-    taken: u64,
+    read: u64,
     since: Instant,
-    /// Whether something waited at the last look. Nobody looks while nothing does.
+    /// Whether something waited at the last look. There is none while nothing does.
     waited: bool,
 }
 
 impl Watchdog {
-    /// A program that has taken nothing yet.
+    /// A program that has read nothing yet.
     pub(super) fn new(now: Instant) -> Self {
-        Self { taken: 0, since: now, waited: false }
+        Self { read: 0, since: now, waited: false }
     }
 
-    /// Looks again. `taken` are all bytes that the program has read; `waits`: there are others that it has not. Whether it
-    /// has taken nothing for this long although it could.
+    /// Looks again. `read`: all bytes that the program has read; `waits`: there are others that it has not. Whether it has read
+    /// nothing for this long although it could.
     pub(super) fn is_stuck(
         &mut self,
-        taken: u64,
+        read: u64,
         waits: bool,
         limit: Duration,
         now: Instant,
     ) -> bool {
-        if taken != self.taken || !waits || !self.waited {
-            *self = Self { taken, since: now, waited: waits };
+        if read != self.read || !waits || !self.waited {
+            *self = Self { read, since: now, waited: waits };
         }
         now.saturating_duration_since(self.since) >= limit
     }
@@ -43,11 +43,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_takes_nothing_while_something_waits_is_stuck() {
+    fn a_program_that_reads_nothing_while_something_waits_is_stuck() {
         let start = Instant::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let limit = Duration::from_secs(5);
-        let mut progress = Watchdog::new(start);
+        let mut watchdog = Watchdog::new(start);
         for (second, taken, waits, expected) in [
             (0, 0, true, false),
             (4, 0, true, false),
@@ -55,15 +55,15 @@ mod tests {
             (6, 10, true, false),
             (10, 10, true, false),
             (11, 10, true, true),
-            // Who has nothing to take may be silent for ever.
+            // Nothing waits: there is no limit.
             (12, 10, false, false),
             // Its time begins with the first thing that waits.
             (104, 10, true, false),
             (108, 10, true, false),
             (109, 10, true, true),
         ] {
-            assert_eq!(progress.is_stuck(taken, waits, limit, at(second)), expected, "{second}");
+            assert_eq!(watchdog.is_stuck(taken, waits, limit, at(second)), expected, "{second}");
         }
-        assert_eq!(progress.deadline(limit), at(109));
+        assert_eq!(watchdog.deadline(limit), at(109));
     }
 }
