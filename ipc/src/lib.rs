@@ -6,7 +6,7 @@
 //! - [`id`]: who is who: slots, connection ids, mailbox addresses.
 //! - [`command`] and [`wire`]: what one process may ask of another, and its bytes.
 //! - [`event`]: what stands beside the line of an event for a side process.
-//! - [`mailbox`]: the receiving end; [`mailbox_sender`]: the sending end with its bounded backlog.
+//! - [`mailbox`] and [`inbox`]: the receiving end, with its accounting; [`mailbox_sender`]: the sending end with its bounded backlog.
 //! - [`relay`]: what a successor passes on to the worker before it.
 //! - [`counter`]: what a worker counts.
 //! - [`shared_state`]: the shared memory: serial numbers, those counters, which worker has subscribers of which channel.
@@ -22,6 +22,7 @@ pub mod counter;
 pub mod event;
 pub mod handle;
 pub mod id;
+pub mod inbox;
 mod layout;
 pub mod life;
 pub mod link;

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::{
     command::{Command, ReplyTo},
     id::Address,
-    mailbox::{Mail, Mailbox},
+    inbox::{Inbox, Received},
     shared_state::SharedState,
     task_slot::TaskSlot,
     wire,
@@ -60,7 +60,7 @@ impl TaskQueues {
 /// The end of a queue that a task process takes tasks from.
 #[derive(Debug)]
 pub struct TaskQueue {
-    mailbox: Mailbox,
+    inbox: Inbox,
     address: Address,
     own: Address,
     shared_state: SharedState,
@@ -87,7 +87,12 @@ pub enum Taken {
 impl TaskQueue {
     /// The end `reader` of the queue at `address`, for the task process whose mailbox is `own`.
     pub fn new(reader: OwnedFd, address: Address, own: Address, shared_state: SharedState) -> Self {
-        Self { mailbox: Mailbox::new(reader), address, own, shared_state }
+        Self {
+            inbox: Inbox::new(reader, address, shared_state.clone()),
+            address,
+            own,
+            shared_state,
+        }
     }
 
     /// Takes a task, if one waits. It stands in this process's [`TaskSlot`] before it leaves the queue: if the process dies at
@@ -97,32 +102,25 @@ impl TaskQueue {
     /// A process that is stopped (SIGSTOP, a debugger) between the look at a task and the taking holds the others up until it
     /// goes on or is killed.
     pub fn take(&mut self) -> Taken {
-        let Self { mailbox, address, own, shared_state } = self;
+        let Self { inbox, address, own, shared_state } = self;
         let (task_slot, queue) =
             (TaskSlot::of(shared_state, *own), TaskSlot::of(shared_state, *address));
         loop {
             let mut ticket = None;
-            let mail = mailbox.receive_noted::<{ wire::TASK_HEAD_BYTES }>(|head| {
+            let received = inbox.receive_noted::<{ wire::TASK_HEAD_BYTES }>(|head| {
                 ticket = wire::task_ticket(head);
                 if let Some(ticket) = ticket {
                     task_slot.begin(ticket);
                 }
-                shared_state.attached_bytes(*address) > 0
             });
-            let packet = match mail {
-                Mail::Packet(packet) => Some(packet),
-                Mail::Bodiless(bytes) => {
-                    if let Ok((_, body_bytes)) = wire::bodiless(bytes) {
-                        shared_state.take_attached(*address, body_bytes as u64);
-                    }
-                    None
-                }
-                Mail::Bad => None,
-                Mail::Closed => {
+            let packet = match received {
+                Received::Packet(packet) => Some(packet),
+                Received::Bodiless(_) | Received::Bad => None,
+                Received::Closed => {
                     task_slot.put_back();
                     return Taken::Closed;
                 }
-                Mail::Empty => {
+                Received::Empty => {
                     task_slot.put_back();
                     queue.none_waits();
                     shared_state.no_attached(*address);
@@ -130,9 +128,6 @@ impl TaskQueue {
                 }
             };
             queue.taken();
-            if let Some(body) = packet.as_ref().and_then(|packet| packet.attachment.as_ref()) {
-                shared_state.take_attached(*address, body.len() as u64);
-            }
             // What is no task has no ticket, and is passed over.
             let Some(ticket) = ticket else { continue };
             let Some(packet) = packet else { return Taken::Unreadable(ticket) };
@@ -149,7 +144,7 @@ impl TaskQueue {
 
 impl AsFd for TaskQueue {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.mailbox.as_fd()
+        self.inbox.as_fd()
     }
 }
 

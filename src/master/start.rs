@@ -10,7 +10,8 @@ use std::{
 use mio::Poll;
 use wsmaster_ipc::{
     Handle,
-    mailbox::{Mailbox, MailboxPair},
+    inbox::Inbox,
+    mailbox::MailboxPair,
     mailbox_sender::MailboxSender,
     shared_state::{SerialClock, SharedState},
     side_status::SideStatus,
@@ -398,7 +399,9 @@ fn advice(error: &io::Error) -> &'static str {
 fn surveys(handle: &Handle, mailboxes: &[MailboxPair], seed: u64) -> io::Result<Surveys> {
     let own = usize::from(handle.own_address().0);
     let own = mailboxes.get(own).ok_or(io::ErrorKind::NotFound)?;
-    Ok(Surveys::new(handle, Mailbox::new(own.reader.try_clone()?), seed / 2))
+    let reader = own.reader.try_clone()?;
+    let inbox = Inbox::new(reader, handle.own_address(), handle.shared_state().clone());
+    Ok(Surveys::new(handle, inbox, seed / 2))
 }
 
 fn specs(config: &Config, processes: &[Process], directory: &Directory) -> Vec<ChildSpec> {

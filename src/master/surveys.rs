@@ -12,8 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use wsmaster_ipc::{
     Handle, Slot,
-    mailbox::{Mail, Mailbox},
-    wire,
+    inbox::{Inbox, Incoming},
 };
 use wsmaster_workers::{
     Handler, inspect,
@@ -71,31 +70,30 @@ impl std::fmt::Display for SurveyProblem {
 #[derive(Debug)]
 pub(super) struct Surveys {
     requester: Requester<u32>,
-    mailbox: Mailbox,
-    mail_waits: bool,
+    inbox: Inbox,
 }
 
 impl Surveys {
     /// `handle` has the master's address; `first` is the number of the first question.
-    pub(super) fn new(handle: &Handle, mailbox: Mailbox, first: u64) -> Self {
+    pub(super) fn new(handle: &Handle, inbox: Inbox, first: u64) -> Self {
         let requester = Requester::new(handle.for_a_loop(), first, ANSWER_TIMEOUT_MS);
-        Self { requester, mailbox, mail_waits: false }
+        Self { requester, inbox }
     }
 
     pub(super) fn register(&self, registry: &Registry) -> io::Result<()> {
-        let descriptor = self.mailbox.as_fd().as_raw_fd();
+        let descriptor = self.inbox.as_fd().as_raw_fd();
         let token = Source::Mailbox.token();
         registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE)
     }
 
     /// Something has come.
     pub(super) fn arrived(&mut self) {
-        self.mail_waits = true;
+        self.inbox.set_has_mail(true);
     }
 
     /// When there is something to do without an event, with this moment of the master's clock.
     pub(super) fn wake_at(&self, started: Instant, now: Instant) -> Option<Instant> {
-        if self.mail_waits {
+        if self.inbox.has_mail() {
             return Some(now);
         }
         self.requester.next_ms().map(|at_ms| started + Duration::from_millis(at_ms))
@@ -104,33 +102,14 @@ impl Surveys {
     /// The answers that are complete, and those that will not come, with the callers they are for.
     fn take(&mut self, now_ms: u64) -> Vec<(u32, Reply)> {
         let mut answers = Vec::new();
-        let own = self.requester.handle().own_address();
-        for _ in 0..PACKETS_PER_TURN_MAX {
-            if !self.mail_waits {
-                break;
-            }
-            let may_have_body = self.requester.handle().shared_state().attached_bytes(own) > 0;
-            let packet = match self.mailbox.receive(may_have_body) {
-                Mail::Packet(packet) => packet,
-                // An answer that is lost with its body: its question's deadline tells it.
-                Mail::Bad | Mail::Bodiless(_) => continue,
-                // The master keeps both ends of each mailbox.
-                Mail::Empty | Mail::Closed => {
-                    self.requester.handle().shared_state().no_attached(own);
-                    self.mail_waits = false;
-                    break;
-                }
-            };
-            if let Some(body) = &packet.attachment {
-                self.requester.handle().shared_state().take_attached(own, body.len() as u64);
-            }
-            for command in wire::decode(packet.bytes, packet.attachment.as_deref()).flatten() {
-                // The master does nothing for anybody but the command line.
-                if let Ok(Some(answer)) = self.requester.take(command) {
-                    answers.push(answer);
-                }
-            }
-        }
+        let Self { requester, inbox } = self;
+        // The master keeps both ends of each mailbox: its own is never closed.
+        let _ = inbox.take(PACKETS_PER_TURN_MAX, false, |incoming| match incoming {
+            // The master does nothing for anybody but the command line.
+            Incoming::Command(command) => answers.extend(requester.take(command).ok().flatten()),
+            // An answer that is lost with its body: its question's deadline tells it.
+            Incoming::Bodiless(_) | Incoming::Bad => {}
+        });
         while let Some(expired) = self.requester.expire(now_ms) {
             answers.push(expired);
         }

@@ -11,10 +11,9 @@ use std::{
 
 use wsmaster_ipc::{
     Answer, Command, Handle, LifeEvent,
+    inbox::{Closed, Inbox, Incoming},
     link::{ChildLink, Handed, Received, ToChild, ToMaster},
-    mailbox::{Mail, Mailbox},
     sys::{memory, random, reserve, signal::TermSignal},
-    wire,
 };
 use wsmaster_workers::requester::Requester;
 
@@ -57,9 +56,7 @@ pub(super) struct ProcessLoop<D, S> {
     event_loop: EventLoop<Source<S>>,
     /// What the last wait has brought, kept for its memory.
     happened: Vec<Source<S>>,
-    mailbox: Mailbox,
-    /// There may be packets in the mailbox.
-    has_mail: bool,
+    inbox: Inbox,
     /// They are left there for now.
     mail_is_paused: bool,
     /// The mailbox of another process is full, and something waits for it here.
@@ -113,9 +110,9 @@ impl<D, S: Copy> ProcessLoop<D, S> {
         let SideSetup { side, directory, mailbox, link, handle } = setup;
         let mut event_loop = EventLoop::new()?;
         reserve::begin()?;
-        let mailbox = Mailbox::new(mailbox);
+        let inbox = Inbox::new(mailbox, handle.own_address(), handle.shared_state().clone());
         let term = TermSignal::new()?;
-        event_loop.watch(Source::Mailbox, mailbox.as_fd(), Watch::Readable)?;
+        event_loop.watch(Source::Mailbox, inbox.as_fd(), Watch::Readable)?;
         event_loop.watch(Source::Link, link.as_fd(), Watch::Readable)?;
         event_loop.watch(Source::Term, term.as_fd(), Watch::Readable)?;
         let first = random::seed()? / 2;
@@ -126,9 +123,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
             link,
             event_loop,
             happened: Vec::new(),
-            mailbox,
-            // Packets that came before this process are in the mailbox already, and no event tells of them.
-            has_mail: true,
+            inbox,
             mail_is_paused: false,
             backlog: false,
             term,
@@ -157,7 +152,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
         let mut turn = Turn::default();
         for source in &happened {
             match *source {
-                Source::Mailbox => self.has_mail = true,
+                Source::Mailbox => self.inbox.set_has_mail(true),
                 Source::Link => self.read_link(&mut turn),
                 Source::Term => {
                     if self.term.take() {
@@ -173,7 +168,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
 
     /// How long the loop may sleep when it has nothing else to do before `timeout`.
     fn timeout(&self, timeout: Option<Duration>) -> Option<Duration> {
-        if self.has_mail && !self.mail_is_paused {
+        if self.inbox.has_mail() && !self.mail_is_paused {
             return Some(Duration::ZERO);
         }
         let backlog = self.backlog.then_some(BACKLOG_RETRY);
@@ -240,7 +235,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
 
     /// Whether there may be mail.
     pub(super) fn has_mail(&self) -> bool {
-        self.has_mail
+        self.inbox.has_mail()
     }
 
     /// Takes what has come in the mailbox, at most so many packets. The rest waits there, which is full for its senders when
@@ -256,49 +251,23 @@ impl<D, S: Copy> ProcessLoop<D, S> {
         mut each: impl FnMut(&Directory, &Command<'_>),
         mut lost: impl FnMut(&Command<'_>),
     ) -> Result<(), MasterIsDead> {
-        let Self { mailbox, requester, directory, .. } = self;
-        let own = requester.handle().own_address();
-        for _ in 0..packets_max {
-            let may_have_body = requester.handle().shared_state().attached_bytes(own) > 0;
-            let packet = match mailbox.receive(may_have_body) {
-                Mail::Empty => {
-                    requester.handle().shared_state().no_attached(own);
-                    self.has_mail = false;
-                    break;
-                }
-                Mail::Bad => {
-                    log::warn!("a packet that cannot be read was thrown away");
-                    continue;
-                }
-                Mail::Bodiless(bytes) => {
-                    log::warn!("a large message was lost: no descriptor was left to take it");
-                    let Ok((command, body_bytes)) = wire::bodiless(bytes) else { continue };
-                    requester.handle().shared_state().take_attached(own, body_bytes as u64);
-                    if let Some((done, reply)) = answer_bodiless(requester, &command) {
-                        answered(done, reply);
-                    } else {
-                        lost(&command);
-                    }
-                    continue;
-                }
-                Mail::Packet(packet) => packet,
-                Mail::Closed => return Err(MasterIsDead),
-            };
-            if let Some(body) = &packet.attachment {
-                requester.handle().shared_state().take_attached(own, body.len() as u64);
-            }
-            for command in wire::decode(packet.bytes, packet.attachment.as_deref()) {
-                let Ok(command) = command else {
-                    log::warn!("a packet that cannot be read was thrown away");
-                    break;
-                };
-                match requester.take(command) {
-                    Ok(Some((done, reply))) => answered(done, reply),
-                    Ok(None) => {}
-                    Err(command) => each(directory, &command),
+        let Self { inbox, requester, directory, .. } = self;
+        let taken = inbox.take(packets_max, false, |incoming| match incoming {
+            Incoming::Command(command) => match requester.take(command) {
+                Ok(Some((done, reply))) => answered(done, reply),
+                Ok(None) => {}
+                Err(command) => each(directory, &command),
+            },
+            Incoming::Bodiless(command) => {
+                log::warn!("a large message was lost: no descriptor was left to take it");
+                match answer_bodiless(requester, &command) {
+                    Some((done, reply)) => answered(done, reply),
+                    None => lost(&command),
                 }
             }
-        }
+            Incoming::Bad => log::warn!("a packet that cannot be read was thrown away"),
+        });
+        taken.map_err(|Closed| MasterIsDead)?;
         let now_ms = self.now_ms();
         while let Some((done, reply)) = self.requester.expire(now_ms) {
             answered(done, reply);

@@ -31,8 +31,8 @@ use std::{
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
     Handle, LeaveReason, Slot,
+    inbox::Inbox,
     link::{ChildLink, ToMaster},
-    mailbox::Mailbox,
     relay::Relay,
     shared_state::Counter,
     sys::{random, reserve, signal::TermSignal},
@@ -136,10 +136,8 @@ pub struct Worker<H> {
 /// The mailbox of the slot, or what the successor passes on of it.
 #[derive(Debug)]
 struct WorkerInbox {
-    mailbox: Mailbox,
+    inbox: Inbox,
     owner: MailboxOwner,
-    /// Packets may wait in it.
-    waits: bool,
 }
 
 /// How far the worker is.
@@ -207,7 +205,8 @@ impl<H: Handler> Worker<H> {
         } = seat;
         let poll = Poll::new()?;
         reserve::begin()?;
-        let mailbox = Mailbox::new(mailbox);
+        let own = handle.own_address();
+        let inbox = Inbox::new(mailbox, own, handle.shared_state().clone());
         let term = TermSignal::new()?;
         let registry = poll.registry();
         let mut accept_sockets = AcceptSockets::new(limits.sending());
@@ -217,7 +216,7 @@ impl<H: Handler> Worker<H> {
             known.learn(rules, &limits.session());
         }
         for (descriptor, source) in [
-            (mailbox.as_fd(), Source::Mailbox),
+            (inbox.as_fd(), Source::Mailbox),
             (link.as_fd(), Source::Link),
             (term.as_fd(), Source::Term),
         ] {
@@ -263,7 +262,7 @@ impl<H: Handler> Worker<H> {
             handler,
             accept_sockets,
             // What came while no worker was there waits in the kernel, and will not be told of again.
-            inbox: WorkerInbox { mailbox, owner: MailboxOwner::Us, waits: true },
+            inbox: WorkerInbox { inbox, owner: MailboxOwner::Us },
             link,
             term,
             has_backlog: false,
@@ -333,7 +332,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn poll_timeout(&self) -> Option<Duration> {
-        if self.inbox.waits || !self.state.fx.schedule.ready.is_empty() {
+        if self.inbox.inbox.has_mail() || !self.state.fx.schedule.ready.is_empty() {
             return Some(Duration::ZERO);
         }
         let leaving = match self.life {
@@ -360,7 +359,7 @@ impl<H: Handler> Worker<H> {
         for event in events {
             match Source::of(event.token()) {
                 Some(Source::Listener(number)) => self.accept_sockets.arrived(number),
-                Some(Source::Mailbox) => self.inbox.waits = self.takes_mail(),
+                Some(Source::Mailbox) => self.inbox.inbox.set_has_mail(self.takes_mail()),
                 Some(Source::Link) => self.read_link(),
                 Some(Source::Predecessor) if event.is_read_closed() || event.is_error() => {
                     self.lose_predecessor();

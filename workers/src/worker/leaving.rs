@@ -9,7 +9,6 @@ use mio::{Interest, unix::SourceFd};
 use wsmaster_ipc::{
     LeaveReason, Slot,
     link::{Handed, Received, ToChild, ToMaster},
-    mailbox::Mailbox,
     shared_state::Counter,
     sys::listener::Listener,
 };
@@ -182,9 +181,9 @@ impl<H: Handler> Worker<H> {
             Life::Serving | Life::Recycling | Life::Orphaned => return,
         };
         if self.state.fx.drain.schedule.waits_at(self.state.fx.now_ms) {
-            self.inbox.waits |= self.takes_mail();
+            self.inbox.inbox.set_has_mail(self.takes_mail());
             for _ in 0..MAIL_TURNS_BEFORE_CLOSING_MAX {
-                if !self.inbox.waits {
+                if !self.inbox.inbox.has_mail() {
                     break;
                 }
                 self.take_mail();
@@ -304,9 +303,8 @@ impl<H: Handler> Worker<H> {
             self.inbox.owner = MailboxOwner::Successor;
             return;
         }
-        self.inbox.mailbox = Mailbox::new(line);
+        self.inbox.inbox.read_from(line);
         self.inbox.owner = MailboxOwner::SuccessorRelays;
-        self.inbox.waits = true;
     }
 
     /// Passes on from now on to the worker that the master has found. Not while the events of a turn are looked at: the end of
@@ -326,12 +324,12 @@ impl<H: Handler> Worker<H> {
     /// The worker before is gone. The mailbox is looked at, since bodies that it did not take count as waiting until it is empty.
     pub(super) fn lose_predecessor(&mut self) {
         self.state.lose_predecessor();
-        self.inbox.waits = self.takes_mail();
+        self.inbox.inbox.set_has_mail(self.takes_mail());
     }
 
     pub(super) fn stop_reading_mail(&mut self) {
-        self.inbox.waits = false;
-        let mailbox = self.inbox.mailbox.as_fd().as_raw_fd();
+        self.inbox.inbox.set_has_mail(false);
+        let mailbox = self.inbox.inbox.as_fd().as_raw_fd();
         let _ = self.poll.registry().deregister(&mut SourceFd(&mailbox));
     }
 
@@ -352,9 +350,8 @@ impl<H: Handler> Worker<H> {
             MailboxOwner::SuccessorRelays => {}
             MailboxOwner::Us | MailboxOwner::Successor => return,
         }
-        self.inbox.mailbox.end_reading();
-        self.inbox.waits = true;
-        while self.inbox.waits {
+        self.inbox.inbox.end_reading();
+        while self.inbox.inbox.has_mail() {
             self.take_mail();
         }
     }

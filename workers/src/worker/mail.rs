@@ -1,6 +1,10 @@
 //! What other processes have sent.
 
-use wsmaster_ipc::{Answer, Command, Outcome, mailbox::Mail, shared_state::Counter, wire};
+use wsmaster_ipc::{
+    Answer, Command, Outcome,
+    inbox::{Closed, Incoming},
+    shared_state::Counter,
+};
 
 use super::{Life, MailboxOwner, PACKETS_PER_TURN_MAX, Worker, calls::Calls};
 use crate::{
@@ -10,67 +14,29 @@ use crate::{
 
 impl<H: Handler> Worker<H> {
     pub(super) fn take_mail(&mut self) {
-        if !self.inbox.waits {
-            return;
-        }
-        for _ in 0..PACKETS_PER_TURN_MAX {
-            let shared_state = self.state.fx.requests.handle().shared_state();
-            let may_have_body =
-                shared_state.attached_bytes(self.state.fx.requests.handle().own_address()) > 0;
-            match self.inbox.mailbox.receive(may_have_body) {
-                Mail::Empty => {
-                    if !self.state.fx.peers.lineage.is_shared() {
-                        let handle = self.state.fx.requests.handle();
-                        handle.shared_state().no_attached(handle.own_address());
-                    }
-                    self.inbox.waits = false;
-                    break;
+        let Self { inbox, state, handler, .. } = self;
+        let is_shared = state.fx.peers.lineage.is_shared();
+        let taken = inbox.inbox.take(PACKETS_PER_TURN_MAX, is_shared, |incoming| {
+            let mut calls = Calls { state, handler };
+            match incoming {
+                Incoming::Command(command) => {
+                    calls.state.fx.stats.add(Counter::CommandsIn, 1);
+                    calls.carry_out(&command);
                 }
-                Mail::Bad => self.state.fx.stats.add(Counter::BadPackets, 1),
-                Mail::Packet(packet) => {
-                    if let Some(body) = &packet.attachment {
-                        let handle = self.state.fx.requests.handle();
-                        handle
-                            .shared_state()
-                            .take_attached(handle.own_address(), body.len() as u64);
-                    }
-                    let mut calls = Calls { state: &mut self.state, handler: &mut self.handler };
-                    let mut commands = wire::decode(packet.bytes, packet.attachment.as_deref());
-                    let mut taken = 0;
-                    for command in &mut commands {
-                        let Ok(command) = command else {
-                            calls.state.fx.stats.add(Counter::BadPackets, 1);
-                            break;
-                        };
-                        taken += 1;
-                        calls.carry_out(&command);
-                    }
-                    self.state.fx.stats.add(Counter::CommandsIn, taken);
+                Incoming::Bodiless(command) => {
+                    calls.state.answer_bodiless(&command);
+                    calls.run_callbacks();
                 }
-                Mail::Bodiless(bytes) => match wire::bodiless(bytes) {
-                    Ok((command, body_bytes)) => {
-                        let handle = self.state.fx.requests.handle();
-                        handle
-                            .shared_state()
-                            .take_attached(handle.own_address(), body_bytes as u64);
-                        self.state.answer_bodiless(&command);
-                        self.run_callbacks();
-                    }
-                    Err(_) => self.state.fx.stats.add(Counter::BadPackets, 1),
-                },
-                Mail::Closed => {
-                    self.inbox.waits = false;
-                    match self.inbox.owner {
-                        MailboxOwner::Us => self.life = Life::Orphaned,
-                        // The successor is gone; if there is another one, the master says so.
-                        MailboxOwner::SuccessorRelays => {
-                            self.stop_reading_mail();
-                            self.inbox.owner = MailboxOwner::Successor;
-                        }
-                        MailboxOwner::Successor => {}
-                    }
-                    break;
-                }
+                Incoming::Bad => calls.state.fx.stats.add(Counter::BadPackets, 1),
+            }
+        });
+        match (taken, self.inbox.owner) {
+            (Ok(()), _) | (Err(Closed), MailboxOwner::Successor) => {}
+            (Err(Closed), MailboxOwner::Us) => self.life = Life::Orphaned,
+            // The successor is gone; if there is another one, the master says so.
+            (Err(Closed), MailboxOwner::SuccessorRelays) => {
+                self.stop_reading_mail();
+                self.inbox.owner = MailboxOwner::Successor;
             }
         }
     }
