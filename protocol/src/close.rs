@@ -4,7 +4,7 @@
 
 pub use tungstenite::protocol::frame::coding::CloseCode;
 
-use crate::session::SessionError;
+use crate::error::SessionError;
 
 /// 1014, "bad gateway": registered with IANA after RFC 6455 was written, and unknown to tungstenite's list.
 const BAD_GATEWAY: u16 = 1014;

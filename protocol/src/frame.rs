@@ -2,18 +2,18 @@
 //!
 //! Knows nothing of messages in pieces, limits or the state of a connection: that is the session's.
 
+mod kind;
+
 use std::io::Cursor;
 
-use serde::{Deserialize, Serialize};
 use tungstenite::protocol::frame::{
     FrameHeader,
     coding::{Control, Data, OpCode},
 };
 
-use crate::{
-    close::CloseCode,
-    session::{Extension, SessionError},
-};
+pub use self::kind::MessageKind;
+pub(crate) use self::kind::{ControlKind, FrameKind, RSV1};
+use crate::{close::CloseCode, error::SessionError, session::Extension};
 
 /// The longest payload of a control frame (RFC 6455, section 5.5).
 pub const CONTROL_BYTES_MAX: usize = 125;
@@ -26,24 +26,12 @@ pub(crate) const HEADER_BYTES_MAX: usize = 14;
 
 const FINAL: u8 = 0x80;
 const RESERVED_BITS: u8 = 0x70;
-/// The first reserved bit: the message is compressed, where permessage-deflate was agreed on (RFC 7692, section 6).
-pub(crate) const RSV1: u8 = 0x40;
-const OPCODE_BITS: u8 = 0x0f;
 const MASKED: u8 = 0x80;
 const LENGTH_BITS: u8 = 0x7f;
 /// The longest payload whose length stands in the second byte.
 const SHORT_BYTES_MAX: usize = 125;
 /// Two bytes and the mask key: all there is before a payload of up to 125 bytes.
 pub(crate) const SHORT_HEADER_BYTES: usize = 6;
-
-/// What a message consists of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum MessageKind {
-    /// UTF-8 text.
-    Text,
-    /// Any bytes.
-    Binary,
-}
 
 /// How many bytes stand before a payload of `payload_len` bytes in a frame of ours: 2, 4 or 10.
 #[inline]
@@ -128,25 +116,6 @@ fn encode_long_frame(opcode: OpCode, payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
 }
 
-/// The opcodes a client may use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FrameKind {
-    /// The first frame of a message.
-    Message(MessageKind),
-    /// A further frame of the message begun before.
-    Continuation,
-    /// A control frame.
-    Control(ControlKind),
-}
-
-/// The control opcodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum ControlKind {
-    Ping,
-    Pong,
-    Close,
-}
-
 /// Which data frame may come next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Expected {
@@ -183,7 +152,7 @@ impl ClientHeader {
     ) -> Result<Option<Self>, SessionError> {
         let Some(&first) = input.first() else { return Ok(None) };
         let is_final = first & FINAL != 0;
-        let kind = FrameKind::of(first & OPCODE_BITS)?;
+        let kind = FrameKind::of(first)?;
         let reserved_bits = first & RESERVED_BITS;
         if reserved_bits != 0 && reserved_bits & !extension.reserved_bits(kind) != 0 {
             return Err(SessionError::ReservedBit);
@@ -269,21 +238,5 @@ pub(crate) fn short_message(input: &[u8]) -> Option<(MessageKind, [u8; 4], usize
         Some((kind, key, payload_len))
     } else {
         None
-    }
-}
-
-impl FrameKind {
-    fn of(opcode: u8) -> Result<Self, SessionError> {
-        match OpCode::from(opcode & OPCODE_BITS) {
-            OpCode::Data(Data::Text) => Ok(Self::Message(MessageKind::Text)),
-            OpCode::Data(Data::Binary) => Ok(Self::Message(MessageKind::Binary)),
-            OpCode::Data(Data::Continue) => Ok(Self::Continuation),
-            OpCode::Control(Control::Ping) => Ok(Self::Control(ControlKind::Ping)),
-            OpCode::Control(Control::Pong) => Ok(Self::Control(ControlKind::Pong)),
-            OpCode::Control(Control::Close) => Ok(Self::Control(ControlKind::Close)),
-            OpCode::Data(Data::Reserved(_)) | OpCode::Control(Control::Reserved(_)) => {
-                Err(SessionError::ReservedOpcode)
-            }
-        }
     }
 }

@@ -24,6 +24,7 @@ pub mod channels;
 pub mod close;
 pub mod deflate;
 mod digits;
+mod error;
 pub mod frame;
 pub mod handshake;
 pub mod http;

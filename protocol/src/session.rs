@@ -10,7 +10,6 @@
 //! ```
 
 mod assembly;
-mod error;
 mod event;
 mod extension;
 mod limits;
@@ -24,11 +23,11 @@ use self::{
     extension::Contexts,
 };
 pub use self::{
-    error::SessionError,
     event::{Event, Step},
     extension::Extension,
     limits::SessionLimits,
 };
+pub use crate::error::SessionError;
 use crate::{
     close::{CloseCode, is_sendable, parse_close},
     deflate::{Agreement, Inflated, Inflater},

@@ -5,7 +5,10 @@
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-use super::{TAIL, WindowBits, grown_bytes_max};
+use super::{
+    format::{TAIL, grown_bytes_max},
+    window::WindowBits,
+};
 
 /// The smallest window that the compressor can be kept to. zlib takes 8 for 9, and promises nothing about how far back it
 /// refers then, so for a client with the smallest window only messages are compressed that fit into it whole.

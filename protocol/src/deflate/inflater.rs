@@ -7,8 +7,8 @@ use std::cmp::min;
 
 use flate2::{Decompress, DecompressError, FlushDecompress, Status};
 
-use super::TAIL;
-use crate::{frame::MessageKind, session::SessionError, utf8::Utf8Stream};
+use super::format::TAIL;
+use crate::{error::SessionError, frame::MessageKind, utf8::Utf8Stream};
 
 /// Blocks in one message that say they are the last (`BFINAL`, section 7.2.3.4). One is enough for every compressor; each
 /// further one makes the inflater begin anew, which costs more than its two bytes.

@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::{Agreement, WindowBits};
+use super::{agreement::Agreement, window::WindowBits};
 use crate::http::is_token_byte;
 
 const NAME: &[u8] = b"permessage-deflate";

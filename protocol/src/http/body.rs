@@ -1,14 +1,16 @@
-//! The body of a request: how it is delimited, and reading it whole into bounded memory.
+//! The body of a request, read whole into bounded memory.
 //!
-//! Owns the rules of RFC 9112 6 and 7.1. Memory grows with what has arrived, never with what a peer declared. It never
+//! Owns the rules of RFC 9112 7.1. Memory grows with what has arrived, never with what a peer declared. It never
 //! decodes content: what is inside is the application's.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::request::{RequestHead, is_token_byte, list_elements};
-use super::{HttpError, HttpLimits};
+use super::error::HttpError;
+use super::framing::BodyKind;
+use super::limits::HttpLimits;
+use super::token::is_token_byte;
 
 /// Bytes of the extensions of one chunk (RFC 9112 7.1.1), which are skipped. Beyond: 400.
 pub const CHUNK_EXTENSION_BYTES_MAX: usize = 256;
@@ -19,17 +21,6 @@ pub const CHUNK_EXTENSIONS_BYTES_MAX: usize = 16 * 1024;
 
 /// Hexadecimal digits of a chunk size: what 64 bits hold.
 const CHUNK_SIZE_DIGITS_MAX: u8 = 16;
-
-/// How the body of a request is delimited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyKind {
-    /// No bytes follow the head: neither header is there, or `Content-Length: 0`.
-    None,
-    /// As many bytes as Content-Length says, at least one.
-    Length(u64),
-    /// Chunks, whose end is in the body itself.
-    Chunked,
-}
 
 /// What [`BodyReader::receive`] did with its input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -289,64 +280,6 @@ enum Advance {
     /// So many bytes; none when more have to arrive first.
     Took(usize),
     Finished,
-}
-
-/// How the body of this head is delimited (RFC 9112 6.3).
-///
-/// What other servers read in different ways is refused: that is how requests are smuggled (11.2).
-pub(super) fn framing(head: &RequestHead) -> Result<BodyKind, HttpError> {
-    let mut lengths = head.named("content-length");
-    let mut codings = head.named("transfer-encoding").flat_map(list_elements).peekable();
-    let length = lengths.next();
-    if codings.peek().is_none() {
-        return match (length, lengths.next()) {
-            (None, _) => Ok(BodyKind::None),
-            (Some(digits), None) => content_length(digits),
-            (Some(_), Some(_)) => Err(HttpError::ContentLength),
-        };
-    }
-    if length.is_some() {
-        return Err(HttpError::FramingConflict);
-    }
-    // RFC 9112 6.1: HTTP/1.0 has no transfer codings, so whoever forwarded this did not understand it.
-    if head.http_minor() == 0 {
-        return Err(HttpError::TransferEncoding);
-    }
-    transfer_coding(codings)
-}
-
-fn content_length(digits: &[u8]) -> Result<BodyKind, HttpError> {
-    // `parse` alone would accept a sign.
-    let digits = digits.iter().all(u8::is_ascii_digit).then_some(digits);
-    let digits = digits.and_then(|digits| str::from_utf8(digits).ok());
-    match digits.and_then(|digits| digits.parse().ok()) {
-        Some(0) => Ok(BodyKind::None),
-        Some(length) => Ok(BodyKind::Length(length)),
-        None => Err(HttpError::ContentLength),
-    }
-}
-
-/// RFC 9112 6.3: the last coding must be `chunked`, once, or there is no telling where the body ends (400); a coding
-/// before it would have to be undone (501).
-fn transfer_coding<'a>(codings: impl Iterator<Item = &'a [u8]>) -> Result<BodyKind, HttpError> {
-    let (mut others, mut last_is_chunked) = (false, false);
-    for coding in codings {
-        // Nothing may follow `chunked`, not even itself.
-        if last_is_chunked || coding.is_empty() {
-            return Err(HttpError::TransferEncoding);
-        }
-        last_is_chunked = coding.eq_ignore_ascii_case(b"chunked");
-        others |= !last_is_chunked;
-        let name = coding.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        if name.is_empty() || !name.iter().copied().all(is_token_byte) {
-            return Err(HttpError::TransferEncoding);
-        }
-    }
-    match (last_is_chunked, others) {
-        (true, false) => Ok(BodyKind::Chunked),
-        (true, true) => Err(HttpError::TransferCodingUnknown),
-        (false, _) => Err(HttpError::TransferEncoding),
-    }
 }
 
 fn expect(byte: u8, wanted: u8) -> Result<(), HttpError> {

@@ -10,9 +10,11 @@ use std::ops::Range;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::body::{self, BodyKind};
+use super::error::HttpError;
+use super::framing::{BodyKind, framing};
+use super::limits::HttpLimits;
 use super::target::{self, TARGET_BYTES_MAX};
-use super::{HttpError, HttpLimits};
+use super::token::{is_token_byte, list_elements};
 
 /// What [`parse_head`] found at the front of the input.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,7 +189,7 @@ impl RequestHead {
     }
 
     /// The values of all headers of this name.
-    pub(super) fn named(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
+    fn named(&self, name: &'static str) -> impl Iterator<Item = &[u8]> {
         self.headers().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
@@ -343,7 +345,8 @@ fn read_lines(raw: &[u8], limits: &HttpLimits) -> Result<RequestHead, HttpError>
         http_minor,
     };
     check_host(&head)?;
-    head.body = body::framing(&head)?;
+    let codings = head.named("transfer-encoding").flat_map(list_elements);
+    head.body = framing(head.named("content-length"), codings, http_minor)?;
     let known = |element: &[u8]| element.eq_ignore_ascii_case(b"100-continue");
     if !head.named("expect").flat_map(list_elements).all(known) {
         return Err(HttpError::Expectation);
@@ -386,16 +389,6 @@ fn names_a_version(raw: &[u8]) -> bool {
         }
         (Some(_) | None, _) => false,
     }
-}
-
-/// The elements of a comma-separated header value (RFC 9110 5.6.1), empty ones included.
-pub(super) fn list_elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
-}
-
-/// RFC 9110 5.6.2, `tchar`.
-pub(crate) fn is_token_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Headers that carry credentials without saying so in their name: browsers can send a token only as a subprotocol, and a

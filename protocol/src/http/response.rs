@@ -9,7 +9,7 @@ use std::io::Write as _;
 
 use serde::Serialize;
 
-use super::request::is_token_byte;
+use super::token::is_token_byte;
 use crate::calendar::Date;
 
 /// The interim answer to `Expect: 100-continue` (RFC 9110 15.2.1); the final answer follows.

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
-use super::HttpError;
+use super::error::HttpError;
 
 /// Longest request target in bytes: the 8,000 octets that RFC 9112 3 asks for, rounded up. Beyond: 414.
 pub const TARGET_BYTES_MAX: usize = 8 * 1024;

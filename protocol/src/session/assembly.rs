@@ -6,8 +6,9 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Event, SessionError};
+use super::Event;
 use crate::{
+    error::SessionError,
     frame::{ControlKind, HEADER_BYTES_MAX, MessageKind},
     utf8::Utf8Stream,
 };

@@ -2,8 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::SessionError;
-use crate::close::CloseCode;
+use crate::{close::CloseCode, error::SessionError};
 
 /// What the peer did.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 //!
 //! Owns the bounds and their comparison with a header, before any byte of its payload is taken.
 
-use super::{SessionError, assembly::PartialMessage};
+use super::assembly::PartialMessage;
 use crate::{
     deflate::grown_bytes_max,
+    error::SessionError,
     frame::{ClientHeader, FrameKind},
 };
 

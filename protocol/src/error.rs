@@ -1,6 +1,8 @@
 //! What a peer can do wrong, and which close code answers it.
 
-use crate::close::CloseCode;
+use tungstenite::protocol::frame::coding::CloseCode;
+
+use crate::utf8::InvalidUtf8;
 
 /// How a peer broke RFC 6455 or a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,13 +31,13 @@ pub enum SessionError {
     /// The length is not in its shortest form, or has the top bit set (section 5.2).
     #[error("invalid length encoding")]
     LengthEncoding,
-    /// A frame longer than [`frame_bytes_max`](super::SessionLimits::frame_bytes_max).
+    /// A frame longer than [`frame_bytes_max`](crate::session::SessionLimits::frame_bytes_max).
     #[error("frame too big")]
     FrameTooBig,
-    /// A message longer than [`message_bytes_max`](super::SessionLimits::message_bytes_max).
+    /// A message longer than [`message_bytes_max`](crate::session::SessionLimits::message_bytes_max).
     #[error("message too big")]
     MessageTooBig,
-    /// A message in more frames than [`fragments_max`](super::SessionLimits::fragments_max).
+    /// A message in more frames than [`fragments_max`](crate::session::SessionLimits::fragments_max).
     #[error("too many fragments")]
     TooManyFragments,
     /// A text message that is not UTF-8 (section 8.1).
@@ -88,8 +90,8 @@ impl SessionError {
     }
 }
 
-impl From<crate::utf8::InvalidUtf8> for SessionError {
-    fn from(_: crate::utf8::InvalidUtf8) -> Self {
+impl From<InvalidUtf8> for SessionError {
+    fn from(_: InvalidUtf8) -> Self {
         Self::InvalidText
     }
 }
