@@ -44,6 +44,7 @@ mod missing;
 mod programs;
 pub mod server;
 pub mod side;
+mod status;
 pub mod supervisor;
 mod tls;
 

@@ -74,7 +74,6 @@ use self::{
     pid_file::PidFile,
     signals::{Request, Signals},
     start::ReadConfig,
-    status::Totals,
     surroundings::Surroundings,
     surveys::Surveys,
     systemd::Systemd,
@@ -95,6 +94,7 @@ use crate::{
     config::Config,
     server::WorkerInfo,
     side::{Directory, Process, TaskMaker},
+    status::WorkerCounters,
     supervisor::{
         Action, ChildId, Event, ExitStatus, KillSignal, Pid, RecycleReason, Report, Supervisor,
     },
@@ -151,7 +151,7 @@ pub struct Master<F> {
     ticket_keys_handover: Handover,
     /// Callers that wait until all show the new certificates, and what they are told beside.
     renewers: Vec<(u32, Vec<String>)>,
-    totals: Totals,
+    totals: WorkerCounters,
     systemd: Systemd,
     watchdog: Watchdog,
     task_watchdog: Watchdog,
@@ -490,7 +490,8 @@ where
                 let _ = self.poll.registry().deregister(&mut SourceFd(&link));
                 match child.role {
                     Role::Worker(stats) => {
-                        self.totals.bury(&stats);
+                        self.totals.add_ended(&stats);
+                        stats.clear();
                         self.tell_of_lost_connections(pid);
                         self.join_around(pid);
                     }

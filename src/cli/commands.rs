@@ -8,6 +8,7 @@ mod doctor;
 mod given;
 mod logs;
 mod out;
+mod process_lines;
 mod reload;
 mod running_server;
 mod screen;

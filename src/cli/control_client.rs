@@ -8,13 +8,15 @@ use std::{
 };
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use wsmaster_ipc::sys::{
     lock::{self, Lookup},
     process::Process,
 };
 
-use crate::master::{Question, Reached, control_path};
+use crate::{
+    master::{Question, Reached, control_path},
+    status::Status,
+};
 
 /// The master that a PID file leads to.
 #[derive(Debug)]
@@ -87,10 +89,8 @@ pub(crate) fn ask<A: DeserializeOwned>(
 
 /// Where the server with this PID file listens, by its status; `None` when it does not answer within `timeout`.
 pub(crate) fn addresses(pid_file: &Path, timeout: Duration) -> Option<Vec<String>> {
-    let status: Value = ask(&control_path(pid_file), &Question::Status, timeout).ok()?;
-    let listeners = status["listeners"].as_array().cloned().unwrap_or_default();
-    let address = |listener: Value| listener["address"].as_str().map(str::to_owned);
-    Some(listeners.into_iter().filter_map(address).collect())
+    let status: Status = ask(&control_path(pid_file), &Question::Status, timeout).ok()?;
+    Some(status.listeners.into_iter().map(|listener| listener.address).collect())
 }
 
 #[cfg(test)]

@@ -12,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::{Value, json};
 use wsmaster_ipc::{
     link::{MasterLink, ToChild},
     sys::{
@@ -27,6 +26,7 @@ use super::{PassedSockets, StartError, settings};
 use crate::{
     apart::apart,
     config::{Config, ListenAddress, ListenerConfig},
+    status::Listener as ListenerStatus,
 };
 
 /// How long the workers of a killed master may hold an address: the kernel ends them, after all their sockets.
@@ -265,17 +265,15 @@ impl Listeners {
     }
 
     /// How they are, for the status.
-    pub(super) fn status(&self) -> Value {
-        let describe = |kept: &Kept, state| {
-            json!({
-                "name": kept.config.name,
-                "address": kept.endpoint.to_string(),
-                "websocket": kept.rules().websocket,
-                "proxy_protocol": kept.config.proxy_protocol,
-                "tls": kept.config.tls,
-                "compression": kept.config.compression,
-                "state": state,
-            })
+    pub(super) fn status(&self) -> Vec<ListenerStatus> {
+        let describe = |kept: &Kept, state: &str| ListenerStatus {
+            name: kept.config.name.clone(),
+            address: kept.endpoint.to_string(),
+            websocket: kept.rules().websocket,
+            proxy_protocol: kept.config.proxy_protocol,
+            tls: kept.config.tls,
+            compression: kept.config.compression,
+            state: state.to_owned(),
         };
         let present = self.present.iter().map(|kept| describe(kept, "listening"));
         present.chain(self.retired.iter().map(|kept| describe(kept, "retired"))).collect()

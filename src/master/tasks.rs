@@ -3,7 +3,6 @@
 
 use std::{io, time::Instant};
 
-use serde_json::{Map, Value, json};
 use wsmaster_ipc::{
     Address, Answer, Command, TaskAnswer,
     sys::process::{self, Kill},
@@ -16,6 +15,7 @@ use super::{Master, Role, watchdog::Verdict};
 use crate::{
     server::WorkerInfo,
     side::{Body, SideProcess},
+    status,
 };
 
 impl<F, H> Master<F>
@@ -83,30 +83,24 @@ where
     }
 
     /// What the status says of the tasks of a side process; `None` when it does none.
-    pub(super) fn tasks_of(&self, number: usize) -> Option<Map<String, Value>> {
+    pub(super) fn tasks_of(&self, number: usize) -> Option<status::Tasks> {
         let side = self.task_process(number)?;
         let task_slot = TaskSlot::of(&self.shared_state, side.address);
         let TaskCounts { done, failed, died } = task_slot.counts();
         let own = self.directory.tasks().of_one(side.instance)?;
-        let mut counts = Map::new();
-        for (name, count) in [
-            ("tasks_done", done),
-            ("tasks_failed", failed),
-            ("tasks_died", died),
-            ("tasks_waiting", TaskSlot::of(&self.shared_state, own).waiting()),
-        ] {
-            counts.insert(name.to_owned(), count.into());
-        }
-        counts.insert("is_at_a_task".to_owned(), task_slot.present().is_some().into());
-        Some(counts)
+        Some(status::Tasks {
+            tasks_done: done,
+            tasks_failed: failed,
+            tasks_died: died,
+            tasks_waiting: TaskSlot::of(&self.shared_state, own).waiting(),
+            is_at_a_task: task_slot.present().is_some(),
+        })
     }
 
     /// What the status says of the queue of all task processes; nothing when there are none.
-    pub(super) fn tasks_in_all(&self) -> Value {
-        match self.directory.tasks().of_all() {
-            Some(queue) => json!({ "waiting": TaskSlot::of(&self.shared_state, queue).waiting() }),
-            None => Value::Null,
-        }
+    pub(super) fn tasks_in_all(&self) -> Option<status::TaskQueue> {
+        let queue = self.directory.tasks().of_all()?;
+        Some(status::TaskQueue { waiting: TaskSlot::of(&self.shared_state, queue).waiting() })
     }
 
     fn task_process(&self, number: usize) -> Option<&SideProcess> {

@@ -7,7 +7,6 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use serde_json::{Value, json};
 use wsmaster_ipc::sys::{
     memory::{read_sealed_file, sealed_file},
     random,
@@ -21,6 +20,7 @@ use zeroize::Zeroizing;
 use super::Master;
 use crate::{
     server::WorkerInfo,
+    status,
     tls::{Certificate, Loaded},
 };
 
@@ -71,19 +71,19 @@ impl Tls {
     }
 
     /// For the status.
-    pub(super) fn status(&self) -> Value {
+    pub(super) fn status(&self) -> status::Tls {
         let now_unix_s = now_unix_s();
         let certificates = self.loaded.told.certificates.iter().map(|certificate| {
             let Certificate { file, names, expires_unix_s, self_issued } = certificate;
-            json!({
-                "file": file,
-                "names": names,
-                "self_issued": self_issued,
-                "expires_at": expires_unix_s,
-                "expires_in_days": certificate.days_left(now_unix_s),
-            })
+            status::Certificate {
+                file: file.clone(),
+                names: names.clone(),
+                self_issued: *self_issued,
+                expires_at: *expires_unix_s,
+                expires_in_days: certificate.days_left(now_unix_s),
+            }
         });
-        json!({ "certificates": certificates.collect::<Vec<_>>() })
+        status::Tls { certificates: certificates.collect() }
     }
 }
 

@@ -28,7 +28,7 @@ pub(super) fn connections(target: &Target, listing: &Listing) -> Exit {
 fn list(target: &Target, listing: &Listing) -> Result<Exit, Exit> {
     let server = RunningServer::find(target)?;
     let status = server.status()?;
-    let workers = status["workers"].as_array().map_or(0, Vec::len) as u16;
+    let workers = status.workers.len() as u16;
     let slots = match listing.worker {
         None => 0..workers,
         Some(slot) if slot < workers => slot..slot + 1,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use wsmaster_ipc::sys::process::Process;
 use wsmaster_workers::inspect::{InspectRequest, Page};
@@ -16,6 +16,7 @@ use super::{out::complain, pid_file, running};
 use crate::{
     cli::{Exit, Target, control_client::ask},
     master::{Question as Ask, SurveyAnswer, SurveyProblem, control_path},
+    status::Status,
 };
 
 /// How long the master may take for its part of an answer.
@@ -43,16 +44,16 @@ impl RunningServer {
     }
 
     /// How it is; says so when it does not answer.
-    pub(super) fn status(&self) -> Result<Value, Exit> {
+    pub(super) fn status(&self) -> Result<Status, Exit> {
         status(&self.pid_file).map_err(|error| self.silent(&error))
     }
 
-    /// How it is.
+    /// How it is, in the words of the server, which may be another version and say more than is known here.
     ///
     /// # Errors
     /// It does not answer.
-    pub(super) fn try_status(&self) -> io::Result<Value> {
-        status(&self.pid_file)
+    pub(super) fn status_as_told(&self) -> io::Result<Value> {
+        status_as_told(&self.pid_file)
     }
 
     /// A part of what a worker has; says so when the master does not answer.
@@ -76,7 +77,11 @@ impl RunningServer {
 ///
 /// # Errors
 /// It does not answer.
-pub(super) fn status(pid_file: &Path) -> io::Result<Value> {
+pub(super) fn status(pid_file: &Path) -> io::Result<Status> {
+    Ok(Status::deserialize(status_as_told(pid_file)?)?)
+}
+
+fn status_as_told(pid_file: &Path) -> io::Result<Value> {
     ask(&control_path(pid_file), &Ask::Status, PATIENCE)
 }
 

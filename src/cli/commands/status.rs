@@ -1,20 +1,22 @@
 //! `wsmaster status`: how the server is, as a table or as JSON, once or again and again.
 
-use std::{fmt::Write, time::Duration};
+use std::{fmt::Write, io, time::Duration};
 
+use serde::Deserialize;
 use serde_json::Value;
 use wsmaster_protocol::one_line;
 
 use super::{
     out::{complain, print, unwritten},
+    process_lines::{self, Counts, ProcessLine},
     running_server::RunningServer,
     screen::Screen,
     table::{Side, Table},
 };
 use crate::{
-    cli::amounts,
-    cli::{Exit, Target},
+    cli::{Exit, Target, amounts},
     logging::escape,
+    status::{Certificate, Child, Status},
 };
 
 pub(super) fn status(target: &Target, json: bool, watch: Option<Duration>) -> Exit {
@@ -23,9 +25,9 @@ pub(super) fn status(target: &Target, json: bool, watch: Option<Duration>) -> Ex
         Err(exit) => return exit,
     };
     match watch {
-        None => match server.status() {
-            Ok(status) => print(&page(&status, json)),
-            Err(exit) => exit,
+        None => match server.status_as_told().and_then(|status| page(&status, json)) {
+            Ok(page) => print(&page),
+            Err(error) => server.silent(&error),
         },
         Some(interval) => self::watch(&server, json, interval),
     }
@@ -34,8 +36,11 @@ pub(super) fn status(target: &Target, json: bool, watch: Option<Duration>) -> Ex
 /// A master that stops takes its socket away before it ends; who asks in between is to hear of the end.
 const LAST_BREATH: Duration = Duration::from_secs(1);
 
-fn page(status: &Value, json: bool) -> String {
-    if json { one_line::line(status).unwrap_or_default() } else { table(status) }
+fn page(status: &Value, json: bool) -> io::Result<String> {
+    if json {
+        return Ok(one_line::line(status)?);
+    }
+    Ok(table(&Status::deserialize(status)?))
 }
 
 /// Shows it until the server has ended, or nobody looks any more.
@@ -43,13 +48,13 @@ fn watch(server: &RunningServer, json: bool, interval: Duration) -> Exit {
     let mut screen = Screen::stdout();
     let mut page_before = false;
     loop {
-        let status = match server.try_status() {
-            Ok(status) => status,
+        let asked = server.status_as_told().and_then(|status| page(&status, json));
+        let text = match asked {
+            Ok(text) => text,
             Err(_) if server.process.wait(LAST_BREATH).unwrap_or(false) => return ended(server),
             Err(error) => return server.silent(&error),
         };
         let between = if page_before && !json { "\n" } else { "" };
-        let text = page(&status, json);
         let shown = match screen {
             Screen::Terminal(_) => screen.show(&text),
             Screen::Paper => screen.show(&format!("{between}{text}")),
@@ -70,160 +75,129 @@ fn ended(server: &RunningServer) -> Exit {
     Exit::NotRunning
 }
 
-const COLUMNS: [(&str, Side); 14] = [
-    ("PROCESS", Side::Left),
-    ("PID", Side::Right),
-    ("STATE", Side::Left),
-    ("UP", Side::Right),
-    ("RESTARTS", Side::Right),
-    ("CLIENTS", Side::Right),
-    ("MSG IN", Side::Right),
-    ("MSG OUT", Side::Right),
-    ("IN", Side::Right),
-    ("OUT", Side::Right),
-    ("QUEUED", Side::Right),
-    ("DROPPED", Side::Right),
-    ("CPU", Side::Right),
-    ("MEMORY", Side::Right),
+/// A column: its heading, and what it shows of a process.
+struct Column {
+    name: &'static str,
+    side: Side,
+    cell: fn(&ProcessLine) -> String,
+}
+
+const fn left(name: &'static str, cell: fn(&ProcessLine) -> String) -> Column {
+    Column { name, side: Side::Left, cell }
+}
+
+const fn right(name: &'static str, cell: fn(&ProcessLine) -> String) -> Column {
+    Column { name, side: Side::Right, cell }
+}
+
+const COLUMNS: [Column; 14] = [
+    left("PROCESS", |line| escape(&line.name)),
+    right("PID", |line| number(line.pid)),
+    left("STATE", |line| words(&line.state) + if line.is_retired { ", retired" } else { "" }),
+    right("UP", |line| shown(line.uptime_ms, amounts::duration)),
+    right("RESTARTS", |line| number(line.restarts)),
+    right("CLIENTS", |line| number(line.counts.clients)),
+    right("MSG IN", |line| shown(line.counts.messages_in, amounts::count)),
+    right("MSG OUT", |line| shown(line.counts.messages_out, amounts::count)),
+    right("IN", |line| shown(line.counts.bytes_in, amounts::bytes)),
+    right("OUT", |line| shown(line.counts.bytes_out, amounts::bytes)),
+    right("QUEUED", |line| shown(line.counts.queued_bytes, amounts::bytes)),
+    right("DROPPED", |line| shown(line.counts.dropped, amounts::count)),
+    right("CPU", |line| shown(line.cpu_ms, amounts::duration)),
+    right("MEMORY", |line| shown(line.rss_bytes, amounts::bytes)),
 ];
 
-/// The table. Pure; what a field lacks is shown as a dash.
-fn table(status: &Value) -> String {
-    let mut text = String::new();
-    // Writing to memory does not fail.
-    let _ = writeln!(
-        text,
-        "wsmaster {} on {}, {}, up {}; {}; {} reloads",
-        word(&status["version"]),
-        word(&status["listen"]),
-        word(&status["app"]),
-        duration(&status["master"]["uptime_ms"]),
-        word(&status["activity"]),
-        word(&status["reloads"]),
-    );
-    for certificate in list(&status["tls"]["certificates"]) {
-        let _ = writeln!(text, "{}", expiry(certificate));
-    }
+/// The page. Pure; what is not known is shown as a dash.
+fn table(status: &Status) -> String {
+    let mut text = heading(status);
     text.push('\n');
-    let master = &status["master"];
-    let mut rows =
-        vec![COLUMNS.map(|(name, _)| name.to_owned()).to_vec(), row("master", "up", master)];
-    for worker in list(&status["workers"]) {
-        rows.push(row(&word(&worker["name"]), &word(&worker["state"]), worker));
-    }
-    for process in list(&status["processes"]) {
-        let (name, mut state) = (word(&process["name"]), word(&process["state"]));
-        if process["retired"] == true {
-            state.push_str(", goes");
-        }
-        rows.push(row(&name, &state, process));
-    }
-    for process in list(&status["leaving"]) {
-        rows.push(row(&word(&process["name"]), "leaving", process));
-    }
-    // With the counters of processes that have ended.
-    rows.push(row("all, so far", "", &status["totals"]));
-    text.push_str(&Table::new(&COLUMNS.map(|(_, side)| side)).lines(&rows));
-    for worker in list(&status["workers"]).iter().chain(list(&status["processes"])) {
-        if let (Some(wait), Some(how)) =
-            (worker["retry_in_ms"].as_u64(), worker["last_exit"].as_str())
-        {
-            let name = word(&worker["name"]);
-            let _ = write!(text, "\n{name} ended with {how}, and starts again in {wait} ms");
-            if worker["crash_loop"] == true {
-                text.push_str(": it is in a crash loop, and its last words are in the log");
-            }
-            text.push('\n');
-        }
-        if let Some(by) = worker["covered_by"].as_u64() {
-            let name = word(&worker["name"]);
+    text.push_str(&processes(status));
+    for worker in &status.workers {
+        text.push_str(&trouble(&worker.child));
+        if let Some(by) = worker.covered_by {
+            let name = escape(&worker.child.name);
+            // Writing to memory does not fail.
             let _ = writeln!(text, "\n{name} is down for long: worker {by} serves its new clients");
         }
     }
-    if let Some(lost) = status["log"]["lines_lost"].as_u64().filter(|lost| *lost > 0) {
+    for process in &status.processes {
+        text.push_str(&trouble(&process.child));
+    }
+    if status.log.lines_lost > 0 {
+        let lost = status.log.lines_lost;
         let lines = if lost == 1 { "line" } else { "lines" };
-        let log = match &status["log"]["file"] {
-            Value::Null => "the standard error".to_owned(),
-            file => word(file),
-        };
+        let log = status.log.file.as_deref().map_or("the standard error".to_owned(), escape);
         let _ = writeln!(text, "\n{lost} {lines} of the log lost: {log} did not take them");
     }
     text
 }
 
+fn heading(status: &Status) -> String {
+    let mut text = format!(
+        "wsmaster {} on {}, {}, up {}; {}; {} reloads\n",
+        escape(&status.version),
+        status.listen.as_deref().map_or("-".to_owned(), escape),
+        escape(&status.app),
+        shown(status.master.uptime_ms, amounts::duration),
+        words(&status.activity),
+        status.reloads,
+    );
+    for certificate in status.tls.iter().flat_map(|tls| &tls.certificates) {
+        text.push_str(&expiry(certificate));
+        text.push('\n');
+    }
+    text
+}
+
+fn processes(status: &Status) -> String {
+    let mut lines = process_lines::all(status);
+    // With the counters of processes that have ended.
+    lines.push(ProcessLine {
+        name: "all, so far".to_owned(),
+        counts: Counts::of(&status.totals),
+        ..ProcessLine::default()
+    });
+    let mut rows = vec![COLUMNS.map(|column| column.name.to_owned()).to_vec()];
+    rows.extend(lines.iter().map(|line| COLUMNS.map(|column| (column.cell)(line)).to_vec()));
+    Table::new(&COLUMNS.map(|column| column.side)).lines(&rows)
+}
+
+/// That a child waits for its next start, and why; nothing of one that does not.
+fn trouble(child: &Child) -> String {
+    let (Some(wait), Some(how)) = (child.retry_in_ms, &child.last_exit) else {
+        return String::new();
+    };
+    let (name, how) = (escape(&child.name), escape(how));
+    let crash_loop = if child.crash_loop {
+        ": it is in a crash loop, and its last words are in the log"
+    } else {
+        ""
+    };
+    format!("\n{name} ended with {how}, and starts again in {wait} ms{crash_loop}\n")
+}
+
 /// How long a certificate is good for.
-fn expiry(certificate: &Value) -> String {
-    let days = certificate["expires_in_days"].as_i64().unwrap_or_default();
-    let end = match days {
+fn expiry(certificate: &Certificate) -> String {
+    let end = match certificate.expires_in_days {
         ..0 => "has EXPIRED".to_owned(),
         0 => "expires TODAY".to_owned(),
         1 => "expires in 1 day".to_owned(),
         days => format!("expires in {days} days"),
     };
-    let names: Vec<&str> = list(&certificate["names"]).iter().filter_map(Value::as_str).collect();
-    format!("certificate {} ({}) {end}", word(&certificate["file"]), names.join(" "))
+    format!("certificate {} ({}) {end}", escape(&certificate.file), certificate.names.join(" "))
 }
 
-/// A worker or a side process: what they have in common under the same heading. For a program, MSG IN is what it has said
-/// and MSG OUT what it was told.
-fn row(name: &str, state: &str, process: &Value) -> Vec<String> {
-    let either = |of_worker: &str, of_program: &str| match &process[of_worker] {
-        Value::Null => process[of_program].clone(),
-        value => value.clone(),
-    };
-    // Of a program, and not of the process of ours that hosts it.
-    let own = |name: &str| match &process[format!("program_{name}")] {
-        Value::Null => &process[name],
-        of_program => of_program,
-    };
-    let dropped =
-        DROPPED.iter().filter_map(|name| process[*name].as_u64()).reduce(|one, other| one + other);
-    vec![
-        name.to_owned(),
-        word(own("pid")),
-        state.to_owned(),
-        duration(&process["uptime_ms"]),
-        word(&process["restarts"]),
-        word(&process["websockets"]),
-        shown(&either("messages_in", "commands"), amounts::count),
-        shown(&either("messages_out", "events"), amounts::count),
-        shown(&process["bytes_in"], amounts::bytes),
-        shown(&process["bytes_out"], amounts::bytes),
-        shown(&either("outbox_bytes", "queued_bytes"), amounts::bytes),
-        dropped.map_or_else(|| "-".to_owned(), amounts::count),
-        duration(own("cpu_ms")),
-        shown(own("rss_bytes"), amounts::bytes),
-    ]
+/// A word of a program, for people.
+fn words(word: &str) -> String {
+    escape(&word.replace('_', " "))
 }
 
-/// What did not reach somebody.
-const DROPPED: [&str; 6] = [
-    "dropped_outbox_full",
-    "dropped_too_large",
-    "dropped_mailbox_full",
-    "dropped_no_descriptors",
-    "dropped_by_handler",
-    "dropped_events",
-];
-
-fn list(value: &Value) -> &[Value] {
-    value.as_array().map_or(&[], Vec::as_slice)
+fn number(number: Option<impl ToString>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
 }
 
-fn word(value: &Value) -> String {
-    match value {
-        Value::String(text) => escape(&text.replace('_', " ")),
-        Value::Null => "-".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-fn duration(ms: &Value) -> String {
-    shown(ms, amounts::duration)
-}
-
-fn shown(value: &Value, form: impl Fn(u64) -> String) -> String {
-    value.as_u64().map_or_else(|| "-".to_owned(), form)
+fn shown(number: Option<u64>, form: impl Fn(u64) -> String) -> String {
+    number.map_or_else(|| "-".to_owned(), form)
 }
 
 #[cfg(test)]
@@ -232,8 +206,8 @@ mod tests {
 
     use super::*;
 
-    fn status() -> Value {
-        json!({
+    fn status() -> Status {
+        let status = json!({
             "version": "1", "listen": "127.0.0.1:1", "app": "echo", "activity": "supervising",
             "reloads": 0,
             "master": {"pid": 7, "uptime_ms": 61_000, "rss_bytes": 5_000_000, "cpu_ms": 1},
@@ -250,7 +224,8 @@ mod tests {
             ],
             "leaving": [],
             "totals": {"websockets": 12, "messages_in": 1_600_000},
-        })
+        });
+        Status::deserialize(status).expect("a status")
     }
 
     #[test]

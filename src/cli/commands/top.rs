@@ -150,7 +150,7 @@ fn look(pid_file: PathBuf, interval: Duration, tell: SyncSender<Update>) {
     let look = move |pid_file: &Path| -> io::Result<Update> {
         let status = running_server::status(pid_file)?;
         let at_ms = begun.elapsed().as_millis() as u64;
-        Ok(Update::Look(Box::new(serde_json::from_value(status)?), at_ms))
+        Ok(Update::Look(Box::new(status), at_ms))
     };
     repeat(pid_file, interval, tell, move |pid_file| {
         Some(look(pid_file).unwrap_or_else(|error| Update::Lost(error.to_string())))

@@ -2,80 +2,14 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use serde::Deserialize;
-use serde_json::Value;
+use wsmaster_ipc::shared_state::Counter;
 use wsmaster_workers::inspect::{ChannelRow, ConnectionRow};
+
+use super::super::process_lines::{self, ProcessLine};
+use crate::status::{Status, WorkerCounters};
 
 /// Points of a history: more than any terminal is wide.
 const HISTORY_MAX: usize = 512;
-
-/// What `status --json` says, as far as it is shown.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Status {
-    pub(super) version: String,
-    pub(super) listen: Value,
-    pub(super) app: String,
-    pub(super) activity: String,
-    pub(super) reloads: u64,
-    pub(super) master: Process,
-    pub(super) workers: Vec<Process>,
-    pub(super) processes: Vec<Process>,
-    pub(super) leaving: Vec<Process>,
-    pub(super) totals: Counters,
-}
-
-/// One process of the server.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Process {
-    pub(super) name: String,
-    pub(super) state: String,
-    pub(super) pid: Option<u32>,
-    pub(super) uptime_ms: Option<u64>,
-    pub(super) restarts: u64,
-    pub(super) cpu_ms: Option<u64>,
-    pub(super) rss_bytes: Option<u64>,
-    program_pid: Option<u32>,
-    program_cpu_ms: Option<u64>,
-    program_rss_bytes: Option<u64>,
-    #[serde(flatten)]
-    pub(super) counters: Option<Counters>,
-}
-
-impl Process {
-    /// With what is a program's in the place of what is its host's.
-    fn with_its_program(mut self) -> Self {
-        if let Some(pid) = self.program_pid {
-            self.pid = Some(pid);
-            self.cpu_ms = self.program_cpu_ms;
-            self.rss_bytes = self.program_rss_bytes;
-        }
-        self
-    }
-}
-
-/// Counters of a worker, or of all.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-pub(super) struct Counters {
-    pub(super) websockets: u64,
-    pub(super) outbox_bytes: u64,
-    pub(super) accepted: u64,
-    pub(super) messages_in: u64,
-    pub(super) messages_out: u64,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
-    pub(super) dropped_outbox_full: u64,
-    pub(super) dropped_too_large: u64,
-    pub(super) dropped_mailbox_full: u64,
-}
-
-impl Counters {
-    /// Messages that were not sent.
-    pub(super) fn dropped(&self) -> u64 {
-        self.dropped_outbox_full + self.dropped_too_large + self.dropped_mailbox_full
-    }
-}
 
 /// What happened in a second.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -100,7 +34,7 @@ pub(super) struct Histories {
 /// A line of the table of processes.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
-    pub(super) process: Process,
+    pub(super) process: ProcessLine,
     /// Share of one CPU.
     pub(super) cpu: Option<f64>,
     pub(super) messages_in: Option<f64>,
@@ -254,7 +188,8 @@ impl Model {
         match &before {
             Some(before) => {
                 self.rates = rates(&before.totals, &status.totals, elapsed);
-                self.histories.note(&self.rates, status.totals.websockets);
+                let clients = status.totals.get(Counter::WebSockets).unwrap_or_default();
+                self.histories.note(&self.rates, clients);
             }
             None => {
                 self.rates = Rates::default();
@@ -285,15 +220,19 @@ impl Histories {
     }
 }
 
-fn rates(before: &Counters, now: &Counters, elapsed: Duration) -> Rates {
-    let rate = |field: fn(&Counters) -> u64| per_second(field(before), field(now), elapsed);
+fn rates(before: &WorkerCounters, now: &WorkerCounters, elapsed: Duration) -> Rates {
+    let rate = |value: &dyn Fn(&WorkerCounters) -> Option<u64>| {
+        let (before, now) = (value(before).unwrap_or_default(), value(now).unwrap_or_default());
+        per_second(before, now, elapsed)
+    };
+    let of = |counter| rate(&|counters| counters.get(counter));
     Rates {
-        accepted: rate(|counters| counters.accepted),
-        messages_in: rate(|counters| counters.messages_in),
-        messages_out: rate(|counters| counters.messages_out),
-        bytes_in: rate(|counters| counters.bytes_in),
-        bytes_out: rate(|counters| counters.bytes_out),
-        dropped: rate(Counters::dropped),
+        accepted: of(Counter::Accepted),
+        messages_in: of(Counter::MessagesIn),
+        messages_out: of(Counter::MessagesOut),
+        bytes_in: of(Counter::BytesIn),
+        bytes_out: of(Counter::BytesOut),
+        dropped: rate(&WorkerCounters::dropped),
     }
 }
 
@@ -306,61 +245,40 @@ fn per_second(before: u64, now: u64, elapsed: Duration) -> f64 {
 }
 
 fn lines(before: Option<&Status>, now: &Status, elapsed: Duration) -> Vec<Line> {
-    let mut master = now.master.clone();
-    "master".clone_into(&mut master.name);
-    "up".clone_into(&mut master.state);
-    let leaving = now.leaving.iter().cloned().map(|mut process| {
-        "leaving".clone_into(&mut process.state);
-        process
-    });
-    let workers = now.workers.iter().chain(&now.processes).cloned();
-    let processes = std::iter::once(master).chain(workers).chain(leaving);
-    let processes = processes.map(Process::with_its_program);
-    let known: Vec<Process> = before
-        .map(|before| {
-            let others = before.workers.iter().chain(&before.processes).chain(&before.leaving);
-            let all = std::iter::once(&before.master).chain(others).cloned();
-            all.map(Process::with_its_program).collect()
-        })
-        .unwrap_or_default();
-    processes
-        .map(|process| {
-            let same = |other: &&Process| other.pid.is_some() && other.pid == process.pid;
-            let before = known.iter().find(same);
-            let cpu = before.and_then(|before| Some((before.cpu_ms?, process.cpu_ms?)));
-            let counters = before.and_then(|before| Some((before.counters?, process.counters?)));
-            let rate = |field: fn(&Counters) -> u64| {
-                counters.map(|(one, other)| per_second(field(&one), field(&other), elapsed))
-            };
-            Line {
-                cpu: cpu.map(|(one, other)| per_second(one, other, elapsed) / 1000.0),
-                messages_in: rate(|counters| counters.messages_in),
-                messages_out: rate(|counters| counters.messages_out),
-                process,
-            }
-        })
-        .collect()
+    let known = before.map(process_lines::all).unwrap_or_default();
+    let line = |process: ProcessLine| {
+        let same = |other: &&ProcessLine| other.pid.is_some() && other.pid == process.pid;
+        let before = known.iter().find(same);
+        let rate = |value: fn(&ProcessLine) -> Option<u64>| {
+            Some(per_second(value(before?)?, value(&process)?, elapsed))
+        };
+        Line {
+            cpu: rate(|process| process.cpu_ms).map(|ms| ms / 1000.0),
+            messages_in: rate(|process| process.counts.messages_in),
+            messages_out: rate(|process| process.counts.messages_out),
+            process,
+        }
+    };
+    process_lines::all(now).into_iter().map(line).collect()
 }
 
 /// The largest first; equals, and all when nothing is said, in the order of their places.
 fn sort(lines: &mut [Line], by: Sort) {
-    let counted = |line: &Line, field: fn(&Counters) -> u64| {
-        line.process.counters.as_ref().map_or(-1.0, |counters| field(counters) as f64)
-    };
+    let amount = |amount: Option<u64>| amount.map_or(-1.0, |amount| amount as f64);
     let value = |line: &Line| match by {
         Sort::Place => 0.0,
         Sort::Cpu => line.cpu.unwrap_or(-1.0),
-        Sort::Clients => counted(line, |counters| counters.websockets),
+        Sort::Clients => amount(line.process.counts.clients),
         Sort::Messages => line.messages_in.unwrap_or(-1.0) + line.messages_out.unwrap_or_default(),
-        Sort::Queue => counted(line, |counters| counters.outbox_bytes),
-        Sort::Memory => line.process.rss_bytes.map_or(-1.0, |bytes| bytes as f64),
+        Sort::Queue => amount(line.process.counts.queued_bytes),
+        Sort::Memory => amount(line.process.rss_bytes),
     };
     lines.sort_by(|one, other| value(other).total_cmp(&value(one)));
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -422,7 +340,10 @@ mod tests {
         model.take(look(1, &[], 0, 0));
         assert!(model.press(Key::Pause));
         model.take(look(1, &[], 500, 1000));
-        assert_eq!(model.status.as_ref().map(|status| status.totals.messages_in), Some(0));
+        assert_eq!(
+            model.status.as_ref().and_then(|status| status.totals.get(Counter::MessagesIn)),
+            Some(0)
+        );
         assert!(model.press(Key::Pause));
         model.take(look(1, &[], 1000, 2000));
         assert_eq!(model.rates.messages_in, 500.0, "over the whole time since the last look");

@@ -18,8 +18,7 @@ const ROWS_MAX: u16 = KEPT_MAX as u16;
 /// # Errors
 /// The master does not answer.
 pub(super) fn ask(pid_file: &Path) -> io::Result<TopLists> {
-    let workers =
-        running_server::status(pid_file)?["workers"].as_array().map_or(0, Vec::len) as u16;
+    let workers = running_server::status(pid_file)?.workers.len() as u16;
     let (mut slowest, mut channels) = (Vec::new(), Vec::new());
     let mut silent = Vec::new();
     for slot in 0..workers {

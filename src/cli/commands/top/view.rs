@@ -7,12 +7,13 @@ use ratatui::{
     text::{Line as Text, Span},
     widgets::{Block, Borders, Cell, Clear, Paragraph, Row, Sparkline, Table},
 };
-use serde_json::Value;
+use wsmaster_ipc::shared_state::Counter;
 
-use super::model::{Line, Model, Status};
+use super::model::{Line, Model};
 use crate::{
     cli::amounts::{bytes, count, duration},
     logging::escape,
+    status::Status,
 };
 
 const HELP: [&str; 14] = [
@@ -74,7 +75,7 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model, status: &Status
         Span::styled(format!("wsmaster {}", escape(&status.version)), bold),
         Span::raw(format!(
             "  {}  {}  up {}  ",
-            listening(&status.listen),
+            status.listen.as_deref().map_or_else(|| "-".to_owned(), escape),
             escape(&status.app),
             status.master.uptime_ms.map_or_else(|| "-".to_owned(), duration),
         )),
@@ -86,14 +87,15 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model, status: &Status
     };
     first.push(Span::styled(word, style));
     let (rates, totals) = (&model.rates, &status.totals);
-    let dropped = totals.dropped();
+    let total = |counter| totals.get(counter).unwrap_or_default();
+    let dropped = totals.dropped().unwrap_or_default();
     let mut second = vec![Span::raw(format!(
         "{} clients  {} reloads  in {}/s  out {}/s  queued {}  ",
-        count(totals.websockets),
+        count(total(Counter::WebSockets)),
         status.reloads,
         bytes(rates.bytes_in as u64),
         bytes(rates.bytes_out as u64),
-        bytes(totals.outbox_bytes),
+        bytes(total(Counter::OutboxBytes)),
     ))];
     let color = if rates.dropped > 0.0 { Color::Red } else { Color::Reset };
     second.push(Span::styled(format!("dropped {}", count(dropped)), Style::new().fg(color)));
@@ -103,7 +105,8 @@ fn draw_header(frame: &mut Frame<'_>, area: Rect, model: &Model, status: &Status
 fn draw_charts(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let columns = Layout::horizontal([Constraint::Ratio(1, 4); 4]).split(area);
     let (histories, rates) = (&model.histories, &model.rates);
-    let clients = model.status.as_ref().map_or(0, |status| status.totals.websockets);
+    let totals = model.status.as_ref().map(|status| &status.totals);
+    let clients = totals.and_then(|totals| totals.get(Counter::WebSockets)).unwrap_or_default();
     for (column, (title, history)) in columns.iter().zip([
         (format!("in {}/s", count(rates.messages_in.round() as u64)), &histories.messages_in),
         (format!("out {}/s", count(rates.messages_out.round() as u64)), &histories.messages_out),
@@ -156,10 +159,10 @@ fn process_row(line: &Line) -> Row<'static> {
         right(process.uptime_ms.map(duration)),
         right(cpu.map(|share| format!("{:.0}%", share * 100.0))),
         right(process.rss_bytes.map(bytes)),
-        right(process.counters.map(|counters| count(counters.websockets))),
+        right(process.counts.clients.map(count)),
         rate(messages_in),
         rate(messages_out),
-        right(process.counters.map(|counters| bytes(counters.outbox_bytes))),
+        right(process.counts.queued_bytes.map(bytes)),
     ])
 }
 
@@ -220,15 +223,6 @@ fn draw_help(frame: &mut Frame<'_>, area: Rect) {
     frame.render_widget(Clear, place);
     let lines: Vec<Text<'_>> = HELP.iter().map(|line| Text::from(*line)).collect();
     frame.render_widget(Paragraph::new(lines).block(Block::bordered().title("help")), place);
-}
-
-/// One address, or several.
-fn listening(listen: &Value) -> String {
-    match listen {
-        Value::String(address) => escape(address),
-        Value::Array(several) => several.iter().map(listening).collect::<Vec<_>>().join(" "),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => "-".to_owned(),
-    }
 }
 
 /// Good, on its way, or not good.
