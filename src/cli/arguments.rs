@@ -10,9 +10,10 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::inspect_args::interval;
+use super::client::ClientOptions;
+use super::command::{CertCommand, Command, ConfigCommand, Reload, Target};
+use super::inspect_args::{Listing, interval};
 use super::listen;
-use super::{CertCommand, ClientOptions, Command, ConfigCommand, Listing, Reload, Target};
 use crate::config::{ListenAddress, Overrides, check_value, parse_duration};
 
 /// Stands below the help of the program and, as sections, in the manual page.
@@ -300,8 +301,12 @@ struct WaitFlag {
     timeout: Option<Duration>,
 }
 
-/// See [`super::parse`].
-pub(super) fn parse<I, T>(args: I) -> Result<Command, clap::Error>
+/// Reads the arguments, the name of the program first.
+///
+/// # Errors
+/// What is wrong with them, or the help or version that was asked for; `clap::Error::exit` prints
+/// either where it belongs and ends the process with 2 or 0.
+pub fn parse<I, T>(args: I) -> Result<Command, clap::Error>
 where
     I: IntoIterator<Item = T>,
     T: Into<OsString> + Clone,

@@ -68,6 +68,7 @@ const PURE: &[&str] = &[
     "src/cli/doctor.rs",
     "src/cli/doctor/certificates.rs",
     "src/cli/doctor/facts.rs",
+    "src/cli/doctor/finding.rs",
     "src/cli/doctor/limits.rs",
     "src/cli/doctor/network.rs",
     "src/cli/doctor/parsing.rs",

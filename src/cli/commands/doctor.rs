@@ -8,7 +8,7 @@ use std::{
 use serde_json::json;
 use wsmaster_ipc::sys::resource;
 
-use super::{environment, out::print, read_config};
+use super::{given::environment, load::read_config, out::print};
 use crate::{
     cli::Exit,
     cli::doctor::{self, Finding, Level},

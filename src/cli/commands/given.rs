@@ -4,7 +4,6 @@ use std::{io, os::fd::AsFd, os::unix::fs::FileExt, path::Path, time::Duration};
 
 use wsmaster_ipc::sys::{memory::sealed_file, resource, socket};
 
-use super::environment;
 use crate::{
     apart,
     config::{self, Config, ConfigErrors, FILE_BYTES_MAX, FileText, Overrides},
@@ -102,4 +101,21 @@ fn read_regular(path: &Path) -> Result<FileText, String> {
         Ok(_) => config::read_file(path),
         Err(cause) => Err(config::unreadable(&cause)),
     }
+}
+
+/// The environment, as far as it can be read.
+pub(super) fn environment() -> Vec<(String, String)> {
+    let variables = std::env::vars_os();
+    let readable = variables.filter_map(|(name, value)| {
+        let name = name.to_string_lossy().into_owned();
+        match value.into_string() {
+            Ok(value) => Some((name, value)),
+            // Ours come with U+FFFD for what is not UTF-8, and are refused for it; others are no business of ours.
+            Err(value) if name.starts_with("WSMASTER_") => {
+                Some((name, value.to_string_lossy().into_owned()))
+            }
+            Err(_) => None,
+        }
+    });
+    readable.collect()
 }

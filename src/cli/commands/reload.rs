@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use super::{out, out::complain, pid_file, running};
+use super::{
+    out,
+    out::complain,
+    running_server::{pid_file, running},
+};
 use crate::{
     cli::{Exit, Reload, Target, control_client::ask},
     master::{Question, ReloadAnswer, control_path},

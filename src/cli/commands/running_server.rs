@@ -9,13 +9,17 @@ use std::{
 
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
-use wsmaster_ipc::sys::process::Process;
+use wsmaster_ipc::sys::{process::Process, resource};
 use wsmaster_workers::inspect::{InspectRequest, Page};
 
-use super::{out::complain, pid_file, running};
+use super::{given::environment, out::complain};
 use crate::{
-    cli::{Exit, Target, control_client::ask},
+    cli::{
+        Exit, Target,
+        control_client::{FindError, Found, ask, find},
+    },
     master::{Question as Ask, SurveyAnswer, SurveyProblem, control_path},
+    missing,
     status::Status,
 };
 
@@ -97,4 +101,36 @@ pub(super) fn part<R: DeserializeOwned>(
     let ask_for = Ask::Survey { slot, question: question.clone() };
     let answer: SurveyAnswer<Page<R>> = ask(&control_path(pid_file), &ask_for, PATIENCE)?;
     Ok(answer.part.ok_or(answer.problem.unwrap_or(SurveyProblem::Unanswered)))
+}
+
+/// The PID file that a command is about.
+pub(super) fn pid_file(target: &Target) -> Result<PathBuf, Exit> {
+    let cpus = resource::cpus_available();
+    target.pid_file(&environment(), resource::effective_uid(), cpus).map_err(|errors| {
+        complain!("{errors}");
+        Exit::Usage
+    })
+}
+
+/// The living master of a PID file; says so when there is none.
+pub(super) fn running(path: &Path) -> Result<Process, Exit> {
+    match find(path) {
+        Ok(Found::Running(process)) => Ok(process),
+        Ok(Found::NoFile) => {
+            let why = missing::directory(path).map_or_else(String::new, |why| format!(": {why}"));
+            complain!("wsmaster is not running: there is no pid file {}{why}", path.display());
+            Err(Exit::NotRunning)
+        }
+        Ok(Found::Stale) => {
+            complain!(
+                "wsmaster is not running: the pid file {} was left behind, and nobody holds it",
+                path.display()
+            );
+            Err(Exit::NotRunning)
+        }
+        Err(error @ (FindError::Foreign(..) | FindError::Unreadable(..))) => {
+            complain!("{error}");
+            Err(Exit::Failed)
+        }
+    }
 }

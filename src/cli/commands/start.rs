@@ -8,7 +8,11 @@ use wsmaster_ipc::sys::{
 };
 
 use super::{
-    Loaded, environment, given::Given, load_all, out, out::complain, startup_message, stop,
+    given::{Given, environment},
+    load::{Loaded, load_all},
+    out,
+    out::complain,
+    startup_message, stop,
 };
 use crate::{
     apps::BuiltIn,

@@ -8,7 +8,12 @@ use std::{
 
 use wsmaster_ipc::sys::signal::number;
 
-use super::{out, out::complain, pid_file, read_config, running};
+use super::{
+    load::read_config,
+    out,
+    out::complain,
+    running_server::{pid_file, running},
+};
 use crate::{
     cli::{Exit, Target},
     config::Config,

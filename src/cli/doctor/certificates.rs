@@ -2,7 +2,7 @@
 
 use wsmaster_protocol::calendar::Date;
 
-use super::{Facts, Finding};
+use super::{facts::Facts, finding::Finding};
 use crate::tls::{Certificate, Flaw, Told, Warning};
 
 const CHECK: &str = "certificate";

@@ -1,6 +1,6 @@
 //! Judgement: descriptors, processes, memory, CPUs. Pure.
 
-use super::{Facts, Finding};
+use super::{facts::Facts, finding::Finding};
 use crate::{
     cli::amounts::bytes,
     config::{Config, DescriptorLimit},

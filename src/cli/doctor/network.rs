@@ -3,8 +3,8 @@
 use wsmaster_ipc::mailbox::QUEUE_BYTES;
 
 use super::{
-    Facts, Finding,
-    facts::{Address, Holder},
+    facts::{Address, Facts, Holder},
+    finding::Finding,
     parsing,
 };
 use crate::{

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use wsmaster_protocol::proxy::{forwarded::Header, trust::Trust};
 
-use super::Finding;
+use super::finding::Finding;
 use crate::config::{Config, ListenAddress, ListenerConfig, ListenerProtocol};
 
 const CHECK: &str = "proxies";

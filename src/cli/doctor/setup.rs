@@ -1,8 +1,8 @@
 //! Judgement: the configuration, its users and its directories. Pure.
 
 use super::{
-    Facts, Finding,
-    facts::{Directory, DirectoryOf, DirectoryState},
+    facts::{Directory, DirectoryOf, DirectoryState, Facts},
+    finding::Finding,
 };
 use crate::config::Config;
 

@@ -2,7 +2,7 @@
 
 use wsmaster_protocol::calendar::Date;
 
-use super::{Facts, Finding, parsing};
+use super::{facts::Facts, finding::Finding, parsing};
 
 /// close_range(2), the newest call that the server cannot do without.
 const KERNEL_MIN: (u32, u32) = (5, 9);
