@@ -7,7 +7,7 @@
 use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::close::CloseCode;
 
-use crate::handler::ClosedBy;
+use crate::vocabulary::ClosedBy;
 
 /// See the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

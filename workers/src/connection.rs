@@ -26,10 +26,7 @@ use wsmaster_protocol::{
     session::{Extension, Session},
 };
 
-pub(crate) use self::{
-    feed::{Budget, Fed, as_message},
-    tick::UnreachedPing,
-};
+pub(crate) use self::feed::{Budget, Fed, as_message};
 use crate::{
     admission::AdmissionTicket,
     conn_index::ConnIndex,
@@ -40,6 +37,7 @@ use crate::{
     rate_limiter::RateLimiter,
     schedule::Schedule,
     stream::Stream,
+    timeouts::Times,
     tls,
     token::Key,
 };
@@ -147,30 +145,6 @@ pub(crate) struct Flags {
     pub(crate) throttled: bool,
     /// The application does not want to hear of it now. Only while `open`.
     pub(crate) paused: bool,
-}
-
-/// Moments of the loop's clock, in ms.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Times {
-    /// When the present state began to wait for the peer: accepted, request finished, close frame sent, lingering begun.
-    pub since_ms: u64,
-    /// When anything was received last, or the peer was seen to take what waited for it.
-    pub received_ms: u64,
-    /// When the ping was sent that is not answered by anything yet.
-    pub pinged: Option<Moment>,
-    /// Until when it is left unread, if that is in the future.
-    pub resume_ms: u64,
-    /// When the message began that is not complete yet.
-    pub message_began: Option<Moment>,
-}
-
-impl Times {
-    /// The peer has shown that it lives.
-    #[inline]
-    pub(crate) fn alive_at(&mut self, now_ms: u64) {
-        self.received_ms = now_ms;
-        self.pinged = None;
-    }
 }
 
 /// How far a connection is.

@@ -1,9 +1,7 @@
-//! The connections of a worker: by place and by key. Owns the generations that tell a stale event from a live one. Which
-//! id stands for which place is kept in [`Ids`], apart from the connections, so that a connection can take its id out of use.
+//! The connections of a worker: by place and by key. Owns the generations that tell a stale event from a live one.
 
-use rustc_hash::FxHashMap;
 use slab::Slab;
-use wsmaster_ipc::{ConnectionId, command::Group};
+use wsmaster_ipc::command::Group;
 
 use crate::{conn_index::ConnIndex, connection::Connection, token::Key};
 
@@ -81,37 +79,5 @@ impl Connections {
     /// All connections, by place.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Connection> {
         self.slab.iter().map(|(_, connection)| connection)
-    }
-}
-
-/// The ids that address a connection of this worker: those of its WebSockets. Serial numbers are our own, so a fast hash is
-/// safe here.
-#[derive(Debug, Default)]
-pub(crate) struct Ids(FxHashMap<ConnectionId, ConnIndex>);
-
-impl Ids {
-    /// How many WebSockets there are.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Lets an id address a connection.
-    pub(crate) fn insert(&mut self, id: ConnectionId, index: ConnIndex) {
-        self.0.insert(id, index);
-    }
-
-    /// Takes an id out of use.
-    pub(crate) fn remove(&mut self, id: ConnectionId) {
-        self.0.remove(&id);
-    }
-
-    /// The place of an id.
-    pub(crate) fn find(&self, id: ConnectionId) -> Option<ConnIndex> {
-        self.0.get(&id).copied()
-    }
-
-    /// All of them, in no order.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = ConnectionId> + '_ {
-        self.0.keys().copied()
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{borrow::Cow, time::Duration};
 
+use crossbeam_channel::bounded;
 use serde_json::Value;
+use slab::Slab;
 use wsmaster_ipc::{
     Address, ConnectionId, EventHeader, Handle, Outcome, SendError, Slot,
     command::{Group, Recipients},
@@ -12,24 +14,25 @@ use wsmaster_ipc::{
 use wsmaster_protocol::{close::CloseCode, http::Response};
 
 use crate::{
+    callback_id::CallbackId,
     channel_table::{Joined, Parted},
     conn_index::ConnIndex,
     connection::{Connection, ConnectionInfo},
     effects::Effects,
-    handler::{Message, Responder, Undecided, Verdict},
-    jobs::{self, JobError, JobOrder},
+    jobs::{JobError, JobOrder, Work},
     limits::Limits,
     pending::{DeliveryCount, Reply, RequestError},
-    requests::Callback,
     state::WorkerState,
     tasks::TaskError,
     timers::TimerId,
+    vocabulary::{Message, Responder, Undecided, Verdict},
 };
 
 /// The application's hands. See the module.
 #[derive(Debug)]
 pub struct Context<'w> {
     state: &'w mut WorkerState,
+    callbacks: &'w mut Callbacks,
     current: Option<ConnIndex>,
 }
 
@@ -45,8 +48,12 @@ pub enum SubscribeError {
 }
 
 impl<'w> Context<'w> {
-    pub(crate) fn new(state: &'w mut WorkerState, current: Option<ConnIndex>) -> Self {
-        Self { state, current }
+    pub(crate) fn new(
+        state: &'w mut WorkerState,
+        callbacks: &'w mut Callbacks,
+        current: Option<ConnIndex>,
+    ) -> Self {
+        Self { state, callbacks, current }
     }
 
     // ----- the connection of this call -----
@@ -180,7 +187,7 @@ impl<'w> Context<'w> {
         message: Message<'_>,
         done: impl FnOnce(&mut Context<'_>, Result<Outcome, RequestError>) + 'static,
     ) {
-        let done = one(done);
+        let done = self.callbacks.add(one(done));
         if self.state.fx.peers.is_here(id) {
             let outcome = self.state.push_here(id, message);
             self.state.fx.requests.answered.push_back((done, Reply::One(outcome)));
@@ -200,7 +207,7 @@ impl<'w> Context<'w> {
         reason: &str,
         done: impl FnOnce(&mut Context<'_>, Result<Outcome, RequestError>) + 'static,
     ) {
-        let done = one(done);
+        let done = self.callbacks.add(one(done));
         if self.state.fx.peers.is_here(id) {
             let outcome = self.state.disconnect_here(id, code, reason);
             self.state.fx.requests.answered.push_back((done, Reply::One(outcome)));
@@ -222,10 +229,10 @@ impl<'w> Context<'w> {
         id: ConnectionId,
         done: impl FnOnce(&mut Context<'_>, Result<Option<Vec<u8>>, RequestError>) + 'static,
     ) {
-        let done: Callback = Box::new(move |context, reply| {
+        let done = self.callbacks.add(on_reply(move |context, reply| {
             done(context, reply.into_info());
             true
-        });
+        }));
         if self.state.fx.peers.is_here(id) {
             let reply = match self.state.describe(id) {
                 Some(json) => Reply::Info(json),
@@ -266,14 +273,10 @@ impl<'w> Context<'w> {
         let tally = self.state.broadcast_here(None, message, exclude);
         let mut others = self.others();
         others.extend(self.state.fx.peers.lineage.is_shared().then_some(self.state.fx.peers.slot));
+        let done = self.callbacks.add(several(done));
         let (broadcast, now_ms) = (cast(None, message, exclude), self.state.fx.now_ms);
-        let asked = self.state.fx.requests.requester.broadcast(
-            &others,
-            &broadcast,
-            tally,
-            now_ms,
-            several(done),
-        );
+        let asked =
+            self.state.fx.requests.requester.broadcast(&others, &broadcast, tally, now_ms, done);
         self.state.fx.requests.keep(asked);
     }
 
@@ -302,7 +305,7 @@ impl<'w> Context<'w> {
             let subscribed = self.state.fx.requests.handle().subscribed(publication.channel);
             others.extend(subscribed.filter(|slot| *slot == own));
         }
-        let (now_ms, done) = (self.state.fx.now_ms, several(done));
+        let (now_ms, done) = (self.state.fx.now_ms, self.callbacks.add(several(done)));
         let asked =
             self.state.fx.requests.requester.publish(&others, publication, tally, now_ms, done);
         self.state.fx.requests.keep(asked);
@@ -333,10 +336,10 @@ impl<'w> Context<'w> {
         timeout: Duration,
         done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, RequestError>) -> bool + 'static,
     ) {
-        let done: Callback = Box::new(move |context, reply| {
+        let done = self.callbacks.add(on_reply(move |context, reply| {
             let answer = reply.into_info().and_then(|said| said.ok_or(RequestError::Unanswered));
             done(context, answer)
-        });
+        }));
         let (timeout_ms, now_ms) = (timeout.as_millis() as u64, self.state.fx.now_ms);
         let asked = self
             .state
@@ -420,7 +423,8 @@ impl<'w> Context<'w> {
         work: impl FnOnce() -> T + Send + 'static,
         done: impl FnOnce(&mut Context<'_>, Result<T, JobError>) + 'static,
     ) {
-        let (work, end) = jobs::pair(work, done);
+        let (work, end) = job(work, done);
+        let end = self.callbacks.add(end);
         let connection = self.current();
         let Effects { events, limits, stats, .. } = &mut self.state.fx;
         events.submit_job(connection, order, work, end, limits, stats);
@@ -500,10 +504,10 @@ impl<'w> Context<'w> {
         data: &[u8],
         done: impl FnOnce(&mut Context<'_>, Result<Vec<u8>, TaskError>) + 'static,
     ) {
-        let done: Callback = Box::new(move |context, reply| {
+        let done = self.callbacks.add(on_reply(move |context, reply| {
             done(context, reply.into_task());
             true
-        });
+        }));
         let asked = self.state.fx.requests.requester.task(process, data, done);
         self.state.fx.requests.keep(asked);
     }
@@ -556,8 +560,45 @@ fn all_sent(sent: Result<Vec<Sent>, SendError>) -> bool {
     sent.is_ok_and(|sent| sent.iter().all(|one| one.result.is_ok()))
 }
 
+/// What is to be done when something has ended that the application waits for.
+pub(crate) enum Callback {
+    /// An answer has come, or none will. It returns whether somebody still waits for it.
+    Reply(ReplyCallback),
+    /// A job is over; with an error, its result is not looked for.
+    JobEnd(JobEndCallback),
+}
+
+pub(crate) type ReplyCallback = Box<dyn FnOnce(&mut Context<'_>, Reply) -> bool>;
+pub(crate) type JobEndCallback = Box<dyn FnOnce(&mut Context<'_>, Result<(), JobError>)>;
+
+/// The callbacks that wait. There are as many as requests and tasks under way and jobs that are not over, each of which has
+/// its bound.
+#[derive(Default)]
+pub(crate) struct Callbacks(Slab<Callback>);
+
+impl std::fmt::Debug for Callbacks {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Callbacks").field(&self.0.len()).finish()
+    }
+}
+
+impl Callbacks {
+    fn add(&mut self, callback: Callback) -> CallbackId {
+        CallbackId(self.0.insert(callback))
+    }
+
+    /// Takes one out, to be called.
+    pub(crate) fn take(&mut self, id: CallbackId) -> Option<Callback> {
+        self.0.try_remove(id.0)
+    }
+}
+
+fn on_reply(callback: impl FnOnce(&mut Context<'_>, Reply) -> bool + 'static) -> Callback {
+    Callback::Reply(Box::new(callback))
+}
+
 fn one(done: impl FnOnce(&mut Context<'_>, Result<Outcome, RequestError>) + 'static) -> Callback {
-    Box::new(move |context, reply| {
+    on_reply(move |context, reply| {
         done(context, reply.into_outcome());
         true
     })
@@ -566,8 +607,26 @@ fn one(done: impl FnOnce(&mut Context<'_>, Result<Outcome, RequestError>) + 'sta
 fn several(
     done: impl FnOnce(&mut Context<'_>, Result<DeliveryCount, RequestError>) + 'static,
 ) -> Callback {
-    Box::new(move |context, reply| {
+    on_reply(move |context, reply| {
         done(context, reply.into_tally());
         true
     })
+}
+
+/// A job as the thread and the loop have it: the result goes from the one to the other by itself.
+fn job<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+    done: impl FnOnce(&mut Context<'_>, Result<T, JobError>) + 'static,
+) -> (Work, Callback) {
+    let (put, take) = bounded(1);
+    let work = Box::new(move || {
+        // Nobody takes the result of a job that was abandoned.
+        let _ = put.send(work());
+    });
+    let end = Callback::JobEnd(Box::new(move |context, result| {
+        // A job that did not get as far as its result has panicked.
+        let result = result.and_then(|()| take.try_recv().map_err(|_| JobError::Panicked));
+        done(context, result);
+    }));
+    (work, end)
 }

@@ -9,8 +9,8 @@ use wsmaster_protocol::{
 };
 
 use crate::{
-    compressor::Compressor, cork::Cork, handler::Message, limits::Limits, outbox::Outbox,
-    shared_frames::SharedFrames, stats::Stats, tls::Backlogs,
+    compressor::Compressor, cork::Cork, limits::Limits, outbox::Outbox,
+    shared_frames::SharedFrames, stats::Stats, tls::Backlogs, vocabulary::Message,
 };
 
 /// What waits, in one outbox or in all of them.

@@ -15,8 +15,8 @@ use wsmaster_ipc::{
 use wsmaster_protocol::peer::Peer;
 
 use crate::{
-    admission::Admission, channels::Channels, connections::Ids, delivery::Delivery, drain::Drain,
-    events::Events, limits::Limits, lineage::Lineage, listening::Rules, quota::MessageQuota,
+    admission::Admission, channels::Channels, delivery::Delivery, drain::Drain, events::Events,
+    ids::Ids, limits::Limits, lineage::Lineage, listening::Rules, quota::MessageQuota,
     requests::Requests, schedule::Schedule, slot_peers::SlotPeers, stats::Stats,
 };
 

@@ -6,18 +6,19 @@ use std::collections::VecDeque;
 use wsmaster_ipc::{ConnectionId, shared_state::Counter};
 
 use crate::{
+    callback_id::CallbackId,
     conn_index::ConnIndex,
-    handler::{Closed, Undecided, Verdict},
-    jobs::{JobEnd, JobError, JobOrder, Jobs, Work},
+    jobs::{JobError, JobOrder, Jobs, Work},
     limits::Limits,
     stats::Stats,
     timers::Timers,
+    vocabulary::{Closed, Undecided, Verdict},
 };
 
 /// A job that is over, of which the application has to be told.
 pub(crate) struct EndedJob {
     pub(crate) connection: Option<ConnectionId>,
-    pub(crate) end: JobEnd,
+    pub(crate) end: CallbackId,
     pub(crate) result: Result<(), JobError>,
 }
 
@@ -30,7 +31,7 @@ pub(crate) struct Events {
     /// Jobs that are over, or were refused.
     pub(crate) ended_jobs: VecDeque<EndedJob>,
     pub(crate) timers: Timers,
-    pub(crate) jobs: Jobs<Work, JobEnd>,
+    pub(crate) jobs: Jobs<Work, CallbackId>,
 }
 
 impl Events {
@@ -57,7 +58,7 @@ impl Events {
         connection: Option<ConnectionId>,
         order: JobOrder,
         work: Work,
-        end: JobEnd,
+        end: CallbackId,
         limits: &Limits,
         stats: &Stats,
     ) {

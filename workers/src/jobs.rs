@@ -6,11 +6,8 @@
 
 use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
-use crossbeam_channel::bounded;
 use rustc_hash::FxHashMap;
 use wsmaster_ipc::ConnectionId;
-
-use crate::context::Context;
 
 /// Which jobs a job waits for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -41,27 +38,6 @@ pub enum JobError {
 
 /// What a thread does.
 pub(crate) type Work = Box<dyn FnOnce() + Send>;
-
-/// What the loop does when a job is over: with an error, the result is not looked for.
-pub(crate) type JobEnd = Box<dyn FnOnce(&mut Context<'_>, Result<(), JobError>)>;
-
-/// A job as the thread and the loop have it: the result goes from the one to the other by itself.
-pub(crate) fn pair<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-    done: impl FnOnce(&mut Context<'_>, Result<T, JobError>) + 'static,
-) -> (Work, JobEnd) {
-    let (put, take) = bounded(1);
-    let work = Box::new(move || {
-        // Nobody takes the result of a job that was abandoned.
-        let _ = put.send(work());
-    });
-    let end: JobEnd = Box::new(move |context, result| {
-        // A job that did not get as far as its result has panicked.
-        let result = result.and_then(|()| take.try_recv().map_err(|_| JobError::Panicked));
-        done(context, result);
-    });
-    (work, end)
-}
 
 /// All jobs of a worker that are not over. `W` is what is to be done, `D` what is to be told.
 #[derive(Debug)]

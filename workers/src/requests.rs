@@ -6,22 +6,19 @@ use std::collections::VecDeque;
 use wsmaster_ipc::{Handle, ReplyTo};
 
 use crate::{
-    context::Context,
+    callback_id::CallbackId,
     pending::Reply,
     requester::{Requested, Requester},
 };
 
-/// What is to be done with an answer. It returns whether somebody still waits for it.
-pub(crate) type Callback = Box<dyn FnOnce(&mut Context<'_>, Reply) -> bool>;
-
 /// See the module.
 pub(crate) struct Requests {
     /// What the loop asks others, and sends with: it gathers until the end of the turn.
-    pub(crate) requester: Requester<Callback>,
+    pub(crate) requester: Requester<CallbackId>,
     /// What other threads may send with: nothing waits for the loop.
     pub(crate) thread_handle: Handle,
     /// Answers that are complete, and of which the application has not been told.
-    pub(crate) answered: VecDeque<(Callback, Reply)>,
+    pub(crate) answered: VecDeque<(CallbackId, Reply)>,
     /// Requests to look over connections or channels, to be answered at the end of the turn.
     pub(crate) inspections: Vec<(ReplyTo, Vec<u8>)>,
 }
@@ -44,7 +41,7 @@ impl Requests {
     }
 
     /// Keeps an answer that is known at once until the application's present call is over.
-    pub(crate) fn keep(&mut self, asked: Requested<Callback>) {
+    pub(crate) fn keep(&mut self, asked: Requested<CallbackId>) {
         match asked {
             Requested::Waiting => {}
             Requested::Known(callback, reply) => self.answered.push_back((callback, reply)),

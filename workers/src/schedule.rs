@@ -3,8 +3,19 @@
 use std::collections::VecDeque;
 
 use rustc_hash::FxHashMap;
+use serde::{Deserialize, Serialize};
 
-use crate::{conn_index::ConnIndex, connection::UnreachedPing, wheel::Wheel};
+use crate::{conn_index::ConnIndex, wheel::Wheel};
+
+/// What was on its way to a client when it was pinged: a slow reader lives, and its pong can only come when the ping has
+/// reached it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct UnreachedPing {
+    /// Bytes that it had taken at the last look.
+    pub(crate) taken: u64,
+    /// Bytes that it will have taken when it has the ping.
+    pub(crate) end: u64,
+}
 
 /// Lists of connections by what is to be done with them. A connection's own flags say whether it is on one.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use wsmaster_ipc::{
     wire,
 };
 
-use crate::{handler::Message, lineage::Lineage, stats::Stats};
+use crate::{lineage::Lineage, stats::Stats, vocabulary::Message};
 
 /// What the process after this one has of the answer to the command that comes next.
 #[derive(Debug, Default)]

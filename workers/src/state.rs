@@ -18,10 +18,10 @@ use crate::{
     connection::Connection,
     connections::Connections,
     effects::Effects,
-    handler::{Responder, Undecided},
     inspect::answer,
     stream::Stream,
     token::{Key, Source},
+    vocabulary::{Responder, Undecided},
 };
 
 /// See the module.

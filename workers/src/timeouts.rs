@@ -7,7 +7,33 @@
 
 use std::time::Duration;
 
-use crate::{connection::Times, limits::Limits};
+use serde::{Deserialize, Serialize};
+
+use crate::{limits::Limits, moment::Moment};
+
+/// Moments of the loop's clock, in ms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct Times {
+    /// When the present state began to wait for the peer: accepted, request finished, close frame sent, lingering begun.
+    pub since_ms: u64,
+    /// When anything was received last, or the peer was seen to take what waited for it.
+    pub received_ms: u64,
+    /// When the ping was sent that is not answered by anything yet.
+    pub pinged: Option<Moment>,
+    /// Until when it is left unread, if that is in the future.
+    pub resume_ms: u64,
+    /// When the message began that is not complete yet.
+    pub message_began: Option<Moment>,
+}
+
+impl Times {
+    /// The peer has shown that it lives.
+    #[inline]
+    pub(crate) fn alive_at(&mut self, now_ms: u64) {
+        self.received_ms = now_ms;
+        self.pinged = None;
+    }
+}
 
 /// What a connection is doing, as far as timeouts are concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -42,6 +42,7 @@ use wsmaster_protocol::close::CloseCode;
 use crate::{
     accept_sockets::AcceptSockets,
     conn_index::ConnIndex,
+    context::Callbacks,
     effects::Effects,
     handler::Handler,
     handshakes::HandshakeRules,
@@ -121,6 +122,8 @@ pub struct Worker<H> {
     state: WorkerState,
     threads: Threads,
     handler: H,
+    /// What the application waits for.
+    callbacks: Callbacks,
     accept_sockets: AcceptSockets,
     inbox: WorkerInbox,
     link: ChildLink,
@@ -260,6 +263,7 @@ impl<H: Handler> Worker<H> {
             poll,
             state,
             handler,
+            callbacks: Callbacks::default(),
             accept_sockets,
             // What came while no worker was there waits in the kernel, and will not be told of again.
             inbox: WorkerInbox { inbox, owner: MailboxOwner::Us },
@@ -396,8 +400,8 @@ impl<H: Handler> Worker<H> {
     }
 
     fn serve_connections(&mut self, active: &mut Vec<ConnIndex>) {
-        let Self { state, handler, buffers, .. } = self;
-        Calls { state, handler }.serve_all(active, buffers);
+        let Self { state, callbacks, handler, buffers, .. } = self;
+        Calls { state, callbacks, handler }.serve_all(active, buffers);
         if self.state.fx.quota.is_reached() {
             self.ask_for_a_successor(LeaveReason::Share);
         }

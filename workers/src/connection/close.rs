@@ -8,7 +8,7 @@ use super::{Connection, State};
 use crate::{
     close_reason::{CloseReason, Row},
     effects::Effects,
-    handler::{Closed, ClosedBy},
+    vocabulary::{Closed, ClosedBy},
 };
 
 /// How long a kept connection that is idle is left open when the worker is replaced: its client may just be sending the next

@@ -15,9 +15,9 @@ use crate::{
     admit::come_back,
     close_reason::CloseReason,
     effects::Effects,
-    handler::{ClosedBy, Message},
     http1::{RequestState, Taken},
     rate_limiter::Cost,
+    vocabulary::{ClosedBy, Message},
 };
 
 /// Pings right behind each other, in one service of a connection, that are answered one by one; of those behind

@@ -9,10 +9,10 @@ use crate::{
     close_reason::CloseReason,
     delivery::{Delivery, Fanout, Form, message_kind},
     effects::Effects,
-    handler::Message,
     limits::SlowClient,
     outbox::Outbox,
     stats::Stats,
+    vocabulary::Message,
 };
 
 impl Outgoing<'_> {

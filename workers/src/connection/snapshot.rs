@@ -8,14 +8,16 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Connection, ConnectionInfo, Flags, State, Times, UnreachedPing};
+use super::{Connection, ConnectionInfo, Flags, State};
 use crate::{
     admission::AdmissionTicket,
     delivery::Waiting,
     effects::Effects,
     outbox::{Outbox, SavedOutbox},
     rate_limiter::RateLimiter,
+    schedule::UnreachedPing,
     stream::Stream,
+    timeouts::Times,
     token::Key,
 };
 

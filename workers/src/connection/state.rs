@@ -22,7 +22,7 @@ impl State {
     }
 
     pub(super) fn agreement(&self) -> Option<Agreement> {
-        let State::WebSocket(session) = self else { return None };
+        let Self::WebSocket(session) = self else { return None };
         match session.extension() {
             Extension::Deflate(agreement) if session.can_send() => Some(agreement),
             Extension::Deflate(_) | Extension::None => None,
@@ -32,18 +32,18 @@ impl State {
     /// The options of the answer to the request with this number, if it waits for one.
     pub(crate) fn awaits_answer(&self, number: u32) -> Option<ResponseOptions> {
         match self {
-            State::Http(RequestState::Answering { number: awaited, options }) => {
+            Self::Http(RequestState::Answering { number: awaited, options }) => {
                 (*awaited == number).then_some(*options)
             }
-            State::Http(_) | State::WebSocket(_) | State::Lingering { .. } => None,
+            Self::Http(_) | Self::WebSocket(_) | Self::Lingering { .. } => None,
         }
     }
 
     /// Whether its client waits for the handshake with this number to be decided.
     pub(crate) fn awaits_verdict(&self, number: u32) -> bool {
         match self {
-            State::Http(RequestState::Undecided { number: awaited, .. }) => *awaited == number,
-            State::Http(_) | State::WebSocket(_) | State::Lingering { .. } => false,
+            Self::Http(RequestState::Undecided { number: awaited, .. }) => *awaited == number,
+            Self::Http(_) | Self::WebSocket(_) | Self::Lingering { .. } => false,
         }
     }
 
@@ -51,8 +51,8 @@ impl State {
     #[inline]
     pub(crate) fn can_send(&self) -> bool {
         match self {
-            State::WebSocket(session) => session.can_send(),
-            State::Http(_) | State::Lingering { .. } => false,
+            Self::WebSocket(session) => session.can_send(),
+            Self::Http(_) | Self::Lingering { .. } => false,
         }
     }
 
@@ -60,12 +60,12 @@ impl State {
     #[inline]
     pub(crate) fn is_ending(&self) -> bool {
         match self {
-            State::WebSocket(session) => match session.phase() {
+            Self::WebSocket(session) => match session.phase() {
                 Phase::Open => false,
                 Phase::CloseSent | Phase::Closed => true,
             },
-            State::Lingering { .. } => true,
-            State::Http(_) => false,
+            Self::Lingering { .. } => true,
+            Self::Http(_) => false,
         }
     }
 }

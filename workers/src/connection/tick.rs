@@ -1,6 +1,5 @@
 //! What the clock asks for at a connection, and what makes its time run.
 
-use serde::{Deserialize, Serialize};
 use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::{frame::encode_ping, session::Phase};
 
@@ -11,21 +10,12 @@ use crate::{
     http1::RequestState,
     limits::RatePolicy,
     moment::Moment,
+    schedule::UnreachedPing,
     timeouts::{Awaiting, Timeout, next_timeout},
 };
 
 /// Who is left unread is so for this long at least: not woken for each single message that may come again.
 const THROTTLE_MS_MIN: u64 = 100;
-
-/// What was on its way to a client when it was pinged: a slow reader lives, and its pong can only come when the ping has
-/// reached it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct UnreachedPing {
-    /// Bytes that it had taken at the last look.
-    taken: u64,
-    /// Bytes that it will have taken when it has the ping.
-    end: u64,
-}
 
 impl Timers<'_> {
     /// Starts to wait for what its present state waits for.

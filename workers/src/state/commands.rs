@@ -8,7 +8,7 @@ use wsmaster_ipc::{
 use wsmaster_protocol::close::CloseCode;
 
 use super::WorkerState;
-use crate::{effects::Effects, handler::Message, inspect::answer};
+use crate::{effects::Effects, inspect::answer, vocabulary::Message};
 
 impl WorkerState {
     /// Does what another process, or this one, asks for a connection of this worker.

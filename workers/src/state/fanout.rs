@@ -7,7 +7,7 @@ use wsmaster_ipc::{
 };
 
 use super::WorkerState;
-use crate::{conn_index::ConnIndex, delivery::Fanout, handler::Message, pending::DeliveryCount};
+use crate::{conn_index::ConnIndex, delivery::Fanout, pending::DeliveryCount, vocabulary::Message};
 
 impl WorkerState {
     /// Puts a message into a connection's outbox.

@@ -11,10 +11,10 @@ use wsmaster_ipc::{
 use super::WorkerState;
 use crate::{
     effects::Effects,
-    handler::Message,
     lineage::Owner,
     pending::DeliveryCount,
     slot_peers::{Carried, SlotPeers},
+    vocabulary::Message,
 };
 
 impl WorkerState {
@@ -74,7 +74,7 @@ impl WorkerState {
             let part = Command::Part(Part::Many { delivered, dropped });
             // When it is refused nobody answers: it is not known how many of the predecessor's should have had it.
             let _ = match ticket {
-                Some(_) => self.fx.pass_on(&[part, command.clone()]),
+                Some(_) => self.fx.pass_on(&[part, *command]),
                 None => self.fx.pass_on(std::slice::from_ref(command)),
             };
         } else if let Some(ticket) = ticket {

@@ -9,13 +9,20 @@ use wsmaster_ipc::shared_state::Counter;
 
 use super::Worker;
 use crate::{
-    close_reason::CloseReason, conn_index::ConnIndex, context::Context, handler::Handler,
-    pending::Reply, requests::Callback, state::WorkerState,
+    callback_id::CallbackId,
+    close_reason::CloseReason,
+    conn_index::ConnIndex,
+    context::{Callback, Callbacks, Context},
+    events::EndedJob,
+    handler::Handler,
+    pending::Reply,
+    state::WorkerState,
 };
 
 /// The application, and what it may act on.
 pub(crate) struct Calls<'w, H> {
     pub(crate) state: &'w mut WorkerState,
+    pub(crate) callbacks: &'w mut Callbacks,
     pub(crate) handler: &'w mut H,
 }
 
@@ -39,7 +46,7 @@ impl<H: Handler> Calls<'_, H> {
         index: Option<ConnIndex>,
         call: impl FnOnce(&mut H, &mut Context<'_>) -> R,
     ) -> Option<R> {
-        let mut context = Context::new(self.state, index);
+        let mut context = Context::new(self.state, self.callbacks, index);
         let handler = &mut self.handler;
         let result = catch_unwind(AssertUnwindSafe(|| call(handler, &mut context)));
         if result.is_err() {
@@ -52,8 +59,28 @@ impl<H: Handler> Calls<'_, H> {
     }
 
     /// Does what an answer was waited for. Whether somebody still waited.
-    pub(crate) fn finish(&mut self, callback: Callback, reply: Reply) -> bool {
-        self.guarded(None, |_, context| callback(context, reply)).unwrap_or(false)
+    pub(crate) fn finish(&mut self, id: CallbackId, reply: Reply) -> bool {
+        match self.callbacks.take(id) {
+            Some(Callback::Reply(callback)) => {
+                self.guarded(None, |_, context| callback(context, reply)).unwrap_or(false)
+            }
+            Some(Callback::JobEnd(_)) | None => {
+                debug_assert!(false, "a request has another callback than its own");
+                false
+            }
+        }
+    }
+
+    fn finish_job(&mut self, job: &EndedJob) {
+        match self.callbacks.take(job.end) {
+            Some(Callback::JobEnd(callback)) => {
+                let index = job.connection.and_then(|id| self.state.find_open(id));
+                self.guarded(index, |_, context| callback(context, job.result));
+            }
+            Some(Callback::Reply(_)) | None => {
+                debug_assert!(false, "a job has another callback than its own");
+            }
+        }
     }
 
     /// Tells the application of ends and answers, until there are none left.
@@ -63,12 +90,11 @@ impl<H: Handler> Calls<'_, H> {
             if let Some((index, closed)) = self.state.fx.events.closed.pop_front() {
                 self.guarded(Some(index), |handler, context| handler.on_close(context, &closed));
             }
-            if let Some((callback, reply)) = self.state.fx.requests.answered.pop_front() {
-                self.finish(callback, reply);
+            if let Some((id, reply)) = self.state.fx.requests.answered.pop_front() {
+                self.finish(id, reply);
             }
             if let Some(job) = self.state.fx.events.ended_jobs.pop_front() {
-                let index = job.connection.and_then(|id| self.state.find_open(id));
-                self.guarded(index, |_, context| (job.end)(context, job.result));
+                self.finish_job(&job);
             }
             if let Some((undecided, verdict)) = self.state.fx.events.decisions.pop_front() {
                 self.conclude(&undecided, verdict);
@@ -79,7 +105,7 @@ impl<H: Handler> Calls<'_, H> {
 
 impl<H: Handler> Worker<H> {
     pub(crate) fn calls(&mut self) -> Calls<'_, H> {
-        Calls { state: &mut self.state, handler: &mut self.handler }
+        Calls { state: &mut self.state, callbacks: &mut self.callbacks, handler: &mut self.handler }
     }
 
     /// As [`Calls::call`].

@@ -17,9 +17,10 @@ use crate::{
     conn_index::ConnIndex,
     connection::{Connection, ConnectionInfo, LAST, State},
     effects::Effects,
-    handler::{Handler, HttpHead, HttpRequest, Responder, Undecided, Verdict},
+    handler::Handler,
     http1::{RequestState, ResponseOptions},
     listening::Proxies,
+    vocabulary::{HttpHead, HttpRequest, Responder, Undecided, Verdict},
 };
 
 /// How much of an origin that is refused is shown in the log.

@@ -227,8 +227,8 @@ impl<H: Handler> Worker<H> {
                 State::Http(RequestState::Head { .. }) => {
                     // What has come by now is answered: the kernel tells of it a moment later.
                     connection.flags.readable = true;
-                    let Self { state, handler, buffers, .. } = self;
-                    Calls { state, handler }.serve(key.index, buffers);
+                    let Self { state, callbacks, handler, buffers, .. } = self;
+                    Calls { state, callbacks, handler }.serve(key.index, buffers);
                     self.end_if_idle(key.index, parting);
                 }
                 // What is unfinished has its own deadline, and the answer ends the connection.

@@ -7,17 +7,14 @@ use wsmaster_ipc::{
 };
 
 use super::{Life, MailboxOwner, PACKETS_PER_TURN_MAX, Worker, calls::Calls};
-use crate::{
-    handler::{Handler, Message},
-    lineage::Owner,
-};
+use crate::{handler::Handler, lineage::Owner, vocabulary::Message};
 
 impl<H: Handler> Worker<H> {
     pub(super) fn take_mail(&mut self) {
-        let Self { inbox, state, handler, .. } = self;
+        let Self { inbox, state, callbacks, handler, .. } = self;
         let is_shared = state.fx.peers.lineage.is_shared();
         let taken = inbox.inbox.take(PACKETS_PER_TURN_MAX, is_shared, |incoming| {
-            let mut calls = Calls { state, handler };
+            let mut calls = Calls { state, callbacks, handler };
             match incoming {
                 Incoming::Command(command) => {
                     calls.state.fx.stats.add(Counter::CommandsIn, 1);

@@ -30,11 +30,12 @@ use wsmaster_protocol::{
 use super::*;
 use crate::{
     conn_index::ConnIndex,
-    context::Context,
-    handler::{Closed, Handler, HttpRequest, Message, Responder, Verdict},
+    context::{Callbacks, Context},
+    handler::Handler,
     limits::{CompressionLimits, Limits, RatePolicy, SlowClient},
     lineage::Lineage,
     state::WorkerState,
+    vocabulary::{Closed, HttpRequest, Message, Responder, Verdict},
     worker::{Buffers, Calls},
 };
 
@@ -161,6 +162,7 @@ struct World {
     limits: Limits,
     state: WorkerState,
     app: App,
+    callbacks: Callbacks,
     buffers: Buffers,
     client: StdStream,
     said: Vec<u8>,
@@ -195,6 +197,7 @@ impl World {
             limits: limits.clone(),
             state,
             app: App::default(),
+            callbacks: Callbacks::default(),
             buffers: Buffers::new(),
             client,
             said,
@@ -207,7 +210,14 @@ impl World {
     }
 
     fn calls(&mut self) -> (Calls<'_, App>, &mut Buffers) {
-        (Calls { state: &mut self.state, handler: &mut self.app }, &mut self.buffers)
+        (
+            Calls {
+                state: &mut self.state,
+                callbacks: &mut self.callbacks,
+                handler: &mut self.app,
+            },
+            &mut self.buffers,
+        )
     }
 
     fn step(&mut self, step: &Step, cuts: bool) {
