@@ -16,8 +16,8 @@ use wsmaster_protocol::peer::Peer;
 
 use crate::{
     admission::Admission, channels::Channels, delivery::Delivery, drain::Drain, events::Events,
-    ids::Ids, limits::Limits, lineage::Lineage, listening::Rules, quota::MessageQuota,
-    requests::Requests, schedule::Schedule, slot_peers::SlotPeers, stats::Stats,
+    ids::Ids, limits::Limits, lineage::Lineage, listening::Rules, requests::Requests,
+    schedule::Schedule, slot_peers::SlotPeers, stats::Stats,
 };
 
 /// See the module.
@@ -37,7 +37,6 @@ pub(crate) struct Effects {
     /// The other processes of the slot, while there are any.
     pub(crate) peers: SlotPeers,
     pub(crate) drain: Drain,
-    pub(crate) quota: MessageQuota,
     pub(crate) random: fastrand::Rng,
 }
 
@@ -54,7 +53,6 @@ impl Effects {
         // Answers to requests of the process before may still come: they do not look like answers to ours.
         let first_request = lineage.first_request();
         let timeout_ms = limits.ask_timeout.as_millis() as u64;
-        let mut random = fastrand::Rng::with_seed(seed);
         Self {
             now_ms,
             rules: Rules::default(),
@@ -68,8 +66,7 @@ impl Effects {
             events: Events::new(&limits),
             peers: SlotPeers::new(slot, lineage),
             drain: Drain::default(),
-            quota: MessageQuota::new(&limits, &mut random),
-            random,
+            random: fastrand::Rng::with_seed(seed),
             limits,
         }
     }

@@ -11,7 +11,7 @@ mod peers;
 use std::{io, os::fd::OwnedFd};
 
 use mio::Registry;
-use wsmaster_ipc::{ConnectionId, shared_state::Counter};
+use wsmaster_ipc::{ConnectionId, link::ChildLink, shared_state::Counter};
 
 use crate::{
     conn_index::ConnIndex,
@@ -19,6 +19,7 @@ use crate::{
     connections::Connections,
     effects::Effects,
     inspect::answer,
+    lifecycle::Lifecycle,
     stream::Stream,
     token::{Key, Source},
     vocabulary::{Responder, Undecided},
@@ -28,6 +29,7 @@ use crate::{
 pub(crate) struct WorkerState {
     pub(crate) connections: Connections,
     pub(crate) fx: Effects,
+    pub(crate) lifecycle: Lifecycle,
     /// A list of receivers, which whoever takes it puts back.
     members: Vec<ConnIndex>,
 }
@@ -43,8 +45,9 @@ impl std::fmt::Debug for WorkerState {
 
 impl WorkerState {
     /// Without connections.
-    pub(crate) fn new(fx: Effects) -> Self {
-        Self { connections: Connections::default(), fx, members: Vec::new() }
+    pub(crate) fn new(mut fx: Effects, link: ChildLink) -> Self {
+        let lifecycle = Lifecycle::new(link, &fx.limits, &mut fx.random);
+        Self { connections: Connections::default(), fx, lifecycle, members: Vec::new() }
     }
 
     /// A connection, and what it acts on.

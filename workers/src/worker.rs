@@ -37,7 +37,6 @@ use wsmaster_ipc::{
     shared_state::Counter,
     sys::{random, reserve, signal::TermSignal},
 };
-use wsmaster_protocol::close::CloseCode;
 
 use crate::{
     accept_sockets::AcceptSockets,
@@ -46,6 +45,7 @@ use crate::{
     effects::Effects,
     handler::Handler,
     handshakes::HandshakeRules,
+    lifecycle::Life,
     limits::Limits,
     lineage::Lineage,
     listening::{Listeners, Listening, Proxies, Rules},
@@ -126,11 +126,9 @@ pub struct Worker<H> {
     callbacks: Callbacks,
     accept_sockets: AcceptSockets,
     inbox: WorkerInbox,
-    link: ChildLink,
     term: TermSignal,
     /// Packets for other processes wait for room in their mailboxes.
     has_backlog: bool,
-    life: Life,
     buffers: Buffers,
     tls: Option<tls::Acceptor>,
     take_log: Box<dyn FnMut(OwnedFd)>,
@@ -141,28 +139,6 @@ pub struct Worker<H> {
 struct WorkerInbox {
     inbox: Inbox,
     owner: MailboxOwner,
-}
-
-/// How far the worker is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Life {
-    /// It serves.
-    Serving,
-    /// It serves, and has asked the master for a successor.
-    Recycling,
-    /// It takes nothing new, and is gone when its connections are, or at this moment of the loop's clock.
-    Leaving { deadline_ms: u64, reason: LeaveReason, parting: Parting },
-    /// The master is dead.
-    Orphaned,
-}
-
-/// What a worker that leaves tells its clients.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Parting {
-    /// To come back, with this code, within this time.
-    ComeBack { code: CloseCode, spread_ms: u64 },
-    /// That the server goes away, within this time.
-    GoneAway { spread_ms: u64 },
 }
 
 /// Which process reads the mailbox of the slot. A successor reads on where its predecessor stopped.
@@ -180,7 +156,7 @@ impl<H> std::fmt::Debug for Worker<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker")
             .field("state", &self.state)
-            .field("life", &self.life)
+            .field("life", &self.state.lifecycle.life)
             .finish_non_exhaustive()
     }
 }
@@ -252,7 +228,7 @@ impl<H: Handler> Worker<H> {
         fx.rules = Rules { listeners: known, proxies, handshakes };
         let accept = |sealed| tls::Acceptor::new(sealed, fx.delivery.backlogs.clone());
         let tls = tls.map(accept).transpose()?;
-        let mut state = WorkerState::new(fx);
+        let mut state = WorkerState::new(fx, link);
         for MovedConnection { state: bytes, socket } in connections {
             if let Err(error) = state.adopt(poll.registry(), &bytes, socket) {
                 log::error!("a connection of the worker before is lost: {error}");
@@ -267,10 +243,8 @@ impl<H: Handler> Worker<H> {
             accept_sockets,
             // What came while no worker was there waits in the kernel, and will not be told of again.
             inbox: WorkerInbox { inbox, owner: MailboxOwner::Us },
-            link,
             term,
             has_backlog: false,
-            life: Life::Serving,
             buffers: Buffers::new(),
             tls,
             take_log,
@@ -286,7 +260,7 @@ impl<H: Handler> Worker<H> {
         let mut active = Vec::with_capacity(EVENTS_MAX);
         self.state.fx.now_ms = clock_ms();
         self.call(None, |handler, context| handler.on_start(context));
-        self.link.send(&ToMaster::Ready);
+        self.state.lifecycle.link.send(&ToMaster::Ready);
         self.hand_out_jobs();
         while !self.is_done() {
             match self.poll.poll(&mut events, self.poll_timeout()) {
@@ -309,7 +283,7 @@ impl<H: Handler> Worker<H> {
         }
         self.abandon_jobs();
         self.end_questions();
-        match self.life {
+        match self.state.lifecycle.life {
             Life::Leaving { reason, .. } => {
                 self.call(None, |handler, context| handler.on_stop(context, reason));
             }
@@ -322,7 +296,7 @@ impl<H: Handler> Worker<H> {
     }
 
     fn is_done(&self) -> bool {
-        match self.life {
+        match self.state.lifecycle.life {
             Life::Serving | Life::Recycling => false,
             Life::Leaving { deadline_ms, .. } => {
                 // One that leaves for longer than this one would hear nothing any more.
@@ -339,7 +313,7 @@ impl<H: Handler> Worker<H> {
         if self.inbox.inbox.has_mail() || !self.state.fx.schedule.ready.is_empty() {
             return Some(Duration::ZERO);
         }
-        let leaving = match self.life {
+        let leaving = match self.state.lifecycle.life {
             Life::Leaving { deadline_ms, .. } => Some(deadline_ms),
             Life::Serving | Life::Recycling | Life::Orphaned => None,
         };
@@ -371,7 +345,7 @@ impl<H: Handler> Worker<H> {
                 }
                 Some(Source::Term) => {
                     if self.term.take() {
-                        self.ask_for_a_successor(LeaveReason::Asked);
+                        self.state.lifecycle.ask_for_a_successor(LeaveReason::Asked);
                     }
                 }
                 // The flush at the end of the turn tries it; ended jobs are looked for in each turn.
@@ -402,9 +376,6 @@ impl<H: Handler> Worker<H> {
     fn serve_connections(&mut self, active: &mut Vec<ConnIndex>) {
         let Self { state, callbacks, handler, buffers, .. } = self;
         Calls { state, callbacks, handler }.serve_all(active, buffers);
-        if self.state.fx.quota.is_reached() {
-            self.ask_for_a_successor(LeaveReason::Share);
-        }
     }
 
     // ----- time -----

@@ -14,10 +14,16 @@ use wsmaster_ipc::{
 };
 use wsmaster_protocol::close::CloseCode;
 
-use super::{Life, MailboxOwner, Parting, Worker, calls::Calls};
+use super::{MailboxOwner, Worker, calls::Calls};
 use crate::{
-    close_reason::CloseReason, conn_index::ConnIndex, connection::State,
-    drain_schedule::DrainSchedule, handler::Handler, http1::RequestState, listening::ListenerRules,
+    close_reason::CloseReason,
+    conn_index::ConnIndex,
+    connection::State,
+    drain_schedule::DrainSchedule,
+    handler::Handler,
+    http1::RequestState,
+    lifecycle::{Life, Parting},
+    listening::ListenerRules,
     token::Source,
 };
 
@@ -27,7 +33,7 @@ const MAIL_TURNS_BEFORE_CLOSING_MAX: usize = 64;
 impl<H: Handler> Worker<H> {
     pub(super) fn read_link(&mut self) {
         loop {
-            let (received, descriptor) = self.link.receive_with();
+            let (received, descriptor) = self.state.lifecycle.link.receive_with();
             match received {
                 Received::Message(ToChild::Drain {
                     reason,
@@ -84,7 +90,7 @@ impl<H: Handler> Worker<H> {
                 }
                 Received::Empty => return,
                 Received::Closed => {
-                    self.life = Life::Orphaned;
+                    self.state.lifecycle.life = Life::Orphaned;
                     return;
                 }
             }
@@ -93,7 +99,7 @@ impl<H: Handler> Worker<H> {
 
     /// Takes a further listener: of a slot that is down, or a new one of its own.
     fn cover(&mut self, number: u16, rules: serde_json::Value, socket: Option<OwnedFd>) {
-        match self.life {
+        match self.state.lifecycle.life {
             Life::Serving | Life::Recycling => {}
             // Somebody else is asked as soon as the master knows.
             Life::Leaving { .. } | Life::Orphaned => return,
@@ -102,7 +108,7 @@ impl<H: Handler> Worker<H> {
         let rules = serde_json::from_value::<ListenerRules>(rules);
         let (Some(socket), Some(slot), Ok(rules)) = (socket, Slot::new(number), rules) else {
             log::warn!("the listener {name} of worker {number} has not come: out of descriptors");
-            self.link.send(&ToMaster::CannotCover { slot: number });
+            self.state.lifecycle.link.send(&ToMaster::CannotCover { slot: number });
             return;
         };
         let opened = Listener::try_from(socket).and_then(|socket| {
@@ -112,14 +118,14 @@ impl<H: Handler> Worker<H> {
             Ok(()) => self.state.fx.rules.listeners.learn(rules, &self.state.fx.limits.session()),
             Err(error) => {
                 log::warn!("the listener {name} of worker {number} is not served: {error}");
-                self.link.send(&ToMaster::CannotCover { slot: number });
+                self.state.lifecycle.link.send(&ToMaster::CannotCover { slot: number });
             }
         }
     }
 
     /// Tells the master whether this process has what it was handed; where it has no descriptor for it, the master tries again.
     fn confirm(&self, what: Handed, number: u64, has_come: bool) {
-        self.link.send(&if has_come {
+        self.state.lifecycle.link.send(&if has_come {
             ToMaster::Taken { what, number }
         } else {
             ToMaster::NotTaken { what, number }
@@ -146,7 +152,7 @@ impl<H: Handler> Worker<H> {
         let now_ms = self.state.fx.now_ms;
         let mut ends_ms = now_ms.saturating_add(deadline_ms);
         let mut reason = reason;
-        match self.life {
+        match self.state.lifecycle.life {
             // What the application says now still comes before the close.
             Life::Serving | Life::Recycling => {
                 self.call(None, |handler, context| handler.on_leave(context, reason));
@@ -156,13 +162,14 @@ impl<H: Handler> Worker<H> {
                 ends_ms = ends_ms.min(earlier_ms);
                 reason = first;
                 if before == parting || is_end(before) {
-                    self.life = Life::Leaving { deadline_ms: ends_ms, reason, parting: before };
+                    self.state.lifecycle.life =
+                        Life::Leaving { deadline_ms: ends_ms, reason, parting: before };
                     return;
                 }
             }
             Life::Orphaned => return,
         }
-        self.life = Life::Leaving { deadline_ms: ends_ms, reason, parting };
+        self.state.lifecycle.life = Life::Leaving { deadline_ms: ends_ms, reason, parting };
         self.state.fx.drain.is_leaving = true;
         if is_end(parting) {
             self.state.fx.drain.is_stopping = true;
@@ -176,7 +183,7 @@ impl<H: Handler> Worker<H> {
 
     /// What side processes have sent before they ended arrives, and then the clients are told.
     fn close_clients(&mut self) {
-        let (deadline_ms, parting) = match self.life {
+        let (deadline_ms, parting) = match self.state.lifecycle.life {
             Life::Leaving { deadline_ms, parting, .. } => (deadline_ms, parting),
             Life::Serving | Life::Recycling | Life::Orphaned => return,
         };
@@ -209,7 +216,7 @@ impl<H: Handler> Worker<H> {
 
     /// Tells those whose moment has come.
     pub(super) fn drain_clients(&mut self) {
-        let parting = match self.life {
+        let parting = match self.state.lifecycle.life {
             Life::Leaving { parting, .. } => parting,
             Life::Serving | Life::Recycling | Life::Orphaned => return,
         };
@@ -258,16 +265,6 @@ impl<H: Handler> Worker<H> {
         }
     }
 
-    pub(super) fn ask_for_a_successor(&mut self, reason: LeaveReason) {
-        match self.life {
-            Life::Serving => {
-                self.link.send(&ToMaster::Recycle { reason });
-                self.life = Life::Recycling;
-            }
-            Life::Recycling | Life::Leaving { .. } | Life::Orphaned => {}
-        }
-    }
-
     /// Leaves the mailbox to the successor, and lets the master start it. What is for this worker is passed on from then on.
     fn hand_over(&mut self) {
         match self.inbox.owner {
@@ -279,7 +276,7 @@ impl<H: Handler> Worker<H> {
         let last_serial =
             self.state.fx.requests.handle().shared_state().last_serial(self.state.fx.peers.slot);
         self.state.fx.peers.lineage.hand_over(last_serial);
-        self.link.send(&ToMaster::Draining);
+        self.state.lifecycle.link.send(&ToMaster::Draining);
     }
 
     /// Reads from now on what the successor passes on.

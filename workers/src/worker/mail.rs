@@ -6,8 +6,8 @@ use wsmaster_ipc::{
     shared_state::Counter,
 };
 
-use super::{Life, MailboxOwner, PACKETS_PER_TURN_MAX, Worker, calls::Calls};
-use crate::{handler::Handler, lineage::Owner, vocabulary::Message};
+use super::{MailboxOwner, PACKETS_PER_TURN_MAX, Worker, calls::Calls};
+use crate::{handler::Handler, lifecycle::Life, lineage::Owner, vocabulary::Message};
 
 impl<H: Handler> Worker<H> {
     pub(super) fn take_mail(&mut self) {
@@ -29,7 +29,7 @@ impl<H: Handler> Worker<H> {
         });
         match (taken, self.inbox.owner) {
             (Ok(()), _) | (Err(Closed), MailboxOwner::Successor) => {}
-            (Err(Closed), MailboxOwner::Us) => self.life = Life::Orphaned,
+            (Err(Closed), MailboxOwner::Us) => self.state.lifecycle.life = Life::Orphaned,
             // The successor is gone; if there is another one, the master says so.
             (Err(Closed), MailboxOwner::SuccessorRelays) => {
                 self.stop_reading_mail();

@@ -169,7 +169,7 @@ impl<H: Handler> Calls<'_, H> {
                 Fed::Wait(consumed) => return at + consumed,
                 Fed::Message(consumed, event) => {
                     at += consumed;
-                    self.state.fx.quota.messages += 1;
+                    self.state.lifecycle.count_message();
                     if let Some(message) = as_message(&event) {
                         self.call(Some(index), |handler, context| {
                             handler.on_message(context, message);

@@ -15,7 +15,7 @@ use std::{
 use mio::net::UnixStream;
 use proptest::prelude::*;
 use wsmaster_ipc::{
-    ConnectionId, Handle, LeaveReason, Slot,
+    ConnectionId, Handle, LeaveReason, Slot, link,
     mailbox::MailboxPair,
     mailbox_sender::MailboxSender,
     shared_state::{SerialClock, SharedState},
@@ -174,7 +174,7 @@ impl World {
         let (ours, client) = StdStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         client.set_nonblocking(true).unwrap();
-        let mut state = WorkerState::new(effects(limits, START_MS));
+        let mut state = WorkerState::new(effects(limits, START_MS), link::pair().unwrap().1);
         let info = ConnectionInfo {
             id: id(),
             peer: Peer::inet("192.0.2.7".parse().unwrap(), Some(4000)),
@@ -308,7 +308,7 @@ impl World {
             panic!("it came over a unix socket");
         };
         let now_ms = self.state.fx.now_ms;
-        self.state = WorkerState::new(effects(&self.limits, now_ms));
+        self.state = WorkerState::new(effects(&self.limits, now_ms), link::pair().unwrap().1);
         // Places differ from process to process.
         self.state.connections.vacant_key();
         let key = self.state.connections.vacant_key();
