@@ -29,7 +29,7 @@ use self::{
     routes::Routes,
     web::{Place, Web},
 };
-use crate::{config::App, server::WorkerInfo, side::Instances};
+use crate::{config::App, side::Instances, worker_info::WorkerInfo};
 
 /// The applications of a server, with the pages and the HTTP API that it has whatever they are.
 #[derive(Debug)]

@@ -47,8 +47,10 @@ pub mod side;
 mod status;
 pub mod supervisor;
 mod tls;
+mod worker_info;
 
-pub use server::{Builder, Server, ServerError, WorkerInfo};
+pub use server::{Builder, Server, ServerError};
+pub use worker_info::WorkerInfo;
 pub use wsmaster_ipc::{
     Address, ConnectionId, Handle, LeaveReason, LifeEvent, Outcome, PayloadKind, SendError, Slot,
     handle::Publication, sys::process::Ended,

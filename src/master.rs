@@ -92,12 +92,12 @@ pub(crate) use self::{
 pub use crate::tls::Certificate;
 use crate::{
     config::Config,
-    server::WorkerInfo,
     side::{Directory, Process, TaskMaker},
     status::WorkerCounters,
     supervisor::{
         Action, ChildId, Event, ExitStatus, KillSignal, Pid, RecycleReason, Report, Supervisor,
     },
+    worker_info::WorkerInfo,
 };
 
 const EVENTS_MAX: usize = 256;

@@ -1,15 +1,15 @@
-//! The library's door: an application of one's own, on a server with workers, supervision and reload.
+//! The entry to the library: an application of one's own, on a server with workers, supervision and reload.
 
-use std::{path::PathBuf, rc::Rc};
+use std::path::PathBuf;
 
-use wsmaster_ipc::{Address, Slot, sys::resource};
-use wsmaster_protocol::plugin::Recipient;
+use wsmaster_ipc::sys::resource;
 use wsmaster_workers::Handler;
 
 use crate::{
     config::{AddressError, Config, ListenAddress, Machine},
     master::{self, Master, PassedSockets, Plan},
-    side::{Directory, Process, TaskHandler, TaskInfo, TaskMaker},
+    side::{Process, TaskHandler, TaskInfo, TaskMaker},
+    worker_info::WorkerInfo,
 };
 
 /// As many task processes as the configuration may name.
@@ -18,25 +18,6 @@ const TASK_WORKERS_MAX: usize = 256;
 /// A server with an application.
 #[derive(Debug)]
 pub struct Server;
-
-/// What a worker is, for the application that is made for it.
-#[derive(Clone, Debug)]
-pub struct WorkerInfo {
-    /// Its slot.
-    pub slot: Slot,
-    /// The configuration in force.
-    pub config: Config,
-    /// The side processes.
-    pub(crate) directory: Rc<Directory>,
-}
-
-impl WorkerInfo {
-    /// The mailbox of the side process with this name, which a handler can send to:
-    /// [`Handle::send_to_process`](wsmaster_ipc::Handle::send_to_process).
-    pub fn process(&self, name: &str) -> Option<Address> {
-        self.directory.find(&Recipient::Process(name.into()))
-    }
-}
 
 /// What can go wrong with a server as a whole. Each says in one line what, where and what to do.
 #[derive(Debug, thiserror::Error)]

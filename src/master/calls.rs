@@ -16,9 +16,9 @@ use super::{
 use crate::{
     config::{Config, ConfigErrors},
     logging, programs,
-    server::WorkerInfo,
     supervisor::Event,
     tls::{Loaded, load_apart},
+    worker_info::WorkerInfo,
 };
 
 /// How much a reload is to change.

@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     logging,
-    server::WorkerInfo,
     side::Body,
     supervisor::{ChildId, Event, ExitStatus, GiveUpReason, Phase, Pid, Report},
+    worker_info::WorkerInfo,
 };
 
 /// Deaths and failed forks of workers, or of one program, before all have come up that make the start a failure.

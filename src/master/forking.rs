@@ -21,9 +21,9 @@ use super::{Child, Master, Role, lost, settings, surroundings::Kind, tls::Tls, t
 use crate::{
     config::{Config, Restart},
     logging,
-    server::WorkerInfo,
     side::{self, Body, Directory, Process, SideProcess, SideSetup, TaskInfo},
     supervisor::{ChildId, ChildSpec, Pid, RestartPolicy},
+    worker_info::WorkerInfo,
 };
 
 /// What the host of a program, and the kernel, have to end a side process after its own time.

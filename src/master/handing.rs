@@ -13,8 +13,8 @@ use wsmaster_workers::Handler;
 
 use super::{Master, Role, control::ReloadAnswer, handover::Handover};
 use crate::{
-    server::WorkerInfo,
     supervisor::{ChildId, Event, Pid},
+    worker_info::WorkerInfo,
 };
 
 impl<F, H> Master<F>

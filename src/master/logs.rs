@@ -7,7 +7,7 @@ use wsmaster_ipc::link::ToChild;
 use wsmaster_workers::Handler;
 
 use super::{Master, log_keeper::Rotation};
-use crate::{logging, server::WorkerInfo, supervisor::Pid};
+use crate::{logging, supervisor::Pid, worker_info::WorkerInfo};
 
 /// The answer to [`Question::ReopenLogs`](super::Question::ReopenLogs).
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

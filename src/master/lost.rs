@@ -8,7 +8,7 @@ use wsmaster_ipc::{EventHeader, LostConnections, Slot, shared_state::SharedState
 use wsmaster_workers::Handler;
 
 use super::Master;
-use crate::{server::WorkerInfo, side::Body, supervisor::Pid};
+use crate::{side::Body, supervisor::Pid, worker_info::WorkerInfo};
 
 /// The living processes of one slot, the oldest first, each with the first serial number of a connection that is its to
 /// give: those before it take no connections any more when it is forked.

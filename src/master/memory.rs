@@ -10,8 +10,8 @@ use wsmaster_workers::Handler;
 
 use super::{Master, Role};
 use crate::{
-    server::WorkerInfo,
     supervisor::{Event, Pid, RecycleReason},
+    worker_info::WorkerInfo,
 };
 
 /// Between two looks. A look is one small read from /proc for each worker.

@@ -13,9 +13,9 @@ use wsmaster_workers::Handler;
 
 use super::{Master, Role};
 use crate::{
-    server::WorkerInfo,
     side::{Body, event_header},
     supervisor::{ChildId, DrainReason, ExitStatus, Phase, Pid, RecycleReason, Report},
+    worker_info::WorkerInfo,
 };
 
 impl<F, H> Master<F>

@@ -16,9 +16,9 @@ use super::{Master, Role, forking, report};
 use crate::{
     config::Config,
     programs,
-    server::WorkerInfo,
     side::{Changes, Installed},
     supervisor::{ChildId, ChildState, Event, Overdue, Phase, RecycleReason, Report},
+    worker_info::WorkerInfo,
 };
 
 impl<F, H> Master<F>

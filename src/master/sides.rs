@@ -12,9 +12,9 @@ use wsmaster_workers::Handler;
 
 use super::{Master, Role, closing_wait::ClosingWait, forking, settings};
 use crate::{
-    server::WorkerInfo,
     side::{self, Body},
     supervisor::{ChildId, Event, Phase, Pid, RecycleReason},
+    worker_info::WorkerInfo,
 };
 
 impl<F, H> Master<F>

@@ -42,11 +42,11 @@ use super::{
 use crate::{
     config::{Config, ConfigErrors, ListenerConfig, MAIN_LISTENER},
     logging, programs,
-    server::WorkerInfo,
     side::{Body, Directory, Installed, Process, SideProcess, TaskMaker},
     status::WorkerCounters,
     supervisor::{ChildSpec, RestartPolicy, Supervisor},
     tls::{Certificate, load_apart},
+    worker_info::WorkerInfo,
 };
 
 /// News that wait for a side process whose mailbox is full, in bytes.

@@ -9,7 +9,7 @@ use wsmaster_workers::Handler;
 use super::{Master, Role, report};
 use crate::{
     logging,
-    server::WorkerInfo,
+    worker_info::WorkerInfo,
     status::{
         Child, Leaving, Load, Log, Master as MasterStatus, Program, Route, SideProcess, Status,
         Worker, WorkerCounters, word,

@@ -21,7 +21,7 @@ use wsmaster_workers::{
 };
 
 use super::{Master, token::Source};
-use crate::server::WorkerInfo;
+use crate::worker_info::WorkerInfo;
 
 /// How long a worker may take to answer.
 const ANSWER_TIMEOUT_MS: u64 = 2_000;

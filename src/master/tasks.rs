@@ -13,7 +13,7 @@ use wsmaster_workers::Handler;
 
 use super::{Master, Role, watchdog::Verdict};
 use crate::{
-    server::WorkerInfo,
+    worker_info::WorkerInfo,
     side::{Body, SideProcess},
     status,
 };

@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::Master;
 use crate::{
-    server::WorkerInfo,
+    worker_info::WorkerInfo,
     status,
     tls::{Certificate, Loaded},
 };
