@@ -3,6 +3,8 @@
 //! Each rule says, when it is broken, where and what to do instead. A rule that needs an exception names it here with its
 //! reason. Nothing here runs the program.
 
+#[path = "tidy/circles.rs"]
+mod circles;
 #[path = "tidy/claims.rs"]
 mod claims;
 #[path = "tidy/code.rs"]
@@ -15,8 +17,12 @@ mod files;
 mod floors;
 #[path = "tidy/links.rs"]
 mod links;
+#[path = "tidy/modules.rs"]
+mod modules;
 #[path = "tidy/purity.rs"]
 mod purity;
+#[path = "tidy/shape.rs"]
+mod shape;
 #[path = "tidy/tree.rs"]
 mod tree;
 #[path = "tidy/words.rs"]

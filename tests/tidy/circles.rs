@@ -1,0 +1,206 @@
+//! No files of a crate that import each other in a circle, and rooms of `src` that look down only.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Findings, modules::workspace};
+
+/// Files that are in a circle today, each with what ties it. The list only gets shorter.
+const IN_CIRCLES: &[(&str, &str)] = &[
+    ("protocol/src/frame.rs", "the frame takes the negotiated extension"),
+    ("protocol/src/http.rs", "request, response and body share tokens and framing"),
+    ("protocol/src/http/body.rs", "request, response and body share tokens and framing"),
+    ("protocol/src/http/request.rs", "request, response and body share tokens and framing"),
+    ("protocol/src/http/response.rs", "request, response and body share tokens and framing"),
+    ("protocol/src/http/target.rs", "request, response and body share tokens and framing"),
+    ("protocol/src/plugin/answer.rs", "an answer and a command share fields"),
+    ("protocol/src/plugin/command.rs", "an answer and a command share fields"),
+    ("protocol/src/session/extension.rs", "the frame takes the negotiated extension"),
+    ("src/cli.rs", "the root of the command line has what its parts need"),
+    ("src/cli/arguments.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands/client/tls.rs", "the transport takes what the TLS stream reads"),
+    ("src/cli/commands/client/transport.rs", "the transport takes what the TLS stream reads"),
+    ("src/cli/commands/connections.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands/doctor.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands/given.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands/logs.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands/reload.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands/running_server.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands/start.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands/status.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands/stop.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands/top.rs", "the root of the command line has what its parts need"),
+    ("src/cli/commands/top/top_lists.rs", "the root of the command line has what its parts need"),
+    ("src/cli/doctor.rs", "findings are declared beside the list of examinations"),
+    ("src/cli/doctor/certificates.rs", "findings are declared beside the list of examinations"),
+    ("src/cli/doctor/limits.rs", "findings are declared beside the list of examinations"),
+    ("src/cli/doctor/network.rs", "findings are declared beside the list of examinations"),
+    ("src/cli/doctor/proxies.rs", "findings are declared beside the list of examinations"),
+    ("src/cli/doctor/setup.rs", "findings are declared beside the list of examinations"),
+    ("src/cli/doctor/system.rs", "findings are declared beside the list of examinations"),
+    ("src/master.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/activation.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/calls.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/coming_up.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/forking.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/listeners.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/lost.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/memory.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/news.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/start.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/status.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/surroundings.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/surveys.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/master/tls.rs", "the parts of the master are `impl` blocks of one type"),
+    ("src/supervisor.rs", "the parts of the supervisor are `impl` blocks of one type"),
+    ("src/supervisor/cover.rs", "the parts of the supervisor are `impl` blocks of one type"),
+    ("src/supervisor/lives.rs", "the parts of the supervisor are `impl` blocks of one type"),
+    ("src/supervisor/reload.rs", "the parts of the supervisor are `impl` blocks of one type"),
+    ("src/supervisor/slot.rs", "the parts of the supervisor are `impl` blocks of one type"),
+    ("src/supervisor/stop.rs", "the parts of the supervisor are `impl` blocks of one type"),
+    ("workers/src/close_reason.rs", "the application and the state of the worker know each other"),
+    ("workers/src/connection.rs", "the application and the state of the worker know each other"),
+    (
+        "workers/src/connection/tick.rs",
+        "the application and the state of the worker know each other",
+    ),
+    ("workers/src/connections.rs", "the application and the state of the worker know each other"),
+    ("workers/src/context.rs", "the application and the state of the worker know each other"),
+    ("workers/src/delivery.rs", "the application and the state of the worker know each other"),
+    ("workers/src/effects.rs", "the application and the state of the worker know each other"),
+    ("workers/src/events.rs", "the application and the state of the worker know each other"),
+    ("workers/src/handler.rs", "the application and the state of the worker know each other"),
+    (
+        "workers/src/inspect/answer.rs",
+        "the application and the state of the worker know each other",
+    ),
+    ("workers/src/jobs.rs", "the application and the state of the worker know each other"),
+    ("workers/src/requests.rs", "the application and the state of the worker know each other"),
+    ("workers/src/schedule.rs", "the application and the state of the worker know each other"),
+    ("workers/src/slot_peers.rs", "the application and the state of the worker know each other"),
+    ("workers/src/state.rs", "the application and the state of the worker know each other"),
+    ("workers/src/timeouts.rs", "the application and the state of the worker know each other"),
+    ("workers/src/tls/certificate.rs", "errors of DER are those of certificates"),
+    ("workers/src/tls/der.rs", "errors of DER are those of certificates"),
+    ("workers/src/worker.rs", "the parts of the loop are `impl` blocks of one type"),
+    ("workers/src/worker/calls.rs", "the parts of the loop are `impl` blocks of one type"),
+    ("workers/src/worker/leaving.rs", "the parts of the loop are `impl` blocks of one type"),
+    ("workers/src/worker/serving.rs", "the parts of the loop are `impl` blocks of one type"),
+];
+
+/// The rooms of `src`, the lowest first, and what each uses besides itself. A room that is not here uses none; what is not below
+/// cannot be used.
+const ROOMS: &[(&str, &[&str])] = &[
+    ("programs", &["config"]),
+    ("tls", &["apart", "config"]),
+    ("side", &["config", "logging", "programs", "supervisor"]),
+    ("worker_info", &["config", "side"]),
+    ("apps", &["config", "side", "worker_info"]),
+    (
+        "master",
+        &[
+            "apart",
+            "config",
+            "logging",
+            "missing",
+            "programs",
+            "side",
+            "supervisor",
+            "tls",
+            "worker_info",
+        ],
+    ),
+    ("server", &["config", "master", "side", "worker_info"]),
+    ("cli", &["apart", "apps", "config", "logging", "master", "missing", "programs", "tls"]),
+];
+
+fn arrows() -> BTreeMap<&'static str, BTreeSet<&'static str>> {
+    let mut arrows: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for arrow in &workspace().arrows {
+        arrows.entry(&arrow.from).or_default().insert(&arrow.to);
+    }
+    arrows
+}
+
+/// All files that this one leads to.
+fn reached(from: &str, arrows: &BTreeMap<&str, BTreeSet<&'static str>>) -> BTreeSet<&'static str> {
+    let mut reached = BTreeSet::new();
+    let mut next: Vec<&str> = vec![from];
+    while let Some(at) = next.pop() {
+        for to in arrows.get(at).into_iter().flatten() {
+            if reached.insert(*to) {
+                next.push(to);
+            }
+        }
+    }
+    reached
+}
+
+#[test]
+fn files_import_each_other_in_no_circle() {
+    let arrows = arrows();
+    let reached: BTreeMap<&str, _> =
+        arrows.keys().map(|from| (*from, reached(from, &arrows))).collect();
+    let mut findings = Findings::default();
+    let known = |path: &str| IN_CIRCLES.iter().any(|(known, _)| *known == path);
+    for (path, below) in &reached {
+        if !below.contains(path) || known(path) {
+            continue;
+        }
+        let back = |to: &&&str| reached.get(**to).is_some_and(|below| below.contains(path));
+        let direct: Vec<&str> = arrows[path].iter().filter(back).copied().collect();
+        findings.add(
+            path,
+            0,
+            format!(
+                "is in a circle by {}; move what both need into a file below both",
+                direct.join(", ")
+            ),
+        );
+    }
+    for (path, remark) in IN_CIRCLES {
+        if !reached.get(path).is_some_and(|below| below.contains(path)) {
+            findings.add(path, 0, format!("is in no circle any more ({remark}); take it off the list of tests/tidy/circles.rs"));
+        }
+    }
+    findings.expect_none();
+}
+
+/// The room of a file of `src`: its first folder, or itself.
+fn room(path: &str) -> Option<&str> {
+    let below = path.strip_prefix("src/")?;
+    Some(below.split('/').next().unwrap_or(below).trim_end_matches(".rs"))
+}
+
+#[test]
+fn rooms_of_src_look_down_only() {
+    let mut findings = Findings::default();
+    let mut used = BTreeSet::new();
+    for arrow in &workspace().arrows {
+        let (Some(from), Some(to)) = (room(&arrow.from), room(&arrow.to)) else { continue };
+        if from == to || from == "main" {
+            continue;
+        }
+        used.insert((from, to));
+        let may = ROOMS.iter().find(|(room, _)| *room == from).map_or(&[][..], |(_, below)| *below);
+        if !may.contains(&to) {
+            findings.add(&arrow.from, 0, format!("uses {}, and {from} stands below {to}; pass it in as an argument, or move it below both", arrow.to));
+        }
+    }
+    for (at, (room, below)) in ROOMS.iter().enumerate() {
+        for below in below.iter().filter(|below| ROOMS[at..].iter().any(|(room, _)| room == *below))
+        {
+            findings.add(room, 0, format!("may not use {below}, which does not stand below it"));
+        }
+        for below in below.iter().filter(|below| !used.contains(&(*room, **below))) {
+            findings.add(
+                room,
+                0,
+                format!(
+                    "does not use {below} any more; take it off the list of tests/tidy/circles.rs"
+                ),
+            );
+        }
+    }
+    findings.expect_none();
+}
