@@ -9,12 +9,12 @@ use wsmaster_workers::Handler;
 use super::{Master, Role, report};
 use crate::{
     logging,
-    worker_info::WorkerInfo,
     status::{
         Child, Leaving, Load, Log, Master as MasterStatus, Program, Route, SideProcess, Status,
         Worker, WorkerCounters, word,
     },
     supervisor::{ChildView, Phase, Pid},
+    worker_info::WorkerInfo,
 };
 
 /// A path in JSON, which has no place for bytes that are not UTF-8.

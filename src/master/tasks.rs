@@ -13,9 +13,9 @@ use wsmaster_workers::Handler;
 
 use super::{Master, Role, watchdog::Verdict};
 use crate::{
-    worker_info::WorkerInfo,
     side::{Body, SideProcess},
     status,
+    worker_info::WorkerInfo,
 };
 
 impl<F, H> Master<F>

@@ -19,9 +19,9 @@ use zeroize::Zeroizing;
 
 use super::Master;
 use crate::{
-    worker_info::WorkerInfo,
     status,
     tls::{Certificate, Loaded},
+    worker_info::WorkerInfo,
 };
 
 /// See the module.
