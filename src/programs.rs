@@ -1,7 +1,8 @@
 //! What the `[[process]]` tables of a configuration would execute, and why it could not be.
 //!
-//! It looks as the program's host will: with the `PATH` that the program has, in its directory, for its user. It executes
-//! nothing. What only an execution shows (a library that is missing, a script with an error in it) is told at the start.
+//! It looks as the host of the side process will: with the `PATH` that the program has, in its directory, for its user. It
+//! executes nothing. What only an execution shows (a library that is missing, a script with an error in it) is reported at the
+//! start.
 
 use std::{
     collections::HashMap,
@@ -9,24 +10,24 @@ use std::{
     fs::{self, File, Metadata},
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, Read},
-    os::{
-        fd::{AsFd, AsRawFd, BorrowedFd},
-        unix::{
-            ffi::OsStrExt,
-            fs::{MetadataExt, PermissionsExt},
-        },
+    os::unix::{
+        ffi::OsStrExt,
+        fs::{MetadataExt, PermissionsExt},
     },
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use wsmaster_ipc::sys::{files, process, resource, socket, user::Identity};
+use wsmaster_ipc::sys::{files, resource, user::Identity};
 
-use crate::config::{Config, ConfigErrors, ProcessConfig};
+use crate::{
+    apart,
+    config::{Config, ConfigErrors, ProcessConfig},
+};
 
-/// How long the files may take to be looked at at a reload. The master serves nobody meanwhile.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The largest report of what was seen.
+/// How long a reload may look at the files. The master does nothing else meanwhile.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The largest report, in bytes.
 const REPORT_BYTES_MAX: usize = 512 * 1024;
 /// What execvp(3) takes when there is no `PATH`.
 const PATH_DEFAULT: &str = "/bin:/usr/bin";
@@ -38,7 +39,7 @@ const INTERPRETERS: [&str; 9] =
 /// Those of them that look in `PATH` too.
 const SHELLS: [&str; 3] = ["bash", "dash", "sh"];
 
-/// Something that keeps a program from being executed.
+/// Why a program could not be executed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Problem {
     key: &'static str,
@@ -60,7 +61,7 @@ pub(crate) fn check(config: &Config) -> Result<(), ConfigErrors> {
 /// What the files of a program are, as far as it can be seen without reading them: the command, what its first line names not
 /// included, and every argument that is the name of a file.
 pub(crate) fn fingerprint(program: &ProcessConfig) -> u64 {
-    let place = Place::of(program, None);
+    let lookup = Lookup::of(program, None);
     let mut hasher = DefaultHasher::new();
     let mut add = |file: &Path| {
         let facts = fs::metadata(file).ok().filter(Metadata::is_file);
@@ -69,12 +70,12 @@ pub(crate) fn fingerprint(program: &ProcessConfig) -> u64 {
         });
         facts.hash(&mut hasher);
     };
-    match place.find(program.command.as_os_str()) {
+    match lookup.find(program.command.as_os_str()) {
         Ok(command) => add(&command),
-        Err(_) => add(&place.at(&program.command)),
+        Err(_) => add(&lookup.at(&program.command)),
     }
     for argument in program.args.iter().filter(|argument| !argument.is_empty()) {
-        add(&place.at(Path::new(argument)));
+        add(&lookup.at(Path::new(argument)));
     }
     hasher.finish()
 }
@@ -83,12 +84,12 @@ pub(crate) fn fingerprint(program: &ProcessConfig) -> u64 {
 /// waited for long: a file system that hangs must not hang the master. To be called in a process with one thread.
 ///
 /// # Errors
-/// As [`check`]; that there is no answer is told as a fault of the first program.
-pub(crate) fn look_apart(config: &Config) -> Result<HashMap<String, u64>, ConfigErrors> {
+/// As [`check`]; a missing report is an error of the first program.
+pub(crate) fn fingerprints(config: &Config) -> Result<HashMap<String, u64>, ConfigErrors> {
     if config.processes.is_empty() {
         return Ok(HashMap::new());
     }
-    let errors = match ask(config) {
+    let errors = match apart::apart(REPORT_TIMEOUT, REPORT_BYTES_MAX, || report(config)) {
         Ok(Ok(fingerprints)) => return Ok(fingerprints),
         Ok(Err(problems)) => problems,
         Err(error) => {
@@ -98,41 +99,9 @@ pub(crate) fn look_apart(config: &Config) -> Result<HashMap<String, u64>, Config
     Err(config.refuse(errors.iter().map(|(key, what)| (key.as_str(), what.clone()))))
 }
 
-type Seen = Result<HashMap<String, u64>, Vec<(String, String)>>;
+type Report = Result<HashMap<String, u64>, Vec<(String, String)>>;
 
-fn ask(config: &Config) -> io::Result<Seen> {
-    let (ours, theirs) = socket::packet_pair(REPORT_BYTES_MAX)?;
-    let line = theirs.as_raw_fd();
-    let child = process::fork_child(vec![line], || {
-        let Ok(report) = serde_json::to_vec(&look(config)) else { return 1 };
-        i32::from(!matches!(
-            socket::send_packet(theirs.as_fd(), &report, None),
-            Ok(socket::Sent::Whole)
-        ))
-    })?;
-    // So that its end is seen.
-    drop(theirs);
-    let heard = hear(ours.as_fd());
-    process::end_child(child);
-    heard
-}
-
-fn hear(line: BorrowedFd<'_>) -> io::Result<Seen> {
-    if !socket::wait_readable(line, PATIENCE)? {
-        return Err(io::ErrorKind::TimedOut.into());
-    }
-    let mut buffer = vec![0; REPORT_BYTES_MAX];
-    match socket::receive_packet(line, &mut buffer)? {
-        socket::Received::Packet { length, cut: false, .. } => {
-            Ok(serde_json::from_slice(buffer.get(..length).unwrap_or_default())?)
-        }
-        socket::Received::Packet { cut: true, .. }
-        | socket::Received::Empty
-        | socket::Received::Closed => Err(io::ErrorKind::UnexpectedEof.into()),
-    }
-}
-
-fn look(config: &Config) -> Seen {
+fn report(config: &Config) -> Report {
     let problems = problems(config);
     if !problems.is_empty() {
         return Err(problems);
@@ -150,37 +119,37 @@ fn problems(config: &Config) -> Vec<(String, String)> {
 }
 
 fn find_problem(config: &Config, program: &ProcessConfig) -> Option<Problem> {
-    let whom = match whom(config, program) {
-        Ok(whom) => whom,
+    let user = match user_of(config, program) {
+        Ok(user) => user,
         Err(error) => return Some(Problem { key: "user", what: error.to_string() }),
     };
-    Place::of(program, whom).examine(program).err()
+    Lookup::of(program, user).examine(program).err()
 }
 
-/// Whom the program runs as, where that is not the user that asks.
-fn whom(config: &Config, program: &ProcessConfig) -> io::Result<Option<Identity>> {
+/// The user that the program runs as, where that is not the present one.
+fn user_of(config: &Config, program: &ProcessConfig) -> io::Result<Option<Identity>> {
     let server = &config.server;
     let identity = match &program.user {
         Some(user) => Identity::look_up(Some(user), None)?,
-        // A user that is missing there is told by whoever looks at [server].
+        // A user that is missing there is an error of [server].
         None => Identity::look_up(server.user.as_deref(), server.group.as_deref()).unwrap_or(None),
     };
     Ok(identity.filter(|identity| identity.uid() != resource::effective_uid()))
 }
 
-/// Where and as whom a program is looked for.
-struct Place<'p> {
+/// Where a program is looked for, and for which user.
+struct Lookup<'p> {
     cwd: Option<&'p Path>,
     path: OsString,
-    whom: Option<Identity>,
+    user: Option<Identity>,
 }
 
-impl<'p> Place<'p> {
-    fn of(program: &'p ProcessConfig, whom: Option<Identity>) -> Self {
+impl<'p> Lookup<'p> {
+    fn of(program: &'p ProcessConfig, user: Option<Identity>) -> Self {
         let path = program.env.get("PATH").map(OsString::from);
         let path = path.or_else(|| std::env::var_os("PATH"));
         let path = path.unwrap_or_else(|| PATH_DEFAULT.into());
-        Self { cwd: program.cwd.as_deref(), path, whom }
+        Self { cwd: program.cwd.as_deref(), path, user }
     }
 
     fn examine(&self, program: &ProcessConfig) -> Result<(), Problem> {
@@ -192,7 +161,7 @@ impl<'p> Place<'p> {
                 }
                 // A directory is entered by the right to execute it.
                 Ok(_) if !self.may_execute(cwd) => {
-                    let what = format!("{} cannot be entered{}", cwd.display(), self.by_whom());
+                    let what = format!("{} cannot be entered{}", cwd.display(), self.by_user());
                     return Err(refused(what));
                 }
                 Ok(_) => {}
@@ -216,14 +185,14 @@ impl<'p> Place<'p> {
                 }
                 _ => format!("{}: {error}", file.display()),
             })?;
-            self.judge(&file, &facts)?;
+            self.check_executable(&file, &facts)?;
             return Ok(file);
         }
         let mut refused = None;
         for directory in std::env::split_paths(&self.path) {
             let file = self.at(&directory.join(command));
             let Ok(facts) = fs::metadata(&file) else { continue };
-            match self.judge(&file, &facts) {
+            match self.check_executable(&file, &facts) {
                 Ok(()) => return Ok(file),
                 Err(why) => drop(refused.get_or_insert(why)),
             }
@@ -236,7 +205,7 @@ impl<'p> Place<'p> {
         }))
     }
 
-    fn judge(&self, file: &Path, facts: &Metadata) -> Result<(), String> {
+    fn check_executable(&self, file: &Path, facts: &Metadata) -> Result<(), String> {
         if !facts.is_file() {
             return Err(format!("{} is no file that can be executed", file.display()));
         }
@@ -248,22 +217,22 @@ impl<'p> Place<'p> {
             0 => format!("chmod +x {shown}"),
             _ => "see the rights of the file and of the directories above it".to_owned(),
         };
-        Err(format!("{shown} may not be executed{}: {remedy}", self.by_whom()))
+        Err(format!("{shown} may not be executed{}: {remedy}", self.by_user()))
     }
 
-    fn by_whom(&self) -> String {
-        self.whom.map_or_else(String::new, |whom| format!(" by user {}", whom.uid()))
+    fn by_user(&self) -> String {
+        self.user.map_or_else(String::new, |user| format!(" by user {}", user.uid()))
     }
 
     fn may_execute(&self, file: &Path) -> bool {
-        let Some(whom) = self.whom else { return files::may_execute(file) };
-        if whom.is_root() {
+        let Some(user) = self.user else { return files::may_execute(file) };
+        if user.is_root() {
             return fs::metadata(file)
                 .is_ok_and(|facts| facts.is_dir() || facts.permissions().mode() & 0o111 != 0);
         }
         let Ok(file) = fs::canonicalize(file) else { return false };
-        // Without the right to look, nothing is known.
-        file.ancestors().all(|part| fs::metadata(part).is_err() || lets_execute(part, whom))
+        // What this process may not look at is not known to be refused.
+        file.ancestors().all(|part| fs::metadata(part).is_err() || lets_execute(part, user))
     }
 
     /// A script that names an interpreter needs that too.
@@ -333,18 +302,18 @@ fn from(file: &Path) -> String {
     directory.map_or_else(String::new, |directory| format!(" in {}", directory.display()))
 }
 
-/// Whether the rights of one file, or directory, let somebody who is not root and has one group execute it.
-fn lets_execute(file: &Path, whom: Identity) -> bool {
+/// Whether the rights of one file, or directory, let a user that is not root and has one group execute it.
+fn lets_execute(file: &Path, user: Identity) -> bool {
     let Ok(facts) = fs::metadata(file) else { return false };
     let mode = facts.permissions().mode();
-    let bit = if facts.uid() == whom.uid() {
+    let bit = if facts.uid() == user.uid() {
         0o100
-    } else if facts.gid() == whom.gid() {
+    } else if facts.gid() == user.gid() {
         0o010
     } else {
         0o001
     };
-    // A list of more rights may let more people in, but nobody beyond the group's bits, which are its mask.
+    // An access list may let more users in, but none beyond the group's bits, which are its mask.
     mode & bit != 0 || (mode & 0o010 != 0 && files::has_access_list(file))
 }
 
@@ -384,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_executed_is_told_with_its_place() {
+    fn what_cannot_be_executed_is_reported_with_its_place() {
         let directory = tempfile::tempdir().expect("a directory");
         let at = |name: &str| directory.path().join(name).display().to_string();
         let write = |name: &str, mode: u32, text: &str| {

@@ -1,7 +1,7 @@
 //! The lines that a side process written in any language exchanges with the server: events to it, commands from it.
 //!
-//! This module owns the text of that protocol in both directions (`docs/plugins.md` is its specification). It never knows who
-//! is at the other end, and keeps no state between two lines.
+//! This module owns the text of that protocol in both directions (`docs/plugins.md` is its specification). It keeps no state
+//! between two lines.
 
 mod answer;
 mod command;
@@ -49,7 +49,7 @@ pub enum EventKind {
     ServerStop,
     /// A worker serves.
     WorkerStart,
-    /// A worker has ended as it was told to.
+    /// A worker has ended as it was asked to.
     WorkerStop,
     /// A worker has died.
     WorkerError,

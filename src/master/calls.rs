@@ -79,7 +79,7 @@ where
             };
             let loaded = load_apart(&new, tls::now_unix_s())?;
             let fingerprints = match reach {
-                Reach::Everything => programs::look_apart(&new)?,
+                Reach::Everything => programs::fingerprints(&new)?,
                 Reach::Certificates => HashMap::new(),
             };
             Ok::<_, ConfigErrors>((new, loaded, fingerprints))

@@ -97,7 +97,7 @@ where
         if self.stopping {
             return Err(vec!["the server is stopping".to_owned()]);
         }
-        if let Err(errors) = programs::look_apart(&self.config) {
+        if let Err(errors) = programs::fingerprints(&self.config) {
             return Err(errors.iter().map(ToString::to_string).collect());
         }
         let sides = self.directory.sides();

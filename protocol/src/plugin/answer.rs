@@ -1,5 +1,5 @@
 //! What a program answers to a handshake or a request, and its bytes on the way from the host of the program to the worker
-//! that asked.
+//! that has the client.
 //!
 //! The bytes are one line of JSON and, behind it, the body as it is: a large one is neither escaped nor copied more than
 //! once. Both ends are processes of this server; what is read is checked all the same.
@@ -14,7 +14,7 @@ pub const HEADERS_MAX: usize = 64;
 /// Bytes of the names and values of the headers of one answer at most.
 pub const HEADERS_BYTES_MAX: usize = 16 * 1024;
 
-/// What became of a question to a program.
+/// What became of a request to a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
     /// The client becomes a WebSocket.

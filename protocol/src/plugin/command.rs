@@ -18,7 +18,7 @@ pub struct Line<'a> {
     pub command: Command<'a>,
 }
 
-/// Whose connections a broadcast is for.
+/// The connections that a broadcast is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
@@ -33,7 +33,7 @@ pub enum Audience {
 pub enum Command<'a> {
     /// It serves from now on; with `events`, only these.
     Ready {
-        /// What it wants to be told, of what its configuration grants.
+        /// The events that it wants, of those that its configuration grants.
         events: Option<Vec<EventKind>>,
         /// What it has handlers for, whatever its configuration grants. Names that are no kinds of events are left out.
         handles: Option<Vec<EventKind>>,
@@ -47,7 +47,7 @@ pub enum Command<'a> {
     },
     /// A message for many connections.
     Broadcast {
-        /// Whose.
+        /// Those of the program, or all.
         to: Option<Audience>,
         /// The message.
         payload: Payload<'a>,

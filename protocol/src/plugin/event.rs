@@ -25,7 +25,7 @@ pub struct Hello<'a> {
     pub instances: u16,
     /// How many workers the server has.
     pub workers: u16,
-    /// What the configuration grants it to be told.
+    /// The events that the configuration grants it.
     pub events: &'a [EventKind],
     /// How often a tick comes, in ms; 0 is never.
     pub tick_ms: u64,
@@ -146,8 +146,8 @@ pub struct Asked<'a> {
     pub timeout_ms: u64,
 }
 
-/// The fields of a question: a client asks to become the WebSocket with this id. Whoever passes it on to the program
-/// makes a line of it with [`question`].
+/// The fields of a question: a client asks to become the WebSocket with this id. The host of the program makes a
+/// line of it with [`question`].
 pub fn handshake(out: &mut Vec<u8>, connection: u64, subprotocols: &[&str], asked: &Asked<'_>) {
     #[derive(Serialize)]
     struct Fields<'a> {
@@ -244,7 +244,7 @@ pub fn message(out: &mut Vec<u8>, connection: u64, message: Result<&str, &[u8]>)
     line(out, &Line { event: EventKind::Message, connection, text: message.ok(), binary });
 }
 
-/// Who ended a WebSocket.
+/// Which side ended a WebSocket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClosedBy {
@@ -252,7 +252,7 @@ pub enum ClosedBy {
     Peer,
     /// The server.
     Server,
-    /// Nobody: the connection broke.
+    /// Neither: the connection broke.
     Lost,
 }
 
@@ -274,9 +274,9 @@ pub fn closed(out: &mut Vec<u8>, connection: u64, code: Option<u16>, reason: &st
 pub enum Fate<'a> {
     /// It serves.
     WorkerStart,
-    /// It has ended as it was told to.
+    /// It has ended as it was asked to.
     WorkerStop {
-        /// Why it was told to, in a stable word.
+        /// Why it was asked to, in a stable word.
         reason: &'a str,
     },
     /// It has died.
