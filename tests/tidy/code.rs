@@ -35,7 +35,7 @@ impl Code {
     /// Without the items that are compiled for tests only.
     pub(crate) fn without_tests(&self) -> Self {
         let mut code = self.0.clone();
-        while let Some(start) = code.find("#[cfg(test)]") {
+        while let Some(start) = code.find("#[cfg(test)]").or_else(|| code.find("#[cfg(all(test,")) {
             let end = item_end(&code[start..]).map_or(code.len(), |length| start + length);
             let blank: String =
                 code[start..end].chars().map(|c| if c == '\n' { '\n' } else { ' ' }).collect();

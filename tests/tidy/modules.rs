@@ -345,9 +345,9 @@ fn segments_of(path: &Path) -> Vec<String> {
 }
 
 fn is_for_tests(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
-        attribute.path().is_ident("cfg")
-            && attribute.meta.require_list().is_ok_and(|list| list.tokens.to_string() == "test")
+    attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).any(|attribute| {
+        let condition = attribute.meta.require_list().map(|list| list.tokens.to_string());
+        condition.is_ok_and(|text| text == "test" || text.replace(' ', "").starts_with("all(test,"))
     })
 }
 
