@@ -184,9 +184,13 @@ fn what_cannot_be_looked_at_is_told_in_a_line() {
     let output = server.cli(&["connections", "--worker", "2"]).expect_code(2);
     assert_eq!(output.stderr, "there is no worker 2; there are 2, counted from 0\n");
     let output = server.cli(&["top"]).expect_code(1);
+    let pid_file = server.pid_file();
     assert_eq!(
         output.stderr,
-        "top needs a terminal; wsmaster status --watch writes to files and pipes\n"
+        format!(
+            "top needs a terminal; wsmaster status --watch --pid-file {} writes to files and pipes\n",
+            pid_file.display()
+        )
     );
     for command in [&["status", "--watch"][..], &["connections"]] {
         let missing = [command, &["--pid-file", "/nonexistent/w.pid"]].concat();

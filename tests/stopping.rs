@@ -114,6 +114,8 @@ fn a_stop_that_waits_no_longer_says_so_and_a_second_one_hastens() {
     let output = server.cli(&["stop", "--timeout", "1s"]).expect_code(1);
     assert!(output.stderr.contains("still stopping after 1s"), "{output}");
     assert!(output.stderr.contains("run stop again"), "{output}");
+    let paste = format!("(wsmaster stop --pid-file {})", server.pid_file().display());
+    assert!(output.stderr.contains(&paste), "{output}");
     assert!(is_alive(server.pid()));
     let begun = Instant::now();
     server.stop().expect_code(0);

@@ -6,6 +6,7 @@ mod client;
 mod connections;
 mod doctor;
 mod given;
+mod hint;
 mod load;
 mod logs;
 mod out;

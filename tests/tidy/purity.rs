@@ -56,6 +56,7 @@ const PURE: &[&str] = &[
     "src/cli/listen.rs",
     "src/cli/inspect_args.rs",
     "src/cli/manpage.rs",
+    "src/cli/commands/hint.rs",
     "src/cli/commands/process_lines.rs",
     "src/cli/commands/startup_message.rs",
     "src/cli/commands/client/address.rs",

@@ -9,6 +9,7 @@ use wsmaster_ipc::sys::{
 
 use super::{
     given::{Given, environment},
+    hint,
     load::{Loaded, load_all},
     out,
     out::complain,
@@ -53,7 +54,8 @@ pub(super) fn restart(flags: &Overrides, timeout: Option<Duration>) -> Exit {
         complain!("the server that runs was not stopped");
         return Exit::Failed;
     }
-    match stop::stop_at(&config.server.pid_file, stop::timeout(config, timeout)) {
+    let patience = stop::timeout(config, timeout);
+    match stop::stop_at(&config.server.pid_file, patience, &hint::flags_of(config)) {
         // A server that does not run is no obstacle to a start.
         Exit::Done | Exit::NotRunning => start_loaded(loaded),
         failed @ (Exit::Failed | Exit::Usage) => failed,
@@ -78,10 +80,10 @@ fn start_loaded(loaded: Loaded) -> Exit {
             }
             Ok(Side::Shell(Verdict::Died)) => {
                 let place = match &config.server.log_file {
-                    Some(path) => format!("; the log {} may say more", path.display()),
+                    Some(path) => format!("; see the log {}", path.display()),
                     None => String::new(),
                 };
-                complain!("the server was killed before it served: nothing runs now{place}");
+                complain!("the server was killed before it served{place}");
                 return Exit::Failed;
             }
             Ok(Side::Daemon(promise)) => Some(promise),
@@ -126,7 +128,7 @@ fn serve(config: &mut Config, given: Given, promise: Rc<std::cell::Cell<Option<P
     let made_key = match settle_key(config) {
         Ok(made_key) => made_key,
         Err(error) => {
-            complain!("no key for the API can be made up: {error}");
+            complain!("cannot generate a key for the API: {error}");
             return Exit::Failed;
         }
     };
@@ -229,7 +231,7 @@ fn tell(serving: &Serving, made_key: Option<&Secret>, promise: &std::cell::Cell<
     match promise.take() {
         Some(promise) => match promise.serving(&text) {
             Ok(()) => logging::leave_streams(),
-            Err(error) => log::warn!("the terminal could not be left: {error}"),
+            Err(error) => log::warn!("cannot detach from the terminal: {error}"),
         },
         // The terminal may be gone or stopped; the server goes on.
         None => out::say_without_waiting(&text),

@@ -1,64 +1,82 @@
 //! What a start says when the server serves. Pure.
 
-use std::{fmt::Write, net::SocketAddr, path::Path};
+use std::net::SocketAddr;
 
+use super::hint;
 use crate::{
-    config::{App, Config, Door, ListenerConfig, ListenerProtocol, Origin},
+    config::{App, Door, ListenerConfig, ListenerProtocol},
     master::{Certificate, Endpoint, Serving},
 };
 
-/// The message. `made_key` is shown only when it was made up for this run: nobody else knows it.
+/// The message. `made_key` is shown only when it was generated for this run: nobody else knows it.
 pub(super) fn text(serving: &Serving, made_key: Option<&str>) -> String {
+    let main = main_of(&serving.listeners, &serving.certificates);
+    let first_step = match &serving.config.server.app {
+        App::Channels => format!(
+            "  Open http{}://{}/ in two browser tabs and chat.\n  \
+             Then publish to both from a third terminal:\n",
+            main.safe, main.address
+        ),
+        App::Echo | App::Broadcast | App::Plugin(_) => {
+            "  Send to every client from another terminal:\n".to_owned()
+        }
+    };
+    let target = hint::flags_of(&serving.config);
+    format!(
+        "{}\n{first_step}\n{}\n  \
+         In another terminal:  wsmaster status{target}\n                        \
+         wsmaster reload{target}\n                        \
+         wsmaster stop{target}\n\n",
+        what_runs(serving),
+        example_call(serving, &main, made_key),
+    )
+}
+
+/// What listens where, which processes there are, and which files are in use.
+fn what_runs(serving: &Serving) -> String {
     let server = &serving.config.server;
-    let Main { address, option, safe } = main_of(&serving.listeners, &serving.certificates);
-    let workers = serving.workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-    let log = match &server.log_file {
-        Some(path) => path.display().to_string(),
-        None if server.daemonize => "none (--log-file names one)".to_owned(),
-        None => "standard error".to_owned(),
-    };
-    let mut text = String::new();
-    let mut line = |line: &str| {
-        text.push_str(line);
-        text.push('\n');
-    };
-    line(&format!("wsmaster {}", env!("CARGO_PKG_VERSION")));
-    line("");
+    let mut text = format!("wsmaster {}\n\n", env!("CARGO_PKG_VERSION"));
+    let mut line = |label: &str, what: &str| text.push_str(&format!("  {label:<11} {what}\n"));
     for (number, (listener, endpoint)) in serving.listeners.iter().enumerate() {
         let label = if number == 0 { "listening" } else { "" };
-        line(&format!("  {label:<11} {}", described(listener, endpoint)));
+        line(label, &described(listener, endpoint));
         if let Some(everywhere) = everywhere(endpoint) {
-            line(&format!("              on every address of this machine ({everywhere})"));
+            line("", &format!("on every address of this machine ({everywhere})"));
         }
     }
-    line(&format!("  serving     {}", describe(&server.app)));
+    line("serving", &describe(&server.app));
     for route in &serving.config.routes {
-        line(&format!("              {}  {}", route.path, route.app.name()));
+        line("", &format!("{}  {}", route.path, route.app.name()));
     }
     for certificate in &serving.certificates {
-        line(&format!("  certificate {}", shown(certificate)));
+        line("certificate", &shown(certificate));
     }
-    line(&format!("  processes   master {}, workers {workers}", serving.master));
-    line(&format!("  config      {}", serving.config.sources));
-    line(&format!("  pid file    {}", server.pid_file.display()));
-    line(&format!("  log         {log}"));
-    line("");
-    match &server.app {
-        App::Channels => {
-            line(&format!("  Open http{safe}://{address}/ in two browser tabs and chat."));
-            line("  Then publish to both from a third terminal:");
+    let workers = serving.workers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+    line("processes", &format!("master {}, workers {workers}", serving.master));
+    line("config", &serving.config.sources.to_string());
+    line("pid file", &server.pid_file.display().to_string());
+    line(
+        "log",
+        &match &server.log_file {
+            Some(path) => path.display().to_string(),
+            None if server.daemonize => "none (--log-file names one)".to_owned(),
+            None => "standard error".to_owned(),
+        },
+    );
+    text
+}
+
+/// A call of the HTTP API that reaches every client, to be pasted into a shell.
+fn example_call(serving: &Serving, main: &Main, made_key: Option<&str>) -> String {
+    let (key, quote) = match made_key {
+        Some(key) => (key, '\''),
+        None if serving.config.api.enabled => ("$KEY", '"'),
+        None => {
+            let off = "the HTTP API is off: set api.key in the configuration to use it";
+            return format!("    ({off})\n");
         }
-        App::Echo | App::Broadcast | App::Plugin(_) => {
-            line("  Send to every client from another terminal:");
-        }
-    }
-    line("");
-    let key = match made_key {
-        Some(key) => key,
-        None if serving.config.api.enabled => "$KEY",
-        None => "",
     };
-    let (path, body) = match &server.app {
+    let (path, body) = match &serving.config.server.app {
         App::Channels => {
             ("publish", r#"{"channel":"chat.room.1","message":"hello from the terminal"}"#)
         }
@@ -66,57 +84,17 @@ pub(super) fn text(serving: &Serving, made_key: Option<&str>) -> String {
             ("broadcast", r#"{"text":"hello from the terminal"}"#)
         }
     };
-    if key.is_empty() {
-        line("    (the HTTP API is off: set api.key in the configuration to use it)");
-    } else {
-        let mut curl = String::new();
-        let quote = if made_key.is_some() { '\'' } else { '"' };
-        let _ = write!(
-            curl,
-            "    curl{option} http{safe}://{address}/api/{path} \\\n      \
-             -H {quote}Authorization: Bearer {key}{quote} \\\n      -d '{body}'"
+    let Main { address, option, safe } = main;
+    let mut text = format!(
+        "    curl{option} http{safe}://{address}/api/{path} \\\n      \
+         -H {quote}Authorization: Bearer {key}{quote} \\\n      -d '{body}'\n"
+    );
+    if made_key.is_some() {
+        text.push_str(
+            "\n  The key was made up for this run; api.key in the configuration sets your own.\n",
         );
-        line(&curl);
-        if made_key.is_some() {
-            line("");
-            line("  The key was made up for this run; api.key in the configuration sets your own.");
-        }
     }
-    line("");
-    let target = target(&serving.config).map_or_else(String::new, |target| format!(" {target}"));
-    line(&format!("  In another terminal:  wsmaster status{target}"));
-    line(&format!("                        wsmaster reload{target}"));
-    line(&format!("                        wsmaster stop{target}"));
-    line("");
     text
-}
-
-/// What the commands need to find this server, from whichever directory; `None` when they find it by themselves.
-fn target(config: &Config) -> Option<String> {
-    let absolute = |path: &Path| {
-        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        quoted(&path.display().to_string())
-    };
-    let file = |name: &str| format!("-c {}", absolute(Path::new(name)));
-    match config.origin("server.pid_file") {
-        None | Some(Origin::Default) => None,
-        Some(Origin::File { name, .. }) => Some(file(name)),
-        // The other terminal may have another environment. `stop` waits as long as the file says.
-        Some(Origin::Environment { .. } | Origin::Flag { .. }) => {
-            let pid_file = format!("--pid-file {}", absolute(&config.server.pid_file));
-            let file = config.sources.file.as_deref().map(file);
-            Some(file.into_iter().chain([pid_file]).collect::<Vec<_>>().join(" "))
-        }
-    }
-}
-
-/// As a word that a shell leaves as it is.
-fn quoted(word: &str) -> String {
-    let is_plain = |char: char| char.is_ascii_alphanumeric() || "/._-+=:,@".contains(char);
-    if word.chars().all(is_plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
 }
 
 fn describe(app: &App) -> String {

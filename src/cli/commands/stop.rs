@@ -9,6 +9,7 @@ use std::{
 use wsmaster_ipc::sys::signal::number;
 
 use super::{
+    hint,
     load::read_config,
     out,
     out::complain,
@@ -33,7 +34,7 @@ pub(super) fn stop(target: &Target, timeout: Option<Duration>) -> Exit {
         // The configuration may have been broken since the start; stopping must still work.
         (None, Err(_)) => Duration::from_secs(30),
     };
-    stop_at(&path, patience)
+    stop_at(&path, patience, &hint::flags_given(target))
 }
 
 /// How long to wait for a server with this configuration.
@@ -41,7 +42,8 @@ pub(super) fn timeout(config: &Config, wanted: Option<Duration>) -> Duration {
     wanted.unwrap_or(config.server.stop_timeout + GRACE)
 }
 
-pub(super) fn stop_at(path: &Path, patience: Duration) -> Exit {
+/// Stops the server with this PID file. `flags` are what the command needs to find it.
+pub(super) fn stop_at(path: &Path, patience: Duration, flags: &str) -> Exit {
     let process = match running(path) {
         Ok(process) => process,
         Err(exit) => return exit,
@@ -51,7 +53,7 @@ pub(super) fn stop_at(path: &Path, patience: Duration) -> Exit {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => {
-            complain!("the master (pid {pid}) cannot be told to stop: {error}");
+            complain!("the master (pid {pid}) cannot be signalled: {error}");
             return Exit::Failed;
         }
     }
@@ -66,13 +68,13 @@ pub(super) fn stop_at(path: &Path, patience: Duration) -> Exit {
             Ok(false) if left.is_zero() => {
                 complain!(
                     "wsmaster (pid {pid}) is still stopping after {patience:?}; run stop again to \
-                     end its clients at once, or wait longer with --timeout"
+                     end its clients at once (wsmaster stop{flags}), or wait longer with --timeout"
                 );
                 return Exit::Failed;
             }
             Ok(false) => {}
             Err(error) => {
-                complain!("the end of the master (pid {pid}) cannot be awaited: {error}");
+                complain!("cannot wait for the end of the master (pid {pid}): {error}");
                 return Exit::Failed;
             }
         }

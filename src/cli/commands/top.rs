@@ -30,6 +30,7 @@ use wsmaster_ipc::sys::{
 
 use self::model::{Key, Model, Update};
 use super::{
+    hint,
     out::complain,
     running_server::{self, RunningServer},
 };
@@ -44,7 +45,8 @@ const UPDATES_MAX: usize = 8;
 
 pub(super) fn top(target: &Target, interval: Duration) -> Exit {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        complain!("top needs a terminal; wsmaster status --watch writes to files and pipes");
+        let flags = hint::flags_given(target);
+        complain!("top needs a terminal; wsmaster status --watch{flags} writes to files and pipes");
         return Exit::Failed;
     }
     let server = match RunningServer::find(target) {
