@@ -140,7 +140,7 @@ fn an_application_that_cannot_live_is_a_start_that_fails() {
         let code = eventually("the end of the start", PATIENCE, || server.ended());
         assert_eq!(code, 1);
         let said = server.stderr();
-        let why = "the workers do not come up: they die at once (signal 6 (SIGABRT))";
+        let why = "the workers do not come up: they exited during startup (signal 6 (SIGABRT))";
         assert!(said.lines().any(|line| line.starts_with(why)), "{said}");
         assert!(!server.directory().join("w.pid").exists());
         assert_eq!(working_below(server.directory()), [0; 0]);

@@ -106,7 +106,7 @@ impl Api {
             return None;
         }
         let sentence =
-            "the API wants the header Authorization: Bearer KEY, with the key of api.key";
+            "the API needs the header Authorization: Bearer KEY, with the key of api.key";
         Some(Response::error(401, sentence).header("WWW-Authenticate", "Bearer realm=\"wsmaster\""))
     }
 }

@@ -67,7 +67,7 @@ where
             if !is_unasked(*phase, *how) {
                 return;
             }
-            (*child, format!("they die at once ({}); the log says more", report::ended(*how)))
+            (*child, format!("they exited during startup ({}); see the log", report::ended(*how)))
         } else if let Report::ForkFailed { child, reason } = report {
             (*child, format!("they cannot be forked: {reason}"))
         } else {

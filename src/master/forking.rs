@@ -297,7 +297,7 @@ pub(super) fn stop_timeout_max(
 fn leave_streams() {
     match daemon::leave_streams() {
         Ok(()) => logging::leave_streams(),
-        Err(error) => log::warn!("the terminal could not be left: {error}"),
+        Err(error) => log::warn!("cannot detach from the terminal: {error}"),
     }
 }
 
@@ -305,7 +305,7 @@ fn work<H: Handler>(seat: WorkerSetup, handler: H, in_background: bool) -> i32 {
     let worker = match Worker::new(seat, handler) {
         Ok(worker) => worker,
         Err(error) => {
-            log::error!("it cannot begin to serve: {error}");
+            log::error!("the worker's event loop cannot be set up: {error}");
             return 1;
         }
     };
@@ -317,7 +317,7 @@ fn work<H: Handler>(seat: WorkerSetup, handler: H, in_background: bool) -> i32 {
     match worker.run() {
         Ok(()) => 0,
         Err(error) => {
-            log::error!("its poll failed: {error}");
+            log::error!("the worker ends: polling its event loop failed: {error}");
             1
         }
     }

@@ -26,6 +26,6 @@ pub(super) fn reopen(target: &Target) -> Exit {
             complain!("{line}");
             Exit::Failed
         }
-        Err(error) => server.silent(&error),
+        Err(error) => server.report_unanswered(&error),
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn say_without_waiting(text: &str) {
     match written {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            log::warn!("nobody reads the standard output: what was to be printed there is lost");
+            log::warn!("nobody reads the standard output: the message of the start was dropped");
         }
         Err(error) => drop(unwritten(&error)),
     }

@@ -49,7 +49,7 @@ impl RunningServer {
 
     /// How it is; says so when it does not answer.
     pub(super) fn status(&self) -> Result<Status, Exit> {
-        status(&self.pid_file).map_err(|error| self.silent(&error))
+        status(&self.pid_file).map_err(|error| self.report_unanswered(&error))
     }
 
     /// How it is, in the words of the server, which may be another version and say more than is known here.
@@ -66,11 +66,11 @@ impl RunningServer {
         slot: u16,
         question: &InspectRequest,
     ) -> Result<Result<Page<R>, SurveyProblem>, Exit> {
-        part(&self.pid_file, slot, question).map_err(|error| self.silent(&error))
+        part(&self.pid_file, slot, question).map_err(|error| self.report_unanswered(&error))
     }
 
     /// Says that it does not answer.
-    pub(super) fn silent(&self, error: &io::Error) -> Exit {
+    pub(super) fn report_unanswered(&self, error: &io::Error) -> Exit {
         let socket = control_path(&self.pid_file);
         complain!("the master does not answer at {}: {error}", socket.display());
         Exit::Failed
@@ -123,7 +123,7 @@ pub(super) fn running(path: &Path) -> Result<Process, Exit> {
         }
         Ok(Found::Stale) => {
             complain!(
-                "wsmaster is not running: the pid file {} was left behind, and nobody holds it",
+                "wsmaster is not running: the pid file {} was left behind by one that has ended",
                 path.display()
             );
             Err(Exit::NotRunning)

@@ -27,7 +27,7 @@ pub(super) fn status(target: &Target, json: bool, watch: Option<Duration>) -> Ex
     match watch {
         None => match server.status_as_told().and_then(|status| page(&status, json)) {
             Ok(page) => print(&page),
-            Err(error) => server.silent(&error),
+            Err(error) => server.report_unanswered(&error),
         },
         Some(interval) => self::watch(&server, json, interval),
     }
@@ -52,7 +52,7 @@ fn watch(server: &RunningServer, json: bool, interval: Duration) -> Exit {
         let text = match asked {
             Ok(text) => text,
             Err(_) if server.process.wait(LAST_BREATH).unwrap_or(false) => return ended(server),
-            Err(error) => return server.silent(&error),
+            Err(error) => return server.report_unanswered(&error),
         };
         let between = if page_before && !json { "\n" } else { "" };
         let shown = match screen {
@@ -127,7 +127,8 @@ fn table(status: &Status) -> String {
         let lost = status.log.lines_lost;
         let lines = if lost == 1 { "line" } else { "lines" };
         let log = status.log.file.as_deref().map_or("the standard error".to_owned(), escape);
-        let _ = writeln!(text, "\n{lost} {lines} of the log lost: {log} did not take them");
+        let _ =
+            writeln!(text, "\n{lost} {lines} of the log lost: they could not be written to {log}");
     }
     text
 }
@@ -168,11 +169,7 @@ fn trouble(child: &Child) -> String {
         return String::new();
     };
     let (name, how) = (escape(&child.name), escape(how));
-    let crash_loop = if child.crash_loop {
-        ": it is in a crash loop, and its last words are in the log"
-    } else {
-        ""
-    };
+    let crash_loop = if child.crash_loop { ": it is in a crash loop; see the log" } else { "" };
     format!("\n{name} ended with {how}, and starts again in {wait} ms{crash_loop}\n")
 }
 

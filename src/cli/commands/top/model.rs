@@ -47,7 +47,7 @@ pub(super) struct TopLists {
     pub(super) slowest: Vec<ConnectionRow>,
     pub(super) channels: Vec<ChannelRow>,
     /// Workers that did not answer.
-    pub(super) silent: Vec<u16>,
+    pub(super) unanswered: Vec<u16>,
 }
 
 /// Something new.

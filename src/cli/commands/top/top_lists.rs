@@ -20,7 +20,7 @@ const ROWS_MAX: u16 = KEPT_MAX as u16;
 pub(super) fn ask(pid_file: &Path) -> io::Result<TopLists> {
     let workers = running_server::status(pid_file)?.workers.len() as u16;
     let (mut slowest, mut channels) = (Vec::new(), Vec::new());
-    let mut silent = Vec::new();
+    let mut unanswered = Vec::new();
     for slot in 0..workers {
         let mut keep_slowest = |rows: Vec<ConnectionRow>| {
             slowest.extend(rows);
@@ -29,10 +29,10 @@ pub(super) fn ask(pid_file: &Path) -> io::Result<TopLists> {
         let answered = each_part(pid_file, slot, &Query::Slowest, &mut keep_slowest)?.is_ok()
             && each_part(pid_file, slot, &Query::Channels, |rows| channels.push(rows))?.is_ok();
         if !answered {
-            silent.push(slot);
+            unanswered.push(slot);
         }
     }
-    Ok(TopLists { slowest, channels: merged(channels), silent })
+    Ok(TopLists { slowest, channels: merged(channels), unanswered })
 }
 
 fn each_part<R: DeserializeOwned>(

@@ -169,10 +169,10 @@ fn process_row(line: &Line) -> Row<'static> {
 fn draw_top_lists(frame: &mut Frame<'_>, area: Rect, model: &Model) {
     let [left, right] =
         Layout::horizontal([Constraint::Percentage(55), Constraint::Min(0)]).spacing(1).areas(area);
-    let silent = match model.top_lists.silent.as_slice() {
+    let unanswered = match model.top_lists.unanswered.as_slice() {
         [] => String::new(),
-        [one] => format!(" (worker {one} is silent)"),
-        many => format!(" ({} workers are silent)", many.len()),
+        [one] => format!(" (worker {one} does not answer)"),
+        many => format!(" ({} workers do not answer)", many.len()),
     };
     let slowest = model.top_lists.slowest.iter().map(|row| {
         let who = row.user.as_deref().map_or_else(|| escape(&row.peer), escape);
@@ -183,7 +183,7 @@ fn draw_top_lists(frame: &mut Frame<'_>, area: Rect, model: &Model) {
         ])
     });
     let widths = [Constraint::Length(16), Constraint::Min(8), Constraint::Length(9)];
-    let title = format!("slowest clients{silent}");
+    let title = format!("slowest clients{unanswered}");
     let slowest = Table::new(slowest, widths).block(titled(title));
     frame.render_widget(slowest, left);
     if model.top_lists.slowest.is_empty() && left.height > 1 {
@@ -279,7 +279,7 @@ mod tests {
         model.take(Update::TopLists(TopLists {
             slowest: vec![serde_json::from_value(row).expect("a row")],
             channels: vec![serde_json::from_value(channel).expect("a row")],
-            silent: vec![1],
+            unanswered: vec![1],
         }));
         model
     }
@@ -300,7 +300,7 @@ mod tests {
             "out 10000/s",
             "worker 0     ready      1m01s   20%  5.0 MiB    1200     2000    10000   2.0 KiB",
             "backing o",
-            "slowest clients (worker 1 is silent)",
+            "slowest clients (worker 1 does not answer)",
             "609147837047808 ann\\u{7}",
             "1.0 MiB",
             "chat.lobby",
