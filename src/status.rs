@@ -292,13 +292,13 @@ pub(crate) trait Counted<const N: usize>: Copy {
     /// All, with their names.
     const ALL: [(Self, &'static str); N];
     /// Where in the table this one is.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", test))]
     fn place(self) -> usize;
 }
 
 impl Counted<{ Self::ALL.len() }> for Counter {
     const ALL: [(Self, &'static str); Self::ALL.len()] = Self::ALL;
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", test))]
     fn place(self) -> usize {
         self as usize
     }
@@ -306,7 +306,7 @@ impl Counted<{ Self::ALL.len() }> for Counter {
 
 impl Counted<{ Self::ALL.len() }> for SideCounter {
     const ALL: [(Self, &'static str); Self::ALL.len()] = Self::ALL;
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", test))]
     fn place(self) -> usize {
         self as usize
     }
@@ -333,7 +333,7 @@ impl<C: Counted<N>, const N: usize> Counters<C, N> {
 }
 
 /// What its readers ask.
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", test))]
 impl<C: Counted<N>, const N: usize> Counters<C, N> {
     /// The value, if it is known.
     pub(crate) fn get(&self, counter: C) -> Option<u64> {
@@ -413,7 +413,7 @@ impl<'de, C: Counted<N>, const N: usize> Deserialize<'de> for Counters<C, N> {
     }
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 

@@ -46,6 +46,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("worker_info", &["config", "side"]),
     ("status", &["side", "supervisor"]),
     ("apps", &["config", "side", "worker_info"]),
+    ("status", &["side", "supervisor"]),
     (
         "master",
         &[
@@ -56,6 +57,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "missing",
             "programs",
             "side",
+            "status",
             "supervisor",
             "tls",
             "worker_info",
