@@ -256,7 +256,7 @@ impl ProgramApp {
         self.close_late(context);
     }
 
-    /// Has an instance that was started again be told of all connections that it has.
+    /// Prepares to tell an instance that was started again which connections it has.
     fn check_incarnation(&mut self, context: &Context<'_>, number: u16) {
         let instance = self.instances.of_number(number);
         let incarnation = SideStatus::of(context.handle().shared_state(), instance).incarnation();

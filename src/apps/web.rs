@@ -10,7 +10,7 @@ use crate::config::{Config, Door};
 
 const PLAYGROUND: &str = include_str!("../pages/playground.html");
 
-/// The page talks to its own server only, and nobody may frame it.
+/// The page connects to its own server only, and no page may frame it.
 const PAGE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; \
     style-src 'unsafe-inline'; connect-src 'self'; img-src data:; base-uri 'none'; \
     form-action 'none'; frame-ancestors 'none'";

@@ -68,7 +68,7 @@ impl std::fmt::Debug for ProcessContext {
 /// A message of another process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ProcessMessage {
-    /// Who sent it: the name of a side process, or `worker 2`.
+    /// The sender: the name of a side process, or `worker 2`.
     pub from: String,
     /// Text or binary.
     pub kind: PayloadKind,
@@ -165,7 +165,7 @@ impl ProcessContext {
     }
 
     /// Starts a timer that comes once, after this time. `None` when as many run as may
-    /// ([`TIMERS_MAX`](wsmaster_workers::timers::TIMERS_MAX)). It is told by [`Self::wait`], and ends with this process.
+    /// ([`TIMERS_MAX`](wsmaster_workers::timers::TIMERS_MAX)). It is returned by [`Self::wait`], and ends with this process.
     pub fn after(&mut self, wait: Duration) -> Option<TimerId> {
         self.timers.after(wait, self.process_loop.now_ms())
     }
@@ -418,7 +418,7 @@ impl ProcessContext {
         is_open
     }
 
-    /// Takes mail. `false` when nobody can send any more.
+    /// Takes mail. `false` when the master is dead.
     fn take_mail(&mut self, taking: Taking) -> bool {
         let Self { process_loop, inbox, dropped, answers, .. } = self;
         let packets_max = match taking {

@@ -91,7 +91,7 @@ pub(super) struct Turn {
     pub(super) orphaned: bool,
 }
 
-/// Nobody else holds the other end of the mailbox.
+/// No other process holds the sending end of the mailbox.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct MasterIsDead;
 
@@ -228,7 +228,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
         }
     }
 
-    /// Says whether the mail is left in the mailbox for now: then it wakes nobody.
+    /// Whether the mail is left in the mailbox for now: then it does not wake this process.
     pub(super) fn pause_mail(&mut self, paused: bool) {
         self.mail_is_paused = paused;
     }
@@ -243,7 +243,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
     /// body did not arrive.
     ///
     /// # Errors
-    /// Nobody can send to this process any more.
+    /// The master is dead.
     pub(super) fn take_packets(
         &mut self,
         packets_max: usize,
@@ -299,7 +299,7 @@ fn answer_bodiless<D>(
             if let Some(ticket) = ticket {
                 let from = requester.handle().own_address();
                 let (request, answer) = (ticket.request, Answer::NoRoom);
-                // A full mailbox is counted, and the requester's deadline tells it.
+                // A full mailbox is counted, and the requester's deadline reports it.
                 let _ = requester.handle().send(
                     ticket.reply_to,
                     &Command::Answer { from, request, answer, ticket: None },

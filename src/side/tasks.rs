@@ -2,7 +2,7 @@
 //! processes that gave them.
 //!
 //! A task is in the task slot of this process from before it leaves its queue until its answer has left this process, so that the
-//! master can tell whoever waits for it when this process dies. What waits in the queues waits for the successor.
+//! master can answer the process that waits for it when this one dies. What waits in the queues waits for the successor.
 
 use std::{
     error::Error,
@@ -96,7 +96,7 @@ impl TaskMaker {
     }
 }
 
-/// Runs a task process in this process, which is its own, until it is told to stop. `queues`: its own, and that of all. The
+/// Runs a task process in this process, which is its own, until it is asked to stop. `queues`: its own, and that of all. The
 /// exit code.
 pub(crate) fn serve_tasks(
     seat: SideSetup,

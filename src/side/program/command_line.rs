@@ -59,7 +59,7 @@ impl Host<'_> {
                     return;
                 }
                 Taken::Nothing => return,
-                // What is closed has left the poll by that: nobody else has this end.
+                // A descriptor that is closed leaves the poll: no other process has this end.
                 Taken::End => {
                     self.execute_unended_line();
                     return;
@@ -72,7 +72,7 @@ impl Host<'_> {
     pub(super) fn execute_unended_line(&mut self) {
         let rest = self.commands.rest();
         if self.execute(&rest) == Executed::Invalid {
-            // Its reply may find nobody any more.
+            // The program may not read its reply any more.
             let shown: String =
                 String::from_utf8_lossy(&rest).chars().take(SHOWN_CHARS_MAX).collect();
             log::warn!("invalid command ignored, the last line has no end: {shown}");

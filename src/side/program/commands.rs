@@ -23,7 +23,7 @@ use crate::side::directory::Directory;
 /// The longest channel name that a program publishes to, in bytes.
 const CHANNEL_BYTES_MAX: usize = 255;
 
-/// What is replied to an answer to a request that nobody waits for any more.
+/// The reply to an answer to a request that no worker waits for any more.
 pub(super) const NO_SUCH_REQUEST: (&str, &str) =
     ("no_such_request", "nobody waits for an answer under this number");
 
@@ -40,7 +40,7 @@ enum Shape {
     Outcome,
     Info,
     Exists,
-    /// Of an answer to a request: whether somebody still waited for it.
+    /// Of an answer to a request: whether a worker still waited for it.
     Answered,
 }
 
@@ -64,7 +64,7 @@ pub(super) enum Effect {
 /// What a program says of itself when it is ready, as far as it does.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
-    /// What it wants to be told of.
+    /// The events that it wants.
     pub(super) events: Option<Vec<EventKind>>,
     /// What it has handlers for.
     pub(super) handles: Option<Vec<EventKind>>,
@@ -163,7 +163,7 @@ impl Executor<'_> {
                 let error = "a program that is no application has no connections of its own";
                 return reply_now(id, &refused("invalid", error));
             }
-            // A program without connections of its own can mean nobody else.
+            // A program without connections of its own can only mean all.
             (None, None) | (Some(Audience::All), _) => None,
         };
         let workers: Vec<Slot> = self.requester.handle().workers().collect();
@@ -233,7 +233,7 @@ pub(super) fn answer(
         let handle = requester.handle();
         let (from, request) = (handle.own_address(), ticket.request);
         let answer = wsmaster_ipc::Command::Answer { from, request, answer: said, ticket: None };
-        // A full mailbox is counted, and the requester's deadline tells it.
+        // A full mailbox is counted, and the requester's deadline reports it.
         let _ = handle.send(ticket.reply_to, &answer);
         return None;
     }

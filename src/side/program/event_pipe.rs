@@ -43,7 +43,7 @@ impl EventPipe {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    // The program may go on writing. What is closed has left the poll: nobody else has this end.
+                    // The program may go on writing. A descriptor that is closed leaves the poll: no other process has this end.
                     self.file = None;
                     break;
                 }

@@ -1,5 +1,5 @@
-//! In which order a program hears of its connections: what a predecessor has not read and what happens meanwhile waits until
-//! all workers have told it which connections it has. Pure.
+//! The order of a program's events: what a predecessor has not read and what happens meanwhile waits until all workers have
+//! told it which connections it has. Pure.
 
 use std::time::{Duration, Instant};
 
@@ -14,8 +14,8 @@ use super::{
     stale_events::StaleEvents,
 };
 
-/// How long a program that was started again waits for the last worker to tell which connections it has there: a worker
-/// that hangs, or that starts just now, has nothing to tell.
+/// How long a program that was started again waits for the last worker to tell which connections it has there: a worker that
+/// hangs does not.
 const SYNC_TIME: Duration = Duration::from_secs(1);
 
 /// See the module.
@@ -59,7 +59,7 @@ impl EventSequencer {
         }
     }
 
-    /// What the program wants to be told of from now on.
+    /// The events that the program wants from now on.
     pub(super) fn want(&mut self, wanted: &[EventKind]) {
         self.known.want(wanted);
     }
@@ -89,8 +89,8 @@ impl EventSequencer {
         self.sync.worker_synced(worker, |line| queue.push_kept(line));
     }
 
-    /// Tells the program of the ends that their worker did not tell of before its own. How many ends it is not told of,
-    /// since more connections were open than are kept track of.
+    /// A worker has died: the program gets the `close` events that it has not sent. How many are missing, since more
+    /// connections were open than are tracked.
     pub(super) fn lose(&mut self, lost: &LostConnections, queue: &mut LineQueue) -> u64 {
         let Self { stale, sync, .. } = self;
         // An `open` that waits is known nowhere else. It is passed on with its `close`, or neither is.

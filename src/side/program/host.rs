@@ -260,7 +260,7 @@ impl Host<'_> {
         self.status.add(SideCounter::Events, lines);
     }
 
-    /// Shows how it is, and whether those who can wait should.
+    /// Shows its counters, and whether senders that can wait should.
     fn show(&mut self) {
         let queue = &mut self.events.queue;
         let dropped = self.sequencer.take_dropped() + queue.take_uncounted();

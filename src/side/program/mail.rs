@@ -198,7 +198,7 @@ impl Host<'_> {
         commands::answer(&mut self.process_loop.requester, ticket, answer, None, now_ms);
     }
 
-    /// Tells all workers that wait that no answer comes from this program.
+    /// Answers all requests that wait: the program has ended.
     pub(super) fn answer_all_as_ended(&mut self) {
         for request in self.requests.take(&REQUESTS) {
             self.answer(request.ticket, &Answer::Ended);

@@ -11,7 +11,7 @@ use wsmaster_protocol::plugin::EventKind;
 
 use super::event_line::EventLine;
 
-/// What waits until the program is told of the connection.
+/// The events that wait until the program knows the connection.
 const WAITING: [EventKind; 3] = [EventKind::Open, EventKind::Message, EventKind::Close];
 
 /// The lines that wait, by their connection.
@@ -71,7 +71,7 @@ impl StaleEvents {
         }
     }
 
-    /// These connections have ended with their worker. `end` writes the line that tells of it.
+    /// These connections have ended with their worker. `end` writes the `close` of one.
     pub(super) fn lose(
         &mut self,
         lost: &LostConnections,

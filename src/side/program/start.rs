@@ -50,7 +50,7 @@ const OF_THE_SERVICE_MANAGER: [&str; 7] = [
     "LISTEN_PIDFDID",
 ];
 
-/// What an application is told of its connections without having asked for it.
+/// The events that an application gets without having asked for them.
 const OF_APPLICATIONS: [EventKind; 4] =
     [EventKind::Open, EventKind::Message, EventKind::Close, EventKind::Request];
 
@@ -127,7 +127,7 @@ impl<'c> Start<'c> {
         let mut queue = LineQueue::new(config.queue_bytes_max);
         queue.push_answer(hello(config, &side, shared_state.slots(), &wanted));
         status.set_decider(Decider::Unknown);
-        // Nobody has connections for the first one.
+        // No worker has connections of the first incarnation.
         let is_successor = *is_application && status.incarnation().number > 1;
         let workers = (0..shared_state.slots()).filter(|_| is_successor).filter_map(Slot::new);
         let now = Instant::now();
@@ -212,7 +212,7 @@ fn hello(
     line
 }
 
-/// Variables that are the server's alone: its settings, and what a service manager has told its first process.
+/// Variables that are the server's alone: its settings, and those that a service manager has given its first process.
 fn is_hidden(name: &OsStr) -> bool {
     let own = name.as_encoded_bytes();
     own.starts_with(b"WSMASTER_")
