@@ -1,4 +1,7 @@
 //! Starting another program with pipes on the descriptors that it expects.
+//!
+//! The crate command-fds would take over the two dup2(2) below and not the placeholders: it does not know the pipe by which
+//! std reports a failed exec, and puts a descriptor in its place when that pipe has got number 3 or 4.
 
 use std::{
     ffi::OsStr,

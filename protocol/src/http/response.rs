@@ -4,13 +4,13 @@
 //! content sniffing. It has no clock (a date is an argument) and writes to a buffer, never to a socket.
 
 use std::borrow::Cow;
-use std::fmt;
 use std::io::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
 
+use httpdate::HttpDate;
 use serde::Serialize;
 
 use super::token::is_token_byte;
-use crate::calendar::Date;
 
 /// The interim answer to `Expect: 100-continue` (RFC 9110 15.2.1); the final answer follows.
 pub const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -163,7 +163,7 @@ impl Response {
             let _ = write!(out, "{name}: {value}\r\n");
         }
         if let Some(unix_seconds) = date.filter(|_| !self.has("date")) {
-            let _ = write!(out, "Date: {}\r\n", ImfFixdate(unix_seconds));
+            let _ = write!(out, "Date: {}\r\n", http_date(unix_seconds));
         }
         let bodyless = matches!(self.status, 204 | 304);
         if !bodyless {
@@ -243,27 +243,9 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// A moment in seconds since 1970 as RFC 9110 5.6.7 has it, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
-struct ImfFixdate(u64);
-
-impl fmt::Display for ImfFixdate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
-        const MONTHS: [&str; 12] =
-            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-        // The format has four digits for the year: the last second of 9999.
-        let seconds = self.0.min(253_402_300_799);
-        let date = Date::from_unix_s(seconds.cast_signed());
-        let weekday = DAYS[(seconds / 86_400 % 7) as usize];
-        let month = MONTHS[usize::from(date.month - 1)];
-        write!(
-            f,
-            "{weekday}, {:02} {month} {:04} {:02}:{:02}:{:02} GMT",
-            date.day,
-            date.year,
-            seconds / 3_600 % 24,
-            seconds / 60 % 60,
-            seconds % 60,
-        )
-    }
+/// As RFC 9110 5.6.7 has it, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn http_date(unix_seconds: u64) -> HttpDate {
+    // The format has four digits for the year: the last second of 9999.
+    let seconds = unix_seconds.min(253_402_300_799);
+    HttpDate::from(UNIX_EPOCH + Duration::from_secs(seconds))
 }

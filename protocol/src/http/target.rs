@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::net::Ipv6Addr;
 use std::ops::Range;
 
+use percent_encoding::percent_decode_str;
+
 use super::error::HttpError;
 
 /// Longest request target in bytes: the 8,000 octets that RFC 9112 3 asks for, rounded up. Beyond: 414.
@@ -146,7 +148,7 @@ fn scheme_len(target: &str) -> Option<usize> {
 /// RFC 3986 3.2.2, `reg-name`, which IPv4 addresses match too.
 fn is_registered_name(host: &str) -> bool {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%".contains(&byte);
-    host.bytes().all(plain) && decode_bytes(host, Plus::Literal).is_some()
+    host.bytes().all(plain) && has_whole_escapes(host)
 }
 
 /// What a `+` stands for: itself in a path, a space in a query.
@@ -157,25 +159,19 @@ enum Plus {
 }
 
 fn decode(text: &str, plus: Plus) -> Option<Cow<'_, str>> {
-    if !text.contains('%') && (plus == Plus::Literal || !text.contains('+')) {
+    let has_plus = plus == Plus::Space && text.contains('+');
+    if !text.contains('%') && !has_plus {
         return Some(Cow::Borrowed(text));
     }
-    String::from_utf8(decode_bytes(text, plus)?).ok().map(Cow::Owned)
+    if !has_whole_escapes(text) {
+        return None;
+    }
+    let spaced = if has_plus { Cow::Owned(text.replace('+', " ")) } else { Cow::Borrowed(text) };
+    String::from_utf8(percent_decode_str(&spaced).collect()).ok().map(Cow::Owned)
 }
 
-fn decode_bytes(text: &str, plus: Plus) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'%' => {
-                let high = char::from(bytes.next()?).to_digit(16)?;
-                let low = char::from(bytes.next()?).to_digit(16)?;
-                u8::try_from(high * 16 + low).ok()?
-            }
-            b'+' if plus == Plus::Space => b' ',
-            _ => byte,
-        });
-    }
-    Some(decoded)
+/// Whether two hexadecimal digits follow each `%`: the decoder leaves one as it is that others do not follow.
+fn has_whole_escapes(text: &str) -> bool {
+    let is_digits = |digits: &[u8]| digits.iter().all(u8::is_ascii_hexdigit);
+    text.split('%').skip(1).all(|rest| rest.as_bytes().get(..2).is_some_and(is_digits))
 }

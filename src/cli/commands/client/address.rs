@@ -1,5 +1,6 @@
 //! Where a URL leads to (RFC 6455, 3). Pure.
 
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tungstenite::http::Uri;
 
 /// A server and a resource on it.
@@ -72,25 +73,25 @@ impl Address {
     }
 }
 
-/// What stands in path and query and may not stand there in a request (RFC 3986, 2.1) is percent-encoded, as a browser does it.
-/// What is encoded already stays, and so does a `%` that encodes nothing.
+/// What stands in path and query and may not stand there in a request (RFC 3986, 2.1), as browsers have it. What is encoded
+/// already stays, and so does a `%` that encodes nothing.
+const ENCODED: AsciiSet = CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
 fn encoded(url: &str) -> String {
     let authority = url.find("://").map_or(0, |at| at + 3);
     let path = url[authority..].find(['/', '?', '#']).map_or(url.len(), |at| authority + at);
     let (before, rest) = url.split_at(path);
-    let mut encoded = before.to_owned();
-    for character in rest.chars() {
-        match character {
-            '\u{21}'..='\u{7e}' if !"\"<>\\^`{|}".contains(character) => encoded.push(character),
-            other => {
-                let mut bytes = [0; 4];
-                for byte in other.encode_utf8(&mut bytes).bytes() {
-                    encoded.push_str(&format!("%{byte:02X}"));
-                }
-            }
-        }
-    }
-    encoded
+    format!("{before}{}", utf8_percent_encode(rest, &ENCODED))
 }
 
 #[cfg(test)]
