@@ -1,11 +1,11 @@
 //! The files that `[tls]` names: read, checked, and put where the workers find them.
 //!
-//! Private keys are read by a process that ends at once ([`load_apart`]): so neither the master nor a side process that is
+//! Private keys are read by a process that ends at once ([`load_in_process`]): so neither the master nor a side process that is
 //! forked from it later ever has one in its memory. What is left is a sealed memory file that the master holds and gives to
 //! workers only.
 
-mod apart;
 pub(crate) mod files;
+mod loader_process;
 mod warning;
 
 use std::os::fd::OwnedFd;
@@ -13,21 +13,21 @@ use std::os::fd::OwnedFd;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{
-    apart::load_apart,
+    loader_process::load_in_process,
     warning::{Flaw, Warning},
 };
 
 /// What `[tls]` comes to.
 #[derive(Debug)]
-pub(crate) struct Loaded {
-    /// For the workers: a [`Material`](wsmaster_workers::tls::Material).
-    pub(crate) material: OwnedFd,
-    pub(crate) told: Told,
+pub(crate) struct LoadedTls {
+    /// For the workers: a [`TlsCredentials`](wsmaster_workers::tls::TlsCredentials).
+    pub(crate) credentials: OwnedFd,
+    pub(crate) summary: TlsSummary,
 }
 
 /// What can be told of it to anybody.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct Told {
+pub(crate) struct TlsSummary {
     /// In the order of the configuration.
     pub(crate) certificates: Vec<Certificate>,
     /// What is not wrong but will be, or should not be.

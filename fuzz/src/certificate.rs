@@ -3,7 +3,9 @@
 //! was meant.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
-use wsmaster_workers::tls::{CertificateFault, Material, MaterialFault, Pair, Version, der};
+use wsmaster_workers::tls::{
+    CertificateFault, CredentialsFault, Pair, TlsCredentials, Version, der,
+};
 
 /// The longest subject that is shown.
 const SUBJECT_BYTES_MAX: usize = 1024;
@@ -45,21 +47,21 @@ fn check_facts(data: &[u8]) {
 
 /// The input as PEM, and as what is inside.
 fn check_pem(data: &[u8]) {
-    let material = |chain: String, key: &str| Material {
+    let credentials = |chain: String, key: &str| TlsCredentials {
         pairs: vec![Pair { chain, key: key.to_owned() }],
         clients: None,
         version_min: Version::Tls12,
     };
     if let Ok(text) = str::from_utf8(data)
-        && let Err(fault) = material(text.to_owned(), text).check()
+        && let Err(fault) = credentials(text.to_owned(), text).check()
     {
         check_fault(&fault);
     }
     let inside = BASE64.encode(data);
     let pem = format!("-----BEGIN CERTIFICATE-----\n{inside}\n-----END CERTIFICATE-----\n");
-    match material(pem, "").check() {
+    match credentials(pem, "").check() {
         // The key is looked at when the certificate is understood.
-        Err(MaterialFault::Pair { place: 0, fault: CertificateFault::NoKey }) => {
+        Err(CredentialsFault::Pair { place: 0, fault: CertificateFault::NoKey }) => {
             assert!(der::validity(data).is_some());
         }
         Err(fault) => check_fault(&fault),
@@ -68,7 +70,7 @@ fn check_pem(data: &[u8]) {
 }
 
 /// A person reads it, and it holds nothing of the input.
-fn check_fault(fault: &MaterialFault) {
+fn check_fault(fault: &CredentialsFault) {
     let told = fault.to_string();
     assert!((10..120).contains(&told.len()) && told.is_ascii(), "{told:?}");
 }

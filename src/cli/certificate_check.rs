@@ -2,7 +2,7 @@
 
 use crate::{
     config::{Config, ConfigErrors},
-    tls::{Told, files},
+    tls::{TlsSummary, files},
 };
 
 /// Reads and checks the files in this process, and says what can be told of them. Their contents are not kept. `None` when
@@ -10,7 +10,7 @@ use crate::{
 ///
 /// # Errors
 /// All that is wrong with them.
-pub(crate) fn check(config: &Config, now_unix_s: i64) -> Result<Option<Told>, ConfigErrors> {
+pub(crate) fn check(config: &Config, now_unix_s: i64) -> Result<Option<TlsSummary>, ConfigErrors> {
     if !config.tls.is_on() {
         return Ok(None);
     }

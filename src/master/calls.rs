@@ -17,7 +17,7 @@ use crate::{
     config::{Config, ConfigErrors},
     logging, programs,
     supervisor::Event,
-    tls::{Loaded, load_apart},
+    tls::{LoadedTls, load_in_process},
     worker_info::WorkerInfo,
 };
 
@@ -77,7 +77,7 @@ where
                 (Some(read), Reach::Everything) => read()?,
                 (None, Reach::Everything) | (_, Reach::Certificates) => config.clone(),
             };
-            let loaded = load_apart(&new, tls::now_unix_s())?;
+            let loaded = load_in_process(&new, tls::now_unix_s())?;
             let fingerprints = match reach {
                 Reach::Everything => programs::fingerprints(&new)?,
                 Reach::Certificates => HashMap::new(),
@@ -162,18 +162,20 @@ where
     }
 
     /// Takes over what the files hold now. Connections keep their sessions; new ones are shown the new certificates.
-    fn renew_tls(&mut self, loaded: Option<Loaded>) -> io::Result<Renewal> {
-        for warning in loaded.iter().flat_map(|loaded| &loaded.told.warnings) {
+    fn renew_tls(&mut self, loaded: Option<LoadedTls>) -> io::Result<Renewal> {
+        for warning in loaded.iter().flat_map(|loaded| &loaded.summary.warnings) {
             self.note_reload(Level::Warn, warning.to_string());
         }
         match (&mut self.tls, loaded) {
             (None, None) => Ok(Renewal::Other),
-            (Some(tls), Some(loaded)) if tls.loaded.told.fingerprint == loaded.told.fingerprint => {
+            (Some(tls), Some(loaded))
+                if tls.loaded.summary.fingerprint == loaded.summary.fingerprint =>
+            {
                 Ok(Renewal::Same)
             }
             (Some(tls), Some(loaded)) => {
                 tls.loaded = loaded;
-                let line = match tls.loaded.told.certificates.len() {
+                let line = match tls.loaded.summary.certificates.len() {
                     1 => "the certificate was exchanged; connections stay".to_owned(),
                     many => format!("{many} certificates were exchanged; connections stay"),
                 };

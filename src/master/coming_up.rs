@@ -175,7 +175,7 @@ where
             certificates: self
                 .tls
                 .as_ref()
-                .map_or_else(Vec::new, |tls| tls.loaded.told.certificates.clone()),
+                .map_or_else(Vec::new, |tls| tls.loaded.summary.certificates.clone()),
         };
         log::info!("all workers serve");
         let Some(coming_up) = self.coming_up.take() else { return false };

@@ -56,7 +56,7 @@ where
         keep.extend(listeners.iter().map(|listening| listening.socket.as_fd().as_raw_fd()));
         keep.extend(elder.as_ref().map(AsRawFd::as_raw_fd));
         if let Some(sealed) = &tls {
-            keep.extend([sealed.material.as_raw_fd(), sealed.ticket_keys.as_raw_fd()]);
+            keep.extend([sealed.credentials.as_raw_fd(), sealed.ticket_keys.as_raw_fd()]);
         }
         let seat = WorkerSetup {
             slot,

@@ -83,7 +83,7 @@ where
     fn hand_certificates_to(&self, workers: &[Pid]) {
         if let Some(tls) = &self.tls {
             let message = ToChild::Certificates { number: self.certificates_handover.number() };
-            self.hand_to(workers, &message, tls.loaded.material.as_fd());
+            self.hand_to(workers, &message, tls.loaded.credentials.as_fd());
         }
     }
 

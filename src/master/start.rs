@@ -45,7 +45,7 @@ use crate::{
     side::{Body, Directory, Installed, Process, SideProcess, TaskMaker},
     status::WorkerCounters,
     supervisor::{ChildSpec, RestartPolicy, Supervisor},
-    tls::{Certificate, load_apart},
+    tls::{Certificate, load_in_process},
     worker_info::WorkerInfo,
 };
 
@@ -257,8 +257,8 @@ where
         title::prepare();
         programs::check(&config)?;
         let surroundings = surroundings::settle(&config)?;
-        let tls = load_apart(&config, tls::now_unix_s())?;
-        for warning in tls.iter().flat_map(|loaded| &loaded.told.warnings) {
+        let tls = load_in_process(&config, tls::now_unix_s())?;
+        for warning in tls.iter().flat_map(|loaded| &loaded.summary.warnings) {
             log::warn!("{warning}");
         }
         let system = |what| move |error| StartError::System(what, error);

@@ -13,36 +13,36 @@ use wsmaster_ipc::sys::{
 };
 use wsmaster_workers::{
     Handler,
-    tls::{Sealed, TICKET_LIFETIME, TicketKeys},
+    tls::{SealedCredentials, TICKET_LIFETIME, TicketKeys},
 };
 use zeroize::Zeroizing;
 
 use super::Master;
 use crate::{
     status,
-    tls::{Certificate, Loaded},
+    tls::{Certificate, LoadedTls},
     worker_info::WorkerInfo,
 };
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Tls {
-    pub(super) loaded: Loaded,
+    pub(super) loaded: LoadedTls,
     ticket_keys: OwnedFd,
     turn_at: Instant,
 }
 
 impl Tls {
-    pub(super) fn new(loaded: Loaded, now: Instant) -> io::Result<Self> {
+    pub(super) fn new(loaded: LoadedTls, now: Instant) -> io::Result<Self> {
         let keys = TicketKeys::new(random::bytes()?);
         let ticket_keys = sealed_file(keys.as_bytes())?;
         Ok(Self { loaded, ticket_keys, turn_at: now + TICKET_LIFETIME })
     }
 
     /// What a worker takes with it.
-    pub(super) fn for_a_worker(&self) -> io::Result<Sealed> {
-        Ok(Sealed {
-            material: self.loaded.material.try_clone()?,
+    pub(super) fn for_a_worker(&self) -> io::Result<SealedCredentials> {
+        Ok(SealedCredentials {
+            credentials: self.loaded.credentials.try_clone()?,
             ticket_keys: self.ticket_keys.try_clone()?,
         })
     }
@@ -73,7 +73,7 @@ impl Tls {
     /// For the status.
     pub(super) fn status(&self) -> status::Tls {
         let now_unix_s = now_unix_s();
-        let certificates = self.loaded.told.certificates.iter().map(|certificate| {
+        let certificates = self.loaded.summary.certificates.iter().map(|certificate| {
             let Certificate { file, names, expires_unix_s, self_issued } = certificate;
             status::Certificate {
                 file: file.clone(),

@@ -1,4 +1,4 @@
-//! From the files to a material, and from what is wrong with it to lines that name file, line and key of the
+//! From the files to credentials, and from what is wrong with it to lines that name file, line and key of the
 //! configuration.
 
 use std::{
@@ -9,10 +9,12 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use wsmaster_workers::tls::{ClientAuthority, Material, MaterialFault, Pair, Showing, Shown};
+use wsmaster_workers::tls::{
+    CertificateSummary, ClientAuthority, CredentialsFault, CredentialsSummary, Pair, TlsCredentials,
+};
 use zeroize::Zeroizing;
 
-use super::{Certificate, Flaw, NAMES_SHOWN_MAX, Told, Warning};
+use super::{Certificate, Flaw, NAMES_SHOWN_MAX, TlsSummary, Warning};
 use crate::config::{Config, ConfigErrors};
 
 /// The largest file of certificates or keys.
@@ -38,7 +40,10 @@ struct Source<'a> {
 }
 
 /// Reads and checks everything.
-pub(crate) fn read(config: &Config, now_unix_s: i64) -> Result<(Material, Told), Vec<Fault>> {
+pub(crate) fn read(
+    config: &Config,
+    now_unix_s: i64,
+) -> Result<(TlsCredentials, TlsSummary), Vec<Fault>> {
     let sources = sources(config);
     let mut faults = Vec::new();
     let mut warnings = Vec::new();
@@ -61,9 +66,9 @@ pub(crate) fn read(config: &Config, now_unix_s: i64) -> Result<(Material, Told),
         return Err(faults);
     }
     let version_min = config.tls.version_min;
-    let material = Material { pairs, clients, version_min };
-    let Showing { certificates, fingerprint } =
-        material.check().map_err(|fault| vec![blame(&sources, config, &fault)])?;
+    let credentials = TlsCredentials { pairs, clients, version_min };
+    let CredentialsSummary { certificates, fingerprint } =
+        credentials.check().map_err(|fault| vec![blame(&sources, config, &fault)])?;
     let mut told = Vec::new();
     for (place, (source, shown)) in sources.iter().zip(certificates).enumerate() {
         if shown.names.is_empty() {
@@ -87,7 +92,7 @@ pub(crate) fn read(config: &Config, now_unix_s: i64) -> Result<(Material, Told),
         });
     }
     if faults.is_empty() {
-        Ok((material, Told { certificates: told, warnings, fingerprint }))
+        Ok((credentials, TlsSummary { certificates: told, warnings, fingerprint }))
     } else {
         Err(faults)
     }
@@ -160,7 +165,11 @@ fn exposed(source: &Source<'_>) -> Option<Warning> {
     })
 }
 
-fn out_of_date(source: &Source<'_>, shown: &Shown, now_unix_s: i64) -> Option<Warning> {
+fn out_of_date(
+    source: &Source<'_>,
+    shown: &CertificateSummary,
+    now_unix_s: i64,
+) -> Option<Warning> {
     let validity = &shown.validity;
     let days = validity.days_left(now_unix_s);
     let flaw = if now_unix_s > validity.until_unix_s {
@@ -176,20 +185,20 @@ fn out_of_date(source: &Source<'_>, shown: &Shown, now_unix_s: i64) -> Option<Wa
 }
 
 /// Whose fault it is.
-fn blame(sources: &[Source<'_>], config: &Config, fault: &MaterialFault) -> Fault {
+fn blame(sources: &[Source<'_>], config: &Config, fault: &CredentialsFault) -> Fault {
     let at =
         |path: &Path, key: String| Fault { key, problem: format!("{}: {fault}", path.display()) };
     match fault {
-        MaterialFault::Pair { place, fault } => match sources.get(*place) {
+        CredentialsFault::Pair { place, fault } => match sources.get(*place) {
             Some(source) if fault.is_about_key() => at(source.key_file, source.key("key_file")),
             Some(source) => at(source.cert_file, source.key("cert_file")),
             None => Fault { key: "tls".to_owned(), problem: fault.to_string() },
         },
-        MaterialFault::Clients(_) => {
+        CredentialsFault::Clients(_) => {
             let path = config.tls.client_ca_file.as_deref().unwrap_or(Path::new(""));
             at(path, "tls.client_ca_file".to_owned())
         }
-        MaterialFault::Nothing | MaterialFault::Unreadable => {
+        CredentialsFault::Nothing | CredentialsFault::Unreadable => {
             Fault { key: "tls.cert_file".to_owned(), problem: fault.to_string() }
         }
     }

@@ -72,7 +72,7 @@ pub struct ConnectionInfo {
     /// The extension agreed on.
     pub extension: Extension,
     /// What the TLS handshake has brought out, when it is encrypted.
-    pub tls: Option<Box<tls::Facts>>,
+    pub tls: Option<Box<tls::PeerInfo>>,
     /// What the application keeps about it.
     #[serde(with = "json_text")]
     pub context: Option<Box<serde_json::Map<String, serde_json::Value>>>,

@@ -18,7 +18,7 @@ use wsmaster_ipc::sys::{
 
 use crate::{
     received::Received,
-    tls::{Facts, TlsStream},
+    tls::{PeerInfo, TlsStream},
 };
 
 /// A connected, non-blocking socket.
@@ -229,10 +229,10 @@ impl Stream {
 
     /// What a handshake has brought out that is over since the last call.
     #[inline]
-    pub(crate) fn take_facts(&mut self) -> Option<Facts> {
+    pub(crate) fn take_peer_info(&mut self) -> Option<PeerInfo> {
         match self {
             Self::Tcp(_) | Self::Unix(_) => None,
-            Self::Tls(stream) => stream.take_facts(),
+            Self::Tls(stream) => stream.take_peer_info(),
         }
     }
 

@@ -1,32 +1,32 @@
 //! TLS: what a server shows of itself, whom it believes, and how one connection is encrypted (RFC 8446, RFC 5246).
 //!
 //! The protocol is rustls's; how many bytes may wait where, and when a handshake may cost CPU, is decided here. A
-//! [`Material`] is all that the operator gives, as text; the master checks it and hands it to the workers in memory files
+//! [`TlsCredentials`] is all that the operator gives, as text; the master checks it and hands it to the workers in memory files
 //! that nobody else is given, so that no private key is ever in the memory of a process that does not serve. [`TicketKeys`]
 //! are shared by all workers in the same way: a client that comes back may come back to any of them.
 //!
-//! - [`Material`] and [`Showing`]: certificates, keys and rules, and what can be told of them.
+//! - [`TlsCredentials`] and [`CredentialsSummary`]: certificates, keys and rules, and what can be told of them.
 //! - [`TicketKeys`]: what session tickets are sealed with.
 //! - [`der`]: the two facts of a certificate that are for people.
 //! - [`certificates`] and [`certified_key`]: what stands in PEM files, for whoever makes TLS connections.
-//! - [`Facts`]: what a handshake has brought out about the peer.
+//! - [`PeerInfo`]: what a handshake has brought out about the peer.
 
 mod acceptor;
 mod backlog;
 mod certificate;
+mod credentials;
 pub mod der;
-mod material;
 mod names;
 mod refusal;
 mod stream;
 mod tickets;
 
 pub use certificate::{CertificateFault, Validity, certificates, certified_key};
-pub use material::{
-    ALPN, ClientAuth, ClientAuthority, MATERIAL_BYTES_MAX, Material, MaterialFault, Pair, Sealed,
-    Showing, Shown, Version,
+pub use credentials::{
+    ALPN, CREDENTIALS_BYTES_MAX, CertificateSummary, ClientAuth, ClientAuthority, CredentialsFault,
+    CredentialsSummary, Pair, SealedCredentials, TlsCredentials, Version,
 };
-pub use stream::Facts;
+pub use stream::PeerInfo;
 pub use tickets::{TICKET_LIFETIME, TicketKeys};
 
 pub(crate) use acceptor::Acceptor;

@@ -94,7 +94,7 @@ pub struct WorkerSetup {
     /// What it may be made to hold.
     pub limits: Limits,
     /// What its connections are encrypted with, if they are.
-    pub tls: Option<tls::Sealed>,
+    pub tls: Option<tls::SealedCredentials>,
     /// Connections that another worker has served so far. Usually there are none.
     pub connections: Vec<MovedConnection>,
     /// Takes the file that the log is from now on.

@@ -1,13 +1,13 @@
 //! `wsmaster client`: a WebSocket client for a terminal and for pipes. It connects; what becomes of the connection is
-//! [`conversation`]'s.
+//! [`session`]'s.
 
 mod address;
-mod complaint;
-mod conversation;
 mod handshake;
 mod input;
 mod output;
+mod session;
 mod tls;
+mod tls_errors;
 mod transport;
 mod trust;
 
@@ -22,9 +22,9 @@ use tungstenite::handshake::client::generate_key;
 
 use self::{
     address::{Address, Scheme},
-    conversation::Conversation,
     handshake::{Answer, BODY_BYTES_MAX},
     output::Output,
+    session::Session,
     transport::{Transport, plain},
 };
 use super::out::complain;
@@ -53,8 +53,8 @@ pub(super) fn client(options: &ClientOptions) -> Exit {
         output.unchecked(&address.authority);
     }
     let talked = connect(&address, tls, options, &output)
-        .and_then(|(transport, rest)| Conversation::begin(transport, rest, options, &output))
-        .and_then(Conversation::run);
+        .and_then(|(transport, rest)| Session::begin(transport, rest, options, &output))
+        .and_then(Session::run);
     match talked {
         Ok(exit) => exit,
         Err(problem) => {

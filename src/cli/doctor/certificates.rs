@@ -3,7 +3,7 @@
 use wsmaster_protocol::calendar::Date;
 
 use super::{facts::Facts, finding::Finding};
-use crate::tls::{Certificate, Flaw, Told, Warning};
+use crate::tls::{Certificate, Flaw, TlsSummary, Warning};
 
 const CHECK: &str = "certificate";
 /// Names of a certificate that are shown.
@@ -17,7 +17,7 @@ pub(super) fn examine(facts: &Facts) -> Vec<Finding> {
     }
 }
 
-fn usable(told: &Told, now_unix_s: i64) -> Vec<Finding> {
+fn usable(told: &TlsSummary, now_unix_s: i64) -> Vec<Finding> {
     let is_flawed = |certificate: &&Certificate| {
         told.warnings.iter().any(|warning| warning.file == certificate.file)
     };
@@ -87,7 +87,7 @@ mod tests {
 
     const DAY_S: i64 = 86_400;
 
-    fn told(flaws: &[(&str, Flaw)]) -> Told {
+    fn told(flaws: &[(&str, Flaw)]) -> TlsSummary {
         let warning = |(file, flaw): &(&str, Flaw)| Warning {
             key: "tls.cert_file".to_owned(),
             file: (*file).to_owned(),
@@ -95,7 +95,7 @@ mod tests {
         };
         let names = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
         let expires_unix_s = sound().unix_secs.unwrap_or_default().cast_signed() + 90 * DAY_S;
-        Told {
+        TlsSummary {
             certificates: vec![Certificate {
                 file: "c.pem".to_owned(),
                 names,

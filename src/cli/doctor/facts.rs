@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::tls::Told;
+use crate::tls::TlsSummary;
 
 /// See the module.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -18,7 +18,7 @@ pub(crate) struct Facts {
     /// Why programs of the configuration cannot be executed, a line each.
     pub(crate) program_errors: Vec<String>,
     /// What the files of `[tls]` come to, or what is wrong with them, a line each; `None` when TLS is off.
-    pub(crate) tls: Option<Result<Told, Vec<String>>>,
+    pub(crate) tls: Option<Result<TlsSummary, Vec<String>>>,
     /// Directories that the server writes in.
     pub(crate) directories: Vec<Directory>,
     /// The addresses of the listeners of TCP, in the order of the configuration.

@@ -23,7 +23,7 @@ use crate::{
     },
     config::{Config, ListenAddress},
     programs,
-    tls::Told,
+    tls::TlsSummary,
 };
 
 /// The bit of a file's mode that lets everybody read it.
@@ -95,7 +95,7 @@ fn exposed(config: &Config) -> Option<(String, Vec<String>)> {
 }
 
 /// As a start does, but for what it keeps.
-fn certificates(config: &Config, unix_secs: u64) -> Option<Result<Told, Vec<String>>> {
+fn certificates(config: &Config, unix_secs: u64) -> Option<Result<TlsSummary, Vec<String>>> {
     let told = certificate_check::check(config, unix_secs.cast_signed());
     let told = told.map_err(|errors| errors.iter().map(ToString::to_string).collect());
     told.transpose()

@@ -73,7 +73,7 @@ impl Incoming<'_> {
             self.0.flags.readable = false;
         }
         self.0.times.alive_at(fx.now_ms);
-        if let Some(facts) = self.0.stream.take_facts() {
+        if let Some(facts) = self.0.stream.take_peer_info() {
             fx.stats.add(Counter::TlsHandshakes, 1);
             fx.stats.add(Counter::TlsResumed, u64::from(facts.resumed));
             self.0.info.tls = Some(Box::new(facts));

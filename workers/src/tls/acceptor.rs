@@ -1,4 +1,4 @@
-//! Where the TLS connections of a worker begin: the material in force, the keys of tickets, and the buffers that all
+//! Where the TLS connections of a worker begin: the credentials in force, the keys of tickets, and the buffers that all
 //! connections of the worker use in turn.
 
 use std::{cell::RefCell, io, os::fd::OwnedFd, rc::Rc, sync::Arc};
@@ -9,7 +9,7 @@ use wsmaster_ipc::sys::memory::read_sealed_file;
 use zeroize::Zeroizing;
 
 use super::{
-    MATERIAL_BYTES_MAX, Material, Sealed, TicketKeys,
+    CREDENTIALS_BYTES_MAX, SealedCredentials, TicketKeys, TlsCredentials,
     backlog::Backlogs,
     stream::{Scratch, TlsStream},
     tickets::Tickets,
@@ -25,16 +25,16 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// Takes the material and the keys out of their files. What waits for its connections is counted in `backlogs`.
-    pub(crate) fn new(sealed: Sealed, backlogs: Backlogs) -> io::Result<Self> {
+    /// Takes the credentials and the keys out of their files. What waits for its connections is counted in `backlogs`.
+    pub(crate) fn new(sealed: SealedCredentials, backlogs: Backlogs) -> io::Result<Self> {
         let tickets = Tickets::new(&ticket_keys(sealed.ticket_keys)?);
-        let config = config(sealed.material, &tickets)?;
+        let config = config(sealed.credentials, &tickets)?;
         Ok(Self { config, tickets, scratch: Rc::default(), backlogs })
     }
 
     /// Shows other certificates from now on. Connections that are there keep their sessions.
-    pub(crate) fn renew(&mut self, material: OwnedFd) -> io::Result<()> {
-        self.config = config(material, &self.tickets)?;
+    pub(crate) fn renew(&mut self, credentials: OwnedFd) -> io::Result<()> {
+        self.config = config(credentials, &self.tickets)?;
         Ok(())
     }
 
@@ -52,10 +52,10 @@ impl Acceptor {
     }
 }
 
-fn config(material: OwnedFd, tickets: &Tickets) -> io::Result<Arc<ServerConfig>> {
-    let bytes = read_sealed_file(material, MATERIAL_BYTES_MAX)?;
-    let material = Material::from_bytes(bytes).map_err(io::Error::other)?;
-    material.configure(tickets).map_err(io::Error::other)
+fn config(credentials: OwnedFd, tickets: &Tickets) -> io::Result<Arc<ServerConfig>> {
+    let bytes = read_sealed_file(credentials, CREDENTIALS_BYTES_MAX)?;
+    let credentials = TlsCredentials::from_bytes(bytes).map_err(io::Error::other)?;
+    credentials.configure(tickets).map_err(io::Error::other)
 }
 
 fn ticket_keys(file: OwnedFd) -> io::Result<TicketKeys> {

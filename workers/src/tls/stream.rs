@@ -36,7 +36,7 @@ const RECEIVE_BYTES_MIN: usize = RECORD_BYTES_MAX + PARTIAL_BYTES_MAX + 8 * 1024
 
 /// What a handshake has brought out.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Facts {
+pub struct PeerInfo {
     /// The version of TLS: `1.2` or `1.3`.
     pub version: Box<str>,
     /// Whether an earlier session was taken up.
@@ -155,7 +155,7 @@ impl TlsStream {
     }
 
     /// What the handshake has brought out, once.
-    pub(crate) fn take_facts(&mut self) -> Option<Facts> {
+    pub(crate) fn take_peer_info(&mut self) -> Option<PeerInfo> {
         if !std::mem::take(&mut self.is_new) {
             return None;
         }
@@ -169,7 +169,7 @@ impl TlsStream {
         let client = certificates
             .and_then(<[_]>::first)
             .map(|own| der::subject(own).unwrap_or_default().into_boxed_str());
-        Some(Facts { version: version.into(), resumed, client })
+        Some(PeerInfo { version: version.into(), resumed, client })
     }
 
     /// Encrypted bytes that wait for the socket.

@@ -20,7 +20,7 @@ use wsmaster_workers::{
         shared_state::{Counter, SerialClock, SharedState, WorkerStats},
         sys::{listener::Listener, memory::sealed_file, socket::listeners},
     },
-    tls::{Material, Sealed, TicketKeys},
+    tls::{SealedCredentials, TicketKeys, TlsCredentials},
 };
 
 use super::{App, Client, Journal, WebSocket, eventually};
@@ -34,7 +34,7 @@ pub(crate) struct Server {
     pub(crate) journal: Journal,
     pub(crate) limits: Limits,
     /// What the workers that are started next encrypt with.
-    pub(crate) tls: Option<(Material, TicketKeys)>,
+    pub(crate) tls: Option<(TlsCredentials, TicketKeys)>,
     places: Vec<Place>,
     workers: Vec<Running>,
 }
@@ -100,8 +100,8 @@ impl Server {
         let mailbox = place.mailbox.reader.try_clone().expect("a descriptor");
         let (link, child) = link::pair().expect("a line");
         let limits = self.limits.clone();
-        let tls = self.tls.as_ref().map(|(material, keys)| Sealed {
-            material: sealed_file(&material.to_bytes()).expect("memory"),
+        let tls = self.tls.as_ref().map(|(credentials, keys)| SealedCredentials {
+            credentials: sealed_file(&credentials.to_bytes()).expect("memory"),
             ticket_keys: sealed_file(keys.as_bytes()).expect("memory"),
         });
         let app = App::new(self.journal.clone());

@@ -17,7 +17,7 @@ use rustls_pki_types::{PrivatePkcs8KeyDer, ServerName};
 use tungstenite::{Message, WebSocket};
 use wsmaster_workers::{
     ipc::{link::ToChild, shared_state::Counter, sys::memory::sealed_file},
-    tls::{ClientAuth, ClientAuthority, Material, Pair, TicketKeys, Version},
+    tls::{ClientAuth, ClientAuthority, Pair, TicketKeys, TlsCredentials, Version},
 };
 
 use crate::support::{Server, eventually, limits};
@@ -59,7 +59,7 @@ impl World {
         Self { authority, client: Arc::new(client) }
     }
 
-    fn material(&self) -> Material {
+    fn credentials(&self) -> TlsCredentials {
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         let key = KeyPair::generate().unwrap();
@@ -68,7 +68,7 @@ impl World {
             certificates: self.authority.as_ref().pem(),
             wanted: ClientAuth::Optional,
         };
-        Material {
+        TlsCredentials {
             pairs: vec![Pair { chain, key: key.serialize_pem() }],
             clients: Some(clients),
             version_min: Version::Tls12,
@@ -89,7 +89,7 @@ fn keys(byte: u8) -> TicketKeys {
 
 fn server(world: &World) -> Server {
     let mut server = Server::empty(1, limits());
-    server.tls = Some((world.material(), keys(1)));
+    server.tls = Some((world.credentials(), keys(1)));
     server.start_worker(0);
     server
 }

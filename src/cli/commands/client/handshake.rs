@@ -1,4 +1,8 @@
 //! The opening handshake of a client (RFC 6455, 4.1): the request, and what is to be thought of the answer. Pure.
+//!
+//! tungstenite's own client handshake is not used: it writes the names of headers in small letters, does not keep the words
+//! of a status nor an answer that is no HTTP, which a person is shown, refuses a server that chooses none of the subprotocols
+//! and one that says `Connection: keep-alive, upgrade`, and takes extensions that were not offered.
 
 use httparse::{EMPTY_HEADER, Response, Status};
 use tungstenite::handshake::derive_accept_key;

@@ -14,7 +14,7 @@ use std::{
 use rustls::{ClientConfig, ClientConnection, Error, ProtocolVersion};
 use rustls_pki_types::ServerName;
 
-use super::{complaint, transport::takes_nothing_more};
+use super::{tls_errors, transport::takes_nothing_more};
 
 /// See the module.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl TlsStream {
         let name = ServerName::try_from(host)
             .map_err(|_| "the host has no name that a certificate could be for".to_owned())?;
         let session = ClientConnection::new(config, name.to_owned())
-            .map_err(|error| complaint::words(&error))?;
+            .map_err(|error| tls_errors::words(&error))?;
         let mut stream = Self { socket, session, is_deaf: false };
         stream.shake_hands(deadline).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => {
@@ -126,7 +126,7 @@ impl TlsStream {
 }
 
 fn told(error: &Error) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, complaint::words(error))
+    io::Error::new(io::ErrorKind::InvalidData, tls_errors::words(error))
 }
 
 impl Read for TlsStream {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use wsmaster_ipc::sys::{memory::sealed_file, socket};
 
 use super::{
-    Loaded, Told,
+    LoadedTls, TlsSummary,
     files::{self, Fault},
 };
 use crate::{
@@ -23,18 +23,21 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The largest report.
 const REPORT_BYTES_MAX: usize = 512 * 1024;
 
-/// What the process says before it ends. The material comes beside it.
+/// What the process says before it ends. The credentials come beside it.
 #[derive(Debug, Serialize, Deserialize)]
 enum Report {
-    Good(Told),
+    Good(TlsSummary),
     Bad(Vec<Fault>),
 }
 
 /// Reads and checks the files that `[tls]` names, if it is on. To be called in a process with one thread.
 ///
 /// # Errors
-/// All that is wrong with them; that there is no other process to be had is told as a fault of `tls.cert_file`.
-pub(crate) fn load_apart(config: &Config, now_unix_s: i64) -> Result<Option<Loaded>, ConfigErrors> {
+/// All that is wrong with them; that there is no other process to be had is summary as a fault of `tls.cert_file`.
+pub(crate) fn load_in_process(
+    config: &Config,
+    now_unix_s: i64,
+) -> Result<Option<LoadedTls>, ConfigErrors> {
     if !config.tls.is_on() {
         return Ok(None);
     }
@@ -48,11 +51,11 @@ pub(crate) fn load_apart(config: &Config, now_unix_s: i64) -> Result<Option<Load
     }
 }
 
-fn ask(config: &Config, now_unix_s: i64) -> io::Result<Result<Loaded, Vec<Fault>>> {
-    let (report, material) =
+fn ask(config: &Config, now_unix_s: i64) -> io::Result<Result<LoadedTls, Vec<Fault>>> {
+    let (report, credentials) =
         apart::ask(PATIENCE, REPORT_BYTES_MAX, |line| answer(config, now_unix_s, line))?;
-    match (serde_json::from_slice(&report)?, material) {
-        (Report::Good(told), Some(material)) => Ok(Ok(Loaded { material, told })),
+    match (serde_json::from_slice(&report)?, credentials) {
+        (Report::Good(summary), Some(credentials)) => Ok(Ok(LoadedTls { credentials, summary })),
         (Report::Good(_), None) => Err(io::ErrorKind::UnexpectedEof.into()),
         (Report::Bad(faults), _) => Ok(Err(faults)),
     }
@@ -60,14 +63,14 @@ fn ask(config: &Config, now_unix_s: i64) -> io::Result<Result<Loaded, Vec<Fault>
 
 /// What the other process does: its exit code.
 fn answer(config: &Config, now_unix_s: i64, line: BorrowedFd<'_>) -> i32 {
-    let (report, material) = match files::read(config, now_unix_s) {
-        Ok((material, told)) => match sealed_file(&material.to_bytes()) {
-            Ok(file) => (Report::Good(told), Some(file)),
+    let (report, credentials) = match files::read(config, now_unix_s) {
+        Ok((credentials, summary)) => match sealed_file(&credentials.to_bytes()) {
+            Ok(file) => (Report::Good(summary), Some(file)),
             Err(_) => return 1,
         },
         Err(faults) => (Report::Bad(faults), None),
     };
     let Ok(report) = serde_json::to_vec(&report) else { return 1 };
-    let attachment = material.as_ref().map(AsFd::as_fd);
+    let attachment = credentials.as_ref().map(AsFd::as_fd);
     i32::from(!matches!(socket::send_packet(line, &report, attachment), Ok(socket::Sent::Whole)))
 }

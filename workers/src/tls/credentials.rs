@@ -1,5 +1,5 @@
-//! All that an operator gives for TLS, as text, and what is made of it. The master checks a material before it counts; a
-//! worker makes its configuration of rustls from it. It travels in a memory file and is wiped where it was read.
+//! All that an operator gives for TLS, as text, and what is made of them. The master checks credentials before they count; a
+//! worker makes its configuration of rustls from them. They travel in a memory file and are wiped where they were read.
 
 use std::{fmt, os::fd::OwnedFd, sync::Arc};
 
@@ -19,8 +19,8 @@ use super::{
     tickets::Tickets,
 };
 
-/// The largest material, as bytes of its memory file.
-pub const MATERIAL_BYTES_MAX: usize = 32 << 20;
+/// The largest credentials, as bytes of their memory file.
+pub const CREDENTIALS_BYTES_MAX: usize = 32 << 20;
 
 /// The one protocol that is spoken inside (RFC 7301, 6). A client that offers others only, such as `h2`, is told so.
 pub const ALPN: &[u8] = b"http/1.1";
@@ -28,11 +28,11 @@ pub const ALPN: &[u8] = b"http/1.1";
 /// Authorities that may vouch for clients.
 const AUTHORITIES_MAX: usize = 16;
 
-/// The memory files that a worker takes its material and its keys from.
+/// The memory files that a worker takes its credentials and its keys from.
 #[derive(Debug)]
-pub struct Sealed {
-    /// Of a [`Material`].
-    pub material: OwnedFd,
+pub struct SealedCredentials {
+    /// Of a [`TlsCredentials`].
+    pub credentials: OwnedFd,
     /// Of the server's [`TicketKeys`](super::TicketKeys).
     pub ticket_keys: OwnedFd,
 }
@@ -94,7 +94,7 @@ words!(Version: "1.2" => Tls12, "1.3" => Tls13);
 
 /// See the module.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Material {
+pub struct TlsCredentials {
     /// The first answers for every name that no other one is for.
     pub pairs: Vec<Pair>,
     /// Who vouches for clients, if they are asked.
@@ -103,20 +103,20 @@ pub struct Material {
     pub version_min: Version,
 }
 
-impl fmt::Debug for Material {
+impl fmt::Debug for TlsCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Keys are never shown.
-        f.debug_struct("Material").field("pairs", &self.pairs.len()).finish_non_exhaustive()
+        f.debug_struct("TlsCredentials").field("pairs", &self.pairs.len()).finish_non_exhaustive()
     }
 }
 
-/// What is wrong with a material, and with which part of it.
+/// What is wrong with credentials, and with which part of them.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum MaterialFault {
+pub enum CredentialsFault {
     /// A certificate or its key cannot be used.
     #[error("{fault}")]
     Pair {
-        /// Its place in [`Material::pairs`].
+        /// Its place in [`TlsCredentials::pairs`].
         place: usize,
         /// What is wrong with it.
         fault: CertificateFault,
@@ -132,18 +132,18 @@ pub enum MaterialFault {
     Unreadable,
 }
 
-/// What can be told of a material.
+/// What can be told of credentials.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Showing {
-    /// Of each certificate, in the order of [`Material::pairs`].
-    pub certificates: Vec<Shown>,
-    /// Of all that a material is. Nothing of it can be found from this.
+pub struct CredentialsSummary {
+    /// Of each certificate, in the order of [`TlsCredentials::pairs`].
+    pub certificates: Vec<CertificateSummary>,
+    /// Of all that the credentials are. Nothing of them can be found from this.
     pub fingerprint: [u8; 32],
 }
 
 /// What can be told of a certificate.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Shown {
+pub struct CertificateSummary {
     /// The names it is for.
     pub names: Vec<String>,
     /// When it is valid.
@@ -152,7 +152,7 @@ pub struct Shown {
     pub self_issued: bool,
 }
 
-impl Material {
+impl TlsCredentials {
     /// As it is handed to a worker.
     pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         // With room for all of it from the start, so that no half of it is left behind where it was moved away from. Line
@@ -170,37 +170,40 @@ impl Material {
     /// As a worker gets it. The bytes are wiped.
     ///
     /// # Errors
-    /// [`MaterialFault::Unreadable`]
-    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, MaterialFault> {
-        let material = serde_json::from_slice(&bytes).map_err(|_| MaterialFault::Unreadable);
+    /// [`CredentialsFault::Unreadable`]
+    pub fn from_bytes(mut bytes: Vec<u8>) -> Result<Self, CredentialsFault> {
+        let credentials = serde_json::from_slice(&bytes).map_err(|_| CredentialsFault::Unreadable);
         bytes.zeroize();
-        material
+        credentials
     }
 
     /// Whether handshakes can be made with it, and what can be told of it.
     ///
     /// # Errors
     /// The first thing that is wrong.
-    pub fn check(&self) -> Result<Showing, MaterialFault> {
+    pub fn check(&self) -> Result<CredentialsSummary, CredentialsFault> {
         self.verifier()?;
-        let shown = |Identity { names, validity, self_issued, .. }: Identity| Shown {
+        let shown = |Identity { names, validity, self_issued, .. }: Identity| CertificateSummary {
             names,
             validity,
             self_issued,
         };
         let certificates = self.identities()?.into_iter().map(shown).collect();
-        Ok(Showing { certificates, fingerprint: sha256(&self.to_bytes()) })
+        Ok(CredentialsSummary { certificates, fingerprint: sha256(&self.to_bytes()) })
     }
 
     /// What rustls is told.
-    pub(super) fn configure(&self, tickets: &Tickets) -> Result<Arc<ServerConfig>, MaterialFault> {
+    pub(super) fn configure(
+        &self,
+        tickets: &Tickets,
+    ) -> Result<Arc<ServerConfig>, CredentialsFault> {
         let versions: &[_] = match self.version_min {
             Version::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
             Version::Tls13 => &[&rustls::version::TLS13],
         };
         let builder = ServerConfig::builder_with_provider(crypto())
             .with_protocol_versions(versions)
-            .map_err(|_| MaterialFault::Unreadable)?;
+            .map_err(|_| CredentialsFault::Unreadable)?;
         let builder = match self.verifier()? {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
             None => builder.with_no_client_auth(),
@@ -217,26 +220,26 @@ impl Material {
         Ok(Arc::new(config))
     }
 
-    fn identities(&self) -> Result<Vec<Identity>, MaterialFault> {
+    fn identities(&self) -> Result<Vec<Identity>, CredentialsFault> {
         if self.pairs.is_empty() {
-            return Err(MaterialFault::Nothing);
+            return Err(CredentialsFault::Nothing);
         }
         let pairs = self.pairs.iter().enumerate();
         pairs
             .map(|(place, pair)| {
                 Identity::read(pair.chain.as_bytes(), pair.key.as_bytes())
-                    .map_err(|fault| MaterialFault::Pair { place, fault })
+                    .map_err(|fault| CredentialsFault::Pair { place, fault })
             })
             .collect()
     }
 
     fn verifier(
         &self,
-    ) -> Result<Option<Arc<dyn rustls::server::danger::ClientCertVerifier>>, MaterialFault> {
+    ) -> Result<Option<Arc<dyn rustls::server::danger::ClientCertVerifier>>, CredentialsFault> {
         let Some(clients) = &self.clients else { return Ok(None) };
         let mut roots = RootCertStore::empty();
         for certificate in authorities(&clients.certificates)? {
-            let unusable = |_| MaterialFault::Clients(CertificateFault::Certificate);
+            let unusable = |_| CredentialsFault::Clients(CertificateFault::Certificate);
             roots.add(certificate).map_err(unusable)?;
         }
         let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), crypto());
@@ -245,7 +248,7 @@ impl Material {
             ClientAuth::Optional => builder.allow_unauthenticated(),
         };
         let verifier = builder.build();
-        verifier.map(Some).map_err(|_| MaterialFault::Clients(CertificateFault::NoCertificate))
+        verifier.map(Some).map_err(|_| CredentialsFault::Clients(CertificateFault::NoCertificate))
     }
 
     /// What a session is bound to: by which rules its client was let in.
@@ -260,8 +263,8 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 fn authorities(
     text: &str,
-) -> Result<Vec<rustls_pki_types::CertificateDer<'static>>, MaterialFault> {
-    certificates(text.as_bytes(), AUTHORITIES_MAX).map_err(MaterialFault::Clients)
+) -> Result<Vec<rustls_pki_types::CertificateDer<'static>>, CredentialsFault> {
+    certificates(text.as_bytes(), AUTHORITIES_MAX).map_err(CredentialsFault::Clients)
 }
 
 fn crypto() -> Arc<CryptoProvider> {

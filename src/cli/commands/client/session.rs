@@ -54,7 +54,7 @@ impl Source {
 }
 
 /// See the module.
-pub(super) struct Conversation<'o> {
+pub(super) struct Session<'o> {
     socket: WebSocket<Transport>,
     output: &'o Output,
     binary: bool,
@@ -62,7 +62,7 @@ pub(super) struct Conversation<'o> {
     messages_left: Option<u64>,
     /// The end of the input closes the connection.
     closes_at_end: bool,
-    heart: Heart,
+    keepalive: Keepalive,
     poll: Poll,
     lines: Receiver<Input>,
     /// Kept here too: a waker that is dropped takes its last word with it.
@@ -102,7 +102,7 @@ enum Phase {
 
 /// Pings and their answers.
 #[derive(Debug)]
-struct Heart {
+struct Keepalive {
     every: Option<Duration>,
     next: Option<Instant>,
     /// The ping under way: its number, and when it was sent.
@@ -122,7 +122,7 @@ enum Over {
     Unread,
 }
 
-impl<'o> Conversation<'o> {
+impl<'o> Session<'o> {
     /// Goes on behind the handshake. `rest` is what has come behind it.
     pub(super) fn begin(
         transport: Transport,
@@ -155,7 +155,7 @@ impl<'o> Conversation<'o> {
             binary: options.binary,
             messages_left,
             closes_at_end: messages_left.is_none() && !options.no_close_on_eof,
-            heart: Heart {
+            keepalive: Keepalive {
                 every: options.ping,
                 next: (options.ping.is_some() || options.timing).then_some(now),
                 sent: None,
@@ -223,7 +223,7 @@ impl<'o> Conversation<'o> {
     /// When the next moment is due.
     fn patience(&self) -> Option<Duration> {
         let deadline = match self.phase {
-            Phase::Open => self.heart.next,
+            Phase::Open => self.keepalive.next,
             Phase::Closing { deadline } | Phase::Closed { deadline, .. } => Some(deadline),
         };
         deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
@@ -355,11 +355,11 @@ impl<'o> Conversation<'o> {
     }
 
     fn note_pong(&mut self, payload: &[u8]) -> Result<(), Over> {
-        let Some((number, sent)) = self.heart.sent else { return Ok(()) };
+        let Some((number, sent)) = self.keepalive.sent else { return Ok(()) };
         if payload != number.to_string().as_bytes() {
             return Ok(());
         }
-        self.heart.sent = None;
+        self.keepalive.sent = None;
         self.output.pong(sent.elapsed()).map_err(unread)
     }
 
@@ -367,7 +367,7 @@ impl<'o> Conversation<'o> {
 
     fn look_at_the_clock(&mut self, now: Instant) -> Result<(), Over> {
         match self.phase {
-            Phase::Open if self.heart.next.is_some_and(|next| next <= now) => self.ping(now),
+            Phase::Open if self.keepalive.next.is_some_and(|next| next <= now) => self.ping(now),
             Phase::Open => Ok(()),
             Phase::Closing { deadline } if deadline <= now => Err(Over::Badly(format!(
                 "the server has not answered the close within {} s",
@@ -379,14 +379,14 @@ impl<'o> Conversation<'o> {
     }
 
     fn ping(&mut self, now: Instant) -> Result<(), Over> {
-        if let (Some(every), Some(_)) = (self.heart.every, self.heart.sent) {
+        if let (Some(every), Some(_)) = (self.keepalive.every, self.keepalive.sent) {
             let seconds = every.as_secs_f64();
             return Err(Over::Badly(format!("a ping was not answered within {seconds} s")));
         }
-        self.heart.count += 1;
-        self.heart.sent = Some((self.heart.count, now));
-        self.heart.next = self.heart.every.map(|every| now + every);
-        self.write(Message::Ping(self.heart.count.to_string().into_bytes().into()))
+        self.keepalive.count += 1;
+        self.keepalive.sent = Some((self.keepalive.count, now));
+        self.keepalive.next = self.keepalive.every.map(|every| now + every);
+        self.write(Message::Ping(self.keepalive.count.to_string().into_bytes().into()))
     }
 
     /// What it means that nothing can be read any more.

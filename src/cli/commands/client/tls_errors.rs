@@ -91,7 +91,7 @@ fn refusal(alert: AlertDescription) -> String {
         AlertDescription::NoApplicationProtocol => {
             "the server does not speak HTTP/1.1 inside of TLS, which WebSockets begin with".to_owned()
         }
-        other => format!("the server has given TLS up ({other:?})"),
+        other => format!("TLS alert from server: {other:?}"),
     }
 }
 
