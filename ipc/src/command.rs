@@ -48,6 +48,35 @@ impl Group {
 /// A command as it stands in a packet: it borrows from the packet.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub enum Command<'a> {
+    /// Something is asked of the receiver.
+    Request {
+        /// Who wants to know what became of it.
+        ticket: Option<ReplyTo>,
+        /// What is asked.
+        #[serde(borrow)]
+        request: Request<'a>,
+    },
+    /// The answer to an earlier request that carried a ticket.
+    Answer {
+        /// Who answers.
+        from: Address,
+        /// The number that the ticket had.
+        #[serde(with = "wide")]
+        request: u64,
+        /// What became of it.
+        #[serde(borrow)]
+        answer: Answer<'a>,
+        /// Who wants to know whether somebody still waited for it: an [`Answer::One`], `Delivered` or `NoSuchConnection`.
+        ticket: Option<ReplyTo>,
+    },
+    /// Something is told that nobody answers.
+    Note(#[serde(borrow)] Note<'a>),
+}
+
+/// What one process asks of another. To add one, add it here, and let [`Self::scope`] and [`Command::payload`] say what it is; who
+/// receives it decides in `workers/src/state/commands.rs` or in `src/side` what it does.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Request<'a> {
     /// A message for one connection.
     Push {
         /// The receiver.
@@ -57,8 +86,6 @@ pub enum Command<'a> {
         /// The message.
         #[serde(skip)]
         payload: &'a [u8],
-        /// Who wants to know what became of it.
-        ticket: Option<ReplyTo>,
     },
     /// A message for every connection of the receiving worker, or for those of one group.
     Broadcast {
@@ -71,8 +98,6 @@ pub enum Command<'a> {
         payload: &'a [u8],
         /// A connection that does not get it: usually the sender.
         exclude: Option<ConnectionId>,
-        /// Who wants to know what became of it.
-        ticket: Option<ReplyTo>,
     },
     /// A message for the receiving worker's subscribers of a channel.
     Publish {
@@ -88,8 +113,6 @@ pub enum Command<'a> {
         /// When not empty, only these subscribers get it.
         #[serde(borrow)]
         only: Recipients<'a>,
-        /// Who wants to know what became of it.
-        ticket: Option<ReplyTo>,
     },
     /// Close one connection.
     Disconnect {
@@ -99,65 +122,28 @@ pub enum Command<'a> {
         code: u16,
         /// The reason, at most 123 bytes.
         reason: &'a str,
-        /// Who wants to know what became of it.
-        ticket: Option<ReplyTo>,
     },
     /// Tell what is known of one connection.
     Info {
         /// The connection.
         id: ConnectionId,
-        /// Who asks.
-        ticket: ReplyTo,
     },
     /// Tell the ids of the worker's WebSockets.
-    List {
-        /// Who asks.
-        ticket: ReplyTo,
-    },
+    List,
     /// Look over the worker's connections and channels, a part at a time. What may be asked, and how the JSON of the
     /// answer looks, is the business of those who ask and answer.
     Inspect {
         /// The question.
         #[serde(skip)]
         question: &'a [u8],
-        /// Who asks.
-        ticket: ReplyTo,
-    },
-    /// The answer to an earlier command that carried a ticket.
-    Answer {
-        /// Who answers.
-        from: Address,
-        /// The number that the ticket had.
-        #[serde(with = "wide")]
-        request: u64,
-        /// What became of it.
-        #[serde(borrow)]
-        answer: Answer<'a>,
-        /// Who wants to know whether somebody still waited for it: an [`Answer::One`], `Delivered` or `NoSuchConnection`.
-        ticket: Option<ReplyTo>,
-    },
-    /// A message from one process to another.
-    Message {
-        /// The sender's mailbox.
-        from: Address,
-        /// Text or binary.
-        kind: PayloadKind,
-        /// The message.
-        #[serde(skip)]
-        payload: &'a [u8],
     },
     /// Work for the task process that takes it from its queue. It travels in a packet of its own, so that a process that
     /// dies takes one task with it and no others.
     Task {
-        /// Who waits for the result.
-        ticket: ReplyTo,
         /// What is to be done.
         #[serde(skip)]
         payload: &'a [u8],
     },
-    /// What the answer to the next command says already. Only between two processes of one slot, where the answer is made by
-    /// both of them and given by the last.
-    Part(#[serde(borrow)] Part<'a>),
     /// Something that happened, for a side process that has asked for it.
     Event {
         /// What it is.
@@ -168,45 +154,94 @@ pub enum Command<'a> {
         /// In which life of the process it was sent ([`Incarnation::number`](crate::side_status::Incarnation)): a successor finds in its
         /// mailbox what was meant for its predecessor.
         incarnation: u64,
-        /// Who waits for what the process says to it: an [`Answer::Info`].
-        ticket: Option<ReplyTo>,
     },
+}
+
+/// What one process tells another.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Note<'a> {
+    /// A message of the application.
+    Message {
+        /// The sender's mailbox.
+        from: Address,
+        /// Text or binary.
+        kind: PayloadKind,
+        /// The message.
+        #[serde(skip)]
+        payload: &'a [u8],
+    },
+    /// What the answer to the next command says already. Only between two processes of one slot, where the answer is made by
+    /// both of them and given by the last.
+    Part(#[serde(borrow)] Part<'a>),
+}
+
+/// Whom a request concerns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// The worker that has this connection.
+    Connection(ConnectionId),
+    /// A slot, with all processes that live in it.
+    Slot,
+    /// The process that receives it.
+    Receiver,
+}
+
+impl Request<'_> {
+    /// Whom it concerns.
+    pub fn scope(&self) -> Scope {
+        match self {
+            Self::Push { id, .. } | Self::Disconnect { id, .. } | Self::Info { id } => {
+                Scope::Connection(*id)
+            }
+            Self::Broadcast { .. } | Self::Publish { .. } | Self::List => Scope::Slot,
+            Self::Inspect { .. } | Self::Task { .. } | Self::Event { .. } => Scope::Receiver,
+        }
+    }
 }
 
 impl<'a> Command<'a> {
     /// The place of its payload, if it is of a kind that has one.
     pub(crate) fn payload_mut(&mut self) -> Option<&mut &'a [u8]> {
         match self {
-            Self::Push { payload, .. }
-            | Self::Broadcast { payload, .. }
-            | Self::Publish { payload, .. }
-            | Self::Message { payload, .. }
-            | Self::Task { payload, .. }
-            | Self::Event { payload, .. }
-            | Self::Inspect { question: payload, .. }
-            | Self::Part(Part::Ids(payload))
-            | Self::Answer {
-                answer: Answer::Info(payload) | Answer::Task(TaskAnswer::Done(payload)),
-                ..
-            } => Some(payload),
-            Self::Disconnect { .. }
-            | Self::Info { .. }
-            | Self::List { .. }
-            | Self::Part(Part::Many { .. })
-            | Self::Answer {
-                answer:
-                    Answer::One(_)
-                    | Answer::Many { .. }
-                    | Answer::NoRoom
-                    | Answer::Task(TaskAnswer::Failed(_) | TaskAnswer::Died),
-                ..
-            } => None,
+            Self::Request { request, .. } => match request {
+                Request::Push { payload, .. }
+                | Request::Broadcast { payload, .. }
+                | Request::Publish { payload, .. }
+                | Request::Inspect { question: payload }
+                | Request::Task { payload }
+                | Request::Event { payload, .. } => Some(payload),
+                Request::Disconnect { .. } | Request::Info { .. } | Request::List => None,
+            },
+            Self::Answer { answer, .. } => match answer {
+                Answer::Info(payload) | Answer::Task(TaskAnswer::Done(payload)) => Some(payload),
+                Answer::One(_)
+                | Answer::Many { .. }
+                | Answer::NoRoom
+                | Answer::Task(TaskAnswer::Failed(_) | TaskAnswer::Died) => None,
+            },
+            Self::Note(Note::Message { payload, .. } | Note::Part(Part::Ids(payload))) => {
+                Some(payload)
+            }
+            Self::Note(Note::Part(Part::Many { .. })) => None,
         }
     }
 
     /// Its payload; of a kind that has none, an empty one.
     pub fn payload(mut self) -> &'a [u8] {
         self.payload_mut().map_or(&[], |payload| *payload)
+    }
+
+    /// Who wants to know what became of it.
+    pub fn ticket(&self) -> Option<ReplyTo> {
+        match self {
+            Self::Request { ticket, .. } | Self::Answer { ticket, .. } => *ticket,
+            Self::Note(_) => None,
+        }
+    }
+
+    /// Whether it is a task.
+    pub(crate) fn is_task(&self) -> bool {
+        matches!(self, Self::Request { request: Request::Task { .. }, .. })
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{
 
 pub use crate::mailbox_sender::SendError;
 use crate::{
-    command::{Command, Group, PayloadKind, Recipients, ReplyTo},
+    command::{Answer, Command, Group, Note, PayloadKind, Recipients, ReplyTo, Request},
     event::EventHeader,
     id::{Address, ConnectionId, Slot},
     mailbox_sender::{Attached, MailboxSender, attach},
@@ -96,22 +96,7 @@ impl Handle {
         kind: PayloadKind,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        self.send(id.slot().address(), &Command::Push { id, kind, payload, ticket: None })
-    }
-
-    /// As [`Self::push`]; the owner answers to this process's mailbox, under the number `request`.
-    ///
-    /// # Errors
-    /// See [`SendError`].
-    pub fn push_ack(
-        &self,
-        id: ConnectionId,
-        kind: PayloadKind,
-        payload: &[u8],
-        request: u64,
-    ) -> Result<(), SendError> {
-        let ticket = Some(self.ticket(request));
-        self.send(id.slot().address(), &Command::Push { id, kind, payload, ticket })
+        self.request(id.slot().address(), Request::Push { id, kind, payload }, None)
     }
 
     /// Closes one connection with a WebSocket close code and reason.
@@ -123,72 +108,37 @@ impl Handle {
         id: ConnectionId,
         code: u16,
         reason: &str,
-        request: Option<u64>,
+        number: Option<u64>,
     ) -> Result<(), SendError> {
-        let ticket = request.map(|request| self.ticket(request));
-        self.send(id.slot().address(), &Command::Disconnect { id, code, reason, ticket })
-    }
-
-    /// Asks the owner of a connection what it knows of it. The answer comes under the number `request`.
-    ///
-    /// # Errors
-    /// See [`SendError`].
-    pub fn info(&self, id: ConnectionId, request: u64) -> Result<(), SendError> {
-        self.send(id.slot().address(), &Command::Info { id, ticket: self.ticket(request) })
-    }
-
-    /// Asks a worker for the ids of its WebSockets. The answer comes under the number `request`.
-    ///
-    /// # Errors
-    /// See [`SendError`].
-    pub fn list(&self, of: Slot, request: u64) -> Result<(), SendError> {
-        self.send(of.address(), &Command::List { ticket: self.ticket(request) })
-    }
-
-    /// Asks a worker to look over its connections or channels. The answer comes under the number `request`.
-    ///
-    /// # Errors
-    /// See [`SendError`].
-    pub fn inspect(&self, of: Slot, question: &[u8], request: u64) -> Result<(), SendError> {
-        self.send(of.address(), &Command::Inspect { question, ticket: self.ticket(request) })
+        self.request(id.slot().address(), Request::Disconnect { id, code, reason }, number)
     }
 
     /// Sends a message to every connection of these workers, or of a group. Tells for each worker whether its mailbox took it.
     ///
     /// # Errors
-    /// Of the whole call: the body has no room. Of one worker: see [`SendError`].
+    /// As [`Self::request_each`].
     pub fn broadcast(
         &self,
         to: impl Iterator<Item = Slot>,
         broadcast: &Broadcast<'_>,
-        request: Option<u64>,
+        number: Option<u64>,
     ) -> Result<Vec<Sent>, SendError> {
-        let Broadcast { group, kind, payload, exclude } = *broadcast;
-        let ticket = request.map(|request| self.ticket(request));
-        self.send_to_many(to, &Command::Broadcast { group, kind, payload, exclude, ticket })
+        self.request_each(to, broadcast.request(), number)
     }
 
     /// Sends a message to the subscribers of a channel on these workers; [`Self::subscribed`] names the workers that
     /// have any.
     ///
     /// # Errors
-    /// As [`Self::broadcast`].
+    /// As [`Self::request_each`].
     pub fn publish(
         &self,
         to: impl Iterator<Item = Slot>,
         publication: &Publication<'_>,
-        request: Option<u64>,
+        number: Option<u64>,
     ) -> Result<Vec<Sent>, SendError> {
-        let recipients = Recipients::to_bytes(publication.only);
-        let command = Command::Publish {
-            channel: publication.channel,
-            kind: publication.kind,
-            payload: publication.payload,
-            exclude: publication.exclude,
-            only: Recipients::from_bytes(&recipients),
-            ticket: request.map(|request| self.ticket(request)),
-        };
-        self.send_to_many(to, &command)
+        let only = Recipients::to_bytes(publication.only);
+        self.request_each(to, publication.request(&only), number)
     }
 
     /// The workers that may have subscribers of a channel: all that have, and rarely one more.
@@ -207,26 +157,21 @@ impl Handle {
         kind: PayloadKind,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        self.send(to, &Command::Message { from: self.shared.own, kind, payload })
+        self.send(to, &Command::Note(Note::Message { from: self.shared.own, kind, payload }))
     }
 
-    /// Gives a task to whichever task process is free first, or to the one with this number. The answer comes under the
-    /// number `request`, when the task is done, has failed, or has died with its process.
+    /// Gives a task to whichever task process is free first, or to the one with this number. The answer comes under
+    /// `number`, when the task is done, has failed, or has died with its process.
     ///
     /// # Errors
     /// See [`SendError`]; `NoSuchProcess` when there are no task processes, or not so many.
-    pub fn task(
-        &self,
-        process: Option<u16>,
-        payload: &[u8],
-        request: u64,
-    ) -> Result<(), SendError> {
+    pub fn task(&self, process: Option<u16>, payload: &[u8], number: u64) -> Result<(), SendError> {
         let queue = match process {
             None => self.tasks.of_all(),
             Some(process) => self.tasks.of_one(process),
         };
         let queue = queue.ok_or(SendError::NoSuchProcess)?;
-        self.send(queue, &Command::Task { ticket: self.ticket(request), payload })
+        self.request(queue, Request::Task { payload }, Some(number))
     }
 
     /// The queues of the task processes.
@@ -244,35 +189,53 @@ impl Handle {
         header: EventHeader,
         payload: &[u8],
     ) -> Result<(), SendError> {
-        self.send_event(to, header, payload, None)
+        self.request(to, self.event(to, header, payload), None)
     }
 
-    /// Asks a side process that is a program. Its answer comes under the number `request`.
+    /// An event for the present incarnation of a side process.
+    pub fn event<'e>(&self, to: Address, header: EventHeader, payload: &'e [u8]) -> Request<'e> {
+        let incarnation = SideStatus::of(&self.shared.shared_state, to).incarnation().number;
+        Request::Event { header, payload, incarnation }
+    }
+
+    /// Asks anything of another process. With a number, it answers to the mailbox of this process, under that number.
     ///
     /// # Errors
     /// See [`SendError`].
-    pub fn ask_process(
+    pub fn request(
         &self,
         to: Address,
-        header: EventHeader,
-        payload: &[u8],
-        request: u64,
+        request: Request<'_>,
+        number: Option<u64>,
     ) -> Result<(), SendError> {
-        self.send_event(to, header, payload, Some(self.ticket(request)))
+        let ticket = number.map(|number| self.ticket(number));
+        self.send(to, &Command::Request { ticket, request })
     }
 
-    fn send_event(
+    /// As [`Self::request`], of several workers. Tells for each whether its mailbox took it.
+    ///
+    /// # Errors
+    /// Of the whole call: the payload has no room. Of one worker: see [`SendError`].
+    pub fn request_each(
         &self,
-        to: Address,
-        header: EventHeader,
-        payload: &[u8],
-        ticket: Option<ReplyTo>,
-    ) -> Result<(), SendError> {
-        let incarnation = SideStatus::of(&self.shared.shared_state, to).incarnation().number;
-        self.send(to, &Command::Event { header, payload, incarnation, ticket })
+        to: impl Iterator<Item = Slot>,
+        request: Request<'_>,
+        number: Option<u64>,
+    ) -> Result<Vec<Sent>, SendError> {
+        let ticket = number.map(|number| self.ticket(number));
+        self.send_to_many(to, &Command::Request { ticket, request })
     }
 
-    /// Posts any command: the way of answers.
+    /// Answers a request.
+    ///
+    /// # Errors
+    /// See [`SendError`].
+    pub fn answer(&self, to: ReplyTo, answer: Answer<'_>) -> Result<(), SendError> {
+        let (from, request) = (self.shared.own, to.request);
+        self.send(to.reply_to, &Command::Answer { from, request, answer, ticket: None })
+    }
+
+    /// Sends any command.
     ///
     /// # Errors
     /// See [`SendError`].
@@ -373,7 +336,7 @@ impl Handle {
         if result.is_ok() && bytes > 0 {
             shared_state.add_attached(to, bytes);
         }
-        if result.is_ok() && matches!(command, Command::Task { .. }) {
+        if result.is_ok() && command.is_task() {
             TaskSlot::of(shared_state, to).given();
         }
         self.count(result);
@@ -414,6 +377,14 @@ pub struct Broadcast<'a> {
     pub exclude: Option<ConnectionId>,
 }
 
+impl<'a> Broadcast<'a> {
+    /// The request to the workers.
+    pub fn request(&self) -> Request<'a> {
+        let Self { group, kind, payload, exclude } = *self;
+        Request::Broadcast { group, kind, payload, exclude }
+    }
+}
+
 /// A message for a channel.
 #[derive(Clone, Copy, Debug)]
 pub struct Publication<'a> {
@@ -427,4 +398,12 @@ pub struct Publication<'a> {
     pub exclude: Option<ConnectionId>,
     /// When not empty, only these subscribers get it; at most [`crate::wire::RECIPIENTS_MAX`].
     pub only: &'a [ConnectionId],
+}
+
+impl<'a> Publication<'a> {
+    /// The request to the workers. `only`: what [`Recipients::to_bytes`] makes of [`Self::only`].
+    pub fn request(&self, only: &'a [u8]) -> Request<'a> {
+        let Self { channel, kind, payload, exclude, only: _ } = *self;
+        Request::Publish { channel, kind, payload, exclude, only: Recipients::from_bytes(only) }
+    }
 }

@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        command::PayloadKind,
+        command::{PayloadKind, Request},
         id::Slot,
         mailbox::MailboxPair,
         mailbox_sender::{MailboxSender, attach},
@@ -177,7 +177,10 @@ mod tests {
         let shared_state = SharedState::new(1, 2, clock, 1).unwrap();
         let (own, pair) = (Address(1), MailboxPair::new().unwrap());
         let id = crate::ConnectionId::new(Slot::new(0).unwrap(), 1).unwrap();
-        let push = |payload| Command::Push { id, kind: PayloadKind::Binary, payload, ticket: None };
+        let push = |payload| {
+            let request = Request::Push { id, kind: PayloadKind::Binary, payload };
+            Command::Request { request, ticket: None }
+        };
         let large = vec![7; wire::INLINE_BODY_BYTES_MAX + 1];
         let mut sender = MailboxSender::new(vec![pair.writer], 1 << 20);
         let mut inbox = Inbox::new(pair.reader, own, shared_state.clone());

@@ -38,7 +38,9 @@ pub mod task_slot;
 pub mod tasks;
 pub mod wire;
 
-pub use command::{Answer, Command, Outcome, Part, PayloadKind, ReplyTo, TaskAnswer};
+pub use command::{
+    Answer, Command, Note, Outcome, Part, PayloadKind, ReplyTo, Request, Scope, TaskAnswer,
+};
 pub use event::{EventCode, EventHeader, LostConnections};
 pub use handle::{Handle, SendError};
 pub use id::{Address, ConnectionId, Slot};

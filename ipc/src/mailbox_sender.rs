@@ -85,7 +85,7 @@ fn flush(queue: &mut PacketQueue) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        command::{PayloadKind, Recipients},
+        command::{PayloadKind, Recipients, Request},
         id::{ConnectionId, Slot},
         mailbox::{Mail, Mailbox, MailboxPair},
         wire,
@@ -95,7 +95,8 @@ mod tests {
 
     fn push(serial: u64, payload: &[u8]) -> Command<'_> {
         let id = ConnectionId::new(Slot::new(0).unwrap(), serial).unwrap();
-        Command::Push { id, kind: PayloadKind::Binary, payload, ticket: None }
+        let request = Request::Push { id, kind: PayloadKind::Binary, payload };
+        Command::Request { request, ticket: None }
     }
 
     fn pair(backlog_bytes_max: usize) -> (MailboxSender, Mailbox) {
@@ -113,7 +114,10 @@ mod tests {
                 Mail::Packet(packet) => {
                     packets += 1;
                     for command in wire::decode(packet.bytes, packet.attachment.as_deref()) {
-                        let Ok(Command::Push { id, payload, .. }) = command else {
+                        let Ok(Command::Request {
+                            request: Request::Push { id, payload, .. }, ..
+                        }) = command
+                        else {
                             panic!("not a push: {command:?}")
                         };
                         pushes.push((id.serial(), payload.to_vec()));
@@ -191,28 +195,34 @@ mod tests {
         let mut publish = |channel: &str, recipients: usize| {
             let only = Recipients::to_bytes(&vec![id; recipients]);
             let only = Recipients::from_bytes(&only);
-            let command = Command::Publish {
+            let request = Request::Publish {
                 channel,
                 kind: PayloadKind::Text,
                 payload: b"x",
                 exclude: None,
                 only,
-                ticket: None,
             };
-            sender.send(TO, &command, None).err()
+            sender.send(TO, &Command::Request { request, ticket: None }, None).err()
         };
         assert_eq!(publish("chat", wire::RECIPIENTS_MAX), None);
         assert_eq!(publish("chat", wire::RECIPIENTS_MAX + 1), Some(SendError::TooLarge));
         assert_eq!(publish(&"c".repeat(20_000), 0), Some(SendError::TooLarge));
         let reason = "r".repeat(100_000);
-        let disconnect = Command::Disconnect { id, code: 1000, reason: &reason, ticket: None };
+        let request = Request::Disconnect { id, code: 1000, reason: &reason };
+        let disconnect = Command::Request { request, ticket: None };
         assert_eq!(sender.send(TO, &disconnect, None), Err(SendError::TooLarge));
         // What was refused has left nothing behind.
         sender.send(TO, &push(1, b"x"), None).unwrap();
         assert!(sender.flush(TO));
         let Mail::Packet(packet) = mailbox.receive(false) else { panic!("no packet") };
         let commands: Vec<_> = wire::decode(packet.bytes, None).map(Result::unwrap).collect();
-        assert!(matches!(commands[..], [Command::Publish { .. }, Command::Push { .. }]));
+        assert!(matches!(
+            commands[..],
+            [
+                Command::Request { request: Request::Publish { .. }, .. },
+                Command::Request { request: Request::Push { .. }, .. }
+            ]
+        ));
     }
 
     #[test]

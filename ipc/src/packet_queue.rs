@@ -107,7 +107,7 @@ impl PacketQueue {
         attached: Option<&Attached>,
     ) -> Result<(), SendError> {
         // Nothing else dies with the process that takes a task.
-        if attached.is_some() || matches!(command, Command::Task { .. }) {
+        if attached.is_some() || command.is_task() {
             let mut bytes = vec![wire::VERSION];
             wire::encode(command, attached.is_some(), &mut bytes)?;
             self.close_packet();

@@ -101,20 +101,21 @@ impl AsFd for Relay {
 mod tests {
     use super::*;
     use crate::{
-        command::PayloadKind,
+        command::{PayloadKind, Request},
         id::{ConnectionId, Slot},
         mailbox::{Mail, Mailbox},
     };
 
     fn push(serial: u64, payload: &[u8]) -> Command<'_> {
         let id = ConnectionId::new(Slot::new(0).unwrap(), serial).unwrap();
-        Command::Push { id, kind: PayloadKind::Binary, payload, ticket: None }
+        let request = Request::Push { id, kind: PayloadKind::Binary, payload };
+        Command::Request { request, ticket: None }
     }
 
     fn serials(bytes: &[u8], attachment: Option<&[u8]>) -> Vec<u64> {
         wire::decode(bytes, attachment)
             .map(|command| match command {
-                Ok(Command::Push { id, .. }) => id.serial(),
+                Ok(Command::Request { request: Request::Push { id, .. }, .. }) => id.serial(),
                 other => panic!("not a push: {other:?}"),
             })
             .collect()

@@ -7,7 +7,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::{
-    command::{Command, ReplyTo},
+    command::{Command, ReplyTo, Request},
     id::Address,
     inbox::{Inbox, Received},
     shared_state::SharedState,
@@ -132,7 +132,9 @@ impl TaskQueue {
             let Some(ticket) = ticket else { continue };
             let Some(packet) = packet else { return Taken::Unreadable(ticket) };
             let mut commands = wire::decode(packet.bytes, packet.attachment.as_deref());
-            let Some(Ok(Command::Task { payload, .. })) = commands.next() else {
+            let Some(Ok(Command::Request { request: Request::Task { payload }, .. })) =
+                commands.next()
+            else {
                 return Taken::Unreadable(ticket);
             };
             let inside = packet.attachment.is_none().then(|| payload.to_vec());
@@ -226,16 +228,7 @@ mod tests {
     #[test]
     fn what_is_no_task_is_passed_over() {
         let (handle, shared_state, pairs) = place();
-        handle
-            .send(
-                Address(3),
-                &Command::Message {
-                    from: Address(0),
-                    kind: crate::PayloadKind::Text,
-                    payload: b"what?",
-                },
-            )
-            .unwrap();
+        handle.send_to_process(Address(3), crate::PayloadKind::Text, b"what?").unwrap();
         handle.task(None, b"work", 1).unwrap();
         let mut queue = reader(&shared_state, &pairs, 3, 1);
         assert!(matches!(queue.take(), Taken::Task { .. }));

@@ -33,7 +33,7 @@ const ATTACHED: u32 = 1 << 31;
 const LENGTH_BYTES: usize = 4;
 
 /// As many bytes from the front of a packet as [`task_ticket`] needs: the version and the fields of a task.
-pub const TASK_HEAD_BYTES: usize = 14;
+pub const TASK_HEAD_BYTES: usize = 16;
 
 // A packet holds the largest command.
 const _: () =
@@ -115,7 +115,7 @@ impl Flavor for Append<'_> {
 /// Who waits for the task in a packet, from its first [`TASK_HEAD_BYTES`]. `None` when it holds no task.
 pub fn task_ticket(head: &[u8]) -> Option<ReplyTo> {
     match decode(head, None).fields() {
-        Ok(Command::Task { ticket, .. }) => Some(ticket),
+        Ok(command) if command.is_task() => command.ticket(),
         Ok(_) | Err(_) => None,
     }
 }
@@ -217,7 +217,9 @@ mod tests {
 
     use super::*;
     use crate::{
-        command::{Answer, Group, Outcome, Part, PayloadKind, Recipients, TaskAnswer},
+        command::{
+            Answer, Group, Note, Outcome, Part, PayloadKind, Recipients, Request, TaskAnswer,
+        },
         event::{EventCode, EventHeader, LostConnections},
         id::{Address, ConnectionId, Slot},
     };
@@ -226,70 +228,63 @@ mod tests {
         ConnectionId::new(Slot::new(3).unwrap(), serial).unwrap()
     }
 
-    fn task_answer(end: TaskAnswer<'_>) -> Command<'_> {
-        Command::Answer { from: Address(3), request: 5, answer: Answer::Task(end), ticket: None }
+    fn answer(answer: Answer<'_>, ticket: Option<ReplyTo>) -> Command<'_> {
+        Command::Answer { from: Address(3), request: 5, answer, ticket }
+    }
+
+    fn request(request: Request<'_>) -> Command<'_> {
+        Command::Request { request, ticket: None }
     }
 
     fn every_command<'a>(payload: &'a [u8], only: &'a [u8]) -> Vec<Command<'a>> {
-        let asked = ReplyTo { reply_to: Address(2), request: 77 };
-        let ticket = Some(asked);
-        let event = |header, ticket| Command::Event { header, payload, incarnation: 7, ticket };
+        let ticket = ReplyTo { reply_to: Address(2), request: 77 };
+        let asked = |request| Command::Request { request, ticket: Some(ticket) };
+        let event = |header| Request::Event { header, payload, incarnation: 7 };
         vec![
-            Command::Push { id: id(1), kind: PayloadKind::Text, payload, ticket: None },
-            Command::Push { id: id(2), kind: PayloadKind::Binary, payload, ticket },
-            Command::Broadcast {
+            request(Request::Push { id: id(1), kind: PayloadKind::Text, payload }),
+            asked(Request::Push { id: id(2), kind: PayloadKind::Binary, payload }),
+            asked(Request::Broadcast {
                 group: Some(Group::named("plugin:chat")),
                 kind: PayloadKind::Text,
                 payload,
                 exclude: Some(id(9)),
-                ticket,
-            },
-            Command::Broadcast {
+            }),
+            request(Request::Broadcast {
                 group: None,
                 kind: PayloadKind::Binary,
                 payload,
                 exclude: None,
-                ticket: None,
-            },
-            Command::Publish {
+            }),
+            asked(Request::Publish {
                 channel: "chat.room.1",
                 kind: PayloadKind::Text,
                 payload,
                 exclude: None,
                 only: Recipients::from_bytes(only),
-                ticket,
-            },
-            Command::Disconnect { id: id(4), code: 1000, reason: "bye", ticket: None },
-            Command::Info { id: id(4), ticket: asked },
-            Command::Answer {
-                from: Address(3),
-                request: 5,
-                answer: Answer::One(Outcome::OutboxFull),
-                ticket: None,
-            },
-            Command::Answer {
-                from: Address(3),
-                request: 5,
-                answer: Answer::Many { delivered: 8, dropped: 1 },
-                ticket: None,
-            },
-            Command::Answer { from: Address(3), request: 5, answer: Answer::Info(payload), ticket },
-            Command::Message { from: Address(6), kind: PayloadKind::Binary, payload },
-            event(EventHeader::Line { code: EventCode(3), connection: Some(id(5)) }, ticket),
-            event(EventHeader::Line { code: EventCode(4), connection: None }, None),
-            event(EventHeader::Synced { worker: id(1).slot() }, None),
-            event(
-                EventHeader::Lost(LostConnections { worker: id(1).slot(), first: 1, end: 9 }),
-                None,
-            ),
-            Command::List { ticket: asked },
-            Command::Task { ticket: asked, payload },
-            task_answer(TaskAnswer::Done(payload)),
-            task_answer(TaskAnswer::Failed("no")),
-            task_answer(TaskAnswer::Died),
-            Command::Inspect { question: payload, ticket: asked },
-            Command::Part(Part::Many { delivered: 3, dropped: 4 }),
-            Command::Part(Part::Ids(payload)),
+            }),
+            request(Request::Disconnect { id: id(4), code: 1000, reason: "bye" }),
+            asked(Request::Info { id: id(4) }),
+            asked(Request::List),
+            asked(Request::Inspect { question: payload }),
+            asked(Request::Task { payload }),
+            asked(event(EventHeader::Line { code: EventCode(3), connection: Some(id(5)) })),
+            request(event(EventHeader::Line { code: EventCode(4), connection: None })),
+            request(event(EventHeader::Synced { worker: id(1).slot() })),
+            request(event(EventHeader::Lost(LostConnections {
+                worker: id(1).slot(),
+                first: 1,
+                end: 9,
+            }))),
+            answer(Answer::One(Outcome::OutboxFull), None),
+            answer(Answer::Many { delivered: 8, dropped: 1 }, None),
+            answer(Answer::NoRoom, None),
+            answer(Answer::Info(payload), Some(ticket)),
+            answer(Answer::Task(TaskAnswer::Done(payload)), None),
+            answer(Answer::Task(TaskAnswer::Failed("no")), None),
+            answer(Answer::Task(TaskAnswer::Died), None),
+            Command::Note(Note::Message { from: Address(6), kind: PayloadKind::Binary, payload }),
+            Command::Note(Note::Part(Part::Many { delivered: 3, dropped: 4 })),
+            Command::Note(Note::Part(Part::Ids(payload))),
         ]
     }
 
@@ -309,7 +304,7 @@ mod tests {
     #[test]
     fn an_attached_body_must_be_there_with_its_length() {
         let command =
-            Command::Push { id: id(1), kind: PayloadKind::Text, payload: b"hello", ticket: None };
+            request(Request::Push { id: id(1), kind: PayloadKind::Text, payload: b"hello" });
         let mut packet = vec![VERSION];
         encode(&command, true, &mut packet).unwrap();
         assert_eq!(decode(&packet, Some(b"hello")).next(), Some(Ok(command)));
@@ -364,39 +359,51 @@ mod tests {
         let ticket = ReplyTo { reply_to: Address(2), request: 77 };
         let refused = |packet: &[u8]| decode(packet, None).next().map(|step| step.map(|_| ()));
         // The bytes of the id are the last ones but for a ticket.
-        let mut no_id = packet(&Command::Info { id: id(4), ticket });
+        let mut no_id = packet(&Command::Request {
+            ticket: Some(ticket),
+            request: Request::Info { id: id(4) },
+        });
         let at = no_id.windows(8).position(|bytes| bytes == id(4).as_u64().to_le_bytes()).unwrap();
         no_id[at..at + 8].fill(0);
         assert_eq!(refused(&no_id), Some(Err(WireError::Malformed)));
         no_id[at..at + 8].fill(0xff);
         assert_eq!(refused(&no_id), Some(Err(WireError::Malformed)));
         let mut no_text =
-            packet(&Command::Disconnect { id: id(4), code: 1000, reason: "bye", ticket: None });
+            packet(&request(Request::Disconnect { id: id(4), code: 1000, reason: "bye" }));
         let at = no_text.windows(3).position(|bytes| bytes == b"bye").unwrap();
         no_text[at] = 0xff;
         assert_eq!(refused(&no_text), Some(Err(WireError::Malformed)));
         assert_eq!(refused(&[VERSION, 0x7f]), Some(Err(WireError::Malformed)));
         let recipients = Recipients::from_bytes(&[1; 12]);
-        let publish = Command::Publish {
+        let publish = Request::Publish {
             channel: "c",
             kind: PayloadKind::Text,
             payload: b"",
             exclude: None,
             only: recipients,
-            ticket: None,
         };
-        assert_eq!(refused(&packet(&publish)), Some(Err(WireError::Malformed)));
+        assert_eq!(refused(&packet(&request(publish))), Some(Err(WireError::Malformed)));
     }
 
     #[test]
     fn whose_task_a_packet_holds_stands_in_its_first_bytes() {
         let ticket = ReplyTo { reply_to: Address(u16::MAX), request: u64::MAX - 1 };
         let mut packet = vec![VERSION];
-        encode(&Command::Task { ticket, payload: b"work" }, false, &mut packet).unwrap();
+        encode(
+            &Command::Request { ticket: Some(ticket), request: Request::Task { payload: b"work" } },
+            false,
+            &mut packet,
+        )
+        .unwrap();
         assert_eq!(task_ticket(&packet[..TASK_HEAD_BYTES]), Some(ticket));
         assert_eq!(task_ticket(&packet[..TASK_HEAD_BYTES - 1]), None);
         let mut packet = vec![VERSION];
-        encode(&Command::List { ticket }, false, &mut packet).unwrap();
+        encode(
+            &Command::Request { ticket: Some(ticket), request: Request::List },
+            false,
+            &mut packet,
+        )
+        .unwrap();
         assert_eq!(task_ticket(&packet), None);
     }
 
@@ -413,11 +420,7 @@ mod tests {
             let (without, bytes) = bodiless(&packet).unwrap();
             assert_eq!((bytes, without.payload().len()), (command.payload().len(), 0));
             assert_eq!(std::mem::discriminant(&without), std::mem::discriminant(&command));
-            if let (Command::Push { ticket, .. }, Command::Push { ticket: same, .. }) =
-                (&command, &without)
-            {
-                assert_eq!(ticket, same);
-            }
+            assert_eq!(without.ticket(), command.ticket());
             let mut whole = vec![VERSION];
             encode(&command, false, &mut whole).unwrap();
             assert!(bodiless(&whole).is_err(), "nothing was attached to it");

@@ -11,7 +11,7 @@ use mio::{Interest, Registry, unix::SourceFd};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use wsmaster_ipc::{
-    Handle, Slot,
+    Handle, Request, Slot,
     inbox::{Inbox, Incoming},
 };
 use wsmaster_workers::{
@@ -127,7 +127,8 @@ where
         let asked = match (Slot::new(slot), serde_json::to_vec(question)) {
             (Some(slot), Ok(json)) => {
                 let now_ms = self.started.elapsed().as_millis() as u64;
-                self.surveys.requester.inspect(slot, &json, now_ms, caller)
+                let request = Request::Inspect { question: &json };
+                self.surveys.requester.request_of(slot, request, now_ms, caller)
             }
             (None, _) | (_, Err(_)) => {
                 Requested::Known(caller, Reply::One(wsmaster_ipc::Outcome::NoSuchConnection))

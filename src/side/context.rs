@@ -10,10 +10,8 @@ use std::{
 
 use serde_json::Value;
 use wsmaster_ipc::{
-    Command, ConnectionId, Handle, LifeEvent, Outcome, PayloadKind, SendError, Slot,
-    handle::{Broadcast, Publication},
-    link::ToMaster,
-    wire,
+    Command, ConnectionId, Handle, LifeEvent, Note, Outcome, PayloadKind, Request, SendError, Slot,
+    handle::Publication, link::ToMaster, wire,
 };
 use wsmaster_protocol::plugin::Recipient;
 use wsmaster_workers::{
@@ -227,8 +225,7 @@ impl ProcessContext {
         message: Message<'_>,
     ) -> Result<Outcome, RequestError> {
         let (kind, payload) = (message.kind(), message.payload());
-        self.ask(|requester, now_ms, mark| requester.push(id, kind, payload, now_ms, mark))
-            .into_outcome()
+        self.request(Request::Push { id, kind, payload }).into_outcome()
     }
 
     /// Closes a connection, and waits for what became of it.
@@ -241,8 +238,7 @@ impl ProcessContext {
         code: u16,
         reason: &str,
     ) -> Result<Outcome, RequestError> {
-        self.ask(|requester, now_ms, mark| requester.disconnect(id, code, reason, now_ms, mark))
-            .into_outcome()
+        self.request(Request::Disconnect { id, code, reason }).into_outcome()
     }
 
     /// What is known of a connection; `None` when there is none with this id.
@@ -250,8 +246,7 @@ impl ProcessContext {
     /// # Errors
     /// See [`RequestError`].
     pub fn info(&mut self, id: ConnectionId) -> Result<Option<Value>, RequestError> {
-        let info =
-            self.ask(|requester, now_ms, mark| requester.info(id, now_ms, mark)).into_info()?;
+        let info = self.request(Request::Info { id }).into_info()?;
         Ok(info.and_then(|json| serde_json::from_slice(&json).ok()))
     }
 
@@ -272,7 +267,9 @@ impl ProcessContext {
         let mut ids = Vec::new();
         for worker in workers {
             let list = self
-                .ask(|requester, now_ms, mark| requester.list(worker, now_ms, mark))
+                .ask(|requester, now_ms, mark| {
+                    requester.request_of(worker, Request::List, now_ms, mark)
+                })
                 .into_info()?;
             let list: Option<Vec<ConnectionId>> =
                 list.and_then(|json| serde_json::from_slice(&json).ok());
@@ -292,9 +289,9 @@ impl ProcessContext {
     ) -> Result<DeliveryCount, RequestError> {
         let workers: Vec<Slot> = self.handle.workers().collect();
         let (kind, payload) = (message.kind(), message.payload());
-        let broadcast = Broadcast { group: None, kind, payload, exclude };
+        let broadcast = Request::Broadcast { group: None, kind, payload, exclude };
         self.ask(|requester, now_ms, mark| {
-            requester.broadcast(&workers, &broadcast, DeliveryCount::default(), now_ms, mark)
+            requester.request_each(&workers, broadcast, DeliveryCount::default(), now_ms, mark)
         })
         .into_tally()
     }
@@ -370,6 +367,10 @@ impl ProcessContext {
         results.into_iter().map(|it| it.unwrap_or(Err(TaskError::Unanswered))).collect()
     }
 
+    fn request(&mut self, request: Request<'_>) -> Reply {
+        self.ask(|requester, now_ms, mark| requester.request(request, now_ms, mark))
+    }
+
     fn ask(
         &mut self,
         begin: impl FnOnce(&mut Requester<u64>, u64, u64) -> Requested<u64>,
@@ -432,7 +433,7 @@ impl ProcessContext {
             packets_max,
             |mark, reply| drop(answers.insert(mark, reply)),
             |directory, command| match *command {
-                Command::Message { from, kind, payload } => {
+                Command::Note(Note::Message { from, kind, payload }) => {
                     if inbox.len() >= INBOX_MESSAGES_MAX {
                         *dropped += 1;
                         return;
@@ -441,17 +442,8 @@ impl ProcessContext {
                     inbox.push_back(ProcessMessage { from, kind, payload: payload.to_vec() });
                 }
                 // It has no connections and has asked for no events.
-                Command::Push { .. }
-                | Command::Broadcast { .. }
-                | Command::Publish { .. }
-                | Command::Disconnect { .. }
-                | Command::Info { .. }
-                | Command::List { .. }
-                | Command::Inspect { .. }
-                | Command::Part(_)
-                | Command::Answer { .. }
-                | Command::Task { .. }
-                | Command::Event { .. } => {}
+                Command::Request { .. } | Command::Answer { .. } | Command::Note(Note::Part(_)) => {
+                }
             },
             |_| lost += 1,
         );

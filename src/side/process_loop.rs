@@ -291,27 +291,13 @@ fn answer_bodiless<D>(
         Command::Answer { from, request, ref answer, ticket: _ } => {
             requester.unreadable(request, from, answer)
         }
-        Command::Push { ticket, .. }
-        | Command::Broadcast { ticket, .. }
-        | Command::Publish { ticket, .. }
-        | Command::Disconnect { ticket, .. }
-        | Command::Event { ticket, .. } => {
+        Command::Request { ticket, .. } => {
             if let Some(ticket) = ticket {
-                let from = requester.handle().own_address();
-                let (request, answer) = (ticket.request, Answer::NoRoom);
                 // A full mailbox is counted, and the requester's deadline reports it.
-                let _ = requester.handle().send(
-                    ticket.reply_to,
-                    &Command::Answer { from, request, answer, ticket: None },
-                );
+                let _ = requester.handle().answer(ticket, Answer::NoRoom);
             }
             None
         }
-        Command::Info { .. }
-        | Command::List { .. }
-        | Command::Inspect { .. }
-        | Command::Message { .. }
-        | Command::Part(_)
-        | Command::Task { .. } => None,
+        Command::Note(_) => None,
     }
 }

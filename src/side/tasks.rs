@@ -14,7 +14,7 @@ use std::{
 };
 
 use wsmaster_ipc::{
-    Address, Answer, Command, LeaveReason, ReplyTo, SendError, TaskAnswer,
+    Address, Answer, LeaveReason, ReplyTo, SendError, TaskAnswer,
     link::ToMaster,
     task_slot::{TaskEnd, TaskSlot},
     tasks::{Taken, TaskQueue},
@@ -215,13 +215,7 @@ impl TaskProcess {
         let until = Instant::now() + ANSWER_TIMEOUT;
         let mut answer = answer;
         loop {
-            let command = Command::Answer {
-                from: self.own,
-                request: ticket.request,
-                answer: Answer::Task(answer),
-                ticket: None,
-            };
-            match self.context.handle().send(ticket.reply_to, &command) {
+            match self.context.handle().answer(ticket, Answer::Task(answer)) {
                 Ok(()) => break,
                 Err(SendError::TooLarge) => {
                     answer = TaskAnswer::Failed("the result is too large to be sent");

@@ -6,7 +6,7 @@ use crossbeam_channel::bounded;
 use serde_json::Value;
 use slab::Slab;
 use wsmaster_ipc::{
-    Address, ConnectionId, EventHeader, Handle, Outcome, SendError, Slot,
+    Address, ConnectionId, EventHeader, Handle, Outcome, Request, SendError, Slot,
     command::{Group, Recipients},
     handle::{Broadcast, Publication, Sent},
     shared_state::Counter,
@@ -22,6 +22,7 @@ use crate::{
     jobs::{JobError, JobOrder, Work},
     limits::Limits,
     pending::{DeliveryCount, Reply, RequestError},
+    requester::Requested,
     state::WorkerState,
     tasks::TaskError,
     timers::TimerId,
@@ -187,15 +188,8 @@ impl<'w> Context<'w> {
         message: Message<'_>,
         done: impl FnOnce(&mut Context<'_>, Result<Outcome, RequestError>) + 'static,
     ) {
-        let done = self.callbacks.add(one(done));
-        if self.state.fx.peers.is_here(id) {
-            let outcome = self.state.push_here(id, message);
-            self.state.fx.requests.answered.push_back((done, Reply::One(outcome)));
-            return;
-        }
-        let (kind, payload, now_ms) = (message.kind(), message.payload(), self.state.fx.now_ms);
-        let asked = self.state.fx.requests.requester.push(id, kind, payload, now_ms, done);
-        self.state.fx.requests.keep(asked);
+        let (kind, payload) = (message.kind(), message.payload());
+        self.request(id, Request::Push { id, kind, payload }, one(done));
     }
 
     /// Closes one connection of the server with a close code and a reason of at most 123 bytes, and tells later what became
@@ -207,20 +201,7 @@ impl<'w> Context<'w> {
         reason: &str,
         done: impl FnOnce(&mut Context<'_>, Result<Outcome, RequestError>) + 'static,
     ) {
-        let done = self.callbacks.add(one(done));
-        if self.state.fx.peers.is_here(id) {
-            let outcome = self.state.disconnect_here(id, code, reason);
-            self.state.fx.requests.answered.push_back((done, Reply::One(outcome)));
-            return;
-        }
-        let asked = self.state.fx.requests.requester.disconnect(
-            id,
-            code,
-            reason,
-            self.state.fx.now_ms,
-            done,
-        );
-        self.state.fx.requests.keep(asked);
+        self.request(id, Request::Disconnect { id, code, reason }, one(done));
     }
 
     /// Tells what is known of a connection, as a JSON object; `None` when there is no such connection.
@@ -229,20 +210,11 @@ impl<'w> Context<'w> {
         id: ConnectionId,
         done: impl FnOnce(&mut Context<'_>, Result<Option<Vec<u8>>, RequestError>) + 'static,
     ) {
-        let done = self.callbacks.add(on_reply(move |context, reply| {
+        let done = on_reply(move |context, reply| {
             done(context, reply.into_info());
             true
-        }));
-        if self.state.fx.peers.is_here(id) {
-            let reply = match self.state.describe(id) {
-                Some(json) => Reply::Info(json),
-                None => Reply::One(Outcome::NoSuchConnection),
-            };
-            self.state.fx.requests.answered.push_back((done, reply));
-            return;
-        }
-        let asked = self.state.fx.requests.requester.info(id, self.state.fx.now_ms, done);
-        self.state.fx.requests.keep(asked);
+        });
+        self.request(id, Request::Info { id }, done);
     }
 
     // ----- many connections -----
@@ -275,8 +247,9 @@ impl<'w> Context<'w> {
         others.extend(self.state.fx.peers.lineage.is_shared().then_some(self.state.fx.peers.slot));
         let done = self.callbacks.add(several(done));
         let (broadcast, now_ms) = (cast(None, message, exclude), self.state.fx.now_ms);
-        let asked =
-            self.state.fx.requests.requester.broadcast(&others, &broadcast, tally, now_ms, done);
+        let Effects { requests, .. } = &mut self.state.fx;
+        let request = broadcast.request();
+        let asked = requests.requester.request_each(&others, request, tally, now_ms, done);
         self.state.fx.requests.keep(asked);
     }
 
@@ -509,6 +482,19 @@ impl<'w> Context<'w> {
             true
         }));
         let asked = self.state.fx.requests.requester.task(process, data, done);
+        self.state.fx.requests.keep(asked);
+    }
+
+    /// Does what is asked for a connection here, or asks the worker that has it.
+    fn request(&mut self, id: ConnectionId, request: Request<'_>, done: Callback) {
+        let done = self.callbacks.add(done);
+        let asked = match self.state.fx.peers.is_here(id).then(|| self.state.perform(request)) {
+            Some(Some(reply)) => Requested::Known(done, reply),
+            Some(None) | None => {
+                let Effects { requests, now_ms, .. } = &mut self.state.fx;
+                requests.requester.request(request, *now_ms, done)
+            }
+        };
         self.state.fx.requests.keep(asked);
     }
 

@@ -7,7 +7,7 @@
 //! mailbox, and the last one answers for all. A process whose slot is shared sends what is not for itself alone to its own
 //! mailbox, as to any other; it knows by the ticket what came from itself, and does not do it twice.
 
-use wsmaster_ipc::{Address, Command, ReplyTo};
+use wsmaster_ipc::{Address, Command, ReplyTo, Scope};
 
 /// The bits of a question's number that count; those above say which life of the slot asks.
 const COUNT_BITS: u32 = 48;
@@ -105,18 +105,15 @@ impl Lineage {
     /// Whose a command is that came from the mailbox, or from the successor.
     pub(crate) fn owner(&self, command: &Command<'_>) -> Owner {
         match command {
-            Command::Push { id, .. }
-            | Command::Disconnect { id, .. }
-            | Command::Info { id, .. } => {
-                if self.has_predecessor && id.serial() < self.first_serial {
+            Command::Request { request, .. } => match request.scope() {
+                Scope::Connection(id)
+                    if self.has_predecessor && id.serial() < self.first_serial =>
+                {
                     Owner::Predecessor
-                } else {
-                    Owner::Ours
                 }
-            }
-            Command::Broadcast { .. } | Command::Publish { .. } | Command::List { .. } => {
-                Owner::All
-            }
+                Scope::Connection(_) | Scope::Receiver => Owner::Ours,
+                Scope::Slot => Owner::All,
+            },
             Command::Answer { request, .. } => {
                 if request >> COUNT_BITS == self.life {
                     Owner::Ours
@@ -126,11 +123,7 @@ impl Lineage {
                     Owner::Nobody
                 }
             }
-            Command::Inspect { .. }
-            | Command::Message { .. }
-            | Command::Task { .. }
-            | Command::Part(_)
-            | Command::Event { .. } => Owner::Ours,
+            Command::Note(_) => Owner::Ours,
         }
     }
 }
@@ -139,7 +132,9 @@ impl Lineage {
 mod tests {
     use std::collections::{BTreeMap, VecDeque};
 
-    use wsmaster_ipc::{Answer, ConnectionId, Outcome, PayloadKind, Slot, command::Recipients};
+    use wsmaster_ipc::{
+        Answer, ConnectionId, Outcome, PayloadKind, Request, Slot, command::Recipients,
+    };
 
     use super::*;
 
@@ -161,16 +156,15 @@ mod tests {
             lineage.owner(&match *self {
                 Self::Push { serial, ticket } => {
                     let id = ConnectionId::new(Slot::new(0).unwrap(), serial).unwrap();
-                    Command::Push { id, kind, payload: b"", ticket: Some(ticket) }
+                    let request = Request::Push { id, kind, payload: b"" };
+                    Command::Request { ticket: Some(ticket), request }
                 }
-                Self::Publish { ticket, .. } => Command::Publish {
-                    channel: "c",
-                    kind,
-                    payload: b"",
-                    exclude: None,
-                    only: Recipients::from_bytes(b""),
-                    ticket: Some(ticket),
-                },
+                Self::Publish { ticket, .. } => {
+                    let only = Recipients::default();
+                    let (channel, payload, exclude) = ("c", &b""[..], None);
+                    let request = Request::Publish { channel, kind, payload, exclude, only };
+                    Command::Request { ticket: Some(ticket), request }
+                }
                 Self::Answer { request, .. } => Command::Answer {
                     from: OWN,
                     request,

@@ -55,6 +55,19 @@ pub enum Reply {
 }
 
 impl Reply {
+    /// The answer that says the same to another process, if there is one.
+    pub(crate) fn as_answer(&self) -> Option<Answer<'_>> {
+        match self {
+            Self::One(outcome) => Some(Answer::One(*outcome)),
+            Self::Info(json) => Some(Answer::Info(json)),
+            Self::NoRoom => Some(Answer::NoRoom),
+            Self::Many(DeliveryCount { delivered, dropped, unanswered: _ }) => {
+                Some(Answer::Many { delivered: *delivered, dropped: *dropped })
+            }
+            Self::Task(_) | Self::Unanswered | Self::MailboxFull | Self::Busy => None,
+        }
+    }
+
     /// What became of a command for one connection.
     ///
     /// # Errors

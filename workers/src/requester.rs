@@ -4,9 +4,10 @@
 //! arguments. It does not know which connections are this process's own.
 
 use wsmaster_ipc::{
-    Address, Answer, Command, ConnectionId, EventHeader, Handle, Outcome, PayloadKind, ReplyTo,
-    SendError, Slot,
-    handle::{Broadcast, Publication, Sent},
+    Address, Answer, Command, EventHeader, Handle, Outcome, ReplyTo, Request, Scope, SendError,
+    Slot,
+    command::Recipients,
+    handle::{Publication, Sent},
 };
 
 use crate::{
@@ -50,64 +51,65 @@ impl<D> Requester<D> {
         self.tasks.len()
     }
 
-    /// Sends a message to a connection of another process.
-    pub fn push(
+    /// Asks the worker that owns the connection which the request is about.
+    pub fn request(&mut self, request: Request<'_>, now_ms: u64, done: D) -> Requested<D> {
+        match request.scope() {
+            Scope::Connection(id) => self.request_of(id.slot(), request, now_ms, done),
+            // It does not say by itself who is to be asked.
+            Scope::Slot | Scope::Receiver => {
+                Requested::Known(done, Reply::One(Outcome::NoSuchConnection))
+            }
+        }
+    }
+
+    /// Asks a worker.
+    pub fn request_of(
         &mut self,
-        id: ConnectionId,
-        kind: PayloadKind,
-        payload: &[u8],
+        of: Slot,
+        request: Request<'_>,
         now_ms: u64,
         done: D,
     ) -> Requested<D> {
-        self.one(id.slot(), now_ms, done, |handle, request| {
-            handle.push_ack(id, kind, payload, request)
+        if of.number() >= self.handle.shared_state().slots() {
+            return Requested::Known(done, Reply::One(Outcome::NoSuchConnection));
+        }
+        self.one(of.address(), now_ms + self.timeout_ms, done, |handle, number| {
+            handle.request(of.address(), request, Some(number))
         })
     }
 
-    /// Closes a connection of another process.
-    pub fn disconnect(
-        &mut self,
-        id: ConnectionId,
-        code: u16,
-        reason: &str,
-        now_ms: u64,
-        done: D,
-    ) -> Requested<D> {
-        self.one(id.slot(), now_ms, done, |handle, request| {
-            handle.disconnect(id, code, reason, Some(request))
-        })
-    }
-
-    /// Asks what is known of a connection of another process.
-    pub fn info(&mut self, id: ConnectionId, now_ms: u64, done: D) -> Requested<D> {
-        self.one(id.slot(), now_ms, done, |handle, request| handle.info(id, request))
-    }
-
-    /// Asks a worker for the ids of its connections.
-    pub fn list(&mut self, of: Slot, now_ms: u64, done: D) -> Requested<D> {
-        self.one(of, now_ms, done, |handle, request| handle.list(of, request))
-    }
-
-    /// Asks a worker to look over its connections or channels.
-    pub fn inspect(&mut self, of: Slot, question: &[u8], now_ms: u64, done: D) -> Requested<D> {
-        self.one(of, now_ms, done, |handle, request| handle.inspect(of, question, request))
-    }
-
-    /// Sends to every connection of these workers, or of a group; `tally` is what has been reached already.
-    pub fn broadcast(
+    /// Asks several workers, each of which counts the connections that it reaches; `tally` is what has been reached already.
+    pub fn request_each(
         &mut self,
         to: &[Slot],
-        broadcast: &Broadcast<'_>,
-        tally: DeliveryCount,
+        request: Request<'_>,
+        mut tally: DeliveryCount,
         now_ms: u64,
         done: D,
     ) -> Requested<D> {
-        self.many(to, tally, now_ms, done, |handle, request| {
-            handle.broadcast(to.iter().copied(), broadcast, Some(request))
-        })
+        if to.is_empty() {
+            return Requested::Known(done, Reply::Many(tally));
+        }
+        if !self.asks.has_room() {
+            return Requested::Known(done, Reply::Busy);
+        }
+        let number = self.asks.next_request();
+        let Ok(sent) = self.handle.request_each(to.iter().copied(), request, Some(number)) else {
+            tally.unanswered.extend(to);
+            return Requested::Known(done, Reply::Many(tally));
+        };
+        let (taken, refused): (Vec<Sent>, Vec<Sent>) =
+            sent.into_iter().partition(|sent| sent.result.is_ok());
+        tally.unanswered.extend(refused.iter().map(|sent| sent.to));
+        if taken.is_empty() {
+            return Requested::Known(done, Reply::Many(tally));
+        }
+        let waiting = taken.iter().map(|sent| sent.to).collect();
+        self.asks.await_many(waiting, tally, now_ms + self.timeout_ms, done);
+        Requested::Waiting
     }
 
-    /// Sends to the subscribers of a channel on these workers; `tally` is what has been reached already.
+    /// As [`Self::request_each`], of the workers that may have subscribers of a channel.
     pub fn publish(
         &mut self,
         to: &[Slot],
@@ -116,9 +118,8 @@ impl<D> Requester<D> {
         now_ms: u64,
         done: D,
     ) -> Requested<D> {
-        self.many(to, tally, now_ms, done, |handle, request| {
-            handle.publish(to.iter().copied(), publication, Some(request))
-        })
+        let only = Recipients::to_bytes(publication.only);
+        self.request_each(to, publication.request(&only), tally, now_ms, done)
     }
 
     /// Gives a task to whichever task process is free first, or to the one with this number.
@@ -155,8 +156,8 @@ impl<D> Requester<D> {
         now_ms: u64,
         done: D,
     ) -> Requested<D> {
-        self.of(to, now_ms + timeout_ms, done, |handle, request| {
-            handle.ask_process(to, header, question, request)
+        self.one(to, now_ms + timeout_ms, done, |handle, number| {
+            handle.request(to, handle.event(to, header, question), Some(number))
         })
     }
 
@@ -169,7 +170,7 @@ impl<D> Requester<D> {
         done: D,
     ) -> Requested<D> {
         let deadline_ms = now_ms + self.timeout_ms;
-        self.of(asked.reply_to, deadline_ms, done, |handle, request| {
+        self.one(asked.reply_to, deadline_ms, done, |handle, request| {
             let from = handle.own_address();
             let ticket = Some(ReplyTo { reply_to: from, request });
             let answer = Command::Answer { from, request: asked.request, answer, ticket };
@@ -223,17 +224,7 @@ impl<D> Requester<D> {
             Command::Answer { from, request, answer, ticket: _ } => {
                 Ok(self.answered(request, from, &answer))
             }
-            other @ (Command::Push { .. }
-            | Command::Broadcast { .. }
-            | Command::Publish { .. }
-            | Command::Disconnect { .. }
-            | Command::Info { .. }
-            | Command::List { .. }
-            | Command::Inspect { .. }
-            | Command::Part(_)
-            | Command::Message { .. }
-            | Command::Task { .. }
-            | Command::Event { .. }) => Err(other),
+            other @ (Command::Request { .. } | Command::Note(_)) => Err(other),
         }
     }
 
@@ -248,19 +239,6 @@ impl<D> Requester<D> {
     }
 
     fn one(
-        &mut self,
-        to: Slot,
-        now_ms: u64,
-        done: D,
-        send: impl FnOnce(&Handle, u64) -> Result<(), SendError>,
-    ) -> Requested<D> {
-        if to.number() >= self.handle.shared_state().slots() {
-            return Requested::Known(done, Reply::One(Outcome::NoSuchConnection));
-        }
-        self.of(to.address(), now_ms + self.timeout_ms, done, send)
-    }
-
-    fn of(
         &mut self,
         to: Address,
         deadline_ms: u64,
@@ -280,34 +258,5 @@ impl<D> Requester<D> {
                 Requested::Known(done, Reply::MailboxFull)
             }
         }
-    }
-
-    fn many(
-        &mut self,
-        to: &[Slot],
-        mut tally: DeliveryCount,
-        now_ms: u64,
-        done: D,
-        send: impl FnOnce(&Handle, u64) -> Result<Vec<Sent>, SendError>,
-    ) -> Requested<D> {
-        if to.is_empty() {
-            return Requested::Known(done, Reply::Many(tally));
-        }
-        if !self.asks.has_room() {
-            return Requested::Known(done, Reply::Busy);
-        }
-        let Ok(sent) = send(&self.handle, self.asks.next_request()) else {
-            tally.unanswered.extend(to);
-            return Requested::Known(done, Reply::Many(tally));
-        };
-        let (taken, refused): (Vec<Sent>, Vec<Sent>) =
-            sent.into_iter().partition(|sent| sent.result.is_ok());
-        tally.unanswered.extend(refused.iter().map(|sent| sent.to));
-        if taken.is_empty() {
-            return Requested::Known(done, Reply::Many(tally));
-        }
-        let waiting = taken.iter().map(|sent| sent.to).collect();
-        self.asks.await_many(waiting, tally, now_ms + self.timeout_ms, done);
-        Requested::Waiting
     }
 }

@@ -4,7 +4,7 @@
 use std::os::fd::OwnedFd;
 
 use wsmaster_ipc::{
-    Command, ConnectionId, Handle, Part, SendError, Slot,
+    Command, ConnectionId, Handle, Part, Request, SendError, Slot,
     command::Group,
     handle::Publication,
     relay::{Flushed, Relay},
@@ -126,7 +126,8 @@ impl SlotPeers {
         }
         let (kind, payload, ticket) =
             (message.kind(), message.payload(), Some(self.lineage.mark()));
-        let command = Command::Broadcast { group, kind, payload, exclude, ticket };
+        let request = Request::Broadcast { group, kind, payload, exclude };
+        let command = Command::Request { ticket, request };
         handle.send(self.slot.address(), &command).is_ok()
     }
 

@@ -133,7 +133,7 @@ impl WorkerState {
             match answer::answer(&request, &self.connections, &self.fx) {
                 Some(json) => {
                     let answer = wsmaster_ipc::Answer::Info(&json);
-                    self.fx.answer(ticket.reply_to, ticket.request, answer);
+                    self.fx.answer(ticket, answer);
                 }
                 // A request of another version: its requester's deadline tells it.
                 None => self.fx.stats.add(Counter::BadPackets, 1),

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 use wsmaster_ipc::{
-    Answer, ConnectionId, Outcome, PayloadKind, ReplyTo, Slot,
-    command::Group,
-    handle::{Broadcast, Publication},
+    Answer, ConnectionId, Outcome, PayloadKind, ReplyTo, Request, Slot, command::Group,
+    handle::Publication,
 };
 use wsmaster_protocol::{
     channels::{check_name, reply as channel_reply},
@@ -104,8 +103,10 @@ impl Executor<'_> {
             Command::Send { to, payload } => self.send(id, &to, &payload),
             Command::Push { connection, payload } => self.push(id, connection, &payload),
             Command::Disconnect { connection, code, reason } => {
-                self.one(id, Shape::Outcome, connection, |requester, to, now_ms, pending| {
-                    requester.disconnect(to, code, &reason, now_ms, pending)
+                self.one(id, Shape::Outcome, connection, |id| Request::Disconnect {
+                    id,
+                    code,
+                    reason: &reason,
                 })
             }
             Command::Info { connection } => self.info(id, Shape::Info, connection),
@@ -133,8 +134,10 @@ impl Executor<'_> {
     fn push(&mut self, id: Id<'_>, connection: u64, payload: &Payload<'_>) -> Effect {
         let (kind, bytes) = bytes(payload);
         if id.is_some() {
-            return self.one(id, Shape::Outcome, connection, |requester, to, now_ms, pending| {
-                requester.push(to, kind, bytes, now_ms, pending)
+            return self.one(id, Shape::Outcome, connection, |id| Request::Push {
+                id,
+                kind,
+                payload: bytes,
             });
         }
         if let Ok(to) = ConnectionId::try_from(connection) {
@@ -145,9 +148,7 @@ impl Executor<'_> {
     }
 
     fn info(&mut self, id: Id<'_>, shape: Shape, connection: u64) -> Effect {
-        self.one(id, shape, connection, |requester, of, now_ms, pending| {
-            requester.info(of, now_ms, pending)
-        })
+        self.one(id, shape, connection, |id| Request::Info { id })
     }
 
     fn broadcast(
@@ -168,9 +169,9 @@ impl Executor<'_> {
         };
         let workers: Vec<Slot> = self.requester.handle().workers().collect();
         let (kind, payload) = bytes(payload);
-        let broadcast = Broadcast { group, kind, payload, exclude: excluded(exclude) };
+        let broadcast = Request::Broadcast { group, kind, payload, exclude: excluded(exclude) };
         let (tally, pending) = (DeliveryCount::default(), pending(id, Shape::Outcome));
-        known(self.requester.broadcast(&workers, &broadcast, tally, self.now_ms, pending))
+        known(self.requester.request_each(&workers, broadcast, tally, self.now_ms, pending))
     }
 
     fn publish(
@@ -202,16 +203,16 @@ impl Executor<'_> {
     }
 
     /// Asks the worker of one connection.
-    fn one(
+    fn one<'r>(
         &mut self,
         id: Id<'_>,
         shape: Shape,
         connection: u64,
-        ask: impl FnOnce(&mut Requester<Pending>, ConnectionId, u64, Pending) -> Requested<Pending>,
+        request: impl FnOnce(ConnectionId) -> Request<'r>,
     ) -> Effect {
         let pending = pending(id, shape);
         known(match ConnectionId::try_from(connection) {
-            Ok(to) => ask(self.requester, to, self.now_ms, pending),
+            Ok(to) => self.requester.request(request(to), self.now_ms, pending),
             Err(_) => Requested::Known(pending, Reply::One(Outcome::NoSuchConnection)),
         })
     }
@@ -230,11 +231,8 @@ pub(super) fn answer(
     said.encode(&mut bytes);
     let said = Answer::Info(&bytes);
     if id.is_none() {
-        let handle = requester.handle();
-        let (from, request) = (handle.own_address(), ticket.request);
-        let answer = wsmaster_ipc::Command::Answer { from, request, answer: said, ticket: None };
         // A full mailbox is counted, and the requester's deadline reports it.
-        let _ = handle.send(ticket.reply_to, &answer);
+        let _ = requester.handle().answer(ticket, said);
         return None;
     }
     match requester.answer(ticket, said, now_ms, pending(id, Shape::Answered)) {

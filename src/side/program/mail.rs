@@ -4,7 +4,7 @@
 //! dropped here: the host takes no more mail, so that the mailbox fills and the senders wait.
 
 use wsmaster_ipc::{
-    Command, EventHeader, LostConnections, ReplyTo, Slot, side_status::SideCounter,
+    Command, EventHeader, LostConnections, Note, ReplyTo, Request, Slot, side_status::SideCounter,
 };
 use wsmaster_protocol::plugin::{self, Answer, EventKind};
 use wsmaster_workers::Message;
@@ -105,7 +105,10 @@ impl Host<'_> {
             1,
             |pending, reply| replies.extend(commands::reply(&pending, &reply)),
             |directory, command| match *command {
-                Command::Event { header, payload, incarnation, ticket } => {
+                Command::Request {
+                    request: Request::Event { header, payload, incarnation },
+                    ticket,
+                } => {
                     let incarnations = (incarnation, present);
                     arrived.extend(Arrived::of_event(
                         header,
@@ -115,7 +118,7 @@ impl Host<'_> {
                         wanted,
                     ));
                 }
-                Command::Message { from, kind, payload } => {
+                Command::Note(Note::Message { from, kind, payload }) => {
                     let mut text = Vec::new();
                     let message = Message::from_parts(kind, payload).text();
                     plugin::from_process(&mut text, &directory.name_of(from), message);
@@ -123,16 +126,8 @@ impl Host<'_> {
                     arrived.push(Arrived::Line { line, is_stale: false });
                 }
                 // It owns no connections.
-                Command::Push { .. }
-                | Command::Broadcast { .. }
-                | Command::Publish { .. }
-                | Command::Disconnect { .. }
-                | Command::Info { .. }
-                | Command::List { .. }
-                | Command::Inspect { .. }
-                | Command::Part(_)
-                | Command::Task { .. }
-                | Command::Answer { .. } => {}
+                Command::Request { .. } | Command::Answer { .. } | Command::Note(Note::Part(_)) => {
+                }
             },
             |_| self.status.add(SideCounter::DroppedEvents, 1),
         )?;

@@ -3,51 +3,50 @@
 use std::borrow::Cow;
 
 use wsmaster_ipc::{
-    Address, Answer, Command, ConnectionId, Outcome, ReplyTo, shared_state::Counter,
+    Answer, Command, ConnectionId, Outcome, ReplyTo, Request, shared_state::Counter,
 };
 use wsmaster_protocol::close::CloseCode;
 
 use super::WorkerState;
-use crate::{effects::Effects, inspect::answer, vocabulary::Message};
+use crate::{effects::Effects, inspect::answer, pending::Reply, vocabulary::Message};
 
 impl WorkerState {
-    /// Does what another process, or this one, asks for a connection of this worker.
-    pub(crate) fn execute(&mut self, command: &Command<'_>) {
-        match *command {
-            Command::Push { id, kind, payload, ticket } => {
-                let outcome = self.push_here(id, Message::from_parts(kind, payload));
-                if let Some(ticket) = ticket {
-                    self.fx.answer(ticket.reply_to, ticket.request, Answer::One(outcome));
-                }
-            }
-            Command::Disconnect { id, code, reason, ticket } => {
-                let outcome = self.disconnect_here(id, code, reason);
-                if let Some(ticket) = ticket {
-                    self.fx.answer(ticket.reply_to, ticket.request, Answer::One(outcome));
-                }
-            }
-            Command::Info { id, ticket } => {
-                let json = self.describe(id);
-                let answer = match &json {
-                    Some(json) => Answer::Info(json),
-                    None => Answer::One(Outcome::NoSuchConnection),
-                };
-                self.fx.answer(ticket.reply_to, ticket.request, answer);
-            }
-            Command::Inspect { question, ticket } => {
-                self.fx.requests.inspections.push((ticket, question.to_vec()));
-            }
-            // Those are for the application, or are told by the last worker of the slot. A worker asks for no events and does no
-            // tasks.
-            Command::Broadcast { .. }
-            | Command::Publish { .. }
-            | Command::List { .. }
-            | Command::Part(_)
-            | Command::Answer { .. }
-            | Command::Message { .. }
-            | Command::Task { .. }
-            | Command::Event { .. } => {}
+    /// Does what another process asks of this one alone, and answers. What is for all processes of the slot, events and tasks come
+    /// another way.
+    pub(crate) fn execute(&mut self, request: Request<'_>, ticket: Option<ReplyTo>) {
+        let Some(ticket) = ticket else {
+            self.perform(request);
+            return;
+        };
+        if let Request::Inspect { question } = request {
+            self.fx.requests.inspections.push((ticket, question.to_vec()));
+        } else if let Some(reply) = self.perform(request)
+            && let Some(answer) = reply.as_answer()
+        {
+            self.fx.answer(ticket, answer);
         }
+    }
+
+    /// Does what is asked for a connection of this worker; `None` for anything else.
+    pub(crate) fn perform(&mut self, request: Request<'_>) -> Option<Reply> {
+        Some(match request {
+            Request::Push { id, kind, payload } => {
+                Reply::One(self.push_here(id, Message::from_parts(kind, payload)))
+            }
+            Request::Disconnect { id, code, reason } => {
+                Reply::One(self.disconnect_here(id, code, reason))
+            }
+            Request::Info { id } => match self.describe(id) {
+                Some(json) => Reply::Info(json),
+                None => Reply::One(Outcome::NoSuchConnection),
+            },
+            Request::Broadcast { .. }
+            | Request::Publish { .. }
+            | Request::List
+            | Request::Inspect { .. }
+            | Request::Task { .. }
+            | Request::Event { .. } => return None,
+        })
     }
 
     /// Says of a command whose body did not arrive that it is not carried out, and counts it: this process is out of
@@ -58,35 +57,27 @@ impl WorkerState {
             "a large message of another process was lost: no descriptor was left to take it"
                 .to_owned()
         });
-        let (ticket, answer) = match *command {
-            Command::Push { ticket, .. } | Command::Event { ticket, .. } => {
-                (ticket, Answer::NoRoom)
-            }
+        let dropped = match *command {
             // All of these should have had the message.
-            Command::Broadcast { group, exclude, ticket, .. } => {
-                let dropped = ticket.map_or(0, |_| self.count_group(group, exclude));
-                (ticket, Answer::Many { delivered: 0, dropped })
+            Command::Request { request: Request::Broadcast { group, exclude, .. }, ticket } => {
+                Some(ticket.map_or(0, |_| self.count_group(group, exclude)))
             }
-            Command::Publish { channel, exclude, only, ticket, .. } => {
-                let dropped = self.count_members(channel, exclude, only);
-                (ticket, Answer::Many { delivered: 0, dropped })
-            }
-            Command::Inspect { ticket, .. } => (Some(ticket), Answer::NoRoom),
-            Command::Answer { from, request, ref answer, ticket } => {
+            Command::Request {
+                request: Request::Publish { channel, exclude, only, .. }, ..
+            } => Some(self.count_members(channel, exclude, only)),
+            Command::Answer { from, request, ref answer, ticket: _ } => {
                 let unanswered = self.fx.requests.requester.unreadable(request, from, answer);
                 self.fx.requests.answered.extend(unanswered);
-                (ticket, Answer::NoRoom)
+                None
             }
-            // These have no body, or nobody who waits for an answer.
-            Command::Disconnect { .. }
-            | Command::Info { .. }
-            | Command::List { .. }
-            | Command::Message { .. }
-            | Command::Part(_)
-            | Command::Task { .. } => return,
+            Command::Request { .. } | Command::Note(_) => None,
         };
-        if let Some(ReplyTo { reply_to, request }) = ticket {
-            self.fx.answer(reply_to, request, answer);
+        if let Some(ticket) = command.ticket() {
+            let answer = match dropped {
+                Some(dropped) => Answer::Many { delivered: 0, dropped },
+                None => Answer::NoRoom,
+            };
+            self.fx.answer(ticket, answer);
         }
     }
 
@@ -111,19 +102,17 @@ impl WorkerState {
 
 impl Effects {
     /// Answers a request of another process, or of this one.
-    pub(crate) fn answer(&mut self, to: Address, request: u64, answer: Answer<'_>) {
-        let from = self.requests.handle().own_address();
-        let ticket = ReplyTo { reply_to: to, request };
+    pub(crate) fn answer(&mut self, ticket: ReplyTo, answer: Answer<'_>) {
         if self.peers.lineage.is_mark(ticket) {
             return;
         }
         if self.peers.lineage.has_asked(ticket) {
-            let done = self.requests.requester.answered(request, from, &answer);
+            let from = self.requests.handle().own_address();
+            let done = self.requests.requester.answered(ticket.request, from, &answer);
             self.requests.answered.extend(done);
             return;
         }
         // When the mailbox is full, which is counted, the requester's deadline tells it.
-        let answer = Command::Answer { from, request, answer, ticket: None };
-        let _ = self.requests.handle().send(to, &answer);
+        let _ = self.requests.handle().answer(ticket, answer);
     }
 }

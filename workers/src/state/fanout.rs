@@ -1,7 +1,7 @@
 //! A message to one connection, or to many.
 
 use wsmaster_ipc::{
-    ConnectionId, Outcome,
+    ConnectionId, Outcome, Request,
     command::{Group, Recipients},
     shared_state::Counter,
 };
@@ -28,6 +28,17 @@ impl WorkerState {
                 self.fx.stats.add(Counter::StaleCommands, 1);
                 Outcome::NoSuchConnection
             }
+        }
+    }
+
+    /// Does what another process asks for many connections of this worker.
+    pub(crate) fn fan_out(&mut self, request: Request<'_>) -> DeliveryCount {
+        if let Request::Broadcast { group, kind, payload, exclude } = request {
+            self.broadcast_here(group, Message::from_parts(kind, payload), exclude)
+        } else if let Request::Publish { channel, kind, payload, exclude, only } = request {
+            self.publish_here(channel, Message::from_parts(kind, payload), exclude, only)
+        } else {
+            DeliveryCount::default()
         }
     }
 

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use wsmaster_ipc::{
-    Answer, Command, ConnectionId, Outcome, Part, ReplyTo, SendError,
+    Answer, Command, ConnectionId, Note, Outcome, Part, ReplyTo, Request, SendError,
     relay::{Relay, Unsent},
     wire,
 };
@@ -14,14 +14,13 @@ use crate::{
     lineage::Owner,
     pending::DeliveryCount,
     slot_peers::{Carried, SlotPeers},
-    vocabulary::Message,
 };
 
 impl WorkerState {
     /// Takes a command that is not this worker's alone.
     pub(crate) fn share(&mut self, command: &Command<'_>) {
         match self.fx.peers.lineage.owner(command) {
-            Owner::Ours => self.execute(command),
+            Owner::Ours => {}
             Owner::All => self.take_part(command, true),
             Owner::Predecessor => self.pass_on_one(command),
             Owner::Nobody => self.answer_nobodys(command),
@@ -30,69 +29,47 @@ impl WorkerState {
 
     /// The process that asked is gone: whoever answers it may want to know.
     fn answer_nobodys(&mut self, command: &Command<'_>) {
-        if let Command::Answer { ticket: Some(ticket), .. } = command {
-            let answer = Answer::One(Outcome::NoSuchConnection);
-            self.fx.answer(ticket.reply_to, ticket.request, answer);
+        if let Command::Answer { ticket: Some(ticket), .. } = *command {
+            self.fx.answer(ticket, Answer::One(Outcome::NoSuchConnection));
         }
     }
 
-    /// Does this worker's part of a command for all processes of the slot, if it is to do any, and passes it on or answers.
+    /// Does this worker's part of a request to all processes of the slot, if it is to do any, and passes it on or answers.
     fn take_part(&mut self, command: &Command<'_>, here: bool) {
+        let Command::Request { ticket, request } = *command else { return };
         let carried = std::mem::take(&mut self.fx.peers.carried);
-        let is_new = |state: &Self, ticket: Option<ReplyTo>| {
-            here && !ticket.is_some_and(|ticket| state.fx.peers.lineage.has_asked(ticket))
-        };
-        let (tally, ticket) = match *command {
-            Command::Broadcast { group, kind, payload, exclude, ticket }
-                if is_new(self, ticket) =>
-            {
-                (self.broadcast_here(group, Message::from_parts(kind, payload), exclude), ticket)
-            }
-            Command::Publish { channel, kind, payload, exclude, only, ticket }
-                if is_new(self, ticket) =>
-            {
-                let message = Message::from_parts(kind, payload);
-                (self.publish_here(channel, message, exclude, only), ticket)
-            }
-            Command::Broadcast { ticket, .. } | Command::Publish { ticket, .. } => {
-                (DeliveryCount::default(), ticket)
-            }
-            Command::List { ticket } => return self.list(ticket, &carried, here),
-            Command::Push { .. }
-            | Command::Disconnect { .. }
-            | Command::Info { .. }
-            | Command::Inspect { .. }
-            | Command::Answer { .. }
-            | Command::Message { .. }
-            | Command::Task { .. }
-            | Command::Part(_)
-            | Command::Event { .. } => return,
-        };
+        if request == Request::List {
+            return self.list(ticket, &carried, here);
+        }
+        let is_own = ticket.is_some_and(|ticket| self.fx.peers.lineage.has_asked(ticket));
+        let tally = if here && !is_own { self.fan_out(request) } else { DeliveryCount::default() };
         let delivered = carried.delivered + tally.delivered;
         let dropped = carried.dropped + tally.dropped;
         if self.fx.peers.lineage.has_predecessor() {
-            let part = Command::Part(Part::Many { delivered, dropped });
+            let part = Command::Note(Note::Part(Part::Many { delivered, dropped }));
             // When it is refused nobody answers: it is not known how many of the predecessor's should have had it.
             let _ = match ticket {
                 Some(_) => self.fx.pass_on(&[part, *command]),
                 None => self.fx.pass_on(std::slice::from_ref(command)),
             };
         } else if let Some(ticket) = ticket {
-            self.fx.answer(ticket.reply_to, ticket.request, Answer::Many { delivered, dropped });
+            self.fx.answer(ticket, Answer::Many { delivered, dropped });
         }
     }
 
-    fn list(&mut self, ticket: ReplyTo, carried: &Carried, here: bool) {
+    fn list(&mut self, ticket: Option<ReplyTo>, carried: &Carried, here: bool) {
+        let Some(ticket) = ticket else { return };
         let mut ids: Vec<ConnectionId> = serde_json::from_slice(&carried.ids).unwrap_or_default();
         if here {
             ids.extend(self.fx.ids.iter());
         }
         let json = serde_json::to_vec(&ids).unwrap_or_default();
         if self.fx.peers.lineage.has_predecessor() {
-            let part = Command::Part(Part::Ids(&json));
-            let _ = self.fx.pass_on(&[part, Command::List { ticket }]);
+            let part = Command::Note(Note::Part(Part::Ids(&json)));
+            let list = Command::Request { ticket: Some(ticket), request: Request::List };
+            let _ = self.fx.pass_on(&[part, list]);
         } else {
-            self.fx.answer(ticket.reply_to, ticket.request, Answer::Info(&json));
+            self.fx.answer(ticket, Answer::Info(&json));
         }
     }
 
@@ -101,22 +78,8 @@ impl WorkerState {
         if self.fx.pass_on(std::slice::from_ref(command)).is_ok() {
             return;
         }
-        let ticket = match command {
-            Command::Push { ticket, .. } | Command::Disconnect { ticket, .. } => *ticket,
-            Command::Answer { ticket, .. } => *ticket,
-            Command::Info { ticket, .. } => Some(*ticket),
-            Command::Broadcast { .. }
-            | Command::Publish { .. }
-            | Command::List { .. }
-            | Command::Inspect { .. }
-            | Command::Message { .. }
-            | Command::Task { .. }
-            | Command::Part(_)
-            | Command::Event { .. } => None,
-        };
-        if let Some(ticket) = ticket {
-            let answer = Answer::One(Outcome::MailboxFull);
-            self.fx.answer(ticket.reply_to, ticket.request, answer);
+        if let Some(ticket) = command.ticket() {
+            self.fx.answer(ticket, Answer::One(Outcome::MailboxFull));
         }
     }
 
@@ -127,8 +90,11 @@ impl WorkerState {
         for Unsent { bytes, attachment } in predecessor.into_unsent() {
             for command in wire::decode(&bytes, attachment.as_deref()).flatten() {
                 match (self.fx.peers.lineage.owner(&command), &command) {
-                    (_, Command::Part(part)) => self.fx.peers.carry(*part),
-                    (Owner::Ours, _) => self.execute(&command),
+                    (_, Command::Note(Note::Part(part))) => self.fx.peers.carry(*part),
+                    (Owner::Ours, Command::Request { request, ticket }) => {
+                        self.execute(*request, *ticket)
+                    }
+                    (Owner::Ours, Command::Answer { .. } | Command::Note(_)) => {}
                     (Owner::All, _) => self.take_part(&command, false),
                     (Owner::Nobody, _) => self.answer_nobodys(&command),
                     (Owner::Predecessor, _) => {}

@@ -1,7 +1,7 @@
 //! What other processes have sent.
 
 use wsmaster_ipc::{
-    Answer, Command, Outcome,
+    Answer, Command, Note, Outcome,
     inbox::{Closed, Incoming},
     shared_state::Counter,
 };
@@ -51,31 +51,23 @@ impl<H: Handler> Calls<'_, H> {
             }
         }
         match *command {
-            Command::Part(part) => self.state.fx.peers.carry(part),
+            Command::Note(Note::Part(part)) => self.state.fx.peers.carry(part),
             Command::Answer { from, request, ref answer, ticket } => {
                 let done = self.state.fx.requests.requester.answered(request, from, answer);
                 let waited = done.is_some_and(|(done, reply)| self.finish(done, reply));
                 if let Some(ticket) = ticket {
                     let outcome =
                         if waited { Outcome::Delivered } else { Outcome::NoSuchConnection };
-                    self.state.fx.answer(ticket.reply_to, ticket.request, Answer::One(outcome));
+                    self.state.fx.answer(ticket, Answer::One(outcome));
                 }
             }
-            Command::Message { from, kind, payload } => {
+            Command::Note(Note::Message { from, kind, payload }) => {
                 let message = Message::from_parts(kind, payload);
                 self.guarded(None, |handler, context| {
                     handler.on_process_message(context, from, message);
                 });
             }
-            Command::Push { .. }
-            | Command::Broadcast { .. }
-            | Command::Publish { .. }
-            | Command::Disconnect { .. }
-            | Command::Info { .. }
-            | Command::List { .. }
-            | Command::Task { .. }
-            | Command::Inspect { .. }
-            | Command::Event { .. } => self.state.execute(command),
+            Command::Request { request, ticket } => self.state.execute(request, ticket),
         }
         self.run_callbacks();
     }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use wsmaster_workers::{
     Limits,
     ipc::{
-        Address, Answer, Command, LeaveReason, link::ToChild, mailbox::Mail, shared_state::Counter,
-        wire,
+        Address, Answer, Command, LeaveReason, Request, link::ToChild, mailbox::Mail,
+        shared_state::Counter, wire,
     },
 };
 
@@ -129,7 +129,9 @@ fn a_process_is_asked_and_its_answer_comes_back_or_its_silence() {
     eventually("the question", || {
         if let Mail::Packet(packet) = mailbox.receive(false) {
             for command in wire::decode(packet.bytes, None) {
-                let Ok(Command::Event { payload, ticket, .. }) = command else {
+                let Ok(Command::Request { request: Request::Event { payload, .. }, ticket }) =
+                    command
+                else {
                     panic!("{command:?}")
                 };
                 assert_eq!(payload, b"a question");

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde::de::DeserializeOwned;
 use wsmaster_workers::{
     inspect::{ChannelRow, ConnectionRow, InspectRequest, Page, Query},
-    ipc::{Answer, Command, Handle, mailbox::Mail, mailbox::Mailbox, shared_state::Counter, wire},
+    ipc::{
+        Answer, Command, Handle, Request, mailbox::Mail, mailbox::Mailbox, shared_state::Counter,
+        wire,
+    },
 };
 
 use crate::support::{Server, WebSocket, eventually, limits, server::slot};
@@ -37,7 +40,8 @@ impl Requester {
     ) -> Page<R> {
         let question = InspectRequest { what: what.clone(), from, rows_max: rows };
         let json = serde_json::to_vec(&question).expect("JSON");
-        self.handle.inspect(slot(of), &json, 1).expect("its mailbox has room");
+        let request = Request::Inspect { question: &json };
+        self.handle.request(slot(of).address(), request, Some(1)).expect("its mailbox has room");
         let mut part = None;
         eventually("an answer", || {
             let Mail::Packet(packet) = self.mailbox.receive(false) else {
@@ -164,7 +168,8 @@ fn what_is_not_understood_is_counted_and_not_answered() {
     for question in
         [&b"{}"[..], b"", b"[1]", b"{\"what\":\"everything\",\"from\":0,\"rows_max\":1}"]
     {
-        requester.handle.inspect(slot(0), question, 1).expect("room");
+        let request = Request::Inspect { question };
+        requester.handle.request(slot(0).address(), request, Some(1)).expect("room");
     }
     server.eventually_counts(Counter::BadPackets, 4);
     let part: Page<ConnectionRow> = requester.part(0, &connections(None, None), u32::MAX, 0);
