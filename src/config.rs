@@ -19,20 +19,22 @@ mod model;
 mod read;
 mod write;
 
-pub(crate) use model::surroundings::cpu_list;
+pub(crate) use model::os_types::cpu_list;
 pub use model::{
     address::{AddressError, ListenAddress},
     app::App,
     config::Config,
     error::{ConfigError, ConfigErrors, ERRORS_MAX, Place},
     features::{ApiConfig, ChannelsConfig, CompressionConfig, Takeover},
-    listener::{Door, LISTENERS_MAX, ListenerConfig, ListenerProtocol, MAIN_LISTENER, Mode},
+    listener::{
+        HttpEndpoint, LISTENERS_MAX, ListenerConfig, ListenerProtocol, MAIN_LISTENER, Mode,
+    },
+    os_types::{CpuAffinity, DescriptorLimit, FileMask},
     process::{INSTANCES_MAX, PROCESSES_MAX, ProcessConfig, Restart},
     route::{ROUTES_MAX, RouteConfig},
     secret::Secret,
     server::{DrainCloseCode, ForwardedHeader, LogLevel, ServerConfig},
     source::Sources,
-    surroundings::{CpuAffinity, DescriptorLimit, FileMask},
     tls::{CERTIFICATES_MAX, CertificateConfig, ClientAuth, TlsConfig, TlsVersion},
 };
 pub use read::{

@@ -35,7 +35,7 @@ macro_rules! settings {
         })?;
         $(
             $(#[doc = $text:literal])*
-            $field:ident: $type:ty = $presence:expr, $shape:expr, [$($alias:literal),* $(,)?]
+            $field:ident: $type:ty = $presence:expr, $arity:expr, [$($alias:literal),* $(,)?]
             $(, computed $compute:expr)?;
         )*
     ) => {
@@ -56,7 +56,7 @@ macro_rules! settings {
                         stringify!($field),
                         concat!($($text),*),
                         $presence,
-                        $shape,
+                        $arity,
                         &[$($alias),*],
                     ),
                 )*],

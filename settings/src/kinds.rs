@@ -5,9 +5,9 @@
 use std::{str::FromStr, time::Duration};
 
 use crate::{
-    schema::{Array, Names, Place, Presence, Shape},
+    enums::Word,
+    schema::{Arity, Array, Names, Place, Presence},
     value::Kind,
-    words::Word,
 };
 
 /// 100 ms.
@@ -70,56 +70,56 @@ pub const fn empty() -> Presence {
 
 /// `true` or `false`.
 #[must_use]
-pub const fn flag() -> Shape {
-    Shape::One(Kind::Flag)
+pub const fn flag() -> Arity {
+    Arity::One(Kind::Flag)
 }
 
 /// A whole number.
 #[must_use]
-pub const fn integer(min: u64, max: u64) -> Shape {
-    Shape::One(Kind::Integer { min, max })
+pub const fn integer(min: u64, max: u64) -> Arity {
+    Arity::One(Kind::Integer { min, max })
 }
 
 /// A whole number that may be negative.
 #[must_use]
-pub const fn signed(min: i64, max: i64) -> Shape {
-    Shape::One(Kind::Signed { min, max })
+pub const fn signed(min: i64, max: i64) -> Arity {
+    Arity::One(Kind::Signed { min, max })
 }
 
 /// A number of bytes.
 #[must_use]
-pub const fn size(min: u64, max: u64) -> Shape {
-    Shape::One(Kind::Size { min, max })
+pub const fn size(min: u64, max: u64) -> Arity {
+    Arity::One(Kind::Size { min, max })
 }
 
 /// A number of bytes, or 0.
 #[must_use]
-pub const fn size_or_off(min: u64, max: u64) -> Shape {
-    Shape::One(Kind::SizeOrOff { min, max })
+pub const fn size_or_off(min: u64, max: u64) -> Arity {
+    Arity::One(Kind::SizeOrOff { min, max })
 }
 
 /// A time.
 #[must_use]
-pub const fn time(min: Duration, max: Duration) -> Shape {
-    Shape::One(Kind::Duration { min, max, zero_is_off: false })
+pub const fn time(min: Duration, max: Duration) -> Arity {
+    Arity::One(Kind::Duration { min, max, zero_is_off: false })
 }
 
 /// A time, or 0.
 #[must_use]
-pub const fn time_or_off(min: Duration, max: Duration) -> Shape {
-    Shape::One(Kind::Duration { min, max, zero_is_off: true })
+pub const fn time_or_off(min: Duration, max: Duration) -> Arity {
+    Arity::One(Kind::Duration { min, max, zero_is_off: true })
 }
 
 /// One of the words of `T`.
 #[must_use]
-pub const fn choice<T: Word>() -> Shape {
+pub const fn choice<T: Word>() -> Arity {
     numbered_choice::<T>(&[])
 }
 
 /// One of the words of `T`; the number n stands for `numbered[n]`.
 #[must_use]
-pub const fn numbered_choice<T: Word>(numbered: &'static [&'static str]) -> Shape {
-    Shape::One(Kind::Choice { words: T::NAMES, numbered })
+pub const fn numbered_choice<T: Word>(numbered: &'static [&'static str]) -> Arity {
+    Arity::One(Kind::Choice { words: T::NAMES, numbered })
 }
 
 /// One of `words`, or `prefix` and a name.
@@ -128,19 +128,19 @@ pub const fn named(
     words: &'static [&'static str],
     prefix: &'static str,
     accepts: fn(&str) -> bool,
-) -> Shape {
-    Shape::One(Kind::Named { words, prefix, accepts })
+) -> Arity {
+    Arity::One(Kind::Named { words, prefix, accepts })
 }
 
 /// A text that `accepts`.
 #[must_use]
-pub const fn text(expected: &'static str, accepts: fn(&str) -> bool) -> Shape {
-    Shape::One(Kind::Text { expected, accepts })
+pub const fn text(expected: &'static str, accepts: fn(&str) -> bool) -> Arity {
+    Arity::One(Kind::Text { expected, accepts })
 }
 
 /// A text that is the spelling of a `T`.
 #[must_use]
-pub const fn parsed<T: FromStr>(expected: &'static str) -> Shape {
+pub const fn parsed<T: FromStr>(expected: &'static str) -> Arity {
     text(expected, is_spelling_of::<T>)
 }
 
@@ -150,24 +150,24 @@ fn is_spelling_of<T: FromStr>(text: &str) -> bool {
 
 /// A text that `accepts` and that no message may show.
 #[must_use]
-pub const fn secret(expected: &'static str, accepts: fn(&str) -> bool) -> Shape {
-    Shape::One(Kind::Secret { expected, accepts })
+pub const fn secret(expected: &'static str, accepts: fn(&str) -> bool) -> Arity {
+    Arity::One(Kind::Secret { expected, accepts })
 }
 
 /// An array.
 #[must_use]
-pub const fn list(each: Shape) -> Shape {
-    Shape::List { each: each.element(), is_set: false }
+pub const fn list(each: Arity) -> Arity {
+    Arity::List { each: each.element(), is_set: false }
 }
 
 /// An array in which nothing is twice.
 #[must_use]
-pub const fn set(each: Shape) -> Shape {
-    Shape::List { each: each.element(), is_set: true }
+pub const fn set(each: Arity) -> Arity {
+    Arity::List { each: each.element(), is_set: true }
 }
 
 /// A table whose names are `accepted`.
 #[must_use]
-pub const fn table(each: Shape, expected: &'static str, accepts: fn(&str) -> bool) -> Shape {
-    Shape::Table { each: each.element(), names: Names { expected, accepts } }
+pub const fn table(each: Arity, expected: &'static str, accepts: fn(&str) -> bool) -> Arity {
+    Arity::Table { each: each.element(), names: Names { expected, accepts } }
 }

@@ -3,25 +3,25 @@
 //! Owns [`settings!`], the kinds of values, and the words for a value that is refused. It reads no file, no environment and
 //! no clock, and knows no setting: those are declared by whoever uses them, in the crate that uses them.
 
+mod assigned;
 mod declare;
-mod expectation;
-mod given;
+mod enums;
 pub mod kinds;
+mod messages;
 mod printable;
 mod schema;
 mod setting;
 mod suggest;
 mod units;
 mod value;
-mod words;
 
-pub use given::{Given, Origin, computed_by, defaults, first};
+pub use assigned::{Assigned, Origin, computed_by, defaults, first};
+pub use enums::{Word, names, of_word, word_of};
 pub use printable::{printable, printable_path};
 pub use schema::{
-    Access, Array, Key, Machine, Names, Place, Presence, Schema, Settings, Shape, debug,
+    Access, Arity, Array, Key, Machine, Names, Place, Presence, Schema, Settings, debug,
 };
-pub use setting::{Optional, Setting, Unfit};
+pub use setting::{Optional, Setting, WrongType};
 pub use suggest::nearest;
 pub use units::{describe_size, format_duration, parse_duration};
 pub use value::{Kind, Raw, Value};
-pub use words::{Word, names, of_word, word_of};

@@ -5,7 +5,7 @@
 use std::{fmt, path::PathBuf};
 
 use crate::{
-    setting::Unfit,
+    setting::WrongType,
     value::{Kind, Raw, Value},
 };
 
@@ -48,7 +48,7 @@ pub struct Key {
     /// Its name in the file.
     pub name: &'static str,
     /// What it accepts.
-    pub shape: Shape,
+    pub arity: Arity,
     /// What it is where it is not given.
     pub presence: Presence,
     /// Of a section: names of the Swoole family, understood in `[server]` and at the top of the file. Of an array: what others
@@ -59,7 +59,7 @@ pub struct Key {
 
 /// How many values a key has.
 #[derive(Clone, Copy, Debug)]
-pub enum Shape {
+pub enum Arity {
     /// One.
     One(Kind),
     /// An array; none of a set is in it twice.
@@ -112,7 +112,7 @@ pub struct Access<T> {
     /// What is in it.
     pub read: fn(&T) -> Value,
     /// Fills it.
-    pub write: fn(&mut T, &Value) -> Result<(), Unfit>,
+    pub write: fn(&mut T, &Value) -> Result<(), WrongType>,
     /// Works it out, once all others of the table are known; `None` where "automatic" is a value of the field.
     pub compute: Option<fn(&mut T, &Machine)>,
 }
@@ -230,10 +230,10 @@ impl Key {
         name: &'static str,
         about: &'static str,
         presence: Presence,
-        shape: Shape,
+        arity: Arity,
         aliases: &'static [&'static str],
     ) -> Self {
-        Self { name, shape, presence, aliases, about }
+        Self { name, arity, presence, aliases, about }
     }
 
     /// What it is about.
@@ -260,11 +260,11 @@ impl Key {
     /// What it is where it is not given; what must be given is as in its example. `None`: the declaration is wrong.
     #[must_use]
     pub fn default_value(&self) -> Option<Value> {
-        match (&self.shape, self.presence) {
-            (Shape::List { .. }, _) => Some(Value::List(Vec::new())),
-            (Shape::Table { .. }, _) => Some(Value::Table([].into())),
-            (Shape::One(_), Presence::Automatic { .. }) => Some(Value::Automatic),
-            (Shape::One(kind), Presence::Default(text) | Presence::Required { example: text }) => {
+        match (&self.arity, self.presence) {
+            (Arity::List { .. }, _) => Some(Value::List(Vec::new())),
+            (Arity::Table { .. }, _) => Some(Value::Table([].into())),
+            (Arity::One(_), Presence::Automatic { .. }) => Some(Value::Automatic),
+            (Arity::One(kind), Presence::Default(text) | Presence::Required { example: text }) => {
                 kind.value(&Raw::Word(text))
             }
         }
@@ -273,7 +273,7 @@ impl Key {
     /// A value as it is written in the file.
     #[must_use]
     pub fn to_toml(&self, value: &Value) -> String {
-        self.shape.element().to_toml(value, self.automatic_word())
+        self.arity.element().to_toml(value, self.automatic_word())
     }
 
     /// The default as it is written in the file, or for what must be given an example of it.
@@ -285,20 +285,20 @@ impl Key {
     /// Whether no message and no listing may show what it is set to.
     #[must_use]
     pub fn is_secret(&self) -> bool {
-        matches!(self.shape.element(), Kind::Secret { .. })
+        matches!(self.arity.element(), Kind::Secret { .. })
     }
 
     /// What it accepts, to be read after "expected".
     #[must_use]
     pub fn expected(&self) -> String {
-        let element = self.shape.element().expected(self.automatic_word());
-        match &self.shape {
-            Shape::One(_) => element,
-            Shape::List { is_set: false, .. } => format!("an array, each element {element}"),
-            Shape::List { is_set: true, .. } => {
+        let element = self.arity.element().expected(self.automatic_word());
+        match &self.arity {
+            Arity::One(_) => element,
+            Arity::List { is_set: false, .. } => format!("an array, each element {element}"),
+            Arity::List { is_set: true, .. } => {
                 format!("an array without repetitions, each element {element}")
             }
-            Shape::Table { names, .. } => {
+            Arity::Table { names, .. } => {
                 format!("a table, each value {element}, each name {}", names.expected)
             }
         }
@@ -338,7 +338,7 @@ impl Key {
     }
 }
 
-impl Shape {
+impl Arity {
     /// The kind of the value, or of each in it.
     #[must_use]
     pub const fn element(&self) -> Kind {

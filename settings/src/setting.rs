@@ -12,13 +12,13 @@ use wsmaster_protocol::{
 };
 
 use crate::{
+    enums::{Word, of_word, word_of},
     value::Value,
-    words::{Word, of_word, word_of},
 };
 
 /// A value of a kind its field cannot hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unfit;
+pub struct WrongType;
 
 /// A type that a field of the settings can have.
 pub trait Setting: Sized {
@@ -30,7 +30,7 @@ pub trait Setting: Sized {
     ///
     /// # Errors
     /// The value is of another kind.
-    fn of_value(value: &Value) -> Result<Self, Unfit>;
+    fn of_value(value: &Value) -> Result<Self, WrongType>;
 }
 
 /// A type whose absence has a value too: an empty text, 0, or the word that leaves it as it is.
@@ -42,7 +42,7 @@ pub trait Optional: Sized {
     ///
     /// # Errors
     /// The value is of another kind.
-    fn of_value(value: &Value) -> Result<Option<Self>, Unfit>;
+    fn of_value(value: &Value) -> Result<Option<Self>, WrongType>;
 }
 
 impl<T: Optional> Setting for Option<T> {
@@ -50,7 +50,7 @@ impl<T: Optional> Setting for Option<T> {
         T::value(self.as_ref())
     }
 
-    fn of_value(value: &Value) -> Result<Self, Unfit> {
+    fn of_value(value: &Value) -> Result<Self, WrongType> {
         T::of_value(value)
     }
 }
@@ -60,8 +60,8 @@ impl Setting for bool {
         Value::Flag(*self)
     }
 
-    fn of_value(value: &Value) -> Result<Self, Unfit> {
-        if let Value::Flag(flag) = value { Ok(*flag) } else { Err(Unfit) }
+    fn of_value(value: &Value) -> Result<Self, WrongType> {
+        if let Value::Flag(flag) = value { Ok(*flag) } else { Err(WrongType) }
     }
 }
 
@@ -73,11 +73,11 @@ macro_rules! number {
                 Value::Number(u64::try_from(*self).unwrap_or(u64::MAX))
             }
 
-            fn of_value(value: &Value) -> Result<Self, Unfit> {
+            fn of_value(value: &Value) -> Result<Self, WrongType> {
                 match value {
-                    Value::Number(number) => Self::try_from(*number).map_err(|_| Unfit),
+                    Value::Number(number) => Self::try_from(*number).map_err(|_| WrongType),
                     Value::Automatic => Ok(0),
-                    _ => Err(Unfit),
+                    _ => Err(WrongType),
                 }
             }
         }
@@ -90,8 +90,8 @@ impl Setting for Duration {
         Value::Duration(*self)
     }
 
-    fn of_value(value: &Value) -> Result<Self, Unfit> {
-        if let Value::Duration(duration) = value { Ok(*duration) } else { Err(Unfit) }
+    fn of_value(value: &Value) -> Result<Self, WrongType> {
+        if let Value::Duration(duration) = value { Ok(*duration) } else { Err(WrongType) }
     }
 }
 
@@ -101,7 +101,7 @@ impl Optional for Duration {
         Value::Duration(this.copied().unwrap_or_default())
     }
 
-    fn of_value(value: &Value) -> Result<Option<Self>, Unfit> {
+    fn of_value(value: &Value) -> Result<Option<Self>, WrongType> {
         let duration = <Self as Setting>::of_value(value)?;
         Ok((!duration.is_zero()).then_some(duration))
     }
@@ -113,7 +113,7 @@ impl Optional for u64 {
         Value::Number(this.copied().unwrap_or_default())
     }
 
-    fn of_value(value: &Value) -> Result<Option<Self>, Unfit> {
+    fn of_value(value: &Value) -> Result<Option<Self>, WrongType> {
         let number = <Self as Setting>::of_value(value)?;
         Ok((number != 0).then_some(number))
     }
@@ -125,11 +125,11 @@ impl Optional for i32 {
         this.map_or(Value::Automatic, |number| Value::Signed((*number).into()))
     }
 
-    fn of_value(value: &Value) -> Result<Option<Self>, Unfit> {
+    fn of_value(value: &Value) -> Result<Option<Self>, WrongType> {
         match value {
             Value::Automatic => Ok(None),
-            Value::Signed(number) => Self::try_from(*number).map(Some).map_err(|_| Unfit),
-            _ => Err(Unfit),
+            Value::Signed(number) => Self::try_from(*number).map(Some).map_err(|_| WrongType),
+            _ => Err(WrongType),
         }
     }
 }
@@ -144,9 +144,9 @@ macro_rules! text {
                 $crate::Value::Text(show(self))
             }
 
-            fn of_value(value: &$crate::Value) -> Result<Self, $crate::Unfit> {
+            fn of_value(value: &$crate::Value) -> Result<Self, $crate::WrongType> {
                 let read: fn(&str) -> Option<$type> = $read;
-                value.text().and_then(read).ok_or($crate::Unfit)
+                value.text().and_then(read).ok_or($crate::WrongType)
             }
         }
     )*};
@@ -163,10 +163,10 @@ impl Setting for PathBuf {
         Value::Text(self.to_string_lossy().into_owned())
     }
 
-    fn of_value(value: &Value) -> Result<Self, Unfit> {
+    fn of_value(value: &Value) -> Result<Self, WrongType> {
         match value {
             Value::Automatic => Ok(Self::new()),
-            value => value.text().map(Self::from).ok_or(Unfit),
+            value => value.text().map(Self::from).ok_or(WrongType),
         }
     }
 }
@@ -181,7 +181,7 @@ macro_rules! optional_text {
                 this.map_or_else(empty, $crate::Setting::value)
             }
 
-            fn of_value(value: &$crate::Value) -> Result<Option<Self>, $crate::Unfit> {
+            fn of_value(value: &$crate::Value) -> Result<Option<Self>, $crate::WrongType> {
                 match value.text() {
                     Some("") => Ok(None),
                     _ => <Self as $crate::Setting>::of_value(value).map(Some),
@@ -214,8 +214,8 @@ macro_rules! word_setting {
                 $crate::Value::Text($crate::word_of(*self).to_owned())
             }
 
-            fn of_value(value: &$crate::Value) -> Result<Self, $crate::Unfit> {
-                value.text().and_then($crate::of_word).ok_or($crate::Unfit)
+            fn of_value(value: &$crate::Value) -> Result<Self, $crate::WrongType> {
+                value.text().and_then($crate::of_word).ok_or($crate::WrongType)
             }
         }
     };
@@ -228,8 +228,8 @@ impl Setting for Vec<String> {
         Value::List(self.clone())
     }
 
-    fn of_value(value: &Value) -> Result<Self, Unfit> {
-        if let Value::List(texts) = value { Ok(texts.clone()) } else { Err(Unfit) }
+    fn of_value(value: &Value) -> Result<Self, WrongType> {
+        if let Value::List(texts) = value { Ok(texts.clone()) } else { Err(WrongType) }
     }
 }
 
@@ -238,9 +238,9 @@ impl<T: Word> Setting for Vec<T> {
         Value::List(self.iter().map(|one| word_of(*one).to_owned()).collect())
     }
 
-    fn of_value(value: &Value) -> Result<Self, Unfit> {
-        let Value::List(texts) = value else { return Err(Unfit) };
-        texts.iter().map(|text| of_word(text).ok_or(Unfit)).collect()
+    fn of_value(value: &Value) -> Result<Self, WrongType> {
+        let Value::List(texts) = value else { return Err(WrongType) };
+        texts.iter().map(|text| of_word(text).ok_or(WrongType)).collect()
     }
 }
 
@@ -249,7 +249,7 @@ impl Setting for BTreeMap<String, String> {
         Value::Table(self.clone())
     }
 
-    fn of_value(value: &Value) -> Result<Self, Unfit> {
-        if let Value::Table(texts) = value { Ok(texts.clone()) } else { Err(Unfit) }
+    fn of_value(value: &Value) -> Result<Self, WrongType> {
+        if let Value::Table(texts) = value { Ok(texts.clone()) } else { Err(WrongType) }
     }
 }

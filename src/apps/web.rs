@@ -6,7 +6,7 @@ use wsmaster_protocol::http::Response;
 use wsmaster_workers::{Context, HttpHead, HttpRequest, Responder};
 
 use super::api::Api;
-use crate::config::{Config, Door};
+use crate::config::{Config, HttpEndpoint};
 
 const PLAYGROUND: &str = include_str!("../pages/playground.html");
 
@@ -51,12 +51,12 @@ impl Web {
 
     /// What is answered for the head of a request alone, if it is refused for that.
     pub(super) fn refusal(&self, head: &HttpHead<'_>, place: &Place<'_>) -> Option<Response> {
-        let door = match place {
+        let endpoint = match place {
             Place::Server => None,
-            Place::Health | Place::Live | Place::Ready => Some(Door::Health),
-            Place::Api(_) => Some(Door::Api),
+            Place::Health | Place::Live | Place::Ready => Some(HttpEndpoint::Health),
+            Place::Api(_) => Some(HttpEndpoint::Api),
         };
-        if door.is_some_and(|door| !door.is_in(head.listener_tag)) {
+        if endpoint.is_some_and(|endpoint| !endpoint.is_in(head.listener_tag)) {
             return Some(elsewhere());
         }
         match place {
@@ -104,7 +104,7 @@ fn is_read(request: &HttpHead<'_>) -> bool {
 
 /// The page on which the channel application can be tried.
 pub(super) fn playground(request: &HttpHead<'_>) -> Response {
-    if !Door::Playground.is_in(request.listener_tag) {
+    if !HttpEndpoint::Playground.is_in(request.listener_tag) {
         return elsewhere();
     }
     if !is_read(request) {
@@ -124,7 +124,7 @@ fn elsewhere() -> Response {
 
 /// What is at a path that leads to WebSockets only.
 pub(super) fn websocket_only(request: &HttpHead<'_>) -> Response {
-    if !Door::Playground.is_in(request.listener_tag) {
+    if !HttpEndpoint::Playground.is_in(request.listener_tag) {
         return elsewhere();
     }
     if !is_read(request) {

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use wsmaster::config::{
-    Door, LISTENERS_MAX, ListenAddress, ListenerConfig, ListenerProtocol, MAIN_LISTENER, Mode,
+    HttpEndpoint, LISTENERS_MAX, ListenAddress, ListenerConfig, ListenerProtocol, MAIN_LISTENER,
+    Mode,
 };
 
 use super::{accepted, refused};
@@ -43,7 +44,7 @@ fn every_key_is_read() {
         user: Some("root".to_owned()),
         group: Some("www-data".to_owned()),
         protocol: ListenerProtocol::Http,
-        serves: vec![Door::Api, Door::Health],
+        serves: vec![HttpEndpoint::Api, HttpEndpoint::Health],
         proxy_protocol: true,
         tls: false,
         compression: false,
@@ -62,7 +63,7 @@ fn every_key_is_read() {
         compression: true,
         message_bytes_max: 0,
     };
-    assert!(!admin.serves(Door::Playground) && ws.serves(Door::Playground));
+    assert!(!admin.serves(HttpEndpoint::Playground) && ws.serves(HttpEndpoint::Playground));
     assert_eq!(config.listeners, [admin, ws]);
     let main = &config.all_listeners()[0];
     assert_eq!(

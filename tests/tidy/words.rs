@@ -27,7 +27,7 @@ const EMPTY_NAMES: [&str; 12] = [
 const ENDS_WITH_REASON: &[(&str, &str, &str)] = &[
     ("protocol/src/channels/reply.rs", "writing to a Vec cannot fail", "it cannot"),
     ("protocol/src/frame.rs", "a Vec takes every write", "it does"),
-    ("settings/src/given.rs", "a default that its field", "all defaults are checked by a test"),
+    ("settings/src/assigned.rs", "a default that its field", "all defaults are checked by a test"),
     (
         "src/supervisor/invariants.rs",
         "a reload rests between two slots",

@@ -21,7 +21,7 @@ use crate::{
         Exit,
         control_client::{Found, addresses, find},
     },
-    config::{self, Config, Door, Overrides, Secret},
+    config::{self, Config, HttpEndpoint, Overrides, Secret},
     logging,
     master::{Master, PassedSockets, Plan, Serving, StartError, rehearse_start},
     missing,
@@ -211,7 +211,7 @@ fn settle_key(config: &mut Config) -> std::io::Result<Option<Secret>> {
     let reachable = config
         .all_listeners()
         .into_iter()
-        .find(|listener| listener.serves(Door::Api) && !listener.address.is_local());
+        .find(|listener| listener.serves(HttpEndpoint::Api) && !listener.address.is_local());
     if let Some(listener) = reachable {
         config.api.enabled = false;
         log::warn!(

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use super::hint;
 use crate::{
-    config::{App, Door, ListenerConfig, ListenerProtocol},
+    config::{App, HttpEndpoint, ListenerConfig, ListenerProtocol},
     master::{Certificate, Endpoint, Serving},
 };
 
@@ -153,11 +153,11 @@ fn described(listener: &ListenerConfig, endpoint: &Endpoint) -> String {
         (Endpoint::Unix(_), ListenerProtocol::Http) => format!("{endpoint}   (HTTP)"),
     };
     if !listener.serves.is_empty() {
-        let doors =
-            [(Door::Playground, "playground"), (Door::Health, "health"), (Door::Api, "api")];
-        let served: Vec<&str> = doors
+        let endpoints =
+            [(HttpEndpoint::Playground, "playground"), (HttpEndpoint::Health, "health"), (HttpEndpoint::Api, "api")];
+        let served: Vec<&str> = endpoints
             .into_iter()
-            .filter(|(door, _)| listener.serves(*door))
+            .filter(|(endpoint, _)| listener.serves(*endpoint))
             .map(|(_, name)| name)
             .collect();
         text.push_str(&format!("   ({} only)", served.join(", ")));

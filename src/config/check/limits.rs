@@ -103,24 +103,24 @@ fn log_of_nobody(config: &Config) -> Option<ConfigError> {
 
 /// `given` means nothing without `wanted`.
 struct Together {
-    given: &'static str,
+    assigned: &'static str,
     wanted: &'static str,
     is_broken: fn(&TlsConfig) -> bool,
 }
 
 const TOGETHER: [Together; 3] = [
     Together {
-        given: "tls.cert_file",
+        assigned: "tls.cert_file",
         wanted: "tls.key_file (its private key)",
         is_broken: |tls| tls.cert_file.is_some() && tls.key_file.is_none(),
     },
     Together {
-        given: "tls.key_file",
+        assigned: "tls.key_file",
         wanted: "tls.cert_file (its certificate)",
         is_broken: |tls| tls.key_file.is_some() && tls.cert_file.is_none(),
     },
     Together {
-        given: "tls.client_ca_file",
+        assigned: "tls.client_ca_file",
         wanted: "tls.cert_file (a certificate of the server)",
         is_broken: |tls| tls.client_ca_file.is_some() && !tls.is_on() && tls.key_file.is_none(),
     },
@@ -135,9 +135,9 @@ fn lonely(config: &Config) -> Vec<ConfigError> {
     let broken = TOGETHER.iter().filter(|rule| (rule.is_broken)(&config.tls));
     broken
         .filter_map(|rule| {
-            let place = config.place(rule.given)?;
+            let place = config.place(rule.assigned)?;
             let problem = format!("expected {} as well, found none", rule.wanted);
-            Some(ConfigError::new(place, rule.given, problem))
+            Some(ConfigError::new(place, rule.assigned, problem))
         })
         .collect()
 }

@@ -10,7 +10,7 @@ use std::str::FromStr;
 
 use wsmaster_settings::text;
 
-use super::rules::is_host;
+use super::validators::is_host;
 
 /// How the address of a unix socket begins.
 const UNIX: &str = "unix:";

@@ -2,12 +2,12 @@
 //!
 //! Owns the names.
 
-use wsmaster_settings::{Shape, kinds, text};
+use wsmaster_settings::{Arity, kinds, text};
 
-use super::rules::is_table_name;
+use super::validators::is_table_name;
 
 /// What accepts an application.
-pub(crate) const APP: Shape = kinds::named(&App::WORDS, App::PLUGIN, is_table_name);
+pub(crate) const APP: Arity = kinds::named(&App::WORDS, App::PLUGIN, is_table_name);
 
 /// What connections are connected to: an application that comes with the server, or a program of the user's.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use wsmaster_settings::{kinds::*, settings, words};
 
-use super::{rules::is_bearer_key, secret::Secret};
+use super::{secret::Secret, validators::is_bearer_key};
 
 settings! {
     /// Compression of messages (permessage-deflate).

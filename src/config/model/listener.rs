@@ -6,7 +6,7 @@ use wsmaster_settings::{Array, Word, kinds::*, settings, text, words};
 
 use super::{
     address::ListenAddress,
-    rules::{is_system_name, is_table_name},
+    validators::{is_system_name, is_table_name},
 };
 
 /// The most `[[listener]]` tables of a configuration. Each worker has a socket for each.
@@ -52,7 +52,7 @@ settings! {
 
     /// What can be had by HTTP: the page on /, what is below /health, what is below /api/. All else is not there (404).
     /// Empty: everything.
-    serves: Vec<Door> = empty(), set(choice::<Door>()), ["callbacks", "only", "routes"];
+    serves: Vec<HttpEndpoint> = empty(), set(choice::<HttpEndpoint>()), ["callbacks", "only", "routes"];
 
     /// Every connection begins with a header of the PROXY protocol, version 1 or 2, which tells of the client. Who is
     /// not one of trusted_proxies in [server] is hung up on.
@@ -83,14 +83,14 @@ protocol = "http"
 impl ListenerConfig {
     /// Whether requests for this are served.
     #[must_use]
-    pub fn serves(&self, door: Door) -> bool {
-        self.serves.is_empty() || self.serves.contains(&door)
+    pub fn serves(&self, endpoint: HttpEndpoint) -> bool {
+        self.serves.is_empty() || self.serves.contains(&endpoint)
     }
 
-    /// What it serves, as the bits that a worker is given: see [`Door::is_in`].
+    /// What it serves, as the bits that a worker is given: see [`HttpEndpoint::is_in`].
     pub(crate) fn tag(&self) -> u32 {
-        let doors = Door::WORDS.iter().map(|(_, door)| *door);
-        doors.filter(|door| self.serves(*door)).map(Door::bit).sum()
+        let endpoints = HttpEndpoint::WORDS.iter().map(|(_, endpoint)| *endpoint);
+        endpoints.filter(|endpoint| self.serves(*endpoint)).map(HttpEndpoint::bit).sum()
     }
 }
 
@@ -109,7 +109,7 @@ pub enum ListenerProtocol {
 
 /// What can be had by HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum HttpEndpoint {
     /// The page on `/`.
     Playground,
     /// What is below `/health`.
@@ -118,7 +118,7 @@ pub enum Door {
     Api,
 }
 
-impl Door {
+impl HttpEndpoint {
     fn bit(self) -> u32 {
         match self {
             Self::Playground => 1,
@@ -134,7 +134,7 @@ impl Door {
 }
 
 words!(ListenerProtocol: "websocket" => WebSocket, "http" => Http);
-words!(Door: "playground" => Playground, "health" => Health, "api" => Api);
+words!(HttpEndpoint: "playground" => Playground, "health" => Health, "api" => Api);
 text! {
     Mode: |mode| format!("{:04o}", mode.0), |text| u32::from_str_radix(text, 8).ok().map(Self);
 }

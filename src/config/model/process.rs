@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 use wsmaster_protocol::plugin::EventKind;
 use wsmaster_settings::{Array, kinds::*, settings, words};
 
-use super::rules::{is_file_path, is_path, is_system_name, is_table_name};
+use super::validators::{is_file_path, is_path, is_system_name, is_table_name};
 
 /// The most `[[process]]` tables of a configuration.
 pub const PROCESSES_MAX: usize = 64;

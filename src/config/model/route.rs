@@ -6,7 +6,7 @@ use wsmaster_settings::{Array, kinds::*, settings};
 
 use super::{
     app::{APP, App},
-    rules::is_route_path,
+    validators::is_route_path,
 };
 
 /// The most `[[route]]` tables of a configuration.

@@ -17,8 +17,8 @@ use wsmaster_settings::{Machine, kinds::*, settings, words};
 use super::{
     address::{ListenAddress, is_host_or_socket},
     app::{APP, App},
-    rules::{is_absolute_path, is_file_path, is_optional_path, is_system_name},
-    surroundings::{CpuAffinity, DescriptorLimit, FileMask, is_cpu_affinity, is_file_mask},
+    os_types::{CpuAffinity, DescriptorLimit, FileMask, is_cpu_affinity, is_file_mask},
+    validators::{is_absolute_path, is_file_path, is_optional_path, is_system_name},
 };
 
 /// Who a request comes from, as trusted proxies say it.

@@ -3,7 +3,7 @@
 //! Owns the list of tables, in the order of the file, and the ways to a key: by its path, by its variable, by another name for
 //! it, by a name that is near.
 
-use wsmaster_settings::{Given, Key, Machine, Origin, Schema, Settings, Value, nearest};
+use wsmaster_settings::{Assigned, Key, Machine, Origin, Schema, Settings, Value, nearest};
 use wsmaster_workers::Limits;
 
 use super::{
@@ -110,12 +110,12 @@ pub(crate) fn nearest_key(name: &str, section: Option<&Schema>) -> Option<KeyId>
 
 /// What the sources give to every table: a section is there once, of an array there are as many as were found.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Tables([Vec<Given>; TABLES.len()]);
+pub(crate) struct Tables([Vec<Assigned>; TABLES.len()]);
 
 impl Default for Tables {
     fn default() -> Self {
         Self(TABLES.map(|schema| match schema.place.array {
-            None => vec![Given::nothing(schema)],
+            None => vec![Assigned::nothing(schema)],
             Some(_) => Vec::new(),
         }))
     }
@@ -123,38 +123,38 @@ impl Default for Tables {
 
 impl Tables {
     /// What is given to the section of a key.
-    pub(crate) fn section_mut(&mut self, id: KeyId) -> Option<&mut Given> {
+    pub(crate) fn section_mut(&mut self, id: KeyId) -> Option<&mut Assigned> {
         self.0.get_mut(id.table)?.first_mut()
     }
 
     /// Gives the key of a section a value.
     pub(crate) fn give(&mut self, id: KeyId, value: Value, origin: Origin) {
-        if let Some(given) = self.section_mut(id) {
-            given.give(id.key, value, origin);
+        if let Some(assigned) = self.section_mut(id) {
+            assigned.give(id.key, value, origin);
         }
     }
 
     /// Notes that a value for the key of a section was refused.
     pub(crate) fn refuse(&mut self, id: KeyId) {
-        if let Some(given) = self.section_mut(id) {
-            given.refuse(id.key);
+        if let Some(assigned) = self.section_mut(id) {
+            assigned.refuse(id.key);
         }
     }
 
     /// Adds a table to an array.
-    pub(crate) fn add(&mut self, schema: &Schema, given: Given) {
+    pub(crate) fn add(&mut self, schema: &Schema, assigned: Assigned) {
         if let Some(tables) = self.position(schema).and_then(|table| self.0.get_mut(table)) {
-            tables.push(given);
+            tables.push(assigned);
         }
     }
 
     /// Leaves only where the values came from.
     pub(crate) fn forget_values(&mut self) {
-        self.0.iter_mut().flatten().for_each(Given::forget_values);
+        self.0.iter_mut().flatten().for_each(Assigned::forget_values);
     }
 
     /// What is given to the tables of this name.
-    pub(crate) fn of(&self, schema: &Schema) -> &[Given] {
+    pub(crate) fn of(&self, schema: &Schema) -> &[Assigned] {
         self.position(schema).and_then(|table| self.0.get(table)).map_or(&[], Vec::as_slice)
     }
 
@@ -164,26 +164,26 @@ impl Tables {
 
     /// The settings of a section.
     pub(crate) fn one<T: Settings>(&self, machine: &Machine) -> T {
-        let given = self.of(T::SCHEMA).first();
-        given.map_or_else(T::blank, |given| given.settings(machine))
+        let assigned = self.of(T::SCHEMA).first();
+        assigned.map_or_else(T::blank, |assigned| assigned.settings(machine))
     }
 
     /// The settings of each table of an array.
     pub(crate) fn all<T: Settings>(&self, machine: &Machine) -> Vec<T> {
-        self.of(T::SCHEMA).iter().map(|given| given.settings(machine)).collect()
+        self.of(T::SCHEMA).iter().map(|assigned| assigned.settings(machine)).collect()
     }
 
     /// Where the value of `server.port` or `listener[0].mode` came from; `None` if there is no such table or key.
     pub(crate) fn origin(&self, path: &str) -> Option<&Origin> {
-        self.given(path).map(|(given, key)| given.origin(key))
+        self.assigned(path).map(|(assigned, key)| assigned.origin(key))
     }
 
     /// Whether a value for `server.port` was refused.
     pub(crate) fn is_refused(&self, path: &str) -> bool {
-        self.given(path).is_some_and(|(given, key)| given.is_refused(key))
+        self.assigned(path).is_some_and(|(assigned, key)| assigned.is_refused(key))
     }
 
-    fn given(&self, path: &str) -> Option<(&Given, usize)> {
+    fn assigned(&self, path: &str) -> Option<(&Assigned, usize)> {
         TABLES.iter().zip(&self.0).find_map(|(schema, tables)| {
             let (number, key) = schema.find(path)?;
             Some((tables.get(number)?, key))

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use wsmaster_settings::{Array, kinds::*, settings};
 
-use super::rules::{is_file_path, is_optional_path};
+use super::validators::{is_file_path, is_optional_path};
 
 /// Whether clients must show a certificate, and the lowest version that is spoken.
 pub use wsmaster_workers::tls::{ClientAuth, Version as TlsVersion};

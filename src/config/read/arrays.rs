@@ -6,7 +6,7 @@
 use toml_edit::{Item, Key as TomlKey, TableLike, Value as TomlValue};
 
 use wsmaster_settings::{
-    Given, Key, Kind, Names, Presence, Schema, Shape, Value, nearest, printable,
+    Arity, Assigned, Key, Kind, Names, Presence, Schema, Value, nearest, printable,
 };
 
 use super::file_reading::{FileReading, key_start, unknown, value_start};
@@ -18,7 +18,7 @@ pub(crate) fn read(
     schema: &'static Schema,
     key: &TomlKey,
     item: &Item,
-) -> Vec<Given> {
+) -> Vec<Assigned> {
     // Where each begins, and what it is.
     let found: Vec<(usize, Result<&dyn TableLike, &'static str>)> = match item {
         Item::ArrayOfTables(tables) => {
@@ -59,7 +59,7 @@ pub(crate) fn read(
                     &schema.subject(number),
                     format!("expected a table, found {found}"),
                 );
-                Given::nothing(schema)
+                Assigned::nothing(schema)
             }
         });
     }
@@ -71,15 +71,15 @@ struct TableReading<'f, 'a> {
     file: &'f mut FileReading<'a>,
     schema: &'static Schema,
     number: usize,
-    given: Given,
+    assigned: Assigned,
 }
 
 impl<'f, 'a> TableReading<'f, 'a> {
     fn new(file: &'f mut FileReading<'a>, schema: &'static Schema, number: usize) -> Self {
-        Self { file, schema, number, given: Given::nothing(schema) }
+        Self { file, schema, number, assigned: Assigned::nothing(schema) }
     }
 
-    fn read(mut self, at: usize, table: &dyn TableLike) -> Given {
+    fn read(mut self, at: usize, table: &dyn TableLike) -> Assigned {
         for (name, _) in table.iter() {
             if let Some((key, item)) = table.get_key_value(name) {
                 self.take(key, item);
@@ -88,7 +88,7 @@ impl<'f, 'a> TableReading<'f, 'a> {
         if self.file.is_whole {
             self.require(at);
         }
-        self.given
+        self.assigned
     }
 
     fn take(&mut self, key: &TomlKey, item: &Item) {
@@ -100,15 +100,15 @@ impl<'f, 'a> TableReading<'f, 'a> {
         };
         let Some(known) = self.schema.keys.get(index) else { return };
         let at = value_start(item).unwrap_or(key_start(key));
-        let value = match &known.shape {
-            Shape::One(kind) => self.one(kind, at, &subject, item),
-            Shape::List { each, is_set } => self.list(each, *is_set, at, &subject, item),
-            Shape::Table { each, names } => self.table(each, names, at, &subject, item),
+        let value = match &known.arity {
+            Arity::One(kind) => self.one(kind, at, &subject, item),
+            Arity::List { each, is_set } => self.list(each, *is_set, at, &subject, item),
+            Arity::Table { each, names } => self.table(each, names, at, &subject, item),
         };
         let origin = self.file.origin(at);
         match value {
-            Some(value) => self.given.give(index, value, origin),
-            None => self.given.refuse(index),
+            Some(value) => self.assigned.give(index, value, origin),
+            None => self.assigned.refuse(index),
         }
     }
 
@@ -122,7 +122,7 @@ impl<'f, 'a> TableReading<'f, 'a> {
         };
         self.file.refuse(key_start(key), subject, problem);
         if let Some(index) = meant {
-            self.given.refuse(index);
+            self.assigned.refuse(index);
         }
     }
 
@@ -208,13 +208,13 @@ impl<'f, 'a> TableReading<'f, 'a> {
 
     /// What must be given and was not even tried is missed where the table begins.
     fn require(&mut self, at: usize) {
-        let name = self.schema.position("name").and_then(|name| self.given.text(name));
+        let name = self.schema.position("name").and_then(|name| self.assigned.text(name));
         let subject = match name {
             Some(name) => format!("{} \"{name}\"", self.schema.place.path),
             None => self.schema.subject(self.number),
         };
         for (index, key) in self.schema.keys.iter().enumerate() {
-            if matches!(key.presence, Presence::Required { .. }) && self.given.is_absent(index) {
+            if matches!(key.presence, Presence::Required { .. }) && self.assigned.is_absent(index) {
                 let article = if key.name.starts_with('a') { "an" } else { "a" };
                 let problem =
                     format!("expected {article} {} ({}), found none", key.name, key.expected());

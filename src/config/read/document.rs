@@ -63,8 +63,8 @@ impl<'doc> Collecting<'_, 'doc> {
     }
 
     fn read_array(&mut self, schema: &'static Schema, key: &TomlKey, item: &'doc Item) {
-        for given in arrays::read(&mut self.file, schema, key, item) {
-            self.file.reading.sources.tables.add(schema, given);
+        for assigned in arrays::read(&mut self.file, schema, key, item) {
+            self.file.reading.sources.tables.add(schema, assigned);
         }
     }
 

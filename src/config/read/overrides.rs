@@ -5,7 +5,7 @@
 
 use std::path::PathBuf;
 
-use wsmaster_settings::{Given, Origin, Raw, Settings, Value};
+use wsmaster_settings::{Assigned, Origin, Raw, Settings, Value};
 
 use super::reading::Reading;
 use crate::config::model::{
@@ -57,7 +57,7 @@ impl Overrides {
 pub fn check_value(path: &str, text: &str) -> Result<(), String> {
     let Some(id) = find(path) else { return Err(no_such_key(path)) };
     let (_, key) = id.get();
-    key.shape.element().read(&Raw::Word(text), key.automatic_word()).map(|_| ())
+    key.arity.element().read(&Raw::Word(text), key.automatic_word()).map(|_| ())
 }
 
 /// Takes the values of the flags.
@@ -78,14 +78,14 @@ pub(crate) fn read(flags: &Overrides, reading: &mut Reading) {
             reading.refuse(Place::CommandLine, flag, problem);
             return;
         }
-        let mut given = Given::nothing(schema);
+        let mut assigned = Assigned::nothing(schema);
         for (key, text) in [("name", format!("listen-{number}")), ("address", address.to_string())]
         {
             if let Some(key) = schema.position(key) {
-                given.give(key, Value::Text(text), Origin::Flag { flag });
+                assigned.give(key, Value::Text(text), Origin::Flag { flag });
             }
         }
-        reading.sources.tables.add(schema, given);
+        reading.sources.tables.add(schema, assigned);
     }
 }
 

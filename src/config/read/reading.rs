@@ -28,7 +28,7 @@ impl Reading {
         subject: &str,
     ) {
         let (_, key) = id.get();
-        match key.shape.element().read(raw, key.automatic_word()) {
+        match key.arity.element().read(raw, key.automatic_word()) {
             Ok(value) => {
                 self.note(&origin);
                 self.sources.tables.give(id, value, origin);

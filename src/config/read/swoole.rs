@@ -7,35 +7,35 @@
 /// Settings that get the same answer.
 pub(crate) struct Unsupported {
     pub(crate) names: &'static [&'static str],
-    pub(crate) outlook: Outlook,
+    pub(crate) support: Support,
     /// Why, or what to do instead; goes on after a colon.
     pub(crate) instead: &'static str,
 }
 
 /// Whether waiting helps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outlook {
+pub(crate) enum Support {
     /// It is planned.
     Later,
     /// It has no place here.
     Never,
 }
 
-use Outlook::{Later, Never};
+use Support::{Later, Never};
 
 const fn unsupported(
     names: &'static [&'static str],
-    outlook: Outlook,
+    support: Support,
     instead: &'static str,
 ) -> Unsupported {
-    Unsupported { names, outlook, instead }
+    Unsupported { names, support, instead }
 }
 
 /// The answer to the setting `name`, as a sentence that follows the name; `None` if Swoole has none
 /// of that name, or one that is understood.
 pub(crate) fn answer(name: &str) -> Option<String> {
     let entry = UNSUPPORTED.iter().find(|entry| entry.names.contains(&name))?;
-    let yet = match entry.outlook {
+    let yet = match entry.support {
         Later => " yet",
         Never => "",
     };

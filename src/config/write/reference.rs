@@ -6,7 +6,7 @@ use wsmaster_settings::{Key, Presence, Schema};
 
 use crate::config::{
     model::tables::{KeyId, TABLES, keys},
-    read::swoole::{Outlook, UNSUPPORTED},
+    read::swoole::{Support, UNSUPPORTED},
 };
 
 /// What stands above the tables.
@@ -118,9 +118,9 @@ fn unsupported() -> String {
     );
     for entry in UNSUPPORTED {
         let names: Vec<_> = entry.names.iter().map(|name| format!("`{name}`")).collect();
-        let yet = match entry.outlook {
-            Outlook::Later => "not yet; ",
-            Outlook::Never => "",
+        let yet = match entry.support {
+            Support::Later => "not yet; ",
+            Support::Never => "",
         };
         text.push_str(&format!("| {} | {yet}{} |\n", names.join(", "), escape(entry.instead)));
     }

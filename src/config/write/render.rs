@@ -94,11 +94,11 @@ impl Config {
 /// The effective values of the tables of one name, each with its origin behind it.
 fn show<'a, T: Settings>(sources: &Sources, tables: impl IntoIterator<Item = &'a T>) -> String {
     let mut text = String::new();
-    for (table, given) in tables.into_iter().zip(sources.tables.of(T::SCHEMA)) {
+    for (table, assigned) in tables.into_iter().zip(sources.tables.of(T::SCHEMA)) {
         text.push_str(&format!("\n{}\n", T::SCHEMA.header()));
         for (index, (key, access)) in T::SCHEMA.keys.iter().zip(T::ACCESS).enumerate() {
             let line = key.assignment(&(access.read)(table));
-            let origin = given.described(index, key);
+            let origin = assigned.described(index, key);
             text.push_str(&format!("{line:<ORIGIN_COLUMN$} # {origin}\n"));
         }
     }

@@ -61,9 +61,9 @@ struct Slot {
 
 /// What the sources give to one table of the file, key by key.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Given(Vec<Slot>);
+pub struct Assigned(Vec<Slot>);
 
-impl Given {
+impl Assigned {
     /// A table in which nothing is.
     #[must_use]
     pub fn nothing(schema: &Schema) -> Self {
@@ -161,7 +161,7 @@ impl Given {
 /// The settings of a table in which nothing is.
 #[must_use]
 pub fn defaults<T: Settings>(machine: &Machine) -> T {
-    Given::nothing(T::SCHEMA).settings(machine)
+    Assigned::nothing(T::SCHEMA).settings(machine)
 }
 
 /// What a field is before anything is given to its key.

@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use wsmaster_settings::{Setting, Unfit, Value, optional_text, text};
+use wsmaster_settings::{Setting, Value, WrongType, optional_text, text};
 
 /// CPUs have numbers below this (`CPU_SETSIZE`, CPU_SET(3)).
 const CPUS_MAX: u16 = 1024;
@@ -133,11 +133,11 @@ impl Setting for DescriptorLimit {
         }
     }
 
-    fn of_value(value: &Value) -> Result<Self, Unfit> {
+    fn of_value(value: &Value) -> Result<Self, WrongType> {
         match value {
             Value::Automatic => Ok(Self::Hard),
             Value::Number(number) => Ok(Self::Number(*number)),
-            _ => Err(Unfit),
+            _ => Err(WrongType),
         }
     }
 }
