@@ -1,5 +1,5 @@
 //! Work that may hang (a file on a network file system, a name that is resolved) in a process of its own, which ends at
-//! once. Whoever asks waits until a deadline and no longer.
+//! once. The caller waits until a deadline and no longer.
 
 use std::{
     io,
@@ -14,19 +14,19 @@ use wsmaster_ipc::sys::{
 };
 
 /// How long the process may take to end once it is killed. One that the kernel holds in a system call ends later.
-const END_PATIENCE: Duration = Duration::from_millis(500);
+const END_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What `work` comes to, done by another process, as JSON of `bytes_max` at the most. To be called in a process with one
 /// thread.
 ///
 /// # Errors
-/// `TimedOut` when there is no answer within `patience`; that no other process can be had.
+/// `TimedOut` when there is no answer within `timeout`; that no other process can be had.
 pub(crate) fn apart<T: Serialize + DeserializeOwned>(
-    patience: Duration,
+    timeout: Duration,
     bytes_max: usize,
     work: impl FnOnce() -> T,
 ) -> io::Result<T> {
-    let (answer, _) = ask(patience, bytes_max, |line| {
+    let (answer, _) = ask(timeout, bytes_max, |line| {
         let Ok(answer) = serde_json::to_vec(&work()) else { return 1 };
         i32::from(!matches!(socket::send_packet(line, &answer, None), Ok(socket::Sent::Whole)))
     })?;
@@ -39,7 +39,7 @@ pub(crate) fn apart<T: Serialize + DeserializeOwned>(
 /// # Errors
 /// See [`apart`].
 pub(crate) fn ask(
-    patience: Duration,
+    timeout: Duration,
     bytes_max: usize,
     body: impl FnOnce(BorrowedFd<'_>) -> i32,
 ) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
@@ -48,22 +48,22 @@ pub(crate) fn ask(
     let child = process::fork_child(vec![line], || body(theirs.as_fd()))?;
     // So that its end is seen.
     drop(theirs);
-    let heard = hear(ours.as_fd(), patience, bytes_max);
+    let received = receive(ours.as_fd(), timeout, bytes_max);
     process::signal_child(child, Kill::Kill);
     // The line closes with the process. One that does not end is reaped with the others, whenever it does.
-    if socket::wait_readable(ours.as_fd(), END_PATIENCE).unwrap_or(false) {
+    if socket::wait_readable(ours.as_fd(), END_TIMEOUT).unwrap_or(false) {
         process::end_child(child);
     }
-    heard
+    received
 }
 
-fn hear(
+fn receive(
     line: BorrowedFd<'_>,
-    patience: Duration,
+    timeout: Duration,
     bytes_max: usize,
 ) -> io::Result<(Vec<u8>, Option<OwnedFd>)> {
-    if !socket::wait_readable(line, patience)? {
-        let problem = format!("not done within {} s", patience.as_secs());
+    if !socket::wait_readable(line, timeout)? {
+        let problem = format!("not done within {} s", timeout.as_secs());
         return Err(io::Error::new(io::ErrorKind::TimedOut, problem));
     }
     let mut buffer = vec![0; bytes_max];

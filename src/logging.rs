@@ -2,7 +2,7 @@
 //!
 //! Owns the form of a line, and what this process writes to. What came from outside is escaped, so a line is always one line,
 //! and it is written in one piece, so several processes can share the file. No write waits ([`LogOutput`]): a line that is not
-//! taken at once, by a full disk, a pipe that nobody reads or a terminal that is stopped, is counted and no reason to stop. Only
+//! taken at once, by a full disk, a pipe without a reader or a terminal that is stopped, is counted and no reason to stop. Only
 //! the master opens a file; the others are given it.
 
 use std::{
@@ -90,7 +90,7 @@ pub fn start(file: Option<&Path>, level: LevelFilter) -> io::Result<()> {
         shared_state: OnceLock::new(),
     });
     let mut builder = Builder::new();
-    // Which levels pass is `set_level`'s to say, since a reload may change it; the builder's own filter cannot.
+    // `set_level` decides which levels pass, since a reload may change it; the filter of the builder cannot be changed.
     builder.filter_level(LevelFilter::Trace).format(|line, record| {
         let role = LOG.get().map(|log| lock(&log.role).clone()).unwrap_or_default();
         let text = escape(&record.args().to_string());
@@ -180,7 +180,7 @@ pub fn reopen() -> io::Result<()> {
 }
 
 /// Moves the log file aside, of which `keep` older ones stay, and writes to a new one. Whether it was moved: one that
-/// somebody else had moved is only opened again.
+/// another program had moved is only opened again.
 ///
 /// # Errors
 /// It cannot be done; the old one stays in use.
@@ -251,7 +251,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 struct Sink(Arc<Target>);
 
 impl Write for Sink {
-    /// Takes a line, which always ends well for the one who logs.
+    /// Takes a line. It never fails: a line that cannot be written is counted.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         if !lock(&self.0.writer).write(line)
             && let Some(shared_state) = LOG.get().and_then(|log| log.shared_state.get())

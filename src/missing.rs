@@ -1,8 +1,8 @@
-//! Which directory is missing when a file cannot be had: the system says only that something is.
+//! Which directory is missing when a file cannot be opened or made: `ENOENT` does not say which part of the path it means.
 
 use std::path::Path;
 
-/// The directory on the way to a file that is not there, in words; `None` when all are, or when that cannot be told.
+/// The directory on the way to a file that is not there, as part of a message; `None` when all are there, or when that cannot be found out.
 pub(crate) fn directory(file: &Path) -> Option<String> {
     let Ok(whole) = std::path::absolute(file) else {
         return Some("the working directory was deleted".to_owned());

@@ -15,7 +15,7 @@ use crate::{
 /// Where one value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Nobody set it.
+    /// No source set it.
     Default,
     /// The file.
     File {
@@ -28,7 +28,7 @@ pub enum Origin {
     },
     /// A variable of the environment.
     Environment {
-        /// Its name.
+        /// The name of the variable, as it stands in the environment.
         variable: String,
     },
     /// A flag of the command line.
@@ -91,7 +91,7 @@ impl Assigned {
         self.0.get(key).is_some_and(|slot| slot.is_refused)
     }
 
-    /// Whether nobody tried to set it.
+    /// Whether no source set it, not even to a value that was refused.
     #[must_use]
     pub fn is_absent(&self, key: usize) -> bool {
         self.0.get(key).is_some_and(|slot| slot.value.is_none() && !slot.is_refused)

@@ -1,7 +1,7 @@
 //! What a setting is: one declaration gives its field, default, range, explanation, reading and writing.
 //!
 //! Owns [`settings!`], the kinds of values, and the words for a value that is refused. It reads no file, no environment and
-//! no clock, and knows no setting: those are declared by whoever uses them, in the crate that uses them.
+//! no clock, and knows no setting: those are declared in the crates that use them.
 
 mod assigned;
 mod declare;

@@ -144,7 +144,7 @@ impl Kind {
         let text = match raw {
             Raw::Word(text) | Raw::Quoted(text) => text,
             Raw::Integer(number) => return self.hint_quotes(&number.to_string()),
-            // Who writes `log_file = false` does not want a file of that name.
+            // `log_file = false` does not ask for a file of that name.
             Raw::Flag(_) | Raw::Other { .. } => return None,
         };
         match self {

@@ -328,7 +328,7 @@ impl Key {
         }
     }
 
-    /// `name = value`; a comment where that is a secret, so that nobody ends up with the stand-in for one.
+    /// `name = value`; a comment where that is a secret, so that no server runs with the example.
     #[must_use]
     pub fn assignment(&self, value: &Value) -> String {
         match self.hidden(value) {

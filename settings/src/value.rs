@@ -288,7 +288,7 @@ fn read_choice(raw: &Raw<'_>, words: &[&str], numbered: &[&str]) -> Option<Value
     Some(Value::Text(word.to_owned()))
 }
 
-/// Whoever writes `on_failure` or `drop-newest` means nothing else.
+/// `on_failure` and `drop-newest` can mean nothing else.
 fn is_same_word(word: &str, text: &str) -> bool {
     let dashed = |byte: u8| if byte == b'_' { b'-' } else { byte };
     word.bytes().map(dashed).eq(text.bytes().map(dashed))

@@ -56,7 +56,7 @@ struct Visit {
 enum Progress {
     AwaitsEcho,
     /// The echo is here; the close frame is to be sent.
-    Heard,
+    Received,
     Leaves,
 }
 
@@ -100,14 +100,14 @@ impl Watcher for Visits {
             return Err(LoadError::Message { client, what: "not what was sent".to_owned() });
         }
         if part.ends_message {
-            visit.progress = Progress::Heard;
+            visit.progress = Progress::Received;
         }
         Ok(())
     }
 
     fn drained(&mut self, client: &mut Client) -> Result<()> {
         match self.begun.get_mut(client.id()) {
-            Some(visit) if visit.progress == Progress::Heard => {
+            Some(visit) if visit.progress == Progress::Received => {
                 visit.progress = Progress::Leaves;
                 client.close()
             }

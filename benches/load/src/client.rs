@@ -13,7 +13,7 @@ use crate::upgrade;
 /// Most bytes that wait for a server that does not read.
 const UNSENT_BYTES_MAX: usize = 64 << 20;
 
-/// What a scenario is told, and where it may answer.
+/// The events of a connection, and where a scenario may answer them.
 pub(crate) trait Watcher {
     /// The connection is open.
     fn opened(&mut self, _client: &mut Client) -> Result<()> {

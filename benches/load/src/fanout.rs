@@ -5,7 +5,7 @@
 //! first publication of one byte tells how much is wrapped around it, and the message is then chosen so that the
 //! payload of the *delivered* frame has the bytes asked for.
 //!
-//! The speaker sends a few messages at once and the next few when everyone has heard all of them. So how many messages
+//! The speaker sends a few messages at once and the next few when everyone has received all of them. So how many messages
 //! a server finds together, which decides how many writes it needs, is the same for every server and not a matter of
 //! how fast the load is.
 //!
@@ -19,8 +19,8 @@ use std::time::Duration;
 use crate::arguments::{Fanout, Server};
 use crate::client::{Client, Watcher};
 use crate::error::{LoadError, Result};
-use crate::fanout::dialect::{Dialect, Heard};
-use crate::fleet::{Fleet, PATIENCE, TURN};
+use crate::fanout::dialect::{Dialect, Received};
+use crate::fleet::{Fleet, STALL_TIMEOUT, TURN};
 use crate::frame::{self, Opcode};
 use crate::measure::{Load, measure};
 use crate::reader::Part;
@@ -42,21 +42,21 @@ pub(crate) fn run(server: &Server, arguments: &Fanout) -> Result<Report> {
     fleet.open(receivers + 1, &mut room)?;
     fleet.stay_awake();
     let joined = |room: &Room| room.joined == room.listeners.len() + 1;
-    wait_for(&mut fleet, &mut room, PATIENCE, "the subscriptions", joined)?;
+    wait_for(&mut fleet, &mut room, STALL_TIMEOUT, "the subscriptions", joined)?;
 
     room.dialect.choose_message(1);
     room.publish(&mut fleet, 1)?;
-    wait_for(&mut fleet, &mut room, PATIENCE, "a first message", Room::all_heard)?;
+    wait_for(&mut fleet, &mut room, STALL_TIMEOUT, "a first message", Room::all_received)?;
     room.dialect.fit(room.delivery_bytes, bytes as usize);
 
     room.burst = burst.into();
     let measured = measure(&mut fleet, &mut room, &arguments.window, &server.pids)?;
-    wait_for(&mut fleet, &mut room, DRAIN, "the last messages", Room::all_heard)?;
+    wait_for(&mut fleet, &mut room, DRAIN, "the last messages", Room::all_received)?;
     if let Some(client) =
-        room.listeners.iter().position(|listener| listener.heard != room.published)
+        room.listeners.iter().position(|listener| listener.received != room.published)
     {
-        let heard = room.listeners.get(client).map_or(0, |listener| listener.heard);
-        let what = format!("{} messages were published, {heard} heard", room.published);
+        let received = room.listeners.get(client).map_or(0, |listener| listener.received);
+        let what = format!("{} messages were published, {received} received", room.published);
         return Err(LoadError::Message { client, what });
     }
     let what = ("deliveries", measured.done);
@@ -70,14 +70,14 @@ pub(crate) fn run(server: &Server, arguments: &Fanout) -> Result<Report> {
 fn wait_for(
     fleet: &mut Fleet,
     room: &mut Room,
-    patience: Duration,
+    timeout: Duration,
     waiting_for: &str,
     done: impl Fn(&Room) -> bool,
 ) -> Result<()> {
-    if fleet.turn_until(patience, room, done)? {
+    if fleet.turn_until(timeout, room, done)? {
         return Ok(());
     }
-    Err(LoadError::Stalled { waiting_for: waiting_for.to_owned(), after: patience })
+    Err(LoadError::Stalled { waiting_for: waiting_for.to_owned(), after: timeout })
 }
 
 #[derive(Debug)]
@@ -101,7 +101,7 @@ struct Room {
 #[derive(Debug, Default, Clone)]
 struct Listener {
     partial: Partial,
-    heard: u64,
+    received: u64,
 }
 
 impl Room {
@@ -126,7 +126,7 @@ impl Room {
         fleet.send(self.listeners.len(), &self.frames)
     }
 
-    fn all_heard(&self) -> bool {
+    fn all_received(&self) -> bool {
         self.deliveries >= self.published * self.listeners.len() as u64
     }
 }
@@ -155,16 +155,16 @@ impl Watcher for Room {
         let Some(text) = partial.add(part).map_err(wrong)? else { return Ok(()) };
         match self.dialect.meaning(&text).map_err(wrong)? {
             // The speaker may hear the one of before yet, when all listeners have.
-            Heard::Delivery => {
+            Received::Delivery => {
                 if let Some(listener) = listener {
                     self.dialect.check(&text).map_err(wrong)?;
-                    listener.heard += 1;
+                    listener.received += 1;
                     self.deliveries += 1;
                     self.delivery_bytes = text.len();
                 }
             }
-            Heard::Joined => self.joined += 1,
-            Heard::Other => {}
+            Received::Joined => self.joined += 1,
+            Received::Other => {}
         }
         Ok(())
     }
@@ -172,7 +172,7 @@ impl Watcher for Room {
 
 impl Load for Room {
     fn push(&mut self, fleet: &mut Fleet) -> Result<Duration> {
-        if self.all_heard() {
+        if self.all_received() {
             self.publish(fleet, self.burst)?;
         }
         Ok(TURN)

@@ -25,7 +25,7 @@ const OPENING_MAX: usize = 100;
 const RECEIVE_BYTES: usize = 256 * 1024;
 
 /// How long nothing may move before a run is given up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a turn waits for events: the precision of a measurement's end when nothing arrives.
 pub(crate) const TURN: Duration = Duration::from_millis(20);
@@ -181,11 +181,11 @@ impl Fleet {
     }
 
     /// # Errors
-    /// [`LoadError::Stalled`] when nothing has arrived for [`PATIENCE`].
+    /// [`LoadError::Stalled`] when nothing has arrived for [`STALL_TIMEOUT`].
     pub(crate) fn check_progress(&self, waiting_for: impl Fn() -> String) -> Result<()> {
-        if self.moved.elapsed() < PATIENCE {
+        if self.moved.elapsed() < STALL_TIMEOUT {
             return Ok(());
         }
-        Err(LoadError::Stalled { waiting_for: waiting_for(), after: PATIENCE })
+        Err(LoadError::Stalled { waiting_for: waiting_for(), after: STALL_TIMEOUT })
     }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::arguments::{Idle, Server};
 use crate::client::Watcher;
 use crate::error::{LoadError, Result};
-use crate::fleet::{Fleet, PATIENCE};
+use crate::fleet::{Fleet, STALL_TIMEOUT};
 use crate::frame::{self, Opcode};
 use crate::process::{self, Memory};
 use crate::reader::Part;
@@ -43,9 +43,9 @@ pub(crate) fn run(server: &Server, arguments: &Idle) -> Result<Report> {
         let client = 1 + number * (connections / asked);
         fleet.send(client, &frame::single(Opcode::Ping, b"alive?", client as u32))?;
     }
-    if !fleet.turn_until(PATIENCE, &mut sleepers, |sleepers| sleepers.pongs == asked)? {
+    if !fleet.turn_until(STALL_TIMEOUT, &mut sleepers, |sleepers| sleepers.pongs == asked)? {
         let waiting_for = format!("{} pongs of {asked}", asked - sleepers.pongs);
-        return Err(LoadError::Stalled { waiting_for, after: PATIENCE });
+        return Err(LoadError::Stalled { waiting_for, after: STALL_TIMEOUT });
     }
     Ok(Report::new("idle")
         .count("connections", connections as u64)
@@ -66,9 +66,9 @@ fn growth(before: u64, after: u64, connections: usize) -> f64 {
     (after as f64 - before as f64) / connections as f64
 }
 
-/// The server's memory when it has stopped moving, or after [`PATIENCE`].
+/// The server's memory when it has stopped moving, or after [`STALL_TIMEOUT`].
 fn settle(fleet: &mut Fleet, sleepers: &mut Sleepers, pids: &[u32]) -> Result<Memory> {
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + STALL_TIMEOUT;
     let mut memory = process::memory(pids)?;
     let mut alike = 0;
     while alike < LOOKS_ALIKE && Instant::now() < end {

@@ -58,7 +58,7 @@ fn main() -> ExitCode {
 }
 
 fn failed(problem: &str) -> ExitCode {
-    // There is nobody left to tell when this cannot be written.
+    // A report that cannot be written is lost.
     let _ = writeln!(io::stderr(), "load: {problem}");
     ExitCode::FAILURE
 }

@@ -1,7 +1,7 @@
 //! Scenario `push`: a side process of the server pushes numbered texts to every connection, in rounds. Counts what arrives.
 //!
 //! The server is `examples/pusher.rs`. One more connection than those that listen asks for the rounds: each listener gets a burst of
-//! texts, and the next round is asked for when all have heard all of it, or when its time has come if that is later. A text
+//! texts, and the next round is asked for when all have received all of it, or when its time has come if that is later. A text
 //! has the time in it at which it was written, so that the time from there to here can be told; both ends are on one machine.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::arguments::{Push, Server};
 use crate::client::{Client, Watcher};
 use crate::error::{LoadError, Result};
-use crate::fleet::{Fleet, PATIENCE, TURN};
+use crate::fleet::{Fleet, STALL_TIMEOUT, TURN};
 use crate::frame::{self, Opcode};
 use crate::latency::Latencies;
 use crate::measure::{Load, measure};
@@ -41,7 +41,7 @@ pub(crate) fn run(server: &Server, arguments: &Push) -> Result<Report> {
         return Err(LoadError::Message { client: connections as usize, what });
     }
     let measured = measure(&mut fleet, &mut hall, &arguments.window, &server.pids)?;
-    hall.wait_for(&mut fleet, "the last texts", Hall::all_heard)?;
+    hall.wait_for(&mut fleet, "the last texts", Hall::all_received)?;
     let what = ("messages", measured.done);
     let microseconds = |share| hall.latencies.percentile(share).as_secs_f64() * 1e6;
     Ok(Report::new("push")
@@ -70,14 +70,14 @@ struct Hall {
     next_round: Instant,
     /// Texts that each listener was promised.
     promised: u64,
-    heard: u64,
+    received: u64,
     latencies: Latencies,
 }
 
 #[derive(Debug, Default, Clone)]
 struct Listener {
     partial: Partial,
-    heard: u64,
+    received: u64,
 }
 
 impl Hall {
@@ -92,7 +92,7 @@ impl Hall {
             every,
             next_round: Instant::now(),
             promised: 0,
-            heard: 0,
+            received: 0,
             latencies: Latencies::new(),
         }
     }
@@ -108,14 +108,14 @@ impl Hall {
         waiting_for: &str,
         done: impl Fn(&Self) -> bool,
     ) -> Result<()> {
-        if fleet.turn_until(PATIENCE, self, done)? {
+        if fleet.turn_until(STALL_TIMEOUT, self, done)? {
             return Ok(());
         }
-        Err(LoadError::Stalled { waiting_for: waiting_for.to_owned(), after: PATIENCE })
+        Err(LoadError::Stalled { waiting_for: waiting_for.to_owned(), after: STALL_TIMEOUT })
     }
 
-    fn all_heard(&self) -> bool {
-        self.heard >= self.promised * self.listeners.len() as u64
+    fn all_received(&self) -> bool {
+        self.received >= self.promised * self.listeners.len() as u64
     }
 }
 
@@ -138,12 +138,12 @@ impl Watcher for Hall {
         };
         let Some(text) = listener.partial.add(part).map_err(wrong)? else { return Ok(()) };
         let (number, written_us) = read(&text, self.text_bytes).map_err(wrong)?;
-        if number != listener.heard + 1 || number > self.promised {
-            let due = listener.heard + 1;
+        if number != listener.received + 1 || number > self.promised {
+            let due = listener.received + 1;
             return Err(wrong(format!("text {number} came where {due} was due")));
         }
-        listener.heard = number;
-        self.heard += 1;
+        listener.received = number;
+        self.received += 1;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.latencies.add(now.saturating_sub(Duration::from_micros(written_us)));
         Ok(())
@@ -153,7 +153,7 @@ impl Watcher for Hall {
 impl Load for Hall {
     fn push(&mut self, fleet: &mut Fleet) -> Result<Duration> {
         let now = Instant::now();
-        if self.all_heard() && now >= self.next_round {
+        if self.all_received() && now >= self.next_round {
             // What was missed is not made up for.
             self.next_round = now + self.every;
             self.promised += self.burst;
@@ -167,7 +167,7 @@ impl Load for Hall {
     }
 
     fn done(&self) -> u64 {
-        self.heard
+        self.received
     }
 }
 

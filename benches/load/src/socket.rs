@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use mio::net::TcpStream;
 use rustls::{ClientConnection, HandshakeKind};
 
-/// See the module.
+/// The stream of one connection, in the clear or through TLS.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Plain(TcpStream),

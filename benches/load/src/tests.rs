@@ -171,7 +171,7 @@ fn room(say: Say) -> Server {
                 Told::Says(text) => text,
             };
             let (reply, spread) = say(&text);
-            // Who has left hears nothing; that is no failure.
+            // A client that has left receives nothing; that is no failure.
             if let (Some(reply), Some(member)) = (reply, members.get_mut(&from)) {
                 let _ = member.send(Message::text(reply));
             }

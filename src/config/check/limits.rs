@@ -46,7 +46,7 @@ const RULES: [Fits; 6] = [
         reported: "limits.frame_bytes_max",
         sizes: |config| (config.limits.frame_bytes_max, config.limits.message_bytes_max),
     },
-    // Nobody is given up who sends alone.
+    // A connection that alone has output waiting is never evicted.
     Fits {
         smaller: "limits.body_bytes_max",
         extra: UNFINISHED_EXTRA_BYTES,
@@ -82,11 +82,11 @@ const RULES: [Fits; 6] = [
 /// The rules that `config` breaks, except those about a key whose own value was refused already.
 pub(crate) fn check(config: &Config) -> Vec<ConfigError> {
     let sizes = RULES.iter().filter_map(|rule| rule.broken(config));
-    sizes.chain(lonely(config)).chain(log_of_nobody(config)).collect()
+    sizes.chain(missing_counterparts(config)).chain(log_settings_without_file(config)).collect()
 }
 
 /// A server in the background has left the streams that its log would be written to.
-fn log_of_nobody(config: &Config) -> Option<ConfigError> {
+fn log_settings_without_file(config: &Config) -> Option<ConfigError> {
     let file = config.server.log_file.as_ref()?;
     let is_left = matches!(stream_number(file), Some(0..=2));
     if !(config.server.daemonize && is_left) {
@@ -127,7 +127,7 @@ const TOGETHER: [Together; 3] = [
 ];
 
 /// One error for each setting that was given and whose other half is not there.
-fn lonely(config: &Config) -> Vec<ConfigError> {
+fn missing_counterparts(config: &Config) -> Vec<ConfigError> {
     let keys = TlsConfig::SCHEMA.keys;
     if keys.iter().any(|key| config.sources.tables.is_refused(&TlsConfig::SCHEMA.path(key))) {
         return Vec::new();

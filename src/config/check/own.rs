@@ -16,7 +16,7 @@ pub(crate) fn path(schema: &Schema, number: usize, key: &str) -> String {
     format!("{}.{key}", schema.subject(number))
 }
 
-/// One error for each table whose `key` says the same as that of a table before it.
+/// One error for each table with the same value of `key` as a table before it.
 pub(crate) fn repeated<'a>(
     config: &Config,
     schema: &Schema,

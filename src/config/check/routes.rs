@@ -49,7 +49,7 @@ fn unknown_plugins(config: &Config) -> Vec<ConfigError> {
     server.into_iter().chain(routes).collect()
 }
 
-/// Who wants to decide handshakes is asked about those of its own connections, so it must have some.
+/// A side process decides the handshakes of its own connections only: with `handshake` among its events it must have some.
 fn deciders_of_nothing(config: &Config) -> Vec<ConfigError> {
     let mut errors = Vec::new();
     for (number, process) in config.processes.iter().enumerate() {

@@ -1,7 +1,7 @@
 //! The address of a listener, as it is written in the file and on the command line.
 //!
 //! Owns its spellings: `127.0.0.1:9501`, `:9501`, `localhost:9501`, `[::1]:9501` and
-//! `unix:/run/wsmaster.sock`. Whether it can be bound is found out by whoever binds it.
+//! `unix:/run/wsmaster.sock`. Whether it can be bound is found out when it is bound.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};

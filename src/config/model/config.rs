@@ -18,7 +18,7 @@ use super::{
     tls::TlsConfig,
 };
 
-/// What the server is told to do, complete and valid.
+/// All settings of a server, complete and valid.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where it listens and how it lives.
@@ -83,7 +83,7 @@ impl Config {
         self.sources.tables.origin(path)
     }
 
-    /// Where an error about the setting `path` is reported; `None` if nobody set it.
+    /// Where an error about the setting `path` is reported; `None` if no source set it.
     pub(crate) fn place(&self, path: &str) -> Option<Place> {
         self.origin(path).and_then(Place::of)
     }

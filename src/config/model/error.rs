@@ -34,7 +34,7 @@ pub enum Place {
 }
 
 impl Place {
-    /// Where an error about a value is reported that came from there; `None` if nobody set it.
+    /// Where an error about a value is reported that came from there; `None` if no source set it.
     pub(crate) fn of(origin: &Origin) -> Option<Self> {
         match origin {
             Origin::Default => None,

@@ -65,10 +65,10 @@ settings! {
     heartbeat_interval: Duration = is("30s"), time(SECOND, HOUR), ["heartbeatInterval"];
 }
 
-/// Whose compressed messages may refer to earlier ones of the same connection.
+/// In which direction compressed messages may refer to earlier ones of the same connection (`context_takeover`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Takeover {
-    /// Nobody's: an idle connection keeps nothing.
+    /// No messages: an idle connection keeps no window.
     None,
     /// The client's.
     Client,

@@ -127,7 +127,7 @@ impl HttpEndpoint {
         }
     }
 
-    /// Whether this is among what the bits of a listener say.
+    /// Whether the bits of a listener have this endpoint.
     pub(crate) fn is_in(self, tag: u32) -> bool {
         tag & self.bit() != 0
     }

@@ -1,6 +1,6 @@
 //! `[tls]` and `[[tls.certificate]]`: what connections are encrypted with.
 //!
-//! Owns the declaration of their settings. It opens no file: whether a certificate is one is found out by whoever uses it.
+//! Owns the declaration of their settings. It opens no file: whether a certificate is one is found out when it is loaded.
 
 use std::path::PathBuf;
 

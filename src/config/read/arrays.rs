@@ -131,7 +131,7 @@ impl<'f, 'a> TableReading<'f, 'a> {
         read.map_err(|problem| self.file.refuse(at, subject, problem)).ok()
     }
 
-    /// Every element that is wrong is told at its own place.
+    /// Every element that is wrong is reported at its own place.
     fn list(
         &mut self,
         each: &Kind,
@@ -170,7 +170,7 @@ impl<'f, 'a> TableReading<'f, 'a> {
         is_valid.then_some(Value::List(texts))
     }
 
-    /// Every name and every value that is wrong is told at its own place.
+    /// Every name and every value that is wrong is reported at its own place.
     fn table(
         &mut self,
         each: &Kind,

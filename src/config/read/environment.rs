@@ -41,7 +41,7 @@ pub(crate) fn read(env: &[(String, String)], reading: &mut Reading) {
             reading.refuse(Place::Environment, name, unknown(name));
             continue;
         };
-        // What stood there was not UTF-8, and nobody can have meant this.
+        // The value was not UTF-8.
         if text.contains(char::REPLACEMENT_CHARACTER) {
             reading.refuse(Place::Environment, name, "is not UTF-8");
             continue;

@@ -1,6 +1,6 @@
 //! A file on its way into a reading: its text, the places in it, and what a value of it is.
 //!
-//! Owns the way from an item of a document to a raw value and its place, and the words for a name nobody knows.
+//! Owns the way from an item of a document to a raw value and its place, and the message for an unknown name.
 
 use toml_edit::{Item, Key as TomlKey, Value as TomlValue};
 use wsmaster_settings::{Origin, Raw, Schema, nearest};
@@ -67,7 +67,7 @@ pub(crate) fn value_start(item: &Item) -> Option<usize> {
     item.as_value().and_then(TomlValue::span).map(|span| span.start)
 }
 
-/// What is said about a name nobody knows.
+/// The message for an unknown name.
 pub(crate) fn unknown(section: Option<&Schema>, name: &str, is_table: bool) -> String {
     if section.is_none() && is_table {
         return unknown_section(name);

@@ -39,7 +39,7 @@ impl Overrides {
     }
 
     /// The flag `flag` (with its dashes) sets the key `path` (such as `server.port`) to `text`.
-    /// Whether both are valid is told when the configuration is made.
+    /// Both are checked when the configuration is made.
     pub fn set(&mut self, flag: &'static str, path: &'static str, text: impl Into<String>) {
         self.settings.push(Override { flag, path, text: text.into() });
     }

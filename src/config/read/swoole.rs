@@ -1,7 +1,7 @@
 //! Settings of the Swoole family that are known by name and not understood.
 //!
-//! Owns the answer to them, so that who brings a configuration along learns what became of each
-//! setting instead of being told of a typing error. The names that are understood are the aliases
+//! Owns the answer to them, so that a configuration that is brought along is answered with what became of each
+//! setting instead of with a typing error. The names that are understood are the aliases
 //! in the table of keys.
 
 /// Settings that get the same answer.

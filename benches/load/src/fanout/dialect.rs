@@ -10,7 +10,7 @@ const REFUSED: &[u8] = br#"{"success":false"#;
 
 /// What a message means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Heard {
+pub(super) enum Received {
     /// What was published, unchanged.
     Delivery,
     /// The subscription is accepted.
@@ -89,15 +89,15 @@ impl Dialect {
     /// # Errors
     /// It is a refusal.
     #[inline]
-    pub(super) fn meaning(&self, text: &[u8]) -> Result<Heard, String> {
+    pub(super) fn meaning(&self, text: &[u8]) -> Result<Received, String> {
         match self.form {
-            Form::Plain => Ok(Heard::Delivery),
-            Form::Channels { .. } if text.starts_with(DELIVERY) => Ok(Heard::Delivery),
-            Form::Channels { .. } if text.starts_with(JOINED) => Ok(Heard::Joined),
+            Form::Plain => Ok(Received::Delivery),
+            Form::Channels { .. } if text.starts_with(DELIVERY) => Ok(Received::Delivery),
+            Form::Channels { .. } if text.starts_with(JOINED) => Ok(Received::Joined),
             Form::Channels { .. } if text.starts_with(REFUSED) => {
                 Err(format!("refused: {}", shown(text)))
             }
-            Form::Channels { .. } => Ok(Heard::Other),
+            Form::Channels { .. } => Ok(Received::Other),
         }
     }
 
@@ -138,7 +138,7 @@ mod tests {
         let mut dialect = Dialect::plain();
         dialect.choose_message(16);
         let message = dialect.tape.message(0, 0).to_vec();
-        assert_eq!(dialect.meaning(&message), Ok(Heard::Delivery));
+        assert_eq!(dialect.meaning(&message), Ok(Received::Delivery));
         assert_eq!(dialect.check(&message), Ok(()));
         assert!(dialect.check(&message[1..]).is_err());
         dialect.fit(16, 128);
@@ -157,7 +157,7 @@ mod tests {
         dialect.fit(first.len(), 128);
         let second = delivery(&dialect);
         assert_eq!(second.len(), 128);
-        assert_eq!(dialect.meaning(second.as_bytes()), Ok(Heard::Delivery));
+        assert_eq!(dialect.meaning(second.as_bytes()), Ok(Received::Delivery));
         for _ in 0..2 {
             assert_eq!(dialect.check(second.as_bytes()), Ok(()));
         }
@@ -169,13 +169,13 @@ mod tests {
         let cases = [
             (
                 r#"{"success":true,"action":"subscribe","channel":"bench.room"}"#,
-                Some(Heard::Joined),
+                Some(Received::Joined),
             ),
             (
                 r#"{"success":true,"action":"message_sent","channel":"bench.room"}"#,
-                Some(Heard::Other),
+                Some(Received::Other),
             ),
-            (r#"{"action":"welcome","heartbeat_interval":30}"#, Some(Heard::Other)),
+            (r#"{"action":"welcome","heartbeat_interval":30}"#, Some(Received::Other)),
             (r#"{"success":false,"action":"error","code":"not_subscribed"}"#, None),
         ];
         for (text, expected) in cases {
