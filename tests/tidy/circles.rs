@@ -40,7 +40,7 @@ const IN_CIRCLES: &[(&str, &str)] = &[
 /// The rooms of `src`, the lowest first, and what each uses besides itself. A room that is not here uses none; what is not below
 /// cannot be used.
 const ROOMS: &[(&str, &[&str])] = &[
-    ("programs", &["config"]),
+    ("programs", &["apart", "config"]),
     ("tls", &["apart", "config"]),
     ("side", &["config", "logging", "programs", "supervisor"]),
     ("worker_info", &["config", "side"]),

@@ -153,8 +153,11 @@ fn described(listener: &ListenerConfig, endpoint: &Endpoint) -> String {
         (Endpoint::Unix(_), ListenerProtocol::Http) => format!("{endpoint}   (HTTP)"),
     };
     if !listener.serves.is_empty() {
-        let endpoints =
-            [(HttpEndpoint::Playground, "playground"), (HttpEndpoint::Health, "health"), (HttpEndpoint::Api, "api")];
+        let endpoints = [
+            (HttpEndpoint::Playground, "playground"),
+            (HttpEndpoint::Health, "health"),
+            (HttpEndpoint::Api, "api"),
+        ];
         let served: Vec<&str> = endpoints
             .into_iter()
             .filter(|(endpoint, _)| listener.serves(*endpoint))
