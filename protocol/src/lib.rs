@@ -7,7 +7,7 @@
 //! - [`handshake`]: whether a request may become a WebSocket, and the answer to it.
 //! - [`origin`]: which web pages may ask for one.
 //! - [`subprotocols`]: which subprotocol it speaks.
-//! - [`session`]: an open WebSocket connection (RFC 6455), built on tungstenite's codec.
+//! - [`session`]: an open WebSocket connection (RFC 6455). tungstenite gives the codes and the longer frame headers.
 //! - [`deflate`]: permessage-deflate (RFC 7692): the negotiation and both directions.
 //! - [`frame`], [`mask`], [`utf8`], [`close`]: its parts.
 //! - [`peer`], [`proxy`]: who is at the other end, and what proxies tell of who is behind them.

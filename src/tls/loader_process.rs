@@ -33,7 +33,7 @@ enum Report {
 /// Reads and checks the files that `[tls]` names, if it is on. To be called in a process with one thread.
 ///
 /// # Errors
-/// All that is wrong with them; that there is no other process to be had is summary as a fault of `tls.cert_file`.
+/// All that is wrong with them; that there is no other process to be had is told as a fault of `tls.cert_file`.
 pub(crate) fn load_in_process(
     config: &Config,
     now_unix_s: i64,
