@@ -4,7 +4,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use wsmaster_workers::tls::{
-    CertificateFault, CredentialsFault, Pair, TlsCredentials, Version, der,
+    CertificateFault, CredentialsFault, Pair, TlsCredentials, Version, x509,
 };
 
 /// The longest subject that is shown.
@@ -29,7 +29,7 @@ pub fn run(data: &[u8]) {
 }
 
 fn check_facts(data: &[u8]) {
-    let (subject, validity) = (der::subject(data), der::validity(data));
+    let (subject, validity) = (x509::subject(data), x509::validity(data));
     if let Some(subject) = &subject {
         assert!(subject.len() <= SUBJECT_BYTES_MAX);
         assert!(!subject.contains(char::is_control), "{subject:?}");
@@ -40,8 +40,8 @@ fn check_facts(data: &[u8]) {
     }
     if subject.is_some() || validity.is_some() {
         let followed = [data, b"\x30\x00"].concat();
-        assert_eq!(der::is_self_issued(&followed), der::is_self_issued(data));
-        assert_eq!((der::subject(&followed), der::validity(&followed)), (subject, validity));
+        assert_eq!(x509::is_self_issued(&followed), x509::is_self_issued(data));
+        assert_eq!((x509::subject(&followed), x509::validity(&followed)), (subject, validity));
     }
 }
 
@@ -62,7 +62,7 @@ fn check_pem(data: &[u8]) {
     match credentials(pem, "").check() {
         // The key is looked at when the certificate is understood.
         Err(CredentialsFault::Pair { place: 0, fault: CertificateFault::NoKey }) => {
-            assert!(der::validity(data).is_some());
+            assert!(x509::validity(data).is_some());
         }
         Err(fault) => check_fault(&fault),
         Ok(_) => panic!("without a key"),
@@ -87,11 +87,11 @@ fn check_written(data: &[u8]) {
         .take(8)
         .collect();
     let bytes = certificate(from, until, &parts);
-    let validity = der::validity(&bytes).expect("a certificate");
+    let validity = x509::validity(&bytes).expect("a certificate");
     assert_eq!((validity.from_unix_s, validity.until_unix_s), (from, until));
-    assert!(der::validity(&bytes[..bytes.len() - 1]).is_none(), "cut off");
-    assert_eq!(der::is_self_issued(&bytes), Some(parts.is_empty()), "its issuer has no name");
-    match der::subject(&bytes) {
+    assert!(x509::validity(&bytes[..bytes.len() - 1]).is_none(), "cut off");
+    assert_eq!(x509::is_self_issued(&bytes), Some(parts.is_empty()), "its issuer has no name");
+    match x509::subject(&bytes) {
         Some(subject) => {
             let mut expected: Vec<(String, String)> = parts
                 .iter()

@@ -7,7 +7,7 @@
 //!
 //! - [`TlsCredentials`] and [`CredentialsSummary`]: certificates, keys and rules, and what can be told of them.
 //! - [`TicketKeys`]: what session tickets are sealed with.
-//! - [`der`]: the two facts of a certificate that are for people.
+//! - [`x509`]: the two facts of a certificate that are for people.
 //! - [`certificates`] and [`certified_key`]: what stands in PEM files, for whoever makes TLS connections.
 //! - [`PeerInfo`]: what a handshake has brought out about the peer.
 
@@ -15,19 +15,20 @@ mod acceptor;
 mod backlog;
 mod certificate;
 mod credentials;
-pub mod der;
 mod names;
 mod refusal;
 mod stream;
 mod tickets;
+pub mod x509;
 
-pub use certificate::{CertificateFault, Validity, certificates, certified_key};
+pub use certificate::{CertificateFault, certificates, certified_key};
 pub use credentials::{
     ALPN, CREDENTIALS_BYTES_MAX, CertificateSummary, ClientAuth, ClientAuthority, CredentialsFault,
     CredentialsSummary, Pair, SealedCredentials, TlsCredentials, Version,
 };
 pub use stream::PeerInfo;
 pub use tickets::{TICKET_LIFETIME, TicketKeys};
+pub use x509::Validity;
 
 pub(crate) use acceptor::Acceptor;
 pub(crate) use backlog::Backlogs;

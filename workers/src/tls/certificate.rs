@@ -7,39 +7,12 @@ use rustls_pki_types::{
     CertificateDer, PrivateKeyDer,
     pem::{self, PemObject},
 };
-use wsmaster_protocol::calendar::{DAY_S, Date};
 use zeroize::Zeroize;
 
-use super::der;
+use super::x509::{self, Validity};
 
 /// Certificates of one chain. Real ones have two to four.
 const CHAIN_MAX: usize = 16;
-
-/// From when until when a certificate is valid, in seconds since 1970.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Validity {
-    /// The first moment.
-    pub from_unix_s: i64,
-    /// The last moment.
-    pub until_unix_s: i64,
-}
-
-impl Validity {
-    /// Whole days from `now_unix_s` to the end; negative when it is over.
-    pub fn days_left(&self, now_unix_s: i64) -> i64 {
-        (self.until_unix_s - now_unix_s).div_euclid(DAY_S)
-    }
-
-    /// The day of the first moment, in UTC: `2026-11-20`.
-    pub fn from_date(&self) -> String {
-        Date::from_unix_s(self.from_unix_s).to_string()
-    }
-
-    /// The day of the last moment, in UTC.
-    pub fn until_date(&self) -> String {
-        Date::from_unix_s(self.until_unix_s).to_string()
-    }
-}
 
 /// Why a certificate or its key cannot be used. To be read behind the name of the file.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -114,8 +87,8 @@ impl Identity {
         let mut names: Vec<String> =
             parsed.valid_dns_names().map(str::to_ascii_lowercase).collect();
         names.dedup();
-        let validity = der::validity(own).ok_or(CertificateFault::Certificate)?;
-        let self_issued = der::is_self_issued(own).ok_or(CertificateFault::Certificate)?;
+        let validity = x509::validity(own).ok_or(CertificateFault::Certificate)?;
+        let self_issued = x509::is_self_issued(own).ok_or(CertificateFault::Certificate)?;
         let mut key = private_key(key)?;
         let signer = any_supported_type(&key);
         key.zeroize();

@@ -14,9 +14,10 @@ use wsmaster_settings::words;
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{
-    certificate::{CertificateFault, Identity, Validity, certificates},
+    certificate::{CertificateFault, Identity, certificates},
     names::Names,
     tickets::Tickets,
+    x509::Validity,
 };
 
 /// The largest credentials, as bytes of their memory file.

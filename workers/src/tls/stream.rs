@@ -21,7 +21,7 @@ use rustls::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{backlog::Backlog, der, refusal};
+use super::{backlog::Backlog, refusal, x509};
 use crate::received::Received;
 
 /// The most plaintext of one record (RFC 8446, 5.1).
@@ -168,7 +168,7 @@ impl TlsStream {
         // A certificate whose subject is empty, or too long to be shown, is one all the same.
         let client = certificates
             .and_then(<[_]>::first)
-            .map(|own| der::subject(own).unwrap_or_default().into_boxed_str());
+            .map(|own| x509::subject(own).unwrap_or_default().into_boxed_str());
         Some(PeerInfo { version: version.into(), resumed, client })
     }
 

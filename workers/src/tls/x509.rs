@@ -1,115 +1,114 @@
 //! The facts of a certificate that are for people: until when it is valid, whose it is, and whether somebody else vouches for
 //! it (RFC 5280, 4.1). Pure.
 //!
-//! What decides about trust is webpki's. This reads nothing that it has not bounded, and answers `None` to whatever is
-//! not as it should be.
+//! What decides about trust is webpki's. DER is read by the crate `der`; only what is needed is looked at, so whatever webpki
+//! takes for a certificate is read here too. The answer is `None` to whatever is not as it should be.
 
+use der::{
+    Decode, Reader, SliceReader, Tag, Tagged,
+    asn1::{AnyRef, ObjectIdentifier},
+};
 use wsmaster_protocol::calendar::{DAY_S, Date};
-
-use super::Validity;
-
-const EXPLICIT_VERSION: u8 = 0xa0;
-const INTEGER: u8 = 0x02;
-const OBJECT_IDENTIFIER: u8 = 0x06;
-const UTC_TIME: u8 = 0x17;
-const GENERALIZED_TIME: u8 = 0x18;
-const SEQUENCE: u8 = 0x30;
-const SET: u8 = 0x31;
 
 /// A subject is shown up to this length.
 const SUBJECT_BYTES_MAX: usize = 1024;
 
 /// Attributes of names with a short name of their own (RFC 4514, 3).
-const ATTRIBUTES: [(&[u8], &str); 9] = [
-    (&[0x55, 0x04, 0x03], "CN"),
-    (&[0x55, 0x04, 0x06], "C"),
-    (&[0x55, 0x04, 0x07], "L"),
-    (&[0x55, 0x04, 0x08], "ST"),
-    (&[0x55, 0x04, 0x09], "STREET"),
-    (&[0x55, 0x04, 0x0a], "O"),
-    (&[0x55, 0x04, 0x0b], "OU"),
-    (&[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 0x01, 0x01], "UID"),
-    (&[0x09, 0x92, 0x26, 0x89, 0x93, 0xf2, 0x2c, 0x64, 0x01, 0x19], "DC"),
+const ATTRIBUTES: [(ObjectIdentifier, &str); 9] = [
+    (ObjectIdentifier::new_unwrap("2.5.4.3"), "CN"),
+    (ObjectIdentifier::new_unwrap("2.5.4.6"), "C"),
+    (ObjectIdentifier::new_unwrap("2.5.4.7"), "L"),
+    (ObjectIdentifier::new_unwrap("2.5.4.8"), "ST"),
+    (ObjectIdentifier::new_unwrap("2.5.4.9"), "STREET"),
+    (ObjectIdentifier::new_unwrap("2.5.4.10"), "O"),
+    (ObjectIdentifier::new_unwrap("2.5.4.11"), "OU"),
+    (ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.1"), "UID"),
+    (ObjectIdentifier::new_unwrap("0.9.2342.19200300.100.1.25"), "DC"),
 ];
 
-/// The elements of a DER value, one after the other.
-#[derive(Clone, Copy)]
-struct Reader<'a>(&'a [u8]);
+/// From when until when a certificate is valid, in seconds since 1970.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Validity {
+    /// The first moment.
+    pub from_unix_s: i64,
+    /// The last moment.
+    pub until_unix_s: i64,
+}
 
-impl<'a> Reader<'a> {
-    /// The next element: its tag and its content.
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&tag, rest) = self.0.split_first()?;
-        let (&first, mut rest) = rest.split_first()?;
-        let length = match first {
-            0..=0x7f => usize::from(first),
-            0x81..=0x83 => {
-                let (bytes, after) = rest.split_at_checked(usize::from(first & 0x7f))?;
-                rest = after;
-                bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte))
-            }
-            _ => return None,
-        };
-        let (content, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        Some((tag, content))
+impl Validity {
+    /// Whole days from `now_unix_s` to the end; negative when it is over.
+    pub fn days_left(&self, now_unix_s: i64) -> i64 {
+        (self.until_unix_s - now_unix_s).div_euclid(DAY_S)
     }
 
-    /// The content of the next element, if it has this tag.
-    fn take(&mut self, expected: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(tag, _)| *tag == expected).map(|(_, content)| content)
+    /// The day of the first moment, in UTC: `2026-11-20`.
+    pub fn from_date(&self) -> String {
+        Date::from_unix_s(self.from_unix_s).to_string()
     }
 
-    fn enter(&mut self, expected: u8) -> Option<Self> {
-        self.take(expected).map(Self)
+    /// The day of the last moment, in UTC.
+    pub fn until_date(&self) -> String {
+        Date::from_unix_s(self.until_unix_s).to_string()
     }
 }
 
+/// What is inside the next element, if it has this tag.
+fn enter<'a>(reader: &mut SliceReader<'a>, expected: Tag) -> Option<SliceReader<'a>> {
+    SliceReader::new(take(reader, expected)?).ok()
+}
+
+/// The content of the next element, if it has this tag.
+fn take<'a>(reader: &mut SliceReader<'a>, expected: Tag) -> Option<&'a [u8]> {
+    let element = AnyRef::decode(reader).ok()?;
+    (element.tag() == expected).then(|| element.value())
+}
+
 /// What stands in a certificate from its issuer on: the rest of `TBSCertificate`.
-fn from_issuer(certificate: &[u8]) -> Option<Reader<'_>> {
-    let mut body = Reader(certificate).enter(SEQUENCE)?.enter(SEQUENCE)?;
-    let (tag, _) = body.clone().next()?;
-    if tag == EXPLICIT_VERSION {
-        body.next()?;
+fn from_issuer(certificate: &[u8]) -> Option<SliceReader<'_>> {
+    let mut outer = SliceReader::new(certificate).ok()?;
+    let mut body = enter(&mut enter(&mut outer, Tag::Sequence)?, Tag::Sequence)?;
+    if Tag::peek(&body).ok()?.is_context_specific() {
+        // The version.
+        AnyRef::decode(&mut body).ok()?;
     }
-    body.take(INTEGER)?;
-    body.take(SEQUENCE)?;
+    take(&mut body, Tag::Integer)?;
+    take(&mut body, Tag::Sequence)?;
     Some(body)
 }
 
 /// From when until when a certificate is valid.
 pub fn validity(certificate: &[u8]) -> Option<Validity> {
     let mut body = from_issuer(certificate)?;
-    body.take(SEQUENCE)?;
-    let mut dates = body.enter(SEQUENCE)?;
-    let (from, until) = (dates.next()?, dates.next()?);
-    Some(Validity { from_unix_s: time(from)?, until_unix_s: time(until)? })
+    take(&mut body, Tag::Sequence)?;
+    let mut dates = enter(&mut body, Tag::Sequence)?;
+    let mut date = || time(AnyRef::decode(&mut dates).ok()?);
+    Some(Validity { from_unix_s: date()?, until_unix_s: date()? })
 }
 
 /// Whether it names itself as its issuer, as one does that nobody else vouches for.
 pub fn is_self_issued(certificate: &[u8]) -> Option<bool> {
     let mut body = from_issuer(certificate)?;
-    let issuer = body.take(SEQUENCE)?;
-    body.take(SEQUENCE)?;
-    Some(body.take(SEQUENCE)? == issuer)
+    let issuer = take(&mut body, Tag::Sequence)?;
+    take(&mut body, Tag::Sequence)?;
+    Some(take(&mut body, Tag::Sequence)? == issuer)
 }
 
 /// Whose certificate it is, as RFC 4514 writes names: `CN=sensor 7,O=Example`.
 pub fn subject(certificate: &[u8]) -> Option<String> {
     let mut body = from_issuer(certificate)?;
-    body.take(SEQUENCE)?;
-    body.take(SEQUENCE)?;
-    let mut name = body.enter(SEQUENCE)?;
+    take(&mut body, Tag::Sequence)?;
+    take(&mut body, Tag::Sequence)?;
+    let mut name = enter(&mut body, Tag::Sequence)?;
     let mut parts = Vec::new();
     let mut length = 0;
-    while !name.0.is_empty() {
-        let mut set = name.enter(SET)?;
+    while !name.is_finished() {
+        let mut set = enter(&mut name, Tag::Set)?;
         let mut together = Vec::new();
-        while !set.0.is_empty() {
-            let mut attribute = set.enter(SEQUENCE)?;
-            let kind = attribute.take(OBJECT_IDENTIFIER)?;
-            let (_, value) = attribute.next()?;
-            let part = format!("{}={}", attribute_name(kind), escape(value));
+        while !set.is_finished() {
+            let mut attribute = enter(&mut set, Tag::Sequence)?;
+            let kind = ObjectIdentifier::decode(&mut attribute).ok()?;
+            let value = AnyRef::decode(&mut attribute).ok()?;
+            let part = format!("{}={}", attribute_name(kind), escape(value.value()));
             length += part.len() + 1;
             if length > SUBJECT_BYTES_MAX {
                 return None;
@@ -123,26 +122,9 @@ pub fn subject(certificate: &[u8]) -> Option<String> {
     Some(parts.join(","))
 }
 
-fn attribute_name(kind: &[u8]) -> String {
-    if let Some((_, name)) = ATTRIBUTES.iter().find(|(known, _)| *known == kind) {
-        return (*name).to_owned();
-    }
-    // Each number in groups of seven bits; the first number holds two (X.690, 8.19).
-    let mut numbers: Vec<u64> = Vec::new();
-    let mut number: u64 = 0;
-    for byte in kind {
-        number = number << 7 | u64::from(byte & 0x7f);
-        if byte & 0x80 == 0 {
-            if numbers.is_empty() {
-                let first = (number / 40).min(2);
-                numbers.extend([first, number - first * 40]);
-            } else {
-                numbers.push(number);
-            }
-            number = 0;
-        }
-    }
-    numbers.iter().map(u64::to_string).collect::<Vec<_>>().join(".")
+fn attribute_name(kind: ObjectIdentifier) -> String {
+    let known = ATTRIBUTES.iter().find(|(known, _)| *known == kind);
+    known.map_or_else(|| kind.to_string(), |(_, name)| (*name).to_owned())
 }
 
 /// A value with what would be taken for a separator escaped, and without what a terminal would obey (RFC 4514, 2.4).
@@ -168,15 +150,15 @@ fn escape(value: &[u8]) -> String {
 }
 
 /// `YYMMDDHHMMSSZ` or `YYYYMMDDHHMMSSZ` as seconds since 1970 (RFC 5280, 4.1.2.5).
-fn time((tag, text): (u8, &[u8])) -> Option<i64> {
-    let digits = text.strip_suffix(b"Z")?;
-    let (year, rest) = match tag {
-        UTC_TIME => {
+fn time(moment: AnyRef<'_>) -> Option<i64> {
+    let digits = moment.value().strip_suffix(b"Z")?;
+    let (year, rest) = match moment.tag() {
+        Tag::UtcTime => {
             let (year, rest) = digits.split_at_checked(2)?;
             let year = number(year)?;
             (if year < 50 { 2000 + year } else { 1900 + year }, rest)
         }
-        GENERALIZED_TIME => {
+        Tag::GeneralizedTime => {
             let (year, rest) = digits.split_at_checked(4)?;
             (number(year)?, rest)
         }
@@ -210,19 +192,20 @@ mod tests {
     #[test]
     fn moments() {
         for (tag, text, expected) in [
-            (UTC_TIME, "700101000000Z", Some(0)),
-            (UTC_TIME, "491231235959Z", Some(2_524_607_999)),
-            (UTC_TIME, "500101000000Z", Some(-631_152_000)),
-            (GENERALIZED_TIME, "20000229120000Z", Some(951_825_600)),
-            (GENERALIZED_TIME, "20501231235959Z", Some(2_556_143_999)),
-            (GENERALIZED_TIME, "99991231235959Z", Some(253_402_300_799)),
-            (UTC_TIME, "701301000000Z", None),
-            (UTC_TIME, "7001010000Z", None),
-            (UTC_TIME, "70010100000aZ", None),
-            (UTC_TIME, "700101000000+0100", None),
-            (SEQUENCE, "700101000000Z", None),
+            (Tag::UtcTime, "700101000000Z", Some(0)),
+            (Tag::UtcTime, "491231235959Z", Some(2_524_607_999)),
+            (Tag::UtcTime, "500101000000Z", Some(-631_152_000)),
+            (Tag::GeneralizedTime, "20000229120000Z", Some(951_825_600)),
+            (Tag::GeneralizedTime, "20501231235959Z", Some(2_556_143_999)),
+            (Tag::GeneralizedTime, "99991231235959Z", Some(253_402_300_799)),
+            (Tag::UtcTime, "701301000000Z", None),
+            (Tag::UtcTime, "7001010000Z", None),
+            (Tag::UtcTime, "70010100000aZ", None),
+            (Tag::UtcTime, "700101000000+0100", None),
+            (Tag::Sequence, "700101000000Z", None),
         ] {
-            assert_eq!(time((tag, text.as_bytes())), expected, "{text}");
+            let moment = AnyRef::new(tag, text.as_bytes()).unwrap();
+            assert_eq!(time(moment), expected, "{text}");
         }
     }
 
@@ -237,6 +220,8 @@ mod tests {
         ] {
             assert_eq!(escape(value.as_bytes()), expected);
         }
+        let attribute_name =
+            |bytes: &[u8]| attribute_name(ObjectIdentifier::from_bytes(bytes).unwrap());
         assert_eq!(attribute_name(&[0x55, 0x04, 0x03]), "CN");
         assert_eq!(
             attribute_name(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x09, 0x01]),
