@@ -22,7 +22,6 @@ use crate::{
     jobs::{JobError, JobOrder, Work},
     limits::Limits,
     pending::{DeliveryCount, Reply, RequestError},
-    requester::Requested,
     state::WorkerState,
     tasks::TaskError,
     timers::TimerId,
@@ -189,7 +188,8 @@ impl<'w> Context<'w> {
         done: impl FnOnce(&mut Context<'_>, Result<Outcome, RequestError>) + 'static,
     ) {
         let (kind, payload) = (message.kind(), message.payload());
-        self.request(id, Request::Push { id, kind, payload }, one(done));
+        let done = self.callbacks.add(one(done));
+        self.state.request(id, Request::Push { id, kind, payload }, done);
     }
 
     /// Closes one connection of the server with a close code and a reason of at most 123 bytes, and tells later what became
@@ -201,7 +201,8 @@ impl<'w> Context<'w> {
         reason: &str,
         done: impl FnOnce(&mut Context<'_>, Result<Outcome, RequestError>) + 'static,
     ) {
-        self.request(id, Request::Disconnect { id, code, reason }, one(done));
+        let done = self.callbacks.add(one(done));
+        self.state.request(id, Request::Disconnect { id, code, reason }, done);
     }
 
     /// Tells what is known of a connection, as a JSON object; `None` when there is no such connection.
@@ -214,7 +215,8 @@ impl<'w> Context<'w> {
             done(context, reply.into_info());
             true
         });
-        self.request(id, Request::Info { id }, done);
+        let done = self.callbacks.add(done);
+        self.state.request(id, Request::Info { id }, done);
     }
 
     // ----- many connections -----
@@ -482,19 +484,6 @@ impl<'w> Context<'w> {
             true
         }));
         let asked = self.state.fx.requests.requester.task(process, data, done);
-        self.state.fx.requests.keep(asked);
-    }
-
-    /// Does what is asked for a connection here, or asks the worker that has it.
-    fn request(&mut self, id: ConnectionId, request: Request<'_>, done: Callback) {
-        let done = self.callbacks.add(done);
-        let asked = match self.state.fx.peers.is_here(id).then(|| self.state.perform(request)) {
-            Some(Some(reply)) => Requested::Known(done, reply),
-            Some(None) | None => {
-                let Effects { requests, now_ms, .. } = &mut self.state.fx;
-                requests.requester.request(request, *now_ms, done)
-            }
-        };
         self.state.fx.requests.keep(asked);
     }
 

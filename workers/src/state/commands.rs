@@ -8,7 +8,10 @@ use wsmaster_ipc::{
 use wsmaster_protocol::close::CloseCode;
 
 use super::WorkerState;
-use crate::{effects::Effects, inspect::answer, pending::Reply, vocabulary::Message};
+use crate::{
+    callback_id::CallbackId, effects::Effects, inspect::answer, pending::Reply,
+    requester::Requested, vocabulary::Message,
+};
 
 impl WorkerState {
     /// Does what another process asks of this one alone, and answers. What is for all processes of the slot, events and tasks come
@@ -25,6 +28,17 @@ impl WorkerState {
         {
             self.fx.answer(ticket, answer);
         }
+    }
+
+    /// Does what this worker's application asks for a connection, if it is here, or asks the worker that has it.
+    pub(crate) fn request(&mut self, id: ConnectionId, request: Request<'_>, done: CallbackId) {
+        let known = self.fx.peers.is_here(id).then(|| self.perform(request)).flatten();
+        let Effects { requests, now_ms, .. } = &mut self.fx;
+        let asked = match known {
+            Some(reply) => Requested::Known(done, reply),
+            None => requests.requester.request(request, *now_ms, done),
+        };
+        requests.keep(asked);
     }
 
     /// Does what is asked for a connection of this worker; `None` for anything else.
