@@ -6,7 +6,7 @@
 
 mod activation;
 mod calls;
-mod clock;
+mod clock_check;
 mod closing_wait;
 mod coming_up;
 mod control;
@@ -42,8 +42,11 @@ use std::{
     io,
     os::fd::{AsFd, AsRawFd},
     rc::Rc,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
@@ -117,7 +120,7 @@ pub struct Master<F> {
     surroundings: Surroundings,
     listeners: Listeners,
     tls: Option<Tls>,
-    started: Instant,
+    started: Moment,
     poll: Poll,
     signals: Signals,
     control: Control,
@@ -250,7 +253,7 @@ where
             self.tell_the_loads();
             self.tell(Event::Tick);
             self.hang_up_on_the_slow();
-            self.systemd.beat(Instant::now());
+            self.systemd.beat(clock::now());
             self.turn_ticket_keys();
             self.end_hanging_workers();
             self.look_at_the_task_processes();
@@ -275,7 +278,7 @@ where
 
     /// How long nothing is due. `backlog`: news wait for a mailbox that is full.
     fn timeout(&self, backlog: bool) -> Option<Duration> {
-        let now = Instant::now();
+        let now = clock::now();
         let callers = self.callers.values().filter_map(|caller| caller.deadline);
         let backlog = backlog.then(|| now + BACKLOG_RETRY);
         let next = self.supervisor.poll_timeout().into_iter().chain(callers).chain(backlog);
@@ -335,7 +338,7 @@ where
     }
 
     fn tell(&mut self, event: Event) {
-        self.supervisor.handle(event, Instant::now());
+        self.supervisor.handle(event, clock::now());
     }
 
     /// Tells the supervisor how many connections each worker has, for the choice of one that is to have more.
@@ -520,7 +523,7 @@ where
             Role::Worker(stats) => Some((*pid, stats.read(Counter::Turns))),
             Role::Side(_) => None,
         });
-        for verdict in self.watchdog.look(limit, workers, Instant::now()) {
+        for verdict in self.watchdog.look(limit, workers, clock::now()) {
             let (pid, signal, how) = match verdict {
                 Verdict::Abort(pid) => (pid, "SIGABRT", Kill::Abort),
                 Verdict::Kill(pid) => (pid, "SIGKILL", Kill::Kill),

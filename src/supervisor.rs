@@ -42,7 +42,8 @@ mod tally;
 mod tests;
 
 use std::collections::VecDeque;
-use std::time::Instant;
+
+use wsmaster_ipc::Moment;
 
 use serde::Serialize;
 
@@ -71,7 +72,7 @@ pub struct Supervisor {
     generation: u64,
     reload: Reload,
     /// The next of those that wish to be replaced may be no sooner.
-    recycle_from: Option<Instant>,
+    recycle_from: Option<Moment>,
     course: Course,
     actions: VecDeque<Action>,
 }
@@ -147,7 +148,7 @@ impl Supervisor {
 
     /// Tells the supervisor what happened. `now` must not go back from one call to the next. Whatever the event, all that
     /// is due at `now` is done as well.
-    pub fn handle(&mut self, event: Event, now: Instant) {
+    pub fn handle(&mut self, event: Event, now: Moment) {
         match event {
             Event::Forked { child, pid } => self.handle_forked(child, pid, now),
             Event::ForkFailed { child, reason } => self.handle_fork_failed(child, reason, now),
@@ -188,7 +189,7 @@ impl Supervisor {
 
     /// When [`Event::Tick`] is due at the latest, if time alone would change anything. Right after
     /// [`handle`](Self::handle) it lies in the future of the `now` given there.
-    pub fn poll_timeout(&self) -> Option<Instant> {
+    pub fn poll_timeout(&self) -> Option<Moment> {
         let covers = self.slots.iter().filter_map(|slot| slot.cover.timeout());
         let lives = self.slots.iter().filter_map(Slot::timeout);
         lives.chain(covers).chain(self.recycling_timeout()).min()
@@ -203,7 +204,7 @@ impl Supervisor {
     }
 
     /// The table as it is at `now`, in the order of the specs.
-    pub fn children(&self, now: Instant) -> impl Iterator<Item = ChildView<'_>> {
+    pub fn children(&self, now: Moment) -> impl Iterator<Item = ChildView<'_>> {
         self.slots.iter().map(move |slot| {
             let covered_by = slot.cover.pid().and_then(|pid| self.child_of(pid));
             slot.view(covered_by, now)

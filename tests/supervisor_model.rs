@@ -9,7 +9,10 @@
 mod character;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::{Duration, Instant};
+
+use std::time::Duration;
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use wsmaster::supervisor::{
     Action, ChildId, ChildSpec, DrainReason, Event, ExitStatus, KillSignal, LEAVING_MAX, Pid,
@@ -120,7 +123,7 @@ struct World {
     seed: u64,
     step: usize,
     dice: u64,
-    start: Instant,
+    start: Moment,
     now: Duration,
     supervisor: Supervisor,
     mood: Mood,
@@ -156,7 +159,7 @@ impl World {
             seed,
             step: 0,
             dice: seed,
-            start: Instant::now(),
+            start: clock::now(),
             now: Duration::ZERO,
             supervisor: Supervisor::new(specs.collect(), Policy::default(), seed),
             mood: Mood::Any,
@@ -244,7 +247,8 @@ impl World {
             let event = self.mischief();
             return self.tell(event);
         }
-        let timeout = self.supervisor.poll_timeout().map(|at| at.duration_since(self.start));
+        let timeout =
+            self.supervisor.poll_timeout().map(|at| at.saturating_duration_since(self.start));
         let planned = self.plan.first_key_value().map(|(&key, _)| key);
         let next = timeout.into_iter().chain(planned.map(|key| key.0)).min();
         if is_slow && next.is_none_or(|next| next > self.now + Duration::from_millis(50)) {

@@ -23,7 +23,7 @@ impl SerialClock {
     const TICKS_PER_MS: u64 = 10;
 
     /// A clock that stands at this time since 1970 at `now_ms` of the
-    /// [monotonic clock](crate::sys::clock::monotonic_ms).
+    /// [monotonic clock](crate::sys::clock::now).
     pub fn new(now_ms: u64, since_1970: Duration) -> Self {
         let ticks = since_1970.saturating_sub(Self::EPOCH).as_micros() / 100;
         let ticks = u64::try_from(ticks).unwrap_or(SERIAL_MAX);

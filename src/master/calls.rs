@@ -1,6 +1,8 @@
 //! Callers of the control socket, and the reload that some of them wait for.
 
-use std::{collections::HashMap, io, time::Instant};
+use std::{collections::HashMap, io};
+
+use wsmaster_ipc::sys::clock;
 
 use log::Level;
 use mio::Interest;
@@ -184,7 +186,7 @@ where
                 Ok(Renewal::New)
             }
             (tls, loaded) => {
-                *tls = loaded.map(|loaded| Tls::new(loaded, Instant::now())).transpose()?;
+                *tls = loaded.map(|loaded| Tls::new(loaded, clock::now())).transpose()?;
                 Ok(Renewal::Other)
             }
         }
@@ -210,7 +212,7 @@ where
     }
 
     pub(super) fn take_calls(&mut self) {
-        while let Some(mut caller) = self.control.accept(Instant::now()) {
+        while let Some(mut caller) = self.control.accept(clock::now()) {
             if self.callers.len() >= CALLERS_MAX {
                 log::warn!("too many callers at the control socket: one was hung up on");
                 continue;
@@ -301,14 +303,14 @@ where
 
     pub(super) fn answer(&mut self, number: u32, answer: &impl serde::Serialize) {
         let Some(caller) = self.callers.get_mut(&number) else { return };
-        match caller.answer(answer, Instant::now()) {
+        match caller.answer(answer, clock::now()) {
             Progress::Waiting => {}
             Progress::Over | Progress::Asked(_) => drop(self.callers.remove(&number)),
         }
     }
 
     pub(super) fn hang_up_on_the_slow(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         self.callers.retain(|_, caller| caller.deadline.is_none_or(|deadline| now < deadline));
     }
 }

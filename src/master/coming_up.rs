@@ -1,7 +1,9 @@
 //! From the first fork until all workers have served, and all programs were ready, once: the only time in which what they do
 //! can end the server.
 
-use std::{collections::HashMap, time::Instant};
+use std::collections::HashMap;
+
+use wsmaster_ipc::sys::clock;
 
 use wsmaster_ipc::{LifeEvent, sys::process};
 use wsmaster_workers::Handler;
@@ -157,12 +159,12 @@ where
         let is_up = |phase| matches!(phase, Phase::Ready | Phase::GivenUp);
         let programs_are_up = self
             .supervisor
-            .children(Instant::now())
+            .children(clock::now())
             .all(|child| !self.is_program(child.id) || is_up(child.state));
         if !programs_are_up {
             return false;
         }
-        let workers = self.supervisor.children(Instant::now()).take(self.seats.len());
+        let workers = self.supervisor.children(clock::now()).take(self.seats.len());
         let workers: Option<Vec<i32>> = workers
             .map(|child| child.pid.filter(|_| child.state == Phase::Ready).map(|pid| pid.0 as i32))
             .collect();

@@ -11,8 +11,10 @@ use std::{
         net::UnixListener as StdListener,
     },
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use wsmaster_ipc::Moment;
 
 use mio::net::{UnixListener, UnixStream};
 use serde::{Deserialize, Serialize};
@@ -87,7 +89,7 @@ pub(super) struct Caller {
     has_asked: bool,
     answer: Vec<u8>,
     /// When it is hung up on, whatever it does. A caller that waits for a reload has no such moment.
-    pub(super) deadline: Option<Instant>,
+    pub(super) deadline: Option<Moment>,
 }
 
 /// How far a caller is.
@@ -118,7 +120,7 @@ impl Control {
     }
 
     /// The next caller, if it is the owner of this process or root.
-    pub(super) fn accept(&mut self, now: Instant) -> Option<Caller> {
+    pub(super) fn accept(&mut self, now: Moment) -> Option<Caller> {
         loop {
             let (stream, _) = self.listener.accept().ok()?;
             match socket::peer_credentials(&stream) {
@@ -236,7 +238,7 @@ impl Caller {
     }
 
     /// Answers, and hangs up when all is written.
-    pub(super) fn answer(&mut self, answer: &impl Serialize, now: Instant) -> Progress {
+    pub(super) fn answer(&mut self, answer: &impl Serialize, now: Moment) -> Progress {
         self.answer = serde_json::to_vec(answer).unwrap_or_default();
         self.answer.push(b'\n');
         self.deadline = Some(now + PATIENCE);

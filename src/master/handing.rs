@@ -3,10 +3,9 @@
 //! Listeners are sent as duplicates; the master keeps its own. What a worker takes with it at its fork is no matter of this
 //! file.
 
-use std::{
-    os::fd::{AsFd, BorrowedFd},
-    time::Instant,
-};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use wsmaster_ipc::sys::clock;
 
 use wsmaster_ipc::link::{Handed, ToChild};
 use wsmaster_workers::Handler;
@@ -52,20 +51,20 @@ where
     /// Gives the certificates to every worker, those that leave among them.
     pub(super) fn hand_out_certificates(&mut self) {
         let workers = self.workers();
-        self.certificates_handover.given(workers.iter().copied(), Instant::now());
+        self.certificates_handover.given(workers.iter().copied(), clock::now());
         self.hand_certificates_to(&workers);
     }
 
     /// As [`Self::hand_out_certificates`], the keys of session tickets.
     pub(super) fn hand_out_ticket_keys(&mut self) {
         let workers = self.workers();
-        self.ticket_keys_handover.given(workers.iter().copied(), Instant::now());
+        self.ticket_keys_handover.given(workers.iter().copied(), clock::now());
         self.hand_ticket_keys_to(&workers);
     }
 
     /// Gives what has not been taken to those who have not taken it.
     pub(super) fn hand_out_again(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         let again = self.certificates_handover.again(now);
         self.hand_certificates_to(&again);
         let again = self.ticket_keys_handover.again(now);

@@ -3,10 +3,9 @@
 //! It is given again and again to whoever has not taken it, above all for lack of descriptors. Whoever waits for all of them
 //! is told of those who cannot take it, and does not wait for these.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
+
+use wsmaster_ipc::Moment;
 
 use crate::supervisor::Pid;
 
@@ -25,8 +24,8 @@ pub(super) struct Handover {
 
 #[derive(Clone, Copy, Debug)]
 struct Open {
-    since: Instant,
-    again: Instant,
+    since: Moment,
+    again: Moment,
     state: State,
 }
 
@@ -42,7 +41,7 @@ enum State {
 
 impl Handover {
     /// Something new is given to these. Its number.
-    pub(super) fn given(&mut self, to: impl Iterator<Item = Pid>, now: Instant) -> u64 {
+    pub(super) fn given(&mut self, to: impl Iterator<Item = Pid>, now: Moment) -> u64 {
         let open = Open { since: now, again: now + AGAIN, state: State::Silent };
         self.open.extend(to.map(|pid| (pid, open)));
         self.number += 1;
@@ -92,7 +91,7 @@ impl Handover {
     }
 
     /// Those who are to be given it again.
-    pub(super) fn again(&mut self, now: Instant) -> Vec<Pid> {
+    pub(super) fn again(&mut self, now: Moment) -> Vec<Pid> {
         let due = self.open.iter_mut().filter(|(_, open)| now >= open.again);
         due.map(|(pid, open)| {
             open.again = now + AGAIN;
@@ -102,7 +101,7 @@ impl Handover {
     }
 
     /// Those who are waited for no more from now on. They are given it again all the same.
-    pub(super) fn give_up(&mut self, now: Instant) -> Vec<Pid> {
+    pub(super) fn give_up(&mut self, now: Moment) -> Vec<Pid> {
         let mut late = Vec::new();
         for (pid, open) in &mut self.open {
             if open.state != State::Late && now >= open.since + PATIENCE {
@@ -114,18 +113,20 @@ impl Handover {
     }
 
     /// When something is due next.
-    pub(super) fn wake_at(&self) -> Option<Instant> {
+    pub(super) fn wake_at(&self) -> Option<Moment> {
         self.open.values().map(|open| open.again).min()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use wsmaster_ipc::sys::clock;
+
     use super::*;
 
     #[test]
     fn one_who_never_answers_is_waited_for_so_long_and_given_it_for_ever() {
-        let mut now = Instant::now();
+        let mut now = clock::now();
         let mut handover = Handover::default();
         let number = handover.given([Pid(7), Pid(8)].into_iter(), now);
         handover.taken(Pid(8), number);
@@ -143,7 +144,7 @@ mod tests {
 
     #[test]
     fn one_who_cannot_take_it_is_told_of_at_once_and_given_it_again() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut handover = Handover::default();
         let number = handover.given([Pid(7), Pid(8)].into_iter(), now);
         handover.refused(Pid(7), number);
@@ -159,7 +160,7 @@ mod tests {
 
     #[test]
     fn an_answer_to_something_older_means_nothing() {
-        let now = Instant::now();
+        let now = clock::now();
         let mut handover = Handover::default();
         let first = handover.given([Pid(7)].into_iter(), now);
         let second = handover.given([Pid(7)].into_iter(), now + PATIENCE / 2);

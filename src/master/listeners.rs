@@ -9,8 +9,10 @@ use std::{
     net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs},
     os::{fd::AsFd, unix::net::UnixListener},
     path::PathBuf,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use wsmaster_ipc::sys::clock;
 
 use wsmaster_ipc::{
     link::{MasterLink, ToChild},
@@ -128,11 +130,12 @@ impl Listeners {
         config: &Config,
         patience: Duration,
     ) -> Result<Kept, StartError> {
-        let begun = Instant::now();
+        let begun = clock::now();
         loop {
             match bind(&wanted, config) {
                 Err(StartError::Bind(_, _, error))
-                    if error.kind() == io::ErrorKind::AddrInUse && begun.elapsed() < patience =>
+                    if error.kind() == io::ErrorKind::AddrInUse
+                        && (clock::now() - begun) < patience =>
                 {
                     std::thread::sleep(ORPHANS_STEP);
                 }

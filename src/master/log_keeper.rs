@@ -4,7 +4,9 @@
 //! One rule bounds what can be lost: a file is not moved aside before every process writes to the one that was opened last, so
 //! at any moment two files are in use at most. A process that does not answer is waited for, and only for so long.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use wsmaster_ipc::Moment;
 
 use super::handover::Handover;
 use crate::supervisor::Pid;
@@ -29,8 +31,8 @@ pub(super) struct Rotation {
 #[derive(Debug, Default)]
 pub(super) struct LogKeeper {
     /// The last look: when, and how long the file was.
-    seen: Option<(Instant, u64)>,
-    look_at: Option<Instant>,
+    seen: Option<(Moment, u64)>,
+    look_at: Option<Moment>,
     /// Of the file that was opened last.
     pub(super) handover: Handover,
     rotations: u64,
@@ -38,7 +40,7 @@ pub(super) struct LogKeeper {
 
 impl LogKeeper {
     /// Whether the file is to be moved now, if it is `length` bytes long.
-    pub(super) fn look(&mut self, rotation: Rotation, length: u64, now: Instant) -> bool {
+    pub(super) fn look(&mut self, rotation: Rotation, length: u64, now: Moment) -> bool {
         if self.look_at.is_some_and(|at| now < at) {
             return false;
         }
@@ -60,7 +62,7 @@ impl LogKeeper {
     }
 
     /// A new file is given to these. Its number.
-    pub(super) fn given(&mut self, to: impl Iterator<Item = Pid>, now: Instant) -> u64 {
+    pub(super) fn given(&mut self, to: impl Iterator<Item = Pid>, now: Moment) -> u64 {
         self.seen = Some((now, 0));
         self.handover.given(to, now)
     }
@@ -71,7 +73,7 @@ impl LogKeeper {
     }
 
     /// The file could not be moved aside: it is not tried again at once.
-    pub(super) fn failed(&mut self, now: Instant) {
+    pub(super) fn failed(&mut self, now: Moment) {
         self.look_at = Some(now + PAUSE);
     }
 
@@ -81,7 +83,7 @@ impl LogKeeper {
     }
 
     /// When something is due next.
-    pub(super) fn wake_at(&self) -> Option<Instant> {
+    pub(super) fn wake_at(&self) -> Option<Moment> {
         self.handover.wake_at().into_iter().chain(self.look_at).min()
     }
 }
@@ -95,6 +97,8 @@ fn until_full(time: Duration, grown: u64, full: u64, length: u64) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use wsmaster_ipc::sys::clock;
+
     use super::*;
 
     const ROTATION: Rotation = Rotation { bytes: 1_000, keep: 3 };
@@ -119,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_file_is_not_moved_before_all_write_to_the_last_one() {
-        let mut now = Instant::now();
+        let mut now = clock::now();
         let mut keeper = LogKeeper::default();
         assert!(!keeper.look(ROTATION, 1_000, now), "not longer than it may be");
         now = keeper.wake_at().unwrap();

@@ -1,9 +1,9 @@
 //! The log file and its readers: moved aside when it is too long, opened again when somebody asks, and handed to every child.
 
-use std::time::Instant;
-
 use serde::{Deserialize, Serialize};
+use wsmaster_ipc::Moment;
 use wsmaster_ipc::link::ToChild;
+use wsmaster_ipc::sys::clock;
 use wsmaster_workers::Handler;
 
 use super::{Master, log_keeper::Rotation};
@@ -50,7 +50,7 @@ where
 
     /// Does what is due: a file that is too long, children who have not answered, callers who wait for them.
     pub(super) fn keep_the_log(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         let (bytes, keep) =
             (self.config.server.log_rotate_bytes, self.config.server.log_rotate_keep);
         match bytes.and_then(|bytes| Some((bytes, logging::length()?))) {
@@ -75,7 +75,7 @@ where
         self.answer_reopeners();
     }
 
-    fn rotate_the_log(&mut self, keep: u32, now: Instant) {
+    fn rotate_the_log(&mut self, keep: u32, now: Moment) {
         match logging::rotate(keep) {
             Ok(moved) => {
                 if moved {
@@ -92,7 +92,7 @@ where
 
     fn hand_out_the_log(&mut self) {
         let children: Vec<Pid> = self.children.keys().copied().collect();
-        let number = self.log_keeper.given(children.iter().copied(), Instant::now());
+        let number = self.log_keeper.given(children.iter().copied(), clock::now());
         for pid in children {
             self.hand_log_to(pid, &ToChild::TakeLog { number });
         }

@@ -3,7 +3,10 @@
 //! The master looks, and not each worker at itself: a worker that hangs is seen too, one that is idle is not woken, and the
 //! supervisor, which has one go after the other, sits here. It owns the moments of the looks and decides nothing more.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use wsmaster_ipc::sys::resource;
 use wsmaster_workers::Handler;
@@ -20,17 +23,17 @@ const EVERY: Duration = Duration::from_secs(1);
 /// When the next look is due.
 #[derive(Debug, Default)]
 pub(super) struct MemoryWatch {
-    next: Option<Instant>,
+    next: Option<Moment>,
 }
 
 impl MemoryWatch {
     /// When [`Self::is_due`] has something to say next.
-    pub(super) fn wake_at(&self) -> Option<Instant> {
+    pub(super) fn wake_at(&self) -> Option<Moment> {
         self.next
     }
 
     /// Whether it is time to look. Without a limit it never is.
-    fn is_due(&mut self, bytes_max: u64, now: Instant) -> bool {
+    fn is_due(&mut self, bytes_max: u64, now: Moment) -> bool {
         if bytes_max == 0 {
             self.next = None;
             return false;
@@ -51,7 +54,7 @@ where
     /// Looks at the workers' memory, if it is time.
     pub(super) fn watch_the_memory(&mut self) {
         let bytes_max = self.config.server.worker_memory_max;
-        if !self.memory.is_due(bytes_max, Instant::now()) {
+        if !self.memory.is_due(bytes_max, clock::now()) {
             return;
         }
         let weigh = |pid: Pid| Some((pid, resource::own_bytes(pid.0 as i32)?));
@@ -73,7 +76,7 @@ mod tests {
 
     #[test]
     fn a_look_comes_once_a_second_and_only_with_a_limit() {
-        let (mut watch, start) = (MemoryWatch::default(), Instant::now());
+        let (mut watch, start) = (MemoryWatch::default(), clock::now());
         assert!(!watch.is_due(0, start));
         assert_eq!(watch.wake_at(), None);
         assert!(watch.is_due(1, start));

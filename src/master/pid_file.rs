@@ -5,8 +5,10 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use wsmaster_ipc::sys::clock;
 
 use crate::missing;
 use wsmaster_ipc::sys::{
@@ -136,10 +138,12 @@ impl Drop for PidFile {
 /// A file that is held is tried again for a moment: a master that somebody has just killed holds it until the kernel has
 /// taken it apart.
 fn patiently(take: impl Fn() -> Result<LockedFile, LockError>) -> Result<LockedFile, LockError> {
-    let begun = Instant::now();
+    let begun = clock::now();
     loop {
         match take() {
-            Err(LockError::Held) if begun.elapsed() < LAST_BREATH => std::thread::sleep(STEP),
+            Err(LockError::Held) if (clock::now() - begun) < LAST_BREATH => {
+                std::thread::sleep(STEP)
+            }
             done => return done,
         }
     }

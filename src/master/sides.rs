@@ -1,8 +1,7 @@
 //! What the master does about side processes that differs from workers: how they stop, how all of them are started again, and
 //! what they leave behind.
 
-use std::time::Instant;
-
+use wsmaster_ipc::sys::clock;
 use wsmaster_ipc::{
     link::ToChild,
     side_status::SideStatus,
@@ -67,7 +66,7 @@ where
     }
 
     pub(super) fn restart_side_processes(&mut self) {
-        let now = Instant::now();
+        let now = clock::now();
         let all = self.supervisor.children(now).skip(self.seats.len());
         // One that waits because it has failed too often may have been put right.
         let waiting: Vec<ChildId> =

@@ -4,8 +4,10 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     rc::Rc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+use wsmaster_ipc::sys::clock;
 
 use mio::Poll;
 use wsmaster_ipc::{
@@ -15,13 +17,12 @@ use wsmaster_ipc::{
     mailbox_sender::MailboxSender,
     shared_state::{SerialClock, SharedState},
     side_status::SideStatus,
-    sys::clock::monotonic_ms,
     sys::{process, random, reserve, title},
 };
 use wsmaster_workers::Handler;
 
 use super::{
-    Master, PassedSockets, SeatKept, clock,
+    Master, PassedSockets, SeatKept, clock_check,
     closing_wait::ClosingWait,
     coming_up::ComingUp,
     control::Control,
@@ -268,7 +269,7 @@ where
         let workers = config.server.workers;
         let listeners = Listeners::bind(&config, pid_file.was_left_behind(), passed)?;
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        if let Some(warning) = clock::warning(since_1970, program_made()) {
+        if let Some(warning) = clock_check::warning(since_1970, program_made()) {
             log::warn!("{warning}");
         }
         let seed = random::seed().map_err(system("random numbers"))?;
@@ -282,7 +283,7 @@ where
             if reload.is_some() { PROGRAMS_TO_COME_MAX } else { 0 },
         ));
         // Rounded up: a serial number must never be ahead of the clock of a server that starts later.
-        let clock = SerialClock::new(monotonic_ms() + 1, since_1970);
+        let clock = SerialClock::new(clock::now().ms() + 1, since_1970);
         let shared_state = SharedState::new(workers as u16, directory.mailboxes(), clock, seed)
             .map_err(system("shared memory"))?;
         logging::count_losses_on(&shared_state);
@@ -324,7 +325,7 @@ where
             supervisor: Supervisor::new(specs, policy, seed).with_vacant_slots(vacant),
             signals,
             poll: Poll::new().map_err(system("the poll"))?,
-            started: Instant::now(),
+            started: clock::now(),
             config,
             reload,
             coming_up: Some(ComingUp::new(on_serving)),
@@ -333,7 +334,7 @@ where
             make,
             surroundings,
             tls: tls
-                .map(|loaded| Tls::new(loaded, Instant::now()))
+                .map(|loaded| Tls::new(loaded, clock::now()))
                 .transpose()
                 .map_err(system("keys for TLS tickets"))?,
             listeners,
@@ -359,7 +360,7 @@ where
             ticket_keys_handover: Handover::default(),
             renewers: Vec::new(),
             totals: WorkerCounters::zero(),
-            systemd: Systemd::new(Instant::now()),
+            systemd: Systemd::new(clock::now()),
             watchdog: Watchdog::default(),
             task_watchdog: Watchdog::default(),
             memory: MemoryWatch::default(),

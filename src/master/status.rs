@@ -1,7 +1,9 @@
 //! How everything is, as one JSON object. It asks no worker: what it shows stands in shared memory and in the kernel, so
 //! it works while a worker hangs.
 
-use std::{path::Path, time::Instant};
+use std::path::Path;
+
+use wsmaster_ipc::sys::clock;
 
 use wsmaster_ipc::sys::{process, resource};
 use wsmaster_workers::Handler;
@@ -29,7 +31,7 @@ where
 {
     /// See the module.
     pub(super) fn status(&self) -> Status {
-        let now = Instant::now();
+        let now = clock::now();
         let slots = self.seats.len();
         let children: Vec<ChildView<'_>> = self.supervisor.children(now).collect();
         let present = || children.iter().filter(|view| view.state != Phase::Vacant);
@@ -47,7 +49,7 @@ where
             reloads: self.supervisor.generation(),
             master: MasterStatus {
                 pid: Some(pid as u32),
-                uptime_ms: Some(self.started.elapsed().as_millis() as u64),
+                uptime_ms: Some((clock::now() - self.started).as_millis() as u64),
                 rss_bytes: resource::resident_bytes(pid),
                 cpu_ms: resource::cpu_ms(pid),
                 news_missed: self.news_missed,

@@ -4,8 +4,11 @@
 use std::{
     io,
     os::fd::{AsFd, AsRawFd},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use mio::{Interest, Registry, unix::SourceFd};
 use serde::{Deserialize, Serialize};
@@ -92,7 +95,7 @@ impl Surveys {
     }
 
     /// When there is something to do without an event, with this moment of the master's clock.
-    pub(super) fn wake_at(&self, started: Instant, now: Instant) -> Option<Instant> {
+    pub(super) fn wake_at(&self, started: Moment, now: Moment) -> Option<Moment> {
         if self.inbox.has_mail() {
             return Some(now);
         }
@@ -126,7 +129,7 @@ where
     pub(super) fn inspect(&mut self, caller: u32, slot: u16, question: &inspect::InspectRequest) {
         let asked = match (Slot::new(slot), serde_json::to_vec(question)) {
             (Some(slot), Ok(json)) => {
-                let now_ms = self.started.elapsed().as_millis() as u64;
+                let now_ms = (clock::now() - self.started).as_millis() as u64;
                 let request = Request::Inspect { question: &json };
                 self.surveys.requester.request_of(slot, request, now_ms, caller)
             }
@@ -142,7 +145,7 @@ where
 
     /// Passes on what workers have answered.
     pub(super) fn answer_surveys(&mut self) {
-        let now_ms = self.started.elapsed().as_millis() as u64;
+        let now_ms = (clock::now() - self.started).as_millis() as u64;
         for (caller, reply) in self.surveys.take(now_ms) {
             self.answer_survey(caller, reply);
         }

@@ -14,8 +14,11 @@ use std::{
             net::{SocketAddr, UnixDatagram},
         },
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use sd_notify::NotifyState;
 
@@ -29,15 +32,15 @@ const AGAIN: Duration = Duration::from_millis(500);
 pub(super) struct Systemd {
     /// Half of `WatchdogSec`, if it is set.
     every: Option<Duration>,
-    next: Option<Instant>,
+    next: Option<Moment>,
     /// Words that the socket has not taken, and when it is tried again.
     waiting: VecDeque<String>,
-    again: Option<Instant>,
+    again: Option<Moment>,
 }
 
 impl Systemd {
     /// Reads what systemd has put into the environment.
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Moment) -> Self {
         let every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
         Self { every, next: every.map(|_| now), waiting: VecDeque::new(), again: None }
     }
@@ -61,12 +64,12 @@ impl Systemd {
     }
 
     /// When [`Self::beat`] has something to say next.
-    pub(super) fn wake_at(&self) -> Option<Instant> {
+    pub(super) fn wake_at(&self) -> Option<Moment> {
         self.next.into_iter().chain(self.again).min()
     }
 
     /// Says what had no room, and that the master is alive, if it is time. It is called from the loop, so a master that hangs says nothing.
-    pub(super) fn beat(&mut self, now: Instant) {
+    pub(super) fn beat(&mut self, now: Moment) {
         if self.again.is_some_and(|at| now >= at) {
             self.say_what_waits(now);
         }
@@ -89,10 +92,10 @@ impl Systemd {
             self.waiting.pop_front();
         }
         self.waiting.push_back(text);
-        self.say_what_waits(Instant::now());
+        self.say_what_waits(clock::now());
     }
 
-    fn say_what_waits(&mut self, now: Instant) {
+    fn say_what_waits(&mut self, now: Moment) {
         self.again = None;
         while let Some(text) = self.waiting.front() {
             match send(text) {

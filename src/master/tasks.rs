@@ -1,7 +1,9 @@
 //! Task processes, as the master sees them: the queues they take with them, the word for whoever waits for a task whose
 //! process has died, those that hang, and numbers.
 
-use std::{io, time::Instant};
+use std::io;
+
+use wsmaster_ipc::sys::clock;
 
 use wsmaster_ipc::{
     Address, Answer, Command, TaskAnswer,
@@ -73,7 +75,7 @@ where
                 busy.push((*pid, done + failed + died));
             }
         }
-        for verdict in self.task_watchdog.look(limit, busy.into_iter(), Instant::now()) {
+        for verdict in self.task_watchdog.look(limit, busy.into_iter(), clock::now()) {
             let (Verdict::Abort(pid) | Verdict::Kill(pid)) = verdict;
             let name = self.name_of(pid);
             let limit = limit.unwrap_or_default();

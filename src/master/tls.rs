@@ -4,8 +4,11 @@
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{SystemTime, UNIX_EPOCH},
 };
+
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use wsmaster_ipc::sys::{
     memory::{read_sealed_file, sealed_file},
@@ -29,11 +32,11 @@ use crate::{
 pub(super) struct Tls {
     pub(super) loaded: LoadedTls,
     ticket_keys: OwnedFd,
-    turn_at: Instant,
+    turn_at: Moment,
 }
 
 impl Tls {
-    pub(super) fn new(loaded: LoadedTls, now: Instant) -> io::Result<Self> {
+    pub(super) fn new(loaded: LoadedTls, now: Moment) -> io::Result<Self> {
         let keys = TicketKeys::new(random::bytes()?);
         let ticket_keys = sealed_file(keys.as_bytes())?;
         Ok(Self { loaded, ticket_keys, turn_at: now + TICKET_LIFETIME })
@@ -48,7 +51,7 @@ impl Tls {
     }
 
     /// When the keys of tickets are turned next.
-    pub(super) fn turn_at(&self) -> Instant {
+    pub(super) fn turn_at(&self) -> Moment {
         self.turn_at
     }
 
@@ -58,7 +61,7 @@ impl Tls {
     }
 
     /// Turns the keys of tickets if it is time. Whether it was.
-    pub(super) fn turn(&mut self, now: Instant) -> io::Result<bool> {
+    pub(super) fn turn(&mut self, now: Moment) -> io::Result<bool> {
         if now < self.turn_at {
             return Ok(false);
         }
@@ -95,7 +98,7 @@ where
     /// Turns the keys of tickets, if it is time, and hands the new ones to the workers.
     pub(super) fn turn_ticket_keys(&mut self) {
         let Some(tls) = &mut self.tls else { return };
-        match tls.turn(Instant::now()) {
+        match tls.turn(clock::now()) {
             Ok(false) => {}
             Ok(true) => self.hand_out_ticket_keys(),
             Err(error) => log::error!("no new keys for TLS tickets: {error}; the old ones stay"),

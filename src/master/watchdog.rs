@@ -4,10 +4,9 @@
 //! stopped process group), and nothing about the workers: they get their whole time again. Clocks that are set do not
 //! matter: the time is monotonic.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
+
+use wsmaster_ipc::Moment;
 
 use crate::supervisor::Pid;
 
@@ -18,7 +17,7 @@ pub(super) const LOOKS: u32 = 4;
 #[derive(Debug, Default)]
 pub(super) struct Watchdog {
     seen: HashMap<Pid, Seen>,
-    next: Option<Instant>,
+    next: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +38,7 @@ pub(super) enum Verdict {
 
 impl Watchdog {
     /// When [`Self::look`] wants to be called next.
-    pub(super) fn wake_at(&self) -> Option<Instant> {
+    pub(super) fn wake_at(&self) -> Option<Moment> {
         self.next
     }
 
@@ -48,7 +47,7 @@ impl Watchdog {
         &mut self,
         limit: Option<Duration>,
         turns: impl Iterator<Item = (Pid, u64)>,
-        now: Instant,
+        now: Moment,
     ) -> Vec<Verdict> {
         let Some(every) = limit.map(|limit| limit / LOOKS) else {
             *self = Self::default();
@@ -80,6 +79,8 @@ impl Watchdog {
 
 #[cfg(test)]
 mod tests {
+    use wsmaster_ipc::sys::clock;
+
     use super::*;
 
     const LIMIT: Option<Duration> = Some(Duration::from_secs(4));
@@ -88,7 +89,7 @@ mod tests {
     /// Looks once a second at two workers: one makes turns, the other stands still.
     fn looks(
         watchdog: &mut Watchdog,
-        start: Instant,
+        start: Moment,
         seconds: std::ops::Range<u64>,
     ) -> Vec<(u64, Verdict)> {
         seconds
@@ -103,14 +104,14 @@ mod tests {
 
     #[test]
     fn who_stands_still_is_aborted_and_then_killed() {
-        let (mut watchdog, start) = (Watchdog::default(), Instant::now());
+        let (mut watchdog, start) = (Watchdog::default(), clock::now());
         let verdicts = looks(&mut watchdog, start, 0..6);
         assert_eq!(verdicts, [(4, Verdict::Abort(Pid(2))), (5, Verdict::Kill(Pid(2)))]);
     }
 
     #[test]
     fn a_machine_that_slept_accuses_nobody() {
-        let (mut watchdog, start) = (Watchdog::default(), Instant::now());
+        let (mut watchdog, start) = (Watchdog::default(), clock::now());
         assert_eq!(looks(&mut watchdog, start, 0..4), []);
         // The look of second 4 comes in second 3,600.
         assert_eq!(looks(&mut watchdog, start, 3600..3604), []);
@@ -119,7 +120,7 @@ mod tests {
 
     #[test]
     fn without_a_limit_nobody_is_watched() {
-        let (mut watchdog, start) = (Watchdog::default(), Instant::now());
+        let (mut watchdog, start) = (Watchdog::default(), clock::now());
         looks(&mut watchdog, start, 0..4);
         assert_eq!(watchdog.look(None, [(Pid(2), 7)].into_iter(), start + STEP * 4), []);
         assert_eq!(watchdog.wake_at(), None);

@@ -5,8 +5,11 @@ use std::{
     error::Error,
     io, iter,
     os::fd::BorrowedFd,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use serde_json::Value;
 use wsmaster_ipc::{
@@ -50,7 +53,7 @@ pub struct ProcessContext {
     dropped: u64,
     answers: HashMap<u64, Reply>,
     next: u64,
-    stop: Option<Instant>,
+    stop: Option<Moment>,
     own: Vec<TaskQueueReady>,
     timers: Timers,
 }
@@ -138,7 +141,7 @@ impl ProcessContext {
     /// asked to end; sends what is to be sent meanwhile. Each call returns one timer or one event, and
     /// [`Wait::Message`] as long as there are messages.
     pub fn wait(&mut self, time: Duration) -> Wait {
-        let until = Instant::now() + time;
+        let until = clock::now() + time;
         let mut is_last = false;
         loop {
             if self.should_stop() {
@@ -156,7 +159,7 @@ impl ProcessContext {
             if is_last {
                 return Wait::Elapsed;
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(clock::now());
             is_last = left.is_zero();
             self.turn(left, Taking::WhatFits);
         }
@@ -183,7 +186,7 @@ impl ProcessContext {
     }
 
     /// When this process must have ended, once it is asked to.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
         self.stop
     }
 
@@ -336,7 +339,7 @@ impl ProcessContext {
     /// As [`Self::task`], of several tasks at a time: what became of each, in their order. A task process that asks for as
     /// many as there are task processes may wait for itself.
     pub fn tasks(&mut self, tasks: &[&[u8]], within: Duration) -> Vec<Result<Vec<u8>, TaskError>> {
-        let until = Instant::now() + within;
+        let until = clock::now() + within;
         let first = self.next + 1;
         for data in tasks {
             self.next += 1;
@@ -356,7 +359,7 @@ impl ProcessContext {
                     open -= 1;
                 }
             }
-            let left = until.saturating_duration_since(Instant::now());
+            let left = until.saturating_duration_since(clock::now());
             let is_over = open == 0 || left.is_zero() || self.should_stop();
             if is_over || !self.turn(left, Taking::Everything) {
                 break;
@@ -404,16 +407,16 @@ impl ProcessContext {
             Ok(turn) => turn,
             Err(error) => {
                 log::error!("poll failed: {error}");
-                self.stop.get_or_insert_with(Instant::now);
+                self.stop.get_or_insert_with(clock::now);
                 return false;
             }
         };
         if let Some(left) = turn.stop {
-            self.stop.get_or_insert_with(|| Instant::now() + left);
+            self.stop.get_or_insert_with(|| clock::now() + left);
         }
         let is_open = self.take_mail(taking) && !turn.orphaned;
         if !is_open {
-            self.stop.get_or_insert_with(Instant::now);
+            self.stop.get_or_insert_with(clock::now);
         }
         self.process_loop.flush();
         is_open

@@ -6,8 +6,11 @@ use std::{
     io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     rc::Rc,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use wsmaster_ipc::{
     Answer, Command, Handle, LifeEvent,
@@ -62,7 +65,7 @@ pub(super) struct ProcessLoop<D, S> {
     /// The mailbox of another process is full, and something waits for it here.
     backlog: bool,
     term: TermSignal,
-    started: Instant,
+    started: Moment,
     /// Events of the server's life that are not read yet, the oldest first.
     pub(super) life: VecDeque<LifeEvent>,
     /// Those that had no room there.
@@ -127,7 +130,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
             mail_is_paused: false,
             backlog: false,
             term,
-            started: Instant::now(),
+            started: clock::now(),
             life: VecDeque::new(),
             life_dropped: 0,
         })
@@ -135,7 +138,7 @@ impl<D, S: Copy> ProcessLoop<D, S> {
 
     /// The clock of this process, in ms.
     pub(super) fn now_ms(&self) -> u64 {
-        self.started.elapsed().as_millis() as u64
+        (clock::now() - self.started).as_millis() as u64
     }
 
     /// Watches a descriptor of the process itself, for both directions.

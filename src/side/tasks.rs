@@ -10,8 +10,11 @@ use std::{
     os::fd::AsFd,
     panic::{AssertUnwindSafe, catch_unwind},
     rc::Rc,
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use wsmaster_ipc::{
     Address, Answer, LeaveReason, ReplyTo, SendError, TaskAnswer,
@@ -212,7 +215,7 @@ impl TaskProcess {
     /// Answers the task that is in the task slot. It stays there until the answer is in the requester's mailbox, where it outlives
     /// this process; a mailbox that stays full is waited for no longer than [`ANSWER_TIMEOUT`].
     fn answer(&mut self, ticket: ReplyTo, answer: TaskAnswer<'_>) {
-        let until = Instant::now() + ANSWER_TIMEOUT;
+        let until = clock::now() + ANSWER_TIMEOUT;
         let mut answer = answer;
         loop {
             match self.context.handle().answer(ticket, Answer::Task(answer)) {
@@ -221,7 +224,7 @@ impl TaskProcess {
                     answer = TaskAnswer::Failed("the result is too large to be sent");
                 }
                 Err(error @ (SendError::Full | SendError::NoRoom | SendError::NoSuchProcess)) => {
-                    let waits = error != SendError::NoSuchProcess && Instant::now() < until;
+                    let waits = error != SendError::NoSuchProcess && clock::now() < until;
                     if !(waits && self.context.turn(RETRY, Taking::WhatFits)) {
                         log::error!("task answer not delivered: {error}");
                         break;
@@ -229,7 +232,7 @@ impl TaskProcess {
                 }
             }
         }
-        while !self.context.handle().flush_to(ticket.reply_to) && Instant::now() < until {
+        while !self.context.handle().flush_to(ticket.reply_to) && clock::now() < until {
             if !self.context.turn(RETRY, Taking::WhatFits) {
                 break;
             }
@@ -242,8 +245,8 @@ impl TaskProcess {
     }
 
     /// Sends what waits for full mailboxes.
-    fn flush_until(&mut self, deadline: Instant) {
-        while !self.context.handle().flush() && Instant::now() < deadline {
+    fn flush_until(&mut self, deadline: Moment) {
+        while !self.context.handle().flush() && clock::now() < deadline {
             if !self.context.turn(RETRY, Taking::WhatFits) {
                 return;
             }

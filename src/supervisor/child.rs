@@ -3,7 +3,9 @@
 //! Owns the types and what can be read off them. Which state follows which is decided elsewhere.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+
+use std::time::Duration;
+use wsmaster_ipc::Moment;
 
 use serde::Serialize;
 
@@ -74,7 +76,7 @@ pub struct Process {
     /// The [`generation`](super::Supervisor::generation) it was forked in.
     pub generation: u64,
     /// When it was forked.
-    pub forked_at: Instant,
+    pub forked_at: Moment,
 }
 
 /// The state of a slot. At most one process is the slot's current one; those it was replaced by leave beside it
@@ -88,14 +90,14 @@ pub enum ChildState {
         /// The process.
         process: Process,
         /// When it is given up as hung.
-        deadline: Instant,
+        deadline: Moment,
     },
     /// It serves.
     Ready {
         /// The process.
         process: Process,
         /// When it said so.
-        since: Instant,
+        since: Moment,
         /// That it is to be replaced, if so.
         wish: Option<Wish>,
     },
@@ -104,7 +106,7 @@ pub enum ChildState {
         /// The process.
         process: Process,
         /// When the answer is overdue.
-        deadline: Instant,
+        deadline: Moment,
     },
     /// It is to end, and nothing takes its place before it has.
     Stopping {
@@ -118,7 +120,7 @@ pub enum ChildState {
     /// Nothing runs until the time has come.
     BackingOff {
         /// When the next fork is due.
-        until: Instant,
+        until: Moment,
         /// How many failures in a row led here, 1 or more.
         attempt: u32,
         /// Whether it failed more often than the policy allows, and therefore waits the longest delay.
@@ -197,7 +199,7 @@ pub enum Phase {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wish {
     /// Not before.
-    pub at: Instant,
+    pub at: Moment,
     /// Why.
     pub why: RecycleReason,
 }
@@ -245,12 +247,12 @@ pub enum Pressure {
     /// It knows, and has until the deadline.
     Asked {
         /// When it is killed.
-        deadline: Instant,
+        deadline: Moment,
     },
     /// It was sent the terminating signal.
     Terminated {
         /// When it is killed.
-        deadline: Instant,
+        deadline: Moment,
     },
     /// It was sent the killing signal. There is nothing harder, so there is no timer.
     Killed,
@@ -258,7 +260,7 @@ pub enum Pressure {
 
 impl Pressure {
     /// When it is raised, if it can be.
-    pub fn deadline(self) -> Option<Instant> {
+    pub fn deadline(self) -> Option<Moment> {
         match self {
             Self::Asked { deadline } | Self::Terminated { deadline } => Some(deadline),
             Self::Killed => None,
@@ -266,7 +268,7 @@ impl Pressure {
     }
 
     /// The same, to be raised no later than `latest`.
-    pub(super) fn no_later_than(self, latest: Instant) -> Self {
+    pub(super) fn no_later_than(self, latest: Moment) -> Self {
         match self {
             Self::Asked { deadline } => Self::Asked { deadline: deadline.min(latest) },
             Self::Terminated { deadline } => Self::Terminated { deadline: deadline.min(latest) },

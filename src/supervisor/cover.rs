@@ -3,14 +3,13 @@
 //! Owns who covers whom, and when. That a process which is asked to leave or dies lets go of all listeners by itself is the
 //! shell's promise, so nothing is asked of it then; somebody else is asked.
 
-use std::time::Instant;
-
 use super::Supervisor;
 use super::child::{ChildId, ChildState, Phase, Pid};
 use super::message::{Action, Report};
 use super::policy::deadline;
 use super::slot::Slot;
 use super::stop::Course;
+use wsmaster_ipc::Moment;
 
 /// What is done about the listener of one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +17,7 @@ pub(super) enum Cover {
     /// Nothing: its own process serves it, or it has none.
     None,
     /// It waits until then for the slot's own next process.
-    After(Instant),
+    After(Moment),
     /// It has waited long enough, and nobody is there to take it.
     Wanted,
     /// This process of another slot serves it.
@@ -33,7 +32,7 @@ impl Cover {
         }
     }
 
-    pub(super) fn timeout(self) -> Option<Instant> {
+    pub(super) fn timeout(self) -> Option<Moment> {
         match self {
             Self::After(at) => Some(at),
             Self::None | Self::Wanted | Self::By(_) => None,
@@ -42,7 +41,7 @@ impl Cover {
 }
 
 impl Supervisor {
-    pub(super) fn handle_cover_failed(&mut self, child: ChildId, by: Pid, now: Instant) {
+    pub(super) fn handle_cover_failed(&mut self, child: ChildId, by: Pid, now: Moment) {
         let after = deadline(now, self.policy.cover_after);
         let Some(slot) = self.slots.get_mut(usize::from(child.0)) else { return };
         if slot.cover == Cover::By(by) {
@@ -51,7 +50,7 @@ impl Supervisor {
     }
 
     /// Has every listener served that can be, by its own process if there is one.
-    pub(super) fn advance_cover(&mut self, now: Instant) {
+    pub(super) fn advance_cover(&mut self, now: Moment) {
         self.take_back_covers();
         for index in 0..self.slots.len() {
             let slot = &self.slots[index];

@@ -2,8 +2,6 @@
 //!
 //! Owns the checks only. They run after each event in debug builds, and wherever a test asks for them.
 
-use std::time::Instant;
-
 use super::Supervisor;
 use super::child::{ChildId, ChildState, Phase, Pid, StopCause};
 use super::cover::Cover;
@@ -12,6 +10,7 @@ use super::message::Action;
 use super::reload::Reload;
 use super::slot::{LEAVING_MAX, Slot};
 use super::stop::Course;
+use wsmaster_ipc::Moment;
 
 impl Supervisor {
     /// Checks the whole table as it must be right after [`handle`](Self::handle) at `now`.
@@ -19,7 +18,7 @@ impl Supervisor {
     /// # Panics
     ///
     /// If anything is not as it must be; the message says what.
-    pub fn check_invariants(&self, now: Instant) {
+    pub fn check_invariants(&self, now: Moment) {
         let live = self.check_processes();
         self.check_actions(&live);
         self.check_course(&live);

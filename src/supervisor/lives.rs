@@ -4,7 +4,8 @@
 //! of their own and files to match.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+
+use wsmaster_ipc::Moment;
 
 use super::Supervisor;
 use super::child::{
@@ -36,7 +37,7 @@ pub(super) enum ForkReason {
 }
 
 impl Supervisor {
-    pub(super) fn handle_forked(&mut self, child: ChildId, pid: Pid, now: Instant) {
+    pub(super) fn handle_forked(&mut self, child: ChildId, pid: Pid, now: Moment) {
         if self.find(pid).is_some() || !self.awaits_fork(child) {
             return;
         }
@@ -62,7 +63,7 @@ impl Supervisor {
         };
     }
 
-    pub(super) fn handle_fork_failed(&mut self, child: ChildId, reason: String, now: Instant) {
+    pub(super) fn handle_fork_failed(&mut self, child: ChildId, reason: String, now: Moment) {
         if !self.awaits_fork(child) {
             return;
         }
@@ -70,7 +71,7 @@ impl Supervisor {
         self.fail(child, Failure::NotForked, now);
     }
 
-    pub(super) fn handle_ready(&mut self, pid: Pid, now: Instant) {
+    pub(super) fn handle_ready(&mut self, pid: Pid, now: Moment) {
         let Some((child, Place::Current)) = self.find(pid) else { return };
         let ChildState::Starting { process, .. } = self.slot(child).state else { return };
         let slot = self.slot_mut(child);
@@ -86,7 +87,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn handle_draining(&mut self, pid: Pid, now: Instant) {
+    pub(super) fn handle_draining(&mut self, pid: Pid, now: Moment) {
         let Some((child, Place::Current)) = self.find(pid) else { return };
         let in_time = Pressure::Asked { deadline: deadline(now, self.policy.leave_timeout) };
         match self.slot(child).state {
@@ -111,7 +112,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn handle_died(&mut self, pid: Pid, how: ExitStatus, now: Instant) {
+    pub(super) fn handle_died(&mut self, pid: Pid, how: ExitStatus, now: Moment) {
         let Some((child, place)) = self.find(pid) else { return };
         self.actions.retain(|action| action.pid() != Some(pid));
         let slot = self.slot_mut(child);
@@ -151,7 +152,7 @@ impl Supervisor {
     }
 
     /// Does all that is due at `now`.
-    pub(super) fn expire(&mut self, now: Instant) {
+    pub(super) fn expire(&mut self, now: Moment) {
         for index in 0..self.slots.len() {
             let slot = &self.slots[index];
             if slot.timeout().is_none_or(|due| due > now) {
@@ -171,7 +172,7 @@ impl Supervisor {
         child: ChildId,
         process: Process,
         why: DrainReason,
-        now: Instant,
+        now: Moment,
     ) {
         let deadline = deadline(now, self.policy.drain_timeout);
         self.slot_mut(child).state = ChildState::Draining { process, deadline };
@@ -195,9 +196,9 @@ impl Supervisor {
         self.state(child) == Some(&ChildState::Forking) && !fork_is_queued(&self.actions, child)
     }
 
-    fn expire_current(&mut self, child: ChildId, now: Instant) {
+    fn expire_current(&mut self, child: ChildId, now: Moment) {
         let slot = self.slot(child);
-        let is_due = |deadline: Instant| deadline <= now;
+        let is_due = |deadline: Moment| deadline <= now;
         match slot.state {
             ChildState::Starting { process, deadline } if is_due(deadline) => {
                 self.fail_reload_of(child, ReloadFailure::NotReady(child), now);
@@ -228,7 +229,7 @@ impl Supervisor {
         }
     }
 
-    fn expire_leaving(&mut self, child: ChildId, index: usize, now: Instant) {
+    fn expire_leaving(&mut self, child: ChildId, index: usize, now: Moment) {
         let leaving = self.slot(child).leaving[index];
         if leaving.pressure.deadline().is_none_or(|deadline| deadline > now) {
             return;
@@ -255,7 +256,7 @@ impl Supervisor {
     /// The process has let go of its work of its own will, for instance because somebody sent it a signal. It gets a
     /// successor without having to die first, but as after a failure: else a child that leaves as soon as it is started
     /// would be forked without end.
-    fn leave_unasked(&mut self, child: ChildId, process: Process, asked: Pressure, now: Instant) {
+    fn leave_unasked(&mut self, child: ChildId, process: Process, asked: Pressure, now: Moment) {
         let slot = self.slot_mut(child);
         // Only its end will tell whether a child of the other policies is started again.
         if slot.spec.restart != RestartPolicy::Always {
@@ -272,7 +273,7 @@ impl Supervisor {
     }
 
     /// A slot is without a process that serves, and nobody asked for that.
-    fn fail(&mut self, child: ChildId, failure: Failure, now: Instant) {
+    fn fail(&mut self, child: ChildId, failure: Failure, now: Moment) {
         if self.course != Course::Supervising {
             self.slot_mut(child).state = ChildState::Stopped;
             return;
@@ -318,7 +319,7 @@ impl Supervisor {
         process: Process,
         cause: StopCause,
         what: Overdue,
-        now: Instant,
+        now: Moment,
     ) {
         let pressure = Pressure::Terminated { deadline: deadline(now, self.policy.kill_grace) };
         self.slot_mut(child).state = ChildState::Stopping { process, cause, pressure };

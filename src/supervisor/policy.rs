@@ -2,7 +2,9 @@
 //!
 //! Owns the defaults and what each number means. It decides nothing: the decisions are in the machine that reads it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use wsmaster_ipc::Moment;
 
 /// What becomes of a child that died without being asked to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
@@ -80,12 +82,12 @@ impl Default for Policy {
 }
 
 /// `timeout` from `now`, never in the past of the next instant and never out of the clock's range.
-pub(super) fn deadline(now: Instant, timeout: Duration) -> Instant {
+pub(super) fn deadline(now: Moment, timeout: Duration) -> Moment {
     now + timeout.clamp(TIMER_MIN, TIMER_MAX)
 }
 
 /// A timer of zero would be due again within the turn that armed it.
 const TIMER_MIN: Duration = Duration::from_millis(1);
 
-/// Ten years: an `Instant` holds it on every platform, and nobody waits longer.
+/// Ten years: an `Moment` holds it on every platform, and nobody waits longer.
 const TIMER_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);

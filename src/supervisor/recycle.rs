@@ -4,17 +4,16 @@
 //! their clients would come back to workers that are about to go as well, or to none. So a worker waits until no other is
 //! on its way in or out, and a while longer. Children that a reload does not touch have no clients and do not wait.
 
-use std::time::Instant;
-
 use super::Supervisor;
 use super::child::{ChildId, ChildState, DrainReason, Phase, Pid, Process, RecycleReason, Wish};
 use super::message::Report;
 use super::policy::deadline;
 use super::reload::Reload;
 use super::slot::{Place, Slot};
+use wsmaster_ipc::Moment;
 
 impl Supervisor {
-    pub(super) fn handle_recycle(&mut self, pid: Pid, why: RecycleReason, now: Instant) {
+    pub(super) fn handle_recycle(&mut self, pid: Pid, why: RecycleReason, now: Moment) {
         let Some((child, Place::Current)) = self.find(pid) else { return };
         let ChildState::Ready { process, since, wish: None } = self.slot(child).state else {
             return;
@@ -25,7 +24,7 @@ impl Supervisor {
     }
 
     /// Has those begin whose turn has come.
-    pub(super) fn advance_recycling(&mut self, now: Instant) {
+    pub(super) fn advance_recycling(&mut self, now: Moment) {
         while let Some((child, process, why)) = self.next_recycled(now) {
             self.report(Report::Recycling { child, pid: process.pid, why });
             self.drain(child, process, DrainReason::Recycle(why), now);
@@ -36,13 +35,13 @@ impl Supervisor {
     }
 
     /// When time alone makes it somebody's turn.
-    pub(super) fn recycling_timeout(&self) -> Option<Instant> {
+    pub(super) fn recycling_timeout(&self) -> Option<Moment> {
         let is_busy = self.is_replacing();
         self.slots.iter().filter_map(|slot| self.turn_at(slot, is_busy)).min()
     }
 
     /// Who has waited longest of those whose turn it is.
-    fn next_recycled(&self, now: Instant) -> Option<(ChildId, Process, RecycleReason)> {
+    fn next_recycled(&self, now: Moment) -> Option<(ChildId, Process, RecycleReason)> {
         let is_busy = self.is_replacing();
         let due = |slot: &&Slot| self.turn_at(slot, is_busy).is_some_and(|at| at <= now);
         let first = self.slots.iter().filter(due).filter_map(|slot| match slot.state {
@@ -64,7 +63,7 @@ impl Supervisor {
 
     /// When the wish of a slot may come true. Without an answer it waits for another event than time: for a death that
     /// makes room, or for the end of what others are busy with.
-    fn turn_at(&self, slot: &Slot, is_busy: bool) -> Option<Instant> {
+    fn turn_at(&self, slot: &Slot, is_busy: bool) -> Option<Moment> {
         let ChildState::Ready { wish: Some(wish), .. } = slot.state else { return None };
         if !slot.has_room_to_leave() {
             return None;

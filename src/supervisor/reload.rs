@@ -4,7 +4,8 @@
 //! it is only started and watched.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+
+use wsmaster_ipc::Moment;
 
 use super::Supervisor;
 use super::child::{ChildId, ChildState, DrainReason, Phase};
@@ -24,7 +25,7 @@ pub(super) struct Pass {
     /// The slot whose turn it is.
     pub(super) at: Option<ChildId>,
     pub(super) remaining: VecDeque<ChildId>,
-    begun: Instant,
+    begun: Moment,
     replaced: usize,
     /// Another reload was asked for meanwhile.
     again: bool,
@@ -41,7 +42,7 @@ enum Turn {
 }
 
 impl Supervisor {
-    pub(super) fn handle_reload(&mut self, now: Instant) {
+    pub(super) fn handle_reload(&mut self, now: Moment) {
         if self.course != Course::Supervising {
             return;
         }
@@ -55,7 +56,7 @@ impl Supervisor {
     }
 
     /// Takes the reload as far as it goes without waiting.
-    pub(super) fn advance_reload(&mut self, now: Instant) {
+    pub(super) fn advance_reload(&mut self, now: Moment) {
         while let Reload::Rolling(pass) = &mut self.reload {
             let Some(child) = pass.at else {
                 match pass.remaining.pop_front() {
@@ -82,7 +83,7 @@ impl Supervisor {
 
     /// A slot has failed. That ends the reload if it is this slot's turn and what failed is the successor on its way to
     /// ready, not the process to be replaced.
-    pub(super) fn fail_reload_of(&mut self, child: ChildId, reason: ReloadFailure, now: Instant) {
+    pub(super) fn fail_reload_of(&mut self, child: ChildId, reason: ReloadFailure, now: Moment) {
         let is_at = match &self.reload {
             Reload::Idle => false,
             Reload::Rolling(pass) => pass.at == Some(child),
@@ -97,7 +98,7 @@ impl Supervisor {
 
     /// Ends the reload, if there is one. A further one that was asked for begins, since whoever asked may have removed
     /// the cause.
-    pub(super) fn fail_reload(&mut self, reason: ReloadFailure, now: Instant) {
+    pub(super) fn fail_reload(&mut self, reason: ReloadFailure, now: Moment) {
         match std::mem::replace(&mut self.reload, Reload::Idle) {
             Reload::Idle => {}
             Reload::Rolling(pass) => {
@@ -107,7 +108,7 @@ impl Supervisor {
         }
     }
 
-    fn finish_reload(&mut self, now: Instant) {
+    fn finish_reload(&mut self, now: Moment) {
         match std::mem::replace(&mut self.reload, Reload::Idle) {
             Reload::Idle => {}
             Reload::Rolling(pass) => {
@@ -121,13 +122,13 @@ impl Supervisor {
         }
     }
 
-    fn begin_queued(&mut self, ended: &Pass, now: Instant) {
+    fn begin_queued(&mut self, ended: &Pass, now: Moment) {
         if ended.again && self.course == Course::Supervising {
             self.begin_reload(now);
         }
     }
 
-    fn begin_reload(&mut self, now: Instant) {
+    fn begin_reload(&mut self, now: Moment) {
         self.generation += 1;
         let remaining: VecDeque<ChildId> =
             self.slots.iter().filter(|slot| slot.spec.reloadable).map(|slot| slot.id).collect();
@@ -146,7 +147,7 @@ impl Supervisor {
         }
     }
 
-    fn take_turn(&mut self, child: ChildId, now: Instant) -> Turn {
+    fn take_turn(&mut self, child: ChildId, now: Moment) -> Turn {
         let slot = self.slot(child);
         let is_new = slot.generation == self.generation;
         match slot.state {

@@ -2,8 +2,6 @@
 //!
 //! Owns the row of the table for each of these. A slot is never taken out of the table: it is vacant until somebody is given it.
 
-use std::time::Instant;
-
 use super::Supervisor;
 use super::child::{
     ChildId, ChildSpec, ChildState, DrainReason, Pressure, Process, RecycleReason, StopCause,
@@ -13,6 +11,7 @@ use super::message::{Action, Report};
 use super::policy::deadline;
 use super::slot::Slot;
 use super::stop::Course;
+use wsmaster_ipc::Moment;
 
 impl Supervisor {
     pub(super) fn handle_install(&mut self, child: ChildId, spec: ChildSpec) {
@@ -31,7 +30,7 @@ impl Supervisor {
         child: ChildId,
         spec: ChildSpec,
         why: RecycleReason,
-        now: Instant,
+        now: Moment,
     ) {
         if self.course != Course::Supervising {
             return;
@@ -69,7 +68,7 @@ impl Supervisor {
         }
     }
 
-    pub(super) fn handle_remove(&mut self, child: ChildId, now: Instant) {
+    pub(super) fn handle_remove(&mut self, child: ChildId, now: Moment) {
         if self.course != Course::Supervising {
             return;
         }
@@ -101,7 +100,7 @@ impl Supervisor {
     }
 
     /// Asks the process of a child that was removed to stop, in its own time.
-    pub(super) fn stop_removed(&mut self, child: ChildId, process: Process, now: Instant) {
+    pub(super) fn stop_removed(&mut self, child: ChildId, process: Process, now: Moment) {
         let time = self.slot(child).spec.stop_timeout.unwrap_or(self.policy.stop_timeout);
         let pressure = Pressure::Asked { deadline: deadline(now, time) };
         let cause = StopCause::Removed;

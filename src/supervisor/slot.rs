@@ -2,8 +2,6 @@
 //!
 //! Owns what is true of one slot whatever the others do. It says nothing to the shell.
 
-use std::time::Instant;
-
 use super::child::{
     ChildId, ChildSpec, ChildState, ChildView, ExitStatus, Leaving, Phase, Pid, Pressure, Process,
     millis,
@@ -11,6 +9,7 @@ use super::child::{
 use super::cover::Cover;
 use super::policy::RestartPolicy;
 use super::tally::Tally;
+use wsmaster_ipc::Moment;
 
 /// The most replaced processes that may still be finishing beside a slot's current one. Each holds the memory of its
 /// connections, so a further replacement waits until one has ended.
@@ -96,7 +95,7 @@ impl Slot {
     }
 
     /// When time alone changes something here, recycling aside.
-    pub(super) fn timeout(&self) -> Option<Instant> {
+    pub(super) fn timeout(&self) -> Option<Moment> {
         let current = match self.state {
             ChildState::Starting { deadline, .. } | ChildState::Draining { deadline, .. } => {
                 Some(deadline)
@@ -120,7 +119,7 @@ impl Slot {
             && matches!(self.state.phase(), Phase::Stopped | Phase::GivenUp | Phase::Vacant)
     }
 
-    pub(super) fn view(&self, covered_by: Option<ChildId>, now: Instant) -> ChildView<'_> {
+    pub(super) fn view(&self, covered_by: Option<ChildId>, now: Moment) -> ChildView<'_> {
         let process = self.state.process();
         ChildView {
             id: self.id,

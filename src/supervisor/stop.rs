@@ -2,20 +2,19 @@
 //!
 //! Owns the course of the supervisor as a whole. It goes one way only: nothing is forked any more once a stop has begun.
 
-use std::time::Instant;
-
 use super::Supervisor;
 use super::child::{ChildState, Pid, Pressure, StopCause};
 use super::lives::fork_is_queued;
 use super::message::{Action, ReloadFailure, Report};
 use super::policy::deadline;
 use super::slot::Slot;
+use wsmaster_ipc::Moment;
 
 /// Where the supervisor is between its start and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Course {
     Supervising,
-    Stopping { since: Instant, deadline: Instant, killed: usize },
+    Stopping { since: Moment, deadline: Moment, killed: usize },
     Stopped,
 }
 
@@ -29,13 +28,13 @@ impl Course {
 }
 
 impl Supervisor {
-    pub(super) fn handle_stop(&mut self, now: Instant) {
+    pub(super) fn handle_stop(&mut self, now: Moment) {
         if self.course == Course::Supervising {
             self.begin_stop(deadline(now, self.policy.stop_timeout), now);
         }
     }
 
-    pub(super) fn handle_stop_now(&mut self, now: Instant) {
+    pub(super) fn handle_stop_now(&mut self, now: Moment) {
         match &mut self.course {
             Course::Supervising => self.begin_stop(now, now),
             Course::Stopping { deadline, .. } => {
@@ -47,7 +46,7 @@ impl Supervisor {
     }
 
     /// Says that all is over, once it is.
-    pub(super) fn advance_stop(&mut self, now: Instant) {
+    pub(super) fn advance_stop(&mut self, now: Moment) {
         if let Course::Stopping { since, killed, .. } = self.course
             && self.slots.iter().all(Slot::is_over)
         {
@@ -58,7 +57,7 @@ impl Supervisor {
         }
     }
 
-    fn begin_stop(&mut self, deadline: Instant, now: Instant) {
+    fn begin_stop(&mut self, deadline: Moment, now: Moment) {
         self.course = Course::Stopping { since: now, deadline, killed: 0 };
         self.report(Report::StopStarted {
             processes: self.pids().count(),
@@ -102,7 +101,7 @@ impl Supervisor {
     }
 
     /// Has no process live on after `latest`.
-    fn hurry(&mut self, latest: Instant) {
+    fn hurry(&mut self, latest: Moment) {
         for slot in &mut self.slots {
             if let ChildState::Stopping { pressure, .. } = &mut slot.state {
                 *pressure = pressure.no_later_than(latest);

@@ -3,7 +3,9 @@
 //! Owns one slot's count of failures and the arithmetic of back-off. It neither starts nor ends anything.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+
+use std::time::Duration;
+use wsmaster_ipc::Moment;
 
 use super::policy::Policy;
 
@@ -13,9 +15,9 @@ pub(super) struct Tally {
     in_a_row: u32,
     /// When the slot first became ready after its last failure. It spans replacements: a slot whose processes are
     /// recycled every half minute is as stable as one process that lives on.
-    up_since: Option<Instant>,
+    up_since: Option<Moment>,
     /// The failures within the window, oldest first: at most `restarts_max + 1`.
-    recent: VecDeque<Instant>,
+    recent: VecDeque<Moment>,
 }
 
 /// When a slot that failed is started again.
@@ -30,7 +32,7 @@ impl Tally {
         self.in_a_row
     }
 
-    pub(super) fn record_ready(&mut self, now: Instant) {
+    pub(super) fn record_ready(&mut self, now: Moment) {
         self.up_since.get_or_insert(now);
     }
 
@@ -38,7 +40,7 @@ impl Tally {
         &mut self,
         policy: &Policy,
         dice: &mut Dice,
-        now: Instant,
+        now: Moment,
     ) -> Verdict {
         let up = self.up_since.take().map(|since| now.saturating_duration_since(since));
         if up.is_some_and(|up| up >= policy.stable_after) {
@@ -105,6 +107,8 @@ impl Dice {
 
 #[cfg(test)]
 mod tests {
+    use wsmaster_ipc::sys::clock;
+
     use super::*;
 
     fn steady() -> Policy {
@@ -113,7 +117,7 @@ mod tests {
 
     #[test]
     fn delays_double_from_the_second_failure_to_the_maximum() {
-        let (mut tally, mut dice, now) = (Tally::default(), Dice::new(1), Instant::now());
+        let (mut tally, mut dice, now) = (Tally::default(), Dice::new(1), clock::now());
         let delays: Vec<u128> = (0..13)
             .map(|_| match tally.record_failure(&steady(), &mut dice, now) {
                 Verdict::AtOnce => 0,
@@ -129,7 +133,7 @@ mod tests {
     #[test]
     fn a_stable_minute_forgives_and_a_second_less_does_not() {
         for (up_seconds, expected) in [(59, 3), (60, 1)] {
-            let (mut tally, mut dice, now) = (Tally::default(), Dice::new(1), Instant::now());
+            let (mut tally, mut dice, now) = (Tally::default(), Dice::new(1), clock::now());
             tally.record_failure(&steady(), &mut dice, now);
             tally.record_failure(&steady(), &mut dice, now);
             tally.record_ready(now);
@@ -144,7 +148,7 @@ mod tests {
     fn the_eleventh_failure_in_a_minute_waits_longest_and_the_eleventh_in_a_longer_time_does_not() {
         for (gap_seconds, too_often) in [(5, true), (6, false)] {
             let policy = Policy { stable_after: Duration::ZERO, ..Policy::default() };
-            let (mut tally, mut dice, start) = (Tally::default(), Dice::new(1), Instant::now());
+            let (mut tally, mut dice, start) = (Tally::default(), Dice::new(1), clock::now());
             let mut last = Verdict::AtOnce;
             for n in 0..11 {
                 let now = start + Duration::from_secs(gap_seconds * n);
@@ -182,7 +186,7 @@ mod tests {
             restarts_max: 0,
             ..Policy::default()
         };
-        let verdict = Tally::default().record_failure(&zeros, &mut Dice::new(1), Instant::now());
+        let verdict = Tally::default().record_failure(&zeros, &mut Dice::new(1), clock::now());
         assert_eq!(verdict, Verdict::After { delay: BACKOFF_FLOOR, attempt: 1, too_often: true });
     }
 }

@@ -6,14 +6,17 @@ mod cover;
 mod room;
 mod stories;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use super::*;
 
 /// A supervisor, a clock that starts at zero, and everything it has said so far.
 struct Bench {
     supervisor: Supervisor,
-    start: Instant,
+    start: Moment,
     reports: Vec<Report>,
 }
 
@@ -52,7 +55,7 @@ impl Bench {
     fn of(specs: Vec<ChildSpec>) -> Self {
         let policy = Policy { backoff_jitter_percent: 0, ..Policy::default() };
         let supervisor = Supervisor::new(specs, policy, 1);
-        let mut bench = Self { supervisor, start: Instant::now(), reports: Vec::new() };
+        let mut bench = Self { supervisor, start: clock::now(), reports: Vec::new() };
         bench.drain_actions();
         bench
     }

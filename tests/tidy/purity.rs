@@ -75,7 +75,7 @@ const PURE: &[&str] = &[
     "src/cli/doctor/parsing.rs",
     "src/cli/doctor/setup.rs",
     "src/cli/doctor/system.rs",
-    "src/master/clock.rs",
+    "src/master/clock_check.rs",
     "src/master/log_keeper.rs",
     "src/master/report.rs",
     "src/master/settings.rs",

@@ -32,7 +32,6 @@ use crate::{
     conn_index::ConnIndex,
     http1::{RequestState, ResponseOptions},
     limits::Limits,
-    moment::Moment,
     outbox::Outbox,
     rate_limiter::RateLimiter,
     schedule::Schedule,
@@ -41,6 +40,7 @@ use crate::{
     tls,
     token::Key,
 };
+use wsmaster_ipc::Moment;
 
 /// The options of an answer after which the connection ends.
 pub(crate) const LAST: ResponseOptions = ResponseOptions { keep_alive: false, head_only: false };

@@ -43,7 +43,6 @@ pub mod limits;
 mod lineage;
 mod listening;
 mod log_limiter;
-mod moment;
 mod outbox;
 pub mod pending;
 mod rate_limiter;

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{limits::Limits, moment::Moment};
+use crate::limits::Limits;
+use wsmaster_ipc::Moment;
 
 /// Moments of the loop's clock, in ms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -143,7 +144,6 @@ mod tests {
     use super::*;
     use crate::{
         conn_index::ConnIndex,
-        moment::Moment,
         wheel::{TICK_MS, Wheel},
     };
 

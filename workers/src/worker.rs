@@ -432,5 +432,5 @@ impl<H: Handler> Worker<H> {
 
 /// The clock of the loop, in ms: CLOCK_MONOTONIC, which is the same in all processes.
 fn clock_ms() -> u64 {
-    wsmaster_ipc::sys::clock::monotonic_ms()
+    wsmaster_ipc::sys::clock::now().ms()
 }

@@ -4,6 +4,8 @@ use std::mem::MaybeUninit;
 
 use nix::libc;
 
+use crate::moment::Moment;
+
 /// Whether something keeps the machine's clock right (adjtimex(2)); `None` where a container may not ask.
 pub fn is_synchronised() -> Option<bool> {
     let mut facts = MaybeUninit::<libc::timex>::zeroed();
@@ -17,9 +19,10 @@ pub fn is_synchronised() -> Option<bool> {
     Some(state != libc::TIME_ERROR && facts.status & libc::STA_UNSYNC == 0)
 }
 
-/// CLOCK_MONOTONIC in ms: nobody sets it, and it is the same in all processes of the machine.
-pub fn monotonic_ms() -> u64 {
+/// The present moment of CLOCK_MONOTONIC. Nothing else reads that clock where the moment outlives the call.
+pub fn now() -> Moment {
     let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
     // It cannot fail for this clock (clock_gettime(2)).
-    time.map_or(0, |time| time.tv_sec() as u64 * 1000 + time.tv_nsec() as u64 / 1_000_000)
+    let ms = time.map_or(0, |time| time.tv_sec() as u64 * 1000 + time.tv_nsec() as u64 / 1_000_000);
+    Moment::at_ms(ms)
 }

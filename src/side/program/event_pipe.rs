@@ -4,8 +4,10 @@ use std::{
     fs::File,
     io::{self, Write},
     os::fd::{AsFd, OwnedFd},
-    time::{Duration, Instant},
+    time::Duration,
 };
+
+use wsmaster_ipc::Moment;
 
 use wsmaster_ipc::sys::spawn;
 
@@ -24,7 +26,7 @@ pub(super) struct EventPipe {
 }
 
 impl EventPipe {
-    pub(super) fn new(end: OwnedFd, queue: LineQueue, now: Instant) -> Self {
+    pub(super) fn new(end: OwnedFd, queue: LineQueue, now: Moment) -> Self {
         let file = Some(File::from(end));
         Self { file, queue, written: 0, has_unread: false, watchdog: Watchdog::new(now) }
     }
@@ -53,7 +55,7 @@ impl EventPipe {
     }
 
     /// Whether the program has read nothing for this long although it could.
-    pub(super) fn is_stuck(&mut self, limit: Duration, now: Instant) -> bool {
+    pub(super) fn is_stuck(&mut self, limit: Duration, now: Moment) -> bool {
         let Some(file) = &self.file else { return false };
         let unread = spawn::unread_bytes(file.as_fd()).unwrap_or(0);
         self.has_unread = unread > 0 || !self.queue.is_empty();
@@ -62,7 +64,7 @@ impl EventPipe {
     }
 
     /// When it may be stuck. A program that has read everything is looked at again with the next event.
-    pub(super) fn watchdog_deadline(&self, limit: Duration) -> Option<Instant> {
+    pub(super) fn watchdog_deadline(&self, limit: Duration) -> Option<Moment> {
         self.has_unread.then(|| self.watchdog.deadline(limit))
     }
 }

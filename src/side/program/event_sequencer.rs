@@ -1,7 +1,9 @@
 //! The order of a program's events: what a predecessor has not read and what happens meanwhile waits until all workers have
 //! told it which connections it has. Pure.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use wsmaster_ipc::Moment;
 
 use wsmaster_ipc::{ConnectionId, LostConnections, Slot};
 use wsmaster_protocol::plugin::{self, EventKind};
@@ -25,9 +27,9 @@ pub(super) struct EventSequencer {
     is_application: bool,
     stale: StaleEvents,
     /// When what is left of them is dropped.
-    stale_until: Instant,
+    stale_until: Moment,
     sync: ConnectionSync,
-    sync_until: Instant,
+    sync_until: Moment,
     known: KnownConnections,
 }
 
@@ -47,7 +49,7 @@ pub(super) struct Sequence<'a> {
 }
 
 impl EventSequencer {
-    pub(super) fn new(sequence: Sequence<'_>, now: Instant) -> Self {
+    pub(super) fn new(sequence: Sequence<'_>, now: Moment) -> Self {
         let Sequence { is_application, wanted, workers, bytes_max, stale_time } = sequence;
         Self {
             is_application,
@@ -106,14 +108,14 @@ impl EventSequencer {
     }
 
     /// When [`Self::expire`] may have something to do.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Moment> {
         let sync = self.sync.is_waiting().then_some(self.sync_until);
         let stale = (!self.stale.is_empty()).then_some(self.stale_until);
         sync.into_iter().chain(stale).min()
     }
 
     /// Waits no longer for workers that are late.
-    pub(super) fn expire(&mut self, now: Instant, queue: &mut LineQueue) {
+    pub(super) fn expire(&mut self, now: Moment, queue: &mut LineQueue) {
         if self.sync.is_waiting() && now >= self.sync_until {
             self.sync.end(|line| queue.push_kept(line));
         }

@@ -1,6 +1,9 @@
 //! The loop of a host, and the program's life in it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use wsmaster_ipc::{
     command::Group,
@@ -98,7 +101,7 @@ impl Host<'_> {
             }
             self.read_commands();
             self.outputs.iter_mut().for_each(Output::read);
-            self.expire(Instant::now());
+            self.expire(clock::now());
             if self.child.has_ended() {
                 return self.finish();
             }
@@ -122,10 +125,10 @@ impl Host<'_> {
             .chain(tick)
             .chain(watchdog)
             .min()?;
-        Some(next.saturating_duration_since(Instant::now()))
+        Some(next.saturating_duration_since(clock::now()))
     }
 
-    fn expire(&mut self, now: Instant) {
+    fn expire(&mut self, now: Moment) {
         for output in &mut self.outputs {
             if output.next().is_some_and(|at| now >= at) {
                 output.tell_dropped();
@@ -142,7 +145,7 @@ impl Host<'_> {
         }
     }
 
-    fn expire_phase(&mut self, now: Instant) {
+    fn expire_phase(&mut self, now: Moment) {
         match self.phase {
             Phase::Starting { until } if now >= until => {
                 let reason = format!(
@@ -163,7 +166,7 @@ impl Host<'_> {
     }
 
     /// Kills a program that reads no events, if there is a limit to that.
-    fn check_watchdog(&mut self, now: Instant) {
+    fn check_watchdog(&mut self, now: Moment) {
         let Some(limit) = self.config.watchdog else { return };
         if self.events.is_stuck(limit, now) && self.phase == Phase::Ready {
             log::error!("watchdog timeout: no event read for {limit:?}; killing the side process");
@@ -177,7 +180,7 @@ impl Host<'_> {
         if !self.phase.takes_events() {
             return;
         }
-        let now = Instant::now();
+        let now = clock::now();
         // The event comes first: a program without a handler of SIGTERM would be gone before it could read it.
         self.phase = Phase::Stopping { terminate: Some(now + left / 2), until: now + left };
         let mut line = Vec::new();

@@ -1,9 +1,9 @@
 //! What a program prints, on its way to the log: line by line, with a limit of lines per second.
 
-use std::{
-    os::fd::OwnedFd,
-    time::{Duration, Instant},
-};
+use std::{os::fd::OwnedFd, time::Duration};
+
+use wsmaster_ipc::Moment;
+use wsmaster_ipc::sys::clock;
 
 use super::line_reader::{LineReader, Taken};
 
@@ -26,7 +26,7 @@ pub(super) struct Output {
 
 struct Budget {
     level: log::Level,
-    since: Instant,
+    since: Moment,
     lines: u32,
     dropped: u64,
 }
@@ -86,7 +86,7 @@ impl Output {
     }
 
     /// When to log how many lines were dropped, if none is printed before.
-    pub(super) fn next(&self) -> Option<Instant> {
+    pub(super) fn next(&self) -> Option<Moment> {
         (self.budget.dropped > 0).then(|| self.budget.since + PERIOD)
     }
 
@@ -107,11 +107,11 @@ fn keep(last: &mut Option<Vec<u8>>, line: &[u8]) {
 
 impl Budget {
     fn new(level: log::Level) -> Self {
-        Self { level, since: Instant::now(), lines: 0, dropped: 0 }
+        Self { level, since: clock::now(), lines: 0, dropped: 0 }
     }
 
     fn write(&mut self, line: &[u8]) {
-        if self.since.elapsed() >= PERIOD {
+        if (clock::now() - self.since) >= PERIOD {
             self.tell_dropped();
             *self = Self::new(self.level);
         }

@@ -1,16 +1,16 @@
 //! How far a program is. Pure.
 
-use std::time::Instant;
+use wsmaster_ipc::Moment;
 
 /// See the module.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
     /// It has not said that it is ready.
-    Starting { until: Instant },
+    Starting { until: Moment },
     /// It serves.
     Ready,
     /// It has been asked to end; it is terminated at the first moment, and killed at the second.
-    Stopping { terminate: Option<Instant>, until: Instant },
+    Stopping { terminate: Option<Moment>, until: Moment },
     /// It has been killed, and its end is awaited.
     Killed,
 }
@@ -39,7 +39,7 @@ impl Phase {
     }
 
     /// When its time is over.
-    pub(super) fn deadline(self) -> Option<Instant> {
+    pub(super) fn deadline(self) -> Option<Moment> {
         match self {
             Self::Starting { until } => Some(until),
             Self::Stopping { terminate, until } => terminate.or(Some(until)),

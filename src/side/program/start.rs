@@ -1,6 +1,8 @@
 //! The start of a program: what it gets, and the host that is made for it.
 
-use std::{ffi::OsStr, io, os::fd::AsFd, time::Instant};
+use std::{ffi::OsStr, io, os::fd::AsFd};
+
+use wsmaster_ipc::sys::clock;
 
 use wsmaster_ipc::{
     Slot,
@@ -130,7 +132,7 @@ impl<'c> Start<'c> {
         // No worker has connections of the first incarnation.
         let is_successor = *is_application && status.incarnation().number > 1;
         let workers = (0..shared_state.slots()).filter(|_| is_successor).filter_map(Slot::new);
-        let now = Instant::now();
+        let now = clock::now();
         let sequence = Sequence {
             is_application: *is_application,
             wanted: &wanted,

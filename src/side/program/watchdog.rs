@@ -1,19 +1,21 @@
 //! Whether a program reads its events. Pure.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use wsmaster_ipc::Moment;
 
 /// What a program has read so far, and since when no more.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Watchdog {
     read: u64,
-    since: Instant,
+    since: Moment,
     /// Whether something waited at the last look. There is none while nothing does.
     waited: bool,
 }
 
 impl Watchdog {
     /// A program that has read nothing yet.
-    pub(super) fn new(now: Instant) -> Self {
+    pub(super) fn new(now: Moment) -> Self {
         Self { read: 0, since: now, waited: false }
     }
 
@@ -24,7 +26,7 @@ impl Watchdog {
         read: u64,
         waits: bool,
         limit: Duration,
-        now: Instant,
+        now: Moment,
     ) -> bool {
         if read != self.read || !waits || !self.waited {
             *self = Self { read, since: now, waited: waits };
@@ -33,18 +35,20 @@ impl Watchdog {
     }
 
     /// When it would be stuck.
-    pub(super) fn deadline(&self, limit: Duration) -> Instant {
+    pub(super) fn deadline(&self, limit: Duration) -> Moment {
         self.since + limit
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use wsmaster_ipc::sys::clock;
+
     use super::*;
 
     #[test]
     fn a_program_that_reads_nothing_while_something_waits_is_stuck() {
-        let start = Instant::now();
+        let start = clock::now();
         let at = |seconds: u64| start + Duration::from_secs(seconds);
         let limit = Duration::from_secs(5);
         let mut watchdog = Watchdog::new(start);

@@ -1,6 +1,7 @@
 //! Stories of children that come, change and go.
 
 use super::*;
+use wsmaster_ipc::sys::clock;
 
 fn spec(name: &str) -> ChildSpec {
     ChildSpec {
@@ -16,7 +17,7 @@ fn spec(name: &str) -> ChildSpec {
 fn bench() -> Bench {
     let policy = Policy { backoff_jitter_percent: 0, ..Policy::default() };
     let supervisor = Supervisor::new(vec![spec("first")], policy, 1).with_vacant_slots(2);
-    let mut bench = Bench { supervisor, start: Instant::now(), reports: Vec::new() };
+    let mut bench = Bench { supervisor, start: clock::now(), reports: Vec::new() };
     bench.drain_actions();
     bench.at(0, forked(0, 10));
     bench.at(0, ready(10));

@@ -3,6 +3,7 @@
 //! Owns exact answers at exact times, as the table does for a single event.
 
 use super::*;
+use wsmaster_ipc::sys::clock;
 
 #[test]
 fn a_reload_goes_slot_by_slot_and_the_old_may_finish_beside_the_new() {
@@ -250,7 +251,7 @@ fn stop_takes_back_forks_that_nobody_has_begun() {
         stop_timeout: None,
     }];
     let mut supervisor = Supervisor::new(specs, Policy::default(), 1);
-    supervisor.handle(Event::Stop, Instant::now());
+    supervisor.handle(Event::Stop, clock::now());
     let said: Vec<Action> = std::iter::from_fn(|| supervisor.poll_action()).collect();
     assert!(!said.iter().any(|action| matches!(action, Action::Fork { .. })), "{said:?}");
     assert_eq!(said.last(), Some(&Action::Exit));

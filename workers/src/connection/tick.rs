@@ -9,10 +9,10 @@ use crate::{
     effects::Effects,
     http1::RequestState,
     limits::RatePolicy,
-    moment::Moment,
     schedule::UnreachedPing,
     timeouts::{Awaiting, Timeout, next_timeout},
 };
+use wsmaster_ipc::Moment;
 
 /// Who is left unread is so for this long at least: not woken for each single message that may come again.
 const THROTTLE_MS_MIN: u64 = 100;

@@ -74,7 +74,7 @@ impl Server {
         let shared_state = SharedState::new(
             slots,
             slots,
-            SerialClock::new(wsmaster_workers::ipc::sys::clock::monotonic_ms(), since_1970),
+            SerialClock::new(wsmaster_workers::ipc::sys::clock::now().ms(), since_1970),
             42,
         )
         .expect("a shared_state");
