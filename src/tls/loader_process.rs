@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How long the files may take to be read. The master serves nobody meanwhile, but a disk that hangs must not hang it.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 /// The largest report.
 const REPORT_BYTES_MAX: usize = 512 * 1024;
 
@@ -53,7 +53,7 @@ pub(crate) fn load_in_process(
 
 fn ask(config: &Config, now_unix_s: i64) -> io::Result<Result<LoadedTls, Vec<Fault>>> {
     let (report, credentials) =
-        apart::ask(PATIENCE, REPORT_BYTES_MAX, |line| answer(config, now_unix_s, line))?;
+        apart::ask(LOAD_TIMEOUT, REPORT_BYTES_MAX, |line| answer(config, now_unix_s, line))?;
     match (serde_json::from_slice(&report)?, credentials) {
         (Report::Good(summary), Some(credentials)) => Ok(Ok(LoadedTls { credentials, summary })),
         (Report::Good(_), None) => Err(io::ErrorKind::UnexpectedEof.into()),

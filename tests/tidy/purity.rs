@@ -60,7 +60,7 @@ const PURE: &[&str] = &[
     "src/cli/commands/process_lines.rs",
     "src/cli/commands/startup_message.rs",
     "src/cli/commands/client/address.rs",
-    "src/cli/commands/client/complaint.rs",
+    "src/cli/commands/client/tls_errors.rs",
     "src/cli/commands/client/handshake.rs",
     "src/cli/commands/table.rs",
     "src/cli/commands/top/model.rs",
