@@ -45,16 +45,14 @@ use std::{
     time::Duration,
 };
 
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::sys::clock;
-
 use mio::{Events, Interest, Poll, unix::SourceFd};
 use wsmaster_ipc::{
-    Handle, LeaveReason,
+    Handle, LeaveReason, Moment,
     link::{MasterLink, Received, ToChild, ToMaster},
     mailbox::MailboxPair,
     shared_state::{Counter, SharedState, WorkerStats},
     sys::{
+        clock,
         process::{self, Ended, Kill},
         title,
     },

@@ -9,10 +9,9 @@
 mod character;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
 use std::time::Duration;
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::sys::clock;
+
+use wsmaster_ipc::{Moment, sys::clock};
 
 use wsmaster::supervisor::{
     Action, ChildId, ChildSpec, DrainReason, Event, ExitStatus, KillSignal, LEAVING_MAX, Pid,
@@ -247,8 +246,7 @@ impl World {
             let event = self.mischief();
             return self.tell(event);
         }
-        let timeout =
-            self.supervisor.poll_timeout().map(|at| at.saturating_duration_since(self.start));
+        let timeout = self.supervisor.poll_timeout().map(|at| at - self.start);
         let planned = self.plan.first_key_value().map(|(&key, _)| key);
         let next = timeout.into_iter().chain(planned.map(|key| key.0)).min();
         if is_slow && next.is_none_or(|next| next > self.now + Duration::from_millis(50)) {

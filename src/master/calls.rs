@@ -2,10 +2,9 @@
 
 use std::{collections::HashMap, io};
 
-use wsmaster_ipc::sys::clock;
-
 use log::Level;
 use mio::Interest;
+use wsmaster_ipc::sys::clock;
 use wsmaster_workers::Handler;
 
 use super::{

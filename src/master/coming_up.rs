@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
-use wsmaster_ipc::sys::clock;
-
-use wsmaster_ipc::{LifeEvent, sys::process};
+use wsmaster_ipc::{
+    LifeEvent,
+    sys::{clock, process},
+};
 use wsmaster_workers::Handler;
 
 use super::{

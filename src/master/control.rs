@@ -14,14 +14,15 @@ use std::{
     time::Duration,
 };
 
-use wsmaster_ipc::Moment;
-
 use mio::net::{UnixListener, UnixStream};
 use serde::{Deserialize, Serialize};
-use wsmaster_ipc::sys::{
-    files,
-    listener::{self, Holder},
-    resource, socket,
+use wsmaster_ipc::{
+    Moment,
+    sys::{
+        files,
+        listener::{self, Holder},
+        resource, socket,
+    },
 };
 use wsmaster_workers::inspect;
 

@@ -5,9 +5,10 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 
-use wsmaster_ipc::sys::clock;
-
-use wsmaster_ipc::link::{Handed, ToChild};
+use wsmaster_ipc::{
+    link::{Handed, ToChild},
+    sys::clock,
+};
 use wsmaster_workers::Handler;
 
 use super::{Master, Role, control::ReloadAnswer, handover::Handover};

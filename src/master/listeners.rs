@@ -12,11 +12,10 @@ use std::{
     time::Duration,
 };
 
-use wsmaster_ipc::sys::clock;
-
 use wsmaster_ipc::{
     link::{MasterLink, ToChild},
     sys::{
+        clock,
         listener::{self, Listener, SocketFile},
         socket,
         user::Identity,

@@ -1,9 +1,7 @@
 //! The log file and its readers: moved aside when it is too long, opened again when somebody asks, and handed to every child.
 
 use serde::{Deserialize, Serialize};
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::link::ToChild;
-use wsmaster_ipc::sys::clock;
+use wsmaster_ipc::{Moment, link::ToChild, sys::clock};
 use wsmaster_workers::Handler;
 
 use super::{Master, log_keeper::Rotation};

@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::sys::clock;
-
-use wsmaster_ipc::sys::resource;
+use wsmaster_ipc::{
+    Moment,
+    sys::{clock, resource},
+};
 use wsmaster_workers::Handler;
 
 use super::{Master, Role};

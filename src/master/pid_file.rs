@@ -8,10 +8,9 @@ use std::{
     time::Duration,
 };
 
-use wsmaster_ipc::sys::clock;
-
 use crate::missing;
 use wsmaster_ipc::sys::{
+    clock,
     lock::{self, Content, LockError, LockedFile, Lookup},
     process, resource,
 };
@@ -142,7 +141,7 @@ fn patiently(take: impl Fn() -> Result<LockedFile, LockError>) -> Result<LockedF
     loop {
         match take() {
             Err(LockError::Held) if (clock::now() - begun) < LAST_BREATH => {
-                std::thread::sleep(STEP)
+                std::thread::sleep(STEP);
             }
             done => return done,
         }

@@ -1,11 +1,10 @@
 //! What the master does about side processes that differs from workers: how they stop, how all of them are started again, and
 //! what they leave behind.
 
-use wsmaster_ipc::sys::clock;
 use wsmaster_ipc::{
     link::ToChild,
     side_status::SideStatus,
-    sys::{marked, process},
+    sys::{clock, marked, process},
 };
 use wsmaster_workers::Handler;
 

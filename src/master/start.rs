@@ -7,8 +7,6 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use wsmaster_ipc::sys::clock;
-
 use mio::Poll;
 use wsmaster_ipc::{
     Handle,
@@ -17,7 +15,7 @@ use wsmaster_ipc::{
     mailbox_sender::MailboxSender,
     shared_state::{SerialClock, SharedState},
     side_status::SideStatus,
-    sys::{process, random, reserve, title},
+    sys::{clock, process, random, reserve, title},
 };
 use wsmaster_workers::Handler;
 

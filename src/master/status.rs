@@ -3,9 +3,7 @@
 
 use std::path::Path;
 
-use wsmaster_ipc::sys::clock;
-
-use wsmaster_ipc::sys::{process, resource};
+use wsmaster_ipc::sys::{clock, process, resource};
 use wsmaster_workers::Handler;
 
 use super::{Master, Role, report};

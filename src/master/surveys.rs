@@ -7,15 +7,13 @@ use std::{
     time::Duration,
 };
 
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::sys::clock;
-
 use mio::{Interest, Registry, unix::SourceFd};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use wsmaster_ipc::{
-    Handle, Request, Slot,
+    Handle, Moment, Request, Slot,
     inbox::{Inbox, Incoming},
+    sys::clock,
 };
 use wsmaster_workers::{
     Handler, inspect,

@@ -17,10 +17,8 @@ use std::{
     time::Duration,
 };
 
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::sys::clock;
-
 use sd_notify::NotifyState;
+use wsmaster_ipc::{Moment, sys::clock};
 
 /// Words that wait for room in the socket. A newer one takes the place of the oldest.
 const WAITING_WORDS_MAX: usize = 16;

@@ -3,11 +3,12 @@
 
 use std::io;
 
-use wsmaster_ipc::sys::clock;
-
 use wsmaster_ipc::{
     Address, Answer, Command, TaskAnswer,
-    sys::process::{self, Kill},
+    sys::{
+        clock,
+        process::{self, Kill},
+    },
     task_slot::{TaskCounts, TaskSlot},
     tasks::TaskQueue,
 };

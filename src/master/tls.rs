@@ -7,12 +7,13 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::sys::clock;
-
-use wsmaster_ipc::sys::{
-    memory::{read_sealed_file, sealed_file},
-    random,
+use wsmaster_ipc::{
+    Moment,
+    sys::{
+        clock,
+        memory::{read_sealed_file, sealed_file},
+        random,
+    },
 };
 use wsmaster_workers::{
     Handler,

@@ -8,8 +8,7 @@ use std::{
     time::Duration,
 };
 
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::sys::clock;
+use wsmaster_ipc::{Moment, sys::clock};
 
 use serde_json::Value;
 use wsmaster_ipc::{

@@ -9,8 +9,7 @@ use std::{
     time::Duration,
 };
 
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::sys::clock;
+use wsmaster_ipc::{Moment, sys::clock};
 
 use wsmaster_ipc::{
     Answer, Command, Handle, LifeEvent,

@@ -13,8 +13,7 @@ use std::{
     time::Duration,
 };
 
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::sys::clock;
+use wsmaster_ipc::{Moment, sys::clock};
 
 use wsmaster_ipc::{
     Address, Answer, LeaveReason, ReplyTo, SendError, TaskAnswer,

@@ -3,11 +3,10 @@
 //! Owns the types and what can be read off them. Which state follows which is decided elsewhere.
 
 use std::fmt;
-
 use std::time::Duration;
-use wsmaster_ipc::Moment;
 
 use serde::Serialize;
+use wsmaster_ipc::Moment;
 
 use super::policy::RestartPolicy;
 

@@ -3,13 +3,14 @@
 //! Owns who covers whom, and when. That a process which is asked to leave or dies lets go of all listeners by itself is the
 //! shell's promise, so nothing is asked of it then; somebody else is asked.
 
+use wsmaster_ipc::Moment;
+
 use super::Supervisor;
 use super::child::{ChildId, ChildState, Phase, Pid};
 use super::message::{Action, Report};
 use super::policy::deadline;
 use super::slot::Slot;
 use super::stop::Course;
-use wsmaster_ipc::Moment;
 
 /// What is done about the listener of one slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,6 +2,8 @@
 //!
 //! Owns the checks only. They run after each event in debug builds, and wherever a test asks for them.
 
+use wsmaster_ipc::Moment;
+
 use super::Supervisor;
 use super::child::{ChildId, ChildState, Phase, Pid, StopCause};
 use super::cover::Cover;
@@ -10,7 +12,6 @@ use super::message::Action;
 use super::reload::Reload;
 use super::slot::{LEAVING_MAX, Slot};
 use super::stop::Course;
-use wsmaster_ipc::Moment;
 
 impl Supervisor {
     /// Checks the whole table as it must be right after [`handle`](Self::handle) at `now`.

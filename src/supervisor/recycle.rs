@@ -4,13 +4,14 @@
 //! their clients would come back to workers that are about to go as well, or to none. So a worker waits until no other is
 //! on its way in or out, and a while longer. Children that a reload does not touch have no clients and do not wait.
 
+use wsmaster_ipc::Moment;
+
 use super::Supervisor;
 use super::child::{ChildId, ChildState, DrainReason, Phase, Pid, Process, RecycleReason, Wish};
 use super::message::Report;
 use super::policy::deadline;
 use super::reload::Reload;
 use super::slot::{Place, Slot};
-use wsmaster_ipc::Moment;
 
 impl Supervisor {
     pub(super) fn handle_recycle(&mut self, pid: Pid, why: RecycleReason, now: Moment) {

@@ -2,6 +2,8 @@
 //!
 //! Owns the row of the table for each of these. A slot is never taken out of the table: it is vacant until somebody is given it.
 
+use wsmaster_ipc::Moment;
+
 use super::Supervisor;
 use super::child::{
     ChildId, ChildSpec, ChildState, DrainReason, Pressure, Process, RecycleReason, StopCause,
@@ -11,7 +13,6 @@ use super::message::{Action, Report};
 use super::policy::deadline;
 use super::slot::Slot;
 use super::stop::Course;
-use wsmaster_ipc::Moment;
 
 impl Supervisor {
     pub(super) fn handle_install(&mut self, child: ChildId, spec: ChildSpec) {

@@ -2,6 +2,8 @@
 //!
 //! Owns what is true of one slot whatever the others do. It says nothing to the shell.
 
+use wsmaster_ipc::Moment;
+
 use super::child::{
     ChildId, ChildSpec, ChildState, ChildView, ExitStatus, Leaving, Phase, Pid, Pressure, Process,
     millis,
@@ -9,7 +11,6 @@ use super::child::{
 use super::cover::Cover;
 use super::policy::RestartPolicy;
 use super::tally::Tally;
-use wsmaster_ipc::Moment;
 
 /// The most replaced processes that may still be finishing beside a slot's current one. Each holds the memory of its
 /// connections, so a further replacement waits until one has ended.

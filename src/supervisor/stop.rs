@@ -2,13 +2,14 @@
 //!
 //! Owns the course of the supervisor as a whole. It goes one way only: nothing is forked any more once a stop has begun.
 
+use wsmaster_ipc::Moment;
+
 use super::Supervisor;
 use super::child::{ChildState, Pid, Pressure, StopCause};
 use super::lives::fork_is_queued;
 use super::message::{Action, ReloadFailure, Report};
 use super::policy::deadline;
 use super::slot::Slot;
-use wsmaster_ipc::Moment;
 
 /// Where the supervisor is between its start and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 //! Owns one slot's count of failures and the arithmetic of back-off. It neither starts nor ends anything.
 
 use std::collections::VecDeque;
-
 use std::time::Duration;
+
 use wsmaster_ipc::Moment;
 
 use super::policy::Policy;

@@ -29,8 +29,6 @@ const IN_CIRCLES: &[(&str, &str)] = &[
     ("src/supervisor/reload.rs", "the parts of the supervisor are `impl` blocks of one type"),
     ("src/supervisor/slot.rs", "the parts of the supervisor are `impl` blocks of one type"),
     ("src/supervisor/stop.rs", "the parts of the supervisor are `impl` blocks of one type"),
-    ("workers/src/tls/certificate.rs", "errors of DER are those of certificates"),
-    ("workers/src/tls/der.rs", "errors of DER are those of certificates"),
     ("workers/src/worker.rs", "the parts of the loop are `impl` blocks of one type"),
     ("workers/src/worker/calls.rs", "the parts of the loop are `impl` blocks of one type"),
     ("workers/src/worker/leaving.rs", "the parts of the loop are `impl` blocks of one type"),

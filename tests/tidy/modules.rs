@@ -245,7 +245,7 @@ impl<'a> Reader<'a> {
                     colons = 0;
                 }
                 TokenTree::Punct(punct) if punct.as_char() == ':' && !chain.is_empty() => {
-                    colons += 1
+                    colons += 1;
                 }
                 other => {
                     self.take_chain(&mut chain);

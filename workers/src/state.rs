@@ -91,20 +91,6 @@ impl WorkerState {
         Ok(key.index)
     }
 
-    /// Makes everything that is sent to this connection wait for one write at the end of its service.
-    pub(crate) fn cork(&mut self, index: ConnIndex) {
-        self.fx.delivery.cork.begin(index);
-    }
-
-    /// Ends [`Self::cork`] and writes.
-    pub(crate) fn uncork(&mut self, index: ConnIndex) {
-        match self.lend(index) {
-            Some((connection, fx)) => connection.flush(fx),
-            None => self.fx.delivery.cork.clear(),
-        }
-        self.fx.delivery.cork.end();
-    }
-
     /// Whether a client waits for the answer to its request.
     pub(crate) fn awaits_answer(&self, responder: &Responder) -> bool {
         let connection = self.connections.with_key(responder.key);

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::sys::clock;
-
 use wsmaster_ipc::{
+    Moment,
     command::Group,
     link::ToMaster,
     side_status::{SideCounter, SideStatus},
-    sys::process::{self, Ended},
+    sys::{
+        clock,
+        process::{self, Ended},
+    },
 };
 use wsmaster_protocol::plugin::{self, EventKind};
 

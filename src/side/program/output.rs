@@ -2,8 +2,7 @@
 
 use std::{os::fd::OwnedFd, time::Duration};
 
-use wsmaster_ipc::Moment;
-use wsmaster_ipc::sys::clock;
+use wsmaster_ipc::{Moment, sys::clock};
 
 use super::line_reader::{LineReader, Taken};
 

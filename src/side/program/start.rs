@@ -2,14 +2,13 @@
 
 use std::{ffi::OsStr, io, os::fd::AsFd};
 
-use wsmaster_ipc::sys::clock;
-
 use wsmaster_ipc::{
     Slot,
     command::Group,
     link::ToMaster,
     side_status::{Decider, SideStatus},
     sys::{
+        clock,
         inheritance::Inheritance,
         process,
         spawn::{self, Program, Running},

@@ -1,7 +1,8 @@
 //! Stories of children that come, change and go.
 
-use super::*;
 use wsmaster_ipc::sys::clock;
+
+use super::*;
 
 fn spec(name: &str) -> ChildSpec {
     ChildSpec {

@@ -2,8 +2,9 @@
 //!
 //! Owns exact answers at exact times, as the table does for a single event.
 
-use super::*;
 use wsmaster_ipc::sys::clock;
+
+use super::*;
 
 #[test]
 fn a_reload_goes_slot_by_slot_and_the_old_may_finish_beside_the_new() {

@@ -92,7 +92,7 @@ impl WorkerState {
                 match (self.fx.peers.lineage.owner(&command), &command) {
                     (_, Command::Note(Note::Part(part))) => self.fx.peers.carry(*part),
                     (Owner::Ours, Command::Request { request, ticket }) => {
-                        self.execute(*request, *ticket)
+                        self.execute(*request, *ticket);
                     }
                     (Owner::Ours, Command::Answer { .. } | Command::Note(_)) => {}
                     (Owner::All, _) => self.take_part(&command, false),

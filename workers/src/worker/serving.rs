@@ -73,7 +73,8 @@ impl<H: Handler> Calls<'_, H> {
             connection.make_ready(&mut fx.schedule);
             return;
         }
-        self.state.cork(index);
+        // What is sent to it waits for one write at the end of its service.
+        self.state.fx.delivery.cork.begin(index);
         let mut budget =
             Budget::new(READS_PER_TURN_MAX, MESSAGES_PER_TURN_MAX, INFLATED_BYTES_PER_TURN_MAX);
         self.read_and_feed(index, &mut buffers.receive, &mut buffers.inflater, &mut budget);
@@ -133,7 +134,8 @@ impl<H: Handler> Calls<'_, H> {
     /// Writes what the service has brought about, and puts the connection on the list of those with work left if it has some.
     fn end_service(&mut self, index: ConnIndex, budget: &Budget) {
         let Some((connection, fx)) = self.state.lend(index) else {
-            self.state.uncork(index);
+            self.state.fx.delivery.cork.clear();
+            self.state.fx.delivery.cork.end();
             return;
         };
         let was_blocked = connection.is_read_blocked(&fx.limits);
