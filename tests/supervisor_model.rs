@@ -18,7 +18,7 @@ use wsmaster::supervisor::{
     Policy, RecycleReason, Report, RestartPolicy, Supervisor,
 };
 
-use character::{Character, Mood, roll};
+use character::{Character, HEALING, Mood, roll};
 
 const SLOTS: u16 = 3;
 
@@ -31,9 +31,6 @@ const TICKS_PER_SECOND_MAX: usize = 20 * SLOTS as usize;
 
 /// What a cover may take beyond its second: the poll of a busy master returns up to 50 ms late, and the shell is slow by as much.
 const COVER_SLACK: Duration = Duration::from_millis(200);
-
-/// The longest way back: a killed hung child (12 s), the longest back-off (36 s), a second round of both, and a start.
-const HEALING: Duration = Duration::from_secs(120);
 
 #[test]
 fn two_hundred_short_lives_of_a_table() {

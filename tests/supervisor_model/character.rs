@@ -1,5 +1,10 @@
 //! What a process of the fake world is like: what it does of itself, and when it is asked. Owns the dice as well.
 
+use std::time::Duration;
+
+/// The longest way back: a killed hung child (12 s), the longest back-off (36 s), a second round of both, and a start.
+pub(crate) const HEALING: Duration = Duration::from_secs(120);
+
 /// What the processes forked from now on are like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mood {
