@@ -1,5 +1,5 @@
 //! What workers and the hosts of programs count. Owns the names and whether a number goes down again; where the numbers are in
-//! shared memory stands in [`crate::layout`].
+//! shared memory stands in `layout`.
 
 /// Declares each counter once: its meaning, whether it is a gauge or a total, and its name for status pages and JSON.
 macro_rules! counters {

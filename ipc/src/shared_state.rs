@@ -1,4 +1,4 @@
-//! The memory that all processes of a server share: small, fixed, made of atomic words. Where each stands is in [`crate::layout`].
+//! The memory that all processes of a server share: small, fixed, made of atomic words. Where each stands is in `layout`.
 //!
 //! It holds three things for each slot, and nothing that a reader has to trust:
 //! - the slot's **serial numbers**, which outlive its workers;

@@ -30,9 +30,7 @@ const IN_CIRCLES: &[(&str, &str)] = &[
     ("src/supervisor/slot.rs", "the parts of the supervisor are `impl` blocks of one type"),
     ("src/supervisor/stop.rs", "the parts of the supervisor are `impl` blocks of one type"),
     ("workers/src/worker.rs", "the parts of the loop are `impl` blocks of one type"),
-    ("workers/src/worker/calls.rs", "the parts of the loop are `impl` blocks of one type"),
     ("workers/src/worker/leaving.rs", "the parts of the loop are `impl` blocks of one type"),
-    ("workers/src/worker/serving.rs", "the parts of the loop are `impl` blocks of one type"),
 ];
 
 /// The rooms of `src`, the lowest first, and what each uses besides itself. A room that is not here uses none; what is not below

@@ -69,7 +69,7 @@ pub enum Verdict {
     },
     /// Answer like this, and close.
     Reject(Response),
-    /// It is told later, with [`Context::decide`]. The client waits so long, and hears 503 when that takes longer than the
+    /// It is told later, with [`Context::decide`](crate::Context::decide). The client waits so long, and hears 503 when that takes longer than the
     /// limits allow.
     Later,
 }

@@ -2,17 +2,18 @@
 //!
 //! 1. **poll**: wait for events, or for the next moment that something is due;
 //! 2. **control**: what the master says;
-//! 3. **mailbox**: what other processes say, at most [`PACKETS_PER_TURN_MAX`] packets;
+//! 3. **mailbox**: what other processes say, at most [`PACKETS_PER_TURN_MAX`](budgets::PACKETS_PER_TURN_MAX) packets;
 //! 4. **jobs**: those that have ended since the last turn;
-//! 5. **accepts**: new connections, at most [`ACCEPTS_PER_TURN_MAX`] from all listeners, each with its share;
-//! 6. **connections**: those with events, then those with work left; each at most [`READS_PER_TURN_MAX`] reads and
-//!    [`MESSAGES_PER_TURN_MAX`] messages and [`INFLATED_BYTES_PER_TURN_MAX`] decompressed bytes, and what is left goes to
-//!    the end of the line; of those that begin with TLS [`HELLOS_PER_TURN_MAX`];
+//! 5. **accepts**: new connections, at most [`ACCEPTS_PER_TURN_MAX`](budgets::ACCEPTS_PER_TURN_MAX) from all listeners, each with its share;
+//! 6. **connections**: those with events, then those with work left; each at most [`READS_PER_TURN_MAX`](budgets::READS_PER_TURN_MAX) reads and
+//!    [`MESSAGES_PER_TURN_MAX`](budgets::MESSAGES_PER_TURN_MAX) messages and [`INFLATED_BYTES_PER_TURN_MAX`](budgets::INFLATED_BYTES_PER_TURN_MAX) decompressed bytes, and what is left goes to
+//!    the end of the line; of those that begin with TLS [`HELLOS_PER_TURN_MAX`](budgets::HELLOS_PER_TURN_MAX);
 //! 7. **timers**: connections that have waited too long, questions without an answer;
 //! 8. **flush**: what was sent to connections that were not being served, answers to those who look at the worker, and the
 //!    commands for other processes. Jobs that the turn has brought up are given to their threads.
 
 mod accepting;
+pub mod budgets;
 mod calls;
 mod http;
 mod jobs;
@@ -41,7 +42,7 @@ use wsmaster_ipc::{
 use crate::{
     accept_sockets::AcceptSockets,
     conn_index::ConnIndex,
-    context::Callbacks,
+    context::{Callbacks, Context},
     effects::Effects,
     handler::Handler,
     handshakes::HandshakeRules,
@@ -55,18 +56,6 @@ use crate::{
     token::Source,
 };
 
-/// Packets taken from the mailbox in one turn.
-pub const PACKETS_PER_TURN_MAX: usize = 64;
-/// Connections accepted in one turn.
-pub const ACCEPTS_PER_TURN_MAX: usize = 64;
-/// Reads from one connection in one turn.
-pub const READS_PER_TURN_MAX: usize = 4;
-/// Messages of one connection handled in one turn.
-pub const MESSAGES_PER_TURN_MAX: usize = 256;
-/// Decompressed bytes of one connection in one turn; the message that passes this bound is handled.
-pub const INFLATED_BYTES_PER_TURN_MAX: usize = 1024 * 1024;
-/// Connections whose first words of TLS are answered in one turn: each answer costs a signature, 0.1 to 1 ms.
-pub const HELLOS_PER_TURN_MAX: usize = 16;
 const EVENTS_MAX: usize = 1024;
 /// How soon a full mailbox of another process is tried again, should its event be missed.
 const BACKLOG_RETRY_MS: u64 = 10;
@@ -433,4 +422,26 @@ impl<H: Handler> Worker<H> {
 /// The clock of the loop, in ms: CLOCK_MONOTONIC, which is the same in all processes.
 fn clock_ms() -> u64 {
     wsmaster_ipc::sys::clock::now().ms()
+}
+
+impl<H: Handler> Worker<H> {
+    pub(crate) fn calls(&mut self) -> Calls<'_, H> {
+        Calls { state: &mut self.state, callbacks: &mut self.callbacks, handler: &mut self.handler }
+    }
+
+    /// As [`Calls::call`].
+    #[inline]
+    pub(crate) fn call<R>(
+        &mut self,
+        index: Option<ConnIndex>,
+        call: impl FnOnce(&mut H, &mut Context<'_>) -> R,
+    ) -> Option<R> {
+        self.calls().call(index, call)
+    }
+
+    /// As [`Calls::run_callbacks`].
+    #[inline]
+    pub(crate) fn run_callbacks(&mut self) {
+        self.calls().run_callbacks();
+    }
 }

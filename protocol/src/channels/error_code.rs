@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The stable word for a refusal, for programs; [`ProtocolError::sentence`] is for people.
+/// The stable word for a refusal, for programs; `ProtocolError::sentence` is for people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
     /// The text is not JSON (RFC 8259), or is followed by more than white space, or has where it must be read what no

@@ -48,19 +48,19 @@ pub enum HttpError {
     /// The request did not arrive in time. Never raised here: for the shell, which has the clock.
     #[error("the request did not arrive in time")]
     Timeout,
-    /// The body is, or is declared to be, longer than [`HttpLimits::body_bytes_max`].
+    /// The body is, or is declared to be, longer than `HttpLimits::body_bytes_max`.
     #[error("the body is too large")]
     BodyTooLarge,
-    /// The target is longer than [`TARGET_BYTES_MAX`].
+    /// The target is longer than `TARGET_BYTES_MAX`.
     #[error("the request target is too long")]
     TargetTooLong,
     /// An `Expect` other than `100-continue` (RFC 9110 10.1.1).
     #[error("the expectation is not supported, only 100-continue is")]
     Expectation,
-    /// The head or the trailers are longer than [`HttpLimits::head_bytes_max`].
+    /// The head or the trailers are longer than `HttpLimits::head_bytes_max`.
     #[error("the request head is too large")]
     HeadTooLarge,
-    /// More headers than [`HttpLimits::headers_max`].
+    /// More headers than `HttpLimits::headers_max`.
     #[error("the request has too many headers")]
     TooManyHeaders,
     /// CONNECT or TRACE: known methods that no resource of this server could implement (RFC 9110 9.1, 9.3.6, 9.3.8).

@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl State {
-    /// In which form it gets a message that [is compressed](Delivery::compresses).
+    /// In which form it gets a message that [is compressed](crate::delivery::Delivery::compresses).
     pub(super) fn form(&self) -> Form {
         match self.agreement() {
             Some(agreement) if agreement.server_takeover => Form::InContext,

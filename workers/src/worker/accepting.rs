@@ -5,7 +5,7 @@ use std::io;
 use wsmaster_ipc::{shared_state::Counter, sys::reserve};
 use wsmaster_protocol::session::Extension;
 
-use super::{ACCEPTS_PER_TURN_MAX, Worker};
+use super::{Worker, budgets::ACCEPTS_PER_TURN_MAX};
 use crate::{
     accept_state,
     admit::{Entry, come_back},

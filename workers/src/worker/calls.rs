@@ -7,7 +7,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wsmaster_ipc::shared_state::Counter;
 
-use super::Worker;
 use crate::{
     callback_id::CallbackId,
     close_reason::CloseReason,
@@ -100,27 +99,5 @@ impl<H: Handler> Calls<'_, H> {
                 self.conclude(&undecided, verdict);
             }
         }
-    }
-}
-
-impl<H: Handler> Worker<H> {
-    pub(crate) fn calls(&mut self) -> Calls<'_, H> {
-        Calls { state: &mut self.state, callbacks: &mut self.callbacks, handler: &mut self.handler }
-    }
-
-    /// As [`Calls::call`].
-    #[inline]
-    pub(crate) fn call<R>(
-        &mut self,
-        index: Option<ConnIndex>,
-        call: impl FnOnce(&mut H, &mut Context<'_>) -> R,
-    ) -> Option<R> {
-        self.calls().call(index, call)
-    }
-
-    /// As [`Calls::run_callbacks`].
-    #[inline]
-    pub(crate) fn run_callbacks(&mut self) {
-        self.calls().run_callbacks();
     }
 }

@@ -6,7 +6,7 @@ use wsmaster_ipc::{
     shared_state::Counter,
 };
 
-use super::{MailboxOwner, PACKETS_PER_TURN_MAX, Worker, calls::Calls};
+use super::{MailboxOwner, Worker, budgets::PACKETS_PER_TURN_MAX, calls::Calls};
 use crate::{handler::Handler, lifecycle::Life, lineage::Owner, vocabulary::Message};
 
 impl<H: Handler> Worker<H> {

@@ -4,7 +4,9 @@ use wsmaster_ipc::shared_state::Counter;
 use wsmaster_protocol::deflate::Inflater;
 
 use super::{
-    HELLOS_PER_TURN_MAX, INFLATED_BYTES_PER_TURN_MAX, MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX,
+    budgets::{
+        HELLOS_PER_TURN_MAX, INFLATED_BYTES_PER_TURN_MAX, MESSAGES_PER_TURN_MAX, READS_PER_TURN_MAX,
+    },
     calls::Calls,
 };
 use crate::{
